@@ -1,0 +1,44 @@
+# make train makes the environment and trains on the demo; make test passes the tests. Both need python3 (3.11 to 3.13) only.
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+READY := $(VENV)/.ready
+
+.PHONY: help train test lint types check pin clean
+
+help:
+	@echo "make train [ARGS='model=transformer data=ravdess paths.corpora=/data']   train and report"
+	@echo "make test  [ARGS='tests/models -k padding']                              pass the tests"
+	@echo "make check                                                               lint, types and tests"
+
+train: $(READY)
+	$(VENV)/bin/python -m ser.train $(ARGS)
+
+test: $(READY)
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: $(READY)
+	$(VENV)/bin/mypy
+
+check: lint types test
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "ser needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d: make PYTHON=python3.12 ..." % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements.txt
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --editable .
+	@touch $@
+
+# Pin anew what pyproject.toml asks for.
+pin: $(READY)
+	@echo "# Everything pinned, made by \`make pin\`: what pyproject.toml asks for with its dev extra, for Python 3.11 to 3.13." > requirements.new
+	$(VENV)/bin/uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 --no-annotate --no-header >> requirements.new
+	mv requirements.new requirements.txt
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

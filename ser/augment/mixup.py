@@ -1,0 +1,34 @@
+"""Mixup: train on weighted sums of two clips and of their targets.
+
+Source: Zhang et al., 2018, https://arxiv.org/abs/1710.09412.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+class Mixup(nn.Module):
+    """Add to each clip another of the batch, with a weight from a Beta distribution.
+
+    Args:
+        alpha: Both parameters of the Beta distribution; smaller mixes less.
+    """
+
+    domain: ClassVar[str] = "features"
+
+    def __init__(self, alpha: float = 0.3) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, x: Tensor, lengths: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See the package."""
+        alpha = torch.full((len(x),), self.alpha, device=x.device)
+        weight = torch.distributions.Beta(alpha, alpha).sample()
+        weight = torch.maximum(weight, 1 - weight)  # the clip itself stays the louder one
+        other = torch.randperm(len(x), device=x.device)
+        share = weight.view(-1, *[1] * (x.dim() - 1))
+        mixed = share * x + (1 - share) * x[other]
+        soft = weight[:, None] * target + (1 - weight[:, None]) * target[other]
+        return mixed, torch.maximum(lengths, lengths[other]), soft

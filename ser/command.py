@@ -1,0 +1,50 @@
+"""Turn a function into a command: Hydra composes the configuration, and errors are sentences, not tracebacks."""
+
+import logging
+import sys
+from collections.abc import Callable
+from errno import ENOSPC
+from functools import wraps
+
+from omegaconf import DictConfig
+
+from ser.conf_dir import conf_dir
+from ser.errors import SerError
+
+Task = Callable[[DictConfig], None]
+
+
+def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
+    """Decorate a function that takes the composed configuration ``conf/<config_name>.yaml``.
+
+    A `SerError` (or a full disk) ends the command with its message and exit code. In a sweep it ends its own job only; the
+    others run, and the sweep then exits 1.
+    """
+
+    def decorate(task: Task) -> Callable[[], None]:
+        import hydra
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.errors import CompactHydraException
+        from hydra.types import RunMode
+
+        @wraps(task)
+        def run(config: DictConfig) -> None:
+            logging.captureWarnings(True)
+            try:
+                task(config)
+            except (SerError, OSError) as error:
+                if isinstance(error, OSError) and error.errno != ENOSPC:
+                    raise
+                code = error.exit_code if isinstance(error, SerError) else 1
+                message = str(error) if isinstance(error, SerError) else f"The disk is full: {error.filename}."
+                sys.stderr.write(f"\n{message}\n")
+                if HydraConfig.get().mode == RunMode.RUN:
+                    sys.exit(code)
+                raise CompactHydraException(message.splitlines()[0]) from None
+            except KeyboardInterrupt:
+                sys.stderr.write("\nStopped. Nothing half-written is left; ckpt=last goes on with a training.\n")
+                sys.exit(130)
+
+        return hydra.main(version_base="1.3", config_path=conf_dir(), config_name=config_name)(run)  # type: ignore[no-any-return]
+
+    return decorate

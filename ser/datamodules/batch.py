@@ -1,0 +1,21 @@
+"""What a model is given."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Some utterances, padded to the longest.
+
+    Shapes:
+        - waveform: ``(batch, sample)`` float32, full scale = 1, zero-padded on the right
+        - lengths: ``(batch,)`` in samples
+        - target: ``(batch,)`` class positions, or ``(batch, class)`` rows that sum to 1 where targets are soft
+        - index: ``(batch,)`` rows of the data module's manifest
+    """
+
+    waveform: Tensor
+    lengths: Tensor
+    target: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody wants of a batch

@@ -1,0 +1,56 @@
+"""Batches of clips of like length, so that little is spent on padding, in an order that each epoch draws anew."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+
+class LengthBuckets(Sampler[list[int]]):
+    """Yield lists of positions into ``lengths``.
+
+    Shuffled, an epoch's order depends on the seed and the epoch alone, so a resumed run sees what the first would have.
+    Clips are drawn at random into pools of ``pool`` batches, sorted by length within a pool, cut into batches, and the
+    batches shuffled. Not shuffled, the clips come by length, longest first (what does not fit in memory fails at once).
+
+    Args:
+        lengths: ``(clip,)`` in samples.
+        batch_size: Clips a batch; the last may have fewer, but never a single one where it can be helped (batch
+            statistics of one clip are of no use).
+        pool: Batches a pool; more waste less padding and mix less.
+    """
+
+    def __init__(self, lengths: Tensor, batch_size: int, *, shuffle: bool, seed: int = 0, pool: int = 8) -> None:
+        self.lengths, self.batch_size, self.shuffle, self.seed, self.pool = lengths, batch_size, shuffle, seed, pool
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at the start of every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return len(self._sizes())
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """One epoch."""
+        if not self.shuffle:
+            yield from self._cut(torch.argsort(self.lengths, descending=True, stable=True))
+            return
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=generator)
+        pools = torch.split(order, self.batch_size * self.pool)
+        batches = self._cut(torch.cat([p[torch.argsort(self.lengths[p], stable=True)] for p in pools]))
+        for i in torch.randperm(len(batches), generator=generator).tolist():
+            yield batches[i]
+
+    def _cut(self, order: Tensor) -> list[list[int]]:
+        return [part.tolist() for part in torch.split(order, self._sizes())]
+
+    def _sizes(self) -> list[int]:
+        full, rest = divmod(len(self.lengths), self.batch_size)
+        sizes = [self.batch_size] * full + [rest] * (rest > 0)
+        if rest == 1 and full and self.batch_size > 2:
+            sizes[-2:] = [self.batch_size - 1, 2]
+        return sizes

@@ -1,0 +1,248 @@
+"""`SpeechDataModule`: one or several corpora, one fold of one protocol, one label scheme.
+
+Where the samples fit on the device they live there as int16, a batch is a list of row numbers until it arrives, and is
+gathered and converted on the device. Where they do not fit, workers read them from the memory map.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ser.corpora.corpus import Corpus
+from ser.datamodules.batch import Batch
+from ser.datamodules.buckets import LengthBuckets
+from ser.errors import ConfigError, SplitError
+from ser.labels import LabelScheme
+from ser.protocols.split import Protocol, Split, check
+from ser.waveforms import Store, StoreSettings, prepare
+
+log = logging.getLogger(__name__)
+
+FULL_SCALE = 32768.0
+RESIDENT_SHARE = 0.5
+"""Of the device's free memory; the rest is for the model and its activations."""
+
+
+class SpeechDataModule(L.LightningDataModule):
+    """Utterances with targets, ready to train on.
+
+    After `setup`, `labelled` holds the manifest, targets and classes, and `split` the fold's rows.
+
+    Args:
+        corpora: By name; several are trained and tested on together.
+        labels: How emotions become classes.
+        protocol: Which utterances train, tune and test.
+        fold: Which of the protocol's folds.
+        stores: Folder that holds the prepared waveform stores.
+        settings: How clips are decoded.
+        batch_size: Clips a training batch; evaluation takes twice as many.
+        resident: Keep all samples on the device: ``True``, ``False``, or ``auto`` (if they take at most half of its free
+            memory; on a CPU always, as the memory map itself is gathered from).
+        workers: Processes that read the memory map where the samples are not resident.
+        seed: Of the order of batches.
+        strict: Make a file that cannot be used an error.
+
+    Raises:
+        ConfigError: If there is no corpus, or a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        corpora: Mapping[str, Corpus],
+        labels: LabelScheme,
+        protocol: Protocol,
+        stores: str,
+        fold: int = 0,
+        settings: StoreSettings | None = None,
+        batch_size: int = 32,
+        resident: bool | Literal["auto"] = "auto",
+        workers: int = 2,
+        seed: int = 0,
+        strict: bool = False,
+    ) -> None:
+        super().__init__()
+        if not corpora:
+            raise ConfigError("There is no corpus: choose one or several, such as data=demo or data=[ravdess,savee].")
+        if batch_size < 1:
+            raise ConfigError(f"batch_size is {batch_size}, but a batch has at least 1 clip.")
+        self.corpora, self.labels, self.protocol, self.fold = dict(corpora), labels, protocol, fold
+        self.stores, self.settings, self.strict = stores, settings or StoreSettings(), strict
+        self.batch_size, self.resident, self.workers, self.seed = batch_size, resident, workers, seed
+        self.parts: list[Store] = []
+        self._samples: Tensor | None = None
+
+    def prepare_data(self) -> None:
+        """Decode what is not decoded yet (once, also if several processes start together)."""
+        for corpus in self.corpora.values():
+            prepare(corpus, self.stores, self.settings, strict=self.strict)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the stores, apply the labels, choose and check the fold."""
+        if self.parts:
+            return
+        import pandas as pd
+
+        self.parts = [prepare(corpus, self.stores, self.settings) for corpus in self.corpora.values()]
+        offsets = np.cumsum([0] + [part.card["samples"] for part in self.parts])
+        tables = [
+            part.manifest.assign(start=part.manifest["start"] + offset)
+            for part, offset in zip(self.parts, offsets[:-1], strict=True)
+        ]
+        self.labelled = self.labels.apply(pd.concat(tables, ignore_index=True))
+        splits = self.protocol.splits(self.labelled.manifest)
+        if not 0 <= self.fold < len(splits):
+            raise SplitError(
+                f"fold={self.fold}, but protocol={self.protocol.name} has the folds 0 to {len(splits) - 1} here; "
+                "fold=all runs every one."
+            )
+        self.folds = len(splits)
+        self.split: Split = splits[self.fold]
+        check(self.split, self.labelled.manifest)
+        self._start = torch.from_numpy(self.labelled.manifest["start"].to_numpy(copy=True))
+        self._length = torch.from_numpy(self.labelled.manifest["length"].to_numpy(copy=True))
+        soft = self.labelled.soft
+        self._target = torch.from_numpy(self.labelled.target if soft is None else soft.astype(np.float32))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the logits."""
+        return self.labelled.classes
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the data that a result was had on: the stores' fingerprints, joined."""
+        return "+".join(part.fingerprint for part in self.parts)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any of the speech is synthetic, which every result must then say."""
+        return any(part.card["synthetic"] for part in self.parts)
+
+    def class_weights(self) -> list[float]:
+        """Weights that give every class the same say, from the training side alone; their mean over clips is 1.
+
+        Raises:
+            SplitError: If a class does not occur in training.
+        """
+        counts = np.bincount(self.labelled.target[self.split.train], minlength=len(self.classes))
+        if absent := [c for c, n in zip(self.classes, counts, strict=True) if n == 0]:
+            raise SplitError(f"Fold {self.fold} has no training utterance of the class {', '.join(absent)}.")
+        return [float(w) for w in counts.sum() / (len(counts) * counts)]
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Shuffled batches of the training side."""
+        return self._loader(self.split.train, self.batch_size, self._device(), shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """The dev side."""
+        return self._loader(self.split.dev, 2 * self.batch_size, self._device(), shuffle=False)
+
+    def batches(self, rows: np.ndarray, device: torch.device, batch_size: int | None = None) -> Iterator[Batch]:
+        """Every utterance of some rows once, longest first, on a device; no trainer is needed."""
+        for loaded in self._loader(rows, batch_size or 2 * self.batch_size, device, shuffle=False):
+            yield self.transfer_batch_to_device(loaded, device, 0)
+
+    def _loader(self, rows: np.ndarray, batch_size: int, device: torch.device, *, shuffle: bool) -> DataLoader[Any]:
+        resident = self._is_resident(device)
+        where = torch.from_numpy(rows)
+        return DataLoader(
+            _Rows(where) if resident else _Clips(self, where),
+            batch_size=None,  # the sampler yields whole batches
+            sampler=LengthBuckets(self._length[where], batch_size, shuffle=shuffle, seed=self.seed),
+            num_workers=0 if resident else self.workers,
+            persistent_workers=not resident and self.workers > 0,
+            pin_memory=not resident and device.type == "cuda",
+        )
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Batch:
+        """Turn what the loader gave (row numbers, or int16 clips) into a `Batch` on the device."""
+        if isinstance(batch, Tensor):
+            return self.gather(batch, device)
+        samples, index = (part.to(device, non_blocking=True) for part in batch)
+        return self._batch(samples, index)
+
+    def gather(self, index: Tensor, device: torch.device) -> Batch:
+        """The batch of some rows of the manifest, gathered on the device from the samples that live there.
+
+        Shapes:
+            - index: ``(batch,)``
+        """
+        samples = self._resident_samples(device)
+        index = index.to(samples.device)
+        start, length = self._start[index], self._length[index]
+        at = start[:, None] + torch.arange(int(length.max()), device=samples.device)  # (batch, sample)
+        return self._batch(samples[at.clamp_(max=len(samples) - 1)], index)
+
+    def _batch(self, samples: Tensor, index: Tensor) -> Batch:
+        """Int16 ``(batch, sample)`` to a batch; whatever stands beyond a clip's length is made zero."""
+        self._move(samples.device)
+        lengths = self._length[index]
+        valid = torch.arange(samples.shape[1], device=samples.device) < lengths[:, None]
+        waveform = samples.to(torch.float32).div_(FULL_SCALE).mul_(valid)
+        return Batch(waveform, lengths, self._target[index], index)
+
+    def _move(self, device: torch.device) -> None:
+        if self._length.device != device:
+            self._start, self._length, self._target = (t.to(device) for t in (self._start, self._length, self._target))
+
+    def _resident_samples(self, device: torch.device) -> Tensor:
+        if self._samples is None or self._samples.device != device:
+            arrays = [np.memmap(part.folder / "waveforms.i16", dtype="<i2", mode="c") for part in self.parts]
+            joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+            self._samples = torch.from_numpy(joined).to(device)
+            self._move(device)
+        return self._samples
+
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+
+    def _is_resident(self, device: torch.device) -> bool:
+        if self.resident != "auto":
+            return self.resident
+        if device.type != "cuda":
+            return device.type == "cpu"
+        needed = sum(2 * part.card["samples"] for part in self.parts)
+        already = self._samples is not None and self._samples.device == device
+        return already or needed < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
+
+
+class _Rows(Dataset[Tensor]):
+    """Rows of the manifest, by lists of positions: all that travels where the samples are on the device."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows = rows
+
+    def __getitem__(self, positions: Iterable[int]) -> Tensor:
+        return self.rows[list(positions)]
+
+
+class _Clips(Dataset[tuple[Tensor, Tensor]]):
+    """Padded int16 clips out of the memory map, with their rows."""
+
+    def __init__(self, data: SpeechDataModule, rows: Tensor) -> None:
+        self.rows = rows
+        self.start, self.length = data._start.cpu(), data._length.cpu()
+        self.files = [part.folder / "waveforms.i16" for part in data.parts]
+        self.ends = np.cumsum([part.card["samples"] for part in data.parts])
+        self._maps: list[np.ndarray] = []
+
+    def __getitem__(self, positions: Iterable[int]) -> tuple[Tensor, Tensor]:
+        if not self._maps:  # opened in the worker that reads
+            self._maps = [np.memmap(file, dtype="<i2", mode="r") for file in self.files]
+        index = self.rows[list(positions)]
+        samples = torch.zeros(len(index), int(self.length[index].max()), dtype=torch.int16)
+        for row, i in zip(samples, index.tolist(), strict=True):
+            length = int(self.length[i])
+            row[:length] = torch.from_numpy(self._clip(int(self.start[i]), length))
+        return samples, index
+
+    def _clip(self, start: int, length: int) -> np.ndarray:
+        part = int(np.searchsorted(self.ends, start, side="right"))
+        start -= int(self.ends[part - 1]) if part else 0
+        return np.array(self._maps[part][start : start + length])

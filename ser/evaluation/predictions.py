@@ -1,0 +1,155 @@
+"""The predictions table: one row per test utterance, the only source of every number, plot and comparison.
+
+Columns, in order: ``utterance`` (an id such as ``ravdess/03-01-05-01-01-01-01``), ``corpus``, ``speaker``, ``sex``,
+``sentence``, ``fold`` (integer), ``target`` (a class name), then one float64 probability ``p_<class>`` per class in the
+order of the logits. `read` and `write` let nothing else pass.
+"""
+
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pandas as pd
+
+from ser.errors import RunError
+from ser.evaluation.replacing import replacing
+
+COLUMNS = ("utterance", "corpus", "speaker", "sex", "sentence", "fold", "target")
+PREFIX = "p_"
+REMEDY = "Score the run's checkpoint again to rewrite it."
+SUM_TOLERANCE = 1e-5
+"""How far a row's sum may be from 1: a float32 softmax over a few classes is within 1e-6."""
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read a predictions table and `check` it.
+
+    Raises:
+        RunError: If there is no such file, it is not a parquet file, or its table does not pass.
+    """
+    if not path.is_file():
+        raise RunError(f"There is no {path}. A finished run leaves one; give the run's folder or train again.")
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors are both
+        raise RunError(f"{path} cannot be read as parquet ({error}). {REMEDY}") from error
+    check(table, path)
+    return table
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """`check` a predictions table, then write it whole or not at all.
+
+    Raises:
+        RunError: If the table does not pass.
+    """
+    check(table, path)
+    with replacing(path) as unfinished:
+        table.to_parquet(unfinished, index=False)
+
+
+def check(table: pd.DataFrame, source: Path | str = "the predictions table") -> None:
+    """Check what every later step relies on. Rows are counted from 0 in the messages.
+
+    Args:
+        table: See the module.
+        source: What the messages call the table: its file.
+
+    Raises:
+        RunError: If columns lack or are out of place, a value is missing or outside its range, a row of probabilities
+            does not sum to 1, or an utterance occurs twice in one fold.
+    """
+    _check_columns(table, source)
+    if table.empty:
+        raise RunError(f"{source} has no rows: nothing was scored.")
+    for column in COLUMNS:
+        _refuse(table[column].isna(), table, source, f"{column} is missing")
+    if not pd.api.types.is_integer_dtype(table["fold"]):
+        raise RunError(f"{source}: fold is an integer, not {table['fold'].dtype}. {REMEDY}")
+    names = classes(table)
+    _refuse(~table["target"].isin(names), table, source, f"target is not one of {', '.join(names)}")
+    _check_probabilities(table, source)
+    _refuse(table.duplicated(["fold", "utterance"]), table, source, "this utterance occurs twice in its fold")
+
+
+def classes(table: pd.DataFrame) -> tuple[str, ...]:
+    """Name the classes, in the order of the logits.
+
+    Example:
+        >>> classes(pd.DataFrame(columns=[*COLUMNS, "p_sad", "p_angry"]))
+        ('sad', 'angry')
+    """
+    return tuple(str(c).removeprefix(PREFIX) for c in table.columns if str(c).startswith(PREFIX))
+
+
+def target_indices(table: pd.DataFrame) -> np.ndarray:
+    """``(utterance,)`` integers: the position of each row's target in `classes`.
+
+    Example:
+        >>> target_indices(pd.DataFrame({"target": ["sad", "angry"], "p_angry": [0.3, 0.6], "p_sad": [0.7, 0.4]}))
+        array([1, 0])
+    """
+    position = {name: i for i, name in enumerate(classes(table))}
+    indices: np.ndarray = table["target"].map(position).to_numpy(dtype=np.int64)
+    return indices
+
+
+def probabilities(table: pd.DataFrame) -> np.ndarray:
+    """``(utterance, class)`` in float64.
+
+    Example:
+        >>> probabilities(pd.DataFrame({"target": ["sad"], "p_angry": [0.25], "p_sad": [0.75]}))
+        array([[0.25, 0.75]])
+    """
+    values: np.ndarray = table[[PREFIX + name for name in classes(table)]].to_numpy(dtype=np.float64)
+    return values
+
+
+def predicted_indices(table: pd.DataFrame) -> np.ndarray:
+    """``(utterance,)`` integers: the most probable class; the first in the order of the logits where several tie.
+
+    Example:
+        >>> predicted_indices(pd.DataFrame({"target": ["sad"], "p_angry": [0.25], "p_sad": [0.75]}))
+        array([1])
+    """
+    indices: np.ndarray = probabilities(table).argmax(axis=1)
+    return indices
+
+
+def _check_columns(table: pd.DataFrame, source: Path | str) -> None:
+    columns = [str(c) for c in table.columns]
+    if missing := [c for c in COLUMNS if c not in columns]:
+        raise RunError(f"{source} lacks the columns {', '.join(missing)}. {REMEDY}")
+    if len(classes(table)) < 2:
+        raise RunError(f"{source} has fewer than 2 columns of probabilities ({PREFIX}<class>). {REMEDY}")
+    if twice := sorted({c for c in columns if columns.count(c) > 1}):
+        raise RunError(f"{source} has the columns {', '.join(twice)} twice. {REMEDY}")
+    expected = [*COLUMNS, *(PREFIX + name for name in classes(table))]
+    if columns != expected:
+        order = f"has the columns {', '.join(columns)}; expected in order: {', '.join(expected)}"
+        raise RunError(f"{source} {order}. {REMEDY}")
+
+
+def _check_probabilities(table: pd.DataFrame, source: Path | str) -> None:
+    for name in classes(table):
+        column = table[PREFIX + name]
+        if column.dtype != np.float64:
+            raise RunError(f"{source}: {PREFIX}{name} is float64, not {column.dtype}. {REMEDY}")
+        outside = ~np.isfinite(column) | (column < 0) | (column > 1)
+        _refuse(outside, table, source, f"{PREFIX}{name} is not a probability between 0 and 1", PREFIX + name)
+    total = pd.Series(probabilities(table).sum(axis=1), index=table.index)
+    wrong = (total - 1).abs() > SUM_TOLERANCE
+    if wrong.any():
+        _fail(wrong, table, source, f"its probabilities sum to {total[wrong].iloc[0]:.6g}, not 1")
+
+
+def _refuse(wrong: pd.Series, table: pd.DataFrame, source: Path | str, what: str, value: str | None = None) -> None:
+    if wrong.any():
+        shown = "" if value is None else f": {table.loc[wrong, value].iloc[0]}"
+        _fail(wrong, table, source, what + shown)
+
+
+def _fail(wrong: pd.Series, table: pd.DataFrame, source: Path | str, what: str) -> NoReturn:
+    row = int(np.flatnonzero(wrong.to_numpy())[0])
+    more = f" ({int(wrong.sum())} such rows)" if wrong.sum() > 1 else ""
+    raise RunError(f"{source}, row {row}, utterance {table['utterance'].iloc[row]}: {what}{more}. {REMEDY}")

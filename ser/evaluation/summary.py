@@ -1,0 +1,172 @@
+"""The numbers of a run, ``metrics.json``, computed from its predictions table and from nothing else."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ser import metrics
+from ser.errors import RunError
+from ser.evaluation import predictions
+from ser.evaluation.intervals import bootstrap, confusion_by_speaker
+from ser.evaluation.replacing import replacing
+
+Summary = dict[str, Any]
+"""Plain JSON: strings, numbers, lists, dictionaries; ``None`` where a number is not defined."""
+
+ABSENT = "absent"
+
+
+class Difference(NamedTuple):
+    """A place where two summaries differ; ``absent`` stands for a value that one of them lacks."""
+
+    path: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.old} before, {self.new} now"
+
+
+def summarise(table: pd.DataFrame, seed: int = 0) -> Summary:
+    """Every number that a report shows.
+
+    The scores at the top are **pooled**: all folds' utterances in one confusion matrix, which is also what the interval
+    is of. ``folds`` has the mean over folds that papers report, with the standard deviation (n - 1) between folds.
+
+    Args:
+        table: See `ser.evaluation.predictions`.
+        seed: Of the bootstrap.
+
+    Raises:
+        RunError: If the table does not pass `ser.evaluation.predictions.check`.
+
+    Example:
+        >>> about = {"corpus": "x", "sex": "male", "sentence": "x/1", "fold": 0}
+        >>> rows = [{"utterance": f"x/{i}", "speaker": f"x/{i}", **about, "target": "sad"} for i in range(3)]
+        >>> table = pd.DataFrame(rows)[list(predictions.COLUMNS)].assign(p_angry=[0.1, 0.2, 0.9], p_sad=[0.9, 0.8, 0.1])
+        >>> summary = summarise(table)
+        >>> round(summary["uar"], 3), summary["per_class"]["angry"]["recall"], summary["uar_interval"]["caution"]
+        (0.667, None, '3 speakers are too few: the interval is indicative')
+    """
+    predictions.check(table)
+    names = predictions.classes(table)
+    target, predicted = predictions.target_indices(table), predictions.predicted_indices(table)
+    speaker = table["speaker"].to_numpy(dtype=str)
+    _, by_speaker = confusion_by_speaker(target, predicted, speaker, len(names))
+    counts = by_speaker.sum(axis=0)
+    return {
+        "n_utterances": len(table),
+        "n_speakers": len(by_speaker),
+        "n_folds": int(table["fold"].nunique()),
+        "classes": list(names),
+        **_scores(counts),
+        "cross_entropy": _plain(metrics.cross_entropy(predictions.probabilities(table), target)),
+        "uar_interval": asdict(bootstrap(by_speaker, metrics.uar, seed=seed)),
+        "per_class": _per_class(counts, names),
+        "folds": _folds(table, target, predicted, len(names)),
+        "confusion": counts.tolist(),
+    }
+
+
+def write_metrics(summary: Mapping[str, Any], path: Path) -> None:
+    """Write a summary as JSON with sorted keys, whole or not at all.
+
+    Raises:
+        ValueError: If the summary holds NaN or an infinity, which JSON does not have.
+    """
+    text = json.dumps(summary, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    with replacing(path) as unfinished:
+        unfinished.write_text(text + "\n", encoding="utf-8")
+
+
+def read_metrics(path: Path) -> Summary:
+    """Read what `write_metrics` wrote.
+
+    Raises:
+        RunError: If there is no such file or it is not a JSON object.
+    """
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"There is no {path}. A finished run leaves one beside its predictions.") from error
+    except ValueError as error:
+        raise RunError(f"{path} is not JSON ({error}). Evaluate the run again to rewrite it.") from error
+    if not isinstance(summary, dict):
+        raise RunError(f"{path} holds a {type(summary).__name__}, not an object of metrics. Evaluate the run again.")
+    return summary
+
+
+def differences(old: Any, new: Any, tolerance: float = 1e-9, path: str = "") -> list[Difference]:
+    """List where two summaries differ, in the order of their keys.
+
+    Args:
+        old: A summary, or any plain JSON.
+        new: The same, as it is now.
+        tolerance: Largest absolute difference between two numbers that counts as equal.
+        path: Where these two are; for the recursion.
+
+    Example:
+        >>> [str(d) for d in differences({"uar": 0.5, "n": 3}, {"uar": 0.6, "n": 3})]
+        ['uar: 0.5 before, 0.6 now']
+    """
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = sorted({*old, *new})
+        pairs = [(f"{path}.{key}".lstrip("."), old.get(key, ABSENT), new.get(key, ABSENT)) for key in keys]
+    elif _is_list(old) and _is_list(new) and len(old) == len(new):
+        pairs = [(f"{path}[{i}]", *pair) for i, pair in enumerate(zip(old, new, strict=True))]
+    else:
+        return [] if _equal(old, new, tolerance) else [Difference(path, old, new)]
+    return [difference for where, a, b in pairs for difference in differences(a, b, tolerance, where)]
+
+
+def _scores(counts: np.ndarray) -> dict[str, float | None]:
+    functions = {"uar": metrics.uar, "accuracy": metrics.accuracy, "macro_f1": metrics.macro_f1}
+    return {name: _plain(function(counts)) for name, function in functions.items()}
+
+
+def _per_class(counts: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, float | int | None]]:
+    recall, precision = metrics.recall_per_class(counts), metrics.precision_per_class(counts)
+    f1, support = metrics.f1_per_class(counts), counts.sum(axis=1)
+    return {
+        name: {
+            "recall": _plain(recall[i]),
+            "precision": _plain(precision[i]),
+            "f1": _plain(f1[i]),
+            "support": int(support[i]),
+        }
+        for i, name in enumerate(names)
+    }
+
+
+def _folds(table: pd.DataFrame, target: np.ndarray, predicted: np.ndarray, n_classes: int) -> Summary:
+    each: list[dict[str, Any]] = []
+    for fold in sorted(int(f) for f in table["fold"].unique()):
+        rows = (table["fold"] == fold).to_numpy()
+        counts = metrics.confusion(target[rows], predicted[rows], n_classes)
+        size = {"n_utterances": int(rows.sum()), "n_speakers": int(table.loc[rows, "speaker"].nunique())}
+        each.append({"fold": fold, **size, **_scores(counts)})
+    uars = np.array([fold["uar"] for fold in each], dtype=np.float64)
+    deviation = uars.std(ddof=1) if len(uars) > 1 else math.nan
+    return {"uar_mean": _plain(uars.mean()), "uar_sd": _plain(deviation), "each": each}
+
+
+def _plain(value: Any) -> float | None:
+    """Turn a number into a Python float, or ``None`` for NaN."""
+    number = float(value)
+    return None if math.isnan(number) else number
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _equal(old: Any, new: Any, tolerance: float) -> bool:
+    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in (old, new)):
+        return math.isclose(old, new, rel_tol=0.0, abs_tol=tolerance)
+    return type(old) is type(new) and bool(old == new)

@@ -1,0 +1,330 @@
+"""From a configuration to a run folder: train on each fold asked for, score its test speakers, write and print the numbers.
+
+A run folder holds ``config.yaml``, ``environment.json``, ``checkpoints/``, ``predictions.parquet``, ``metrics.json``,
+``metrics.csv``, ``confusion_matrix.png``, ``training_curves.png`` and ``run.log``; with ``fold=all``, one such folder a fold,
+and the pooled predictions and numbers above them.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ser import run_folder, tracking
+from ser.build import build
+from ser.errors import ConfigError, RunError, SerError
+from ser.evaluation import predictions
+from ser.evaluation.summary import summarise, write_metrics
+from ser.report import plots, tables
+
+if TYPE_CHECKING:
+    import lightning as L
+    from lightning.pytorch.loggers import Logger
+    from omegaconf import DictConfig
+
+    from ser.datamodules.speech import SpeechDataModule
+    from ser.models.classifier import SpeechClassifier
+
+log = logging.getLogger(__name__)
+
+Config = Mapping[str, Any]
+SYNTHETIC = "synthetic speech"
+
+
+def run(config: "DictConfig") -> Path:
+    """Train and report what a composed configuration says.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        SerError: Whatever the user can put right, in words.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf import OmegaConf
+
+    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        settings["paths"]["run"] = settings["paths"]["run"] or HydraConfig.get().runtime.output_dir
+    return train(settings)
+
+
+def train(config: Config) -> Path:
+    """Train and report what plain settings say; see `run`."""
+    data = build_data(config, fold=0 if config["fold"] == "all" else _fold(config["fold"]))
+    data.prepare_data()  # before the run has a folder, so that an absent corpus leaves none
+    data.setup()
+    folder = _folder(config)
+    run_folder.write_config(folder, config)
+    with run_folder.logging_to(folder / "run.log"):
+        try:
+            _describe(data, folder)
+            if config["fold"] == "all":
+                _train_all(config, folder, data.folds)
+            else:
+                _train_fold(config, folder, data)
+        except Exception as error:
+            # In the file whole; the terminal gets the sentence (SerError) or Python's own traceback from above.
+            level = logging.INFO if isinstance(error, SerError) else logging.DEBUG
+            log.log(level, "stopped: %s", error, exc_info=not isinstance(error, SerError))
+            raise
+    return folder
+
+
+def run_name(config: Config) -> str:
+    """``ravdess-cnn-luna5``: corpora, model and protocol."""
+    model = str(config["model"]["_target_"]).rpartition(".")[2].lower()
+    protocol = config["protocol"].get("name") or str(config["protocol"]["_target_"]).split(".")[-2]
+    return f"{'+'.join(config['data']['corpora'])}-{model}-{protocol}"
+
+
+def build_data(config: Config, fold: int) -> "SpeechDataModule":
+    """The data module of one fold, not yet set up."""
+    from ser.corpora.corpus import Corpus
+    from ser.datamodules.speech import SpeechDataModule
+    from ser.labels import LabelScheme
+    from ser.protocols.split import Protocol
+    from ser.waveforms import StoreSettings
+
+    return SpeechDataModule(
+        corpora={name: build(corpus, Corpus) for name, corpus in config["data"]["corpora"].items()},
+        labels=build(config["labels"], LabelScheme),
+        protocol=build(config["protocol"], Protocol),
+        stores=config["paths"]["stores"],
+        fold=fold,
+        settings=StoreSettings(**config["audio"]),
+        batch_size=config["batch_size"],
+        resident=config["resident"],
+        workers=config["workers"],
+        seed=config["seed"],
+        strict=config["strict"],
+    )
+
+
+def build_model(config: Config, data: "SpeechDataModule") -> "SpeechClassifier":
+    """The untrained model for some data."""
+    from ser.models.classifier import SpeechClassifier
+
+    weights = config["loss"]["class_weights"]
+    if weights not in ("balanced", None):
+        raise ConfigError(f"loss.class_weights is balanced or null, not {weights!r}.")
+    return build(
+        config["model"],
+        SpeechClassifier,
+        classes=list(data.classes),
+        audio=dict(config["audio"]),
+        features=dict(config["features"]),
+        augment={name: dict(step) for name, step in (config.get("augment") or {}).items()},
+        loss={**config["loss"], "class_weights": data.class_weights() if weights else None},
+        stamps=list(stamps(data)),
+    )
+
+
+def stamps(data: "SpeechDataModule") -> tuple[str, ...]:
+    """The words that every result had on this data must carry."""
+    return (*(SYNTHETIC,) * data.synthetic, *data.split.stamps)
+
+
+def build_trainer(config: Config, folder: Path, loggers: "list[Logger]") -> "L.Trainer":
+    """The Lightning trainer, with callbacks that keep the best weights by dev UAR and the last."""
+    import lightning as L
+    from lightning.pytorch import callbacks as lightning_callbacks
+
+    from ser.reproducible import SeedEachEpoch
+
+    chosen = config["selection"]
+    checkpoints = folder / "checkpoints"
+    callbacks: list[L.Callback] = [
+        SeedEachEpoch(config["seed"]),
+        lightning_callbacks.LearningRateMonitor("epoch"),
+        lightning_callbacks.ModelCheckpoint(checkpoints, "best", "dev_uar", mode="max", enable_version_counter=False),
+        lightning_callbacks.ModelCheckpoint(
+            checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False
+        ),
+    ]
+    if chosen["ema"] is not None:
+        callbacks.append(lightning_callbacks.EMAWeightAveraging(decay=chosen["ema"]))
+    if chosen["patience"] is not None:
+        callbacks.append(lightning_callbacks.EarlyStopping("dev_uar", mode="max", patience=chosen["patience"]))
+    if config["trainer"].get("enable_progress_bar"):
+        callbacks.append(lightning_callbacks.RichProgressBar(leave=False))
+    return build(
+        config["trainer"],
+        L.Trainer,
+        default_root_dir=str(folder),
+        logger=loggers,
+        callbacks=callbacks,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        use_distributed_sampler=False,
+    )
+
+
+def _folder(config: Config) -> Path:
+    """The folder to write to: the one asked for, the one to go on with, or a new one."""
+    if (asked := config["paths"]["run"]) is not None:
+        folder = Path(asked).expanduser()
+        if (folder / "metrics.json").exists() and config["ckpt"] is None:
+            raise ConfigError(f"{folder} holds a finished run. Choose another paths.run, or delete it.")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    runs = Path(config["paths"]["runs"]).expanduser()
+    if config["ckpt"] == "last":
+        return run_folder.newest_like(runs, config)
+    return run_folder.new_folder(runs, run_name(config))
+
+
+def _fold(fold: Any) -> int:
+    if not isinstance(fold, int):
+        raise ConfigError(f"fold is 0, 1, ... or all, not {fold!r}.")
+    return fold
+
+
+def _describe(data: "SpeechDataModule", folder: Path) -> None:
+    """Say what is trained on, what was left out, and where the run goes."""
+    labelled = data.labelled
+    log.info("Run folder: %s", folder)
+    log.info(
+        "Data: %s, %d utterances, fingerprint %s", "+".join(data.corpora), len(labelled.manifest), data.fingerprint
+    )
+    log.info("Labels: %s", data.labels.describe(pd.concat([p.manifest["emotion"] for p in data.parts])))
+    for reason, count in labelled.dropped.items():
+        log.info("Dropped by the labels: %d, %s", count, reason)
+    for part in data.parts:
+        if out := [p for p in part.card["problems"] if p["left_out"]]:
+            log.info(
+                "Left out of %s: %d files, the first: %s (%s)",
+                part.card["title"],
+                len(out),
+                out[0]["path"],
+                out[0]["kind"],
+            )
+    log.info("Protocol: %s, %d folds", data.protocol.name, data.folds)
+
+
+def _train_all(config: Config, folder: Path, folds: int) -> None:
+    """Every fold in turn, each in its folder; those that are finished stay as they are. Then the pooled result."""
+    for fold in range(folds):
+        below = folder / f"fold_{fold}"
+        if (below / "metrics.json").exists():
+            log.info("Fold %d of %d is finished already.", fold, folds)
+            continue
+        below.mkdir(exist_ok=True)
+        _train_fold(config, below, data=None, fold=fold)
+    parts = [folder / f"fold_{fold}" for fold in range(folds)]
+    pooled = pd.concat([predictions.read(part / "predictions.parquet") for part in parts], ignore_index=True)
+    about = [json.loads((part / "metrics.json").read_text())["run"] for part in parts]
+    shared = {key: about[0][key] for key in ("stamps", "corpora", "labels", "protocol", "fingerprint", "seed")}
+    shared["split_hash"] = [fold["split_hash"] for fold in about]
+    shared["train_seconds"] = sum(fold["train_seconds"] for fold in about)
+    _report(pooled, folder, shared)
+
+
+def _train_fold(config: Config, folder: Path, data: "SpeechDataModule | None", fold: int | None = None) -> None:
+    """Fit, choose on dev, score test, write."""
+    import lightning as L
+
+    from ser.inference.load import BEST, load
+    from ser.inference.score import score
+
+    L.seed_everything(config["seed"], workers=True, verbose=False)
+    if data is None:
+        data = build_data(config, fold=_fold(fold))
+        data.prepare_data()
+        data.setup()
+    for side, rows in data.split.sides().items():
+        speakers = data.labelled.manifest["speaker"].iloc[rows].nunique()
+        log.info("Fold %d, %s: %d utterances of %d speakers", data.fold, side, len(rows), speakers)
+    model = build_model(config, data)
+    log.info("%s: %d parameters", type(model).__name__, sum(p.numel() for p in model.parameters()))
+    name = folder.name if folder.name.startswith(run_name(config)) else f"{run_name(config)}-fold{data.fold}"
+    group = f"{'+'.join(data.corpora)}-{data.protocol.name}-{data.labels.name}"
+    loggers = tracking.loggers(config["logger"], folder, name, group, config)
+    try:
+        trainer = build_trainer(config, folder, loggers)
+        began = time.perf_counter()
+        trainer.fit(model, datamodule=data, ckpt_path=_checkpoint(config, folder), weights_only=True)
+        seconds = time.perf_counter() - began
+        best = load(folder / BEST, device=model.device)
+        table = score(best, data, data.split.test)
+        environment = run_folder.environment(config["seed"], data.fingerprint, str(model.device))
+        (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
+        history = history_of(folder / "metrics.csv")
+        best_epoch = int(history.loc[history["dev_uar"].idxmax(), "epoch"])
+        about = {
+            "stamps": list(stamps(data)),
+            "corpora": list(data.corpora),
+            "labels": data.labels.describe(data.labelled.manifest["emotion"]),
+            "protocol": data.protocol.name,
+            "fold": data.fold,
+            "split_hash": data.split.hash(data.labelled.manifest),
+            "fingerprint": data.fingerprint,
+            "seed": config["seed"],
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "epochs": int(history["epoch"].max()) + 1,
+            "best_epoch": best_epoch,
+            "dev_uar": float(history["dev_uar"].max()),
+            "train_seconds": seconds,
+        }
+        curves = folder / "training_curves.png"
+        plots.training_curves(history, best_epoch, curves, synthetic=data.synthetic)
+        summary = _report(table, folder, about)
+        pictures = {"confusion_matrix": folder / "confusion_matrix.png", "training_curves": curves}
+        tracking.log_results(loggers, summary, table, pictures)
+    finally:
+        tracking.finish(loggers)
+
+
+def _checkpoint(config: Config, folder: Path) -> str | None:
+    """Where to go on from: this folder's last checkpoint, if going on was asked for and there is one."""
+    asked = config["ckpt"]
+    if asked is None:
+        return None
+    if asked != "last":
+        raise ConfigError(f"ckpt is last or null, not {asked!r}; paths.run says which run to go on with.")
+    file = folder / "checkpoints" / "last.ckpt"
+    if not file.exists():
+        log.info("No checkpoint in %s yet: starting at the first epoch.", folder)
+        return None
+    return str(file)
+
+
+def history_of(file: Path) -> pd.DataFrame:
+    """What ``metrics.csv`` says by epoch: ``epoch``, ``train_loss``, ``dev_loss``, ``dev_uar`` and ``lr``.
+
+    Raises:
+        RunError: If it lacks the dev UAR.
+    """
+    table = pd.read_csv(file).rename(columns={"lr-AdamW/pg1": "lr"})
+    if "dev_uar" not in table:
+        raise RunError(f"{file} has no dev UAR: the training did not finish an epoch.")
+    wanted = [c for c in ("train_loss", "dev_loss", "dev_uar", "lr") if c in table]
+    table["epoch"] = table["epoch"].ffill()
+    return table.groupby("epoch", as_index=False)[wanted].last()
+
+
+def _report(table: pd.DataFrame, folder: Path, about: dict[str, Any]) -> dict[str, Any]:
+    """Write predictions, numbers and the confusion matrix, and print the numbers: all from the table."""
+    from rich.console import Console
+
+    marks = tuple(about["stamps"])
+    file = folder / "predictions.parquet"
+    predictions.write(table, file)
+    summary = summarise(predictions.read(file))
+    title = f"{'+'.join(about['corpora'])}, {about['protocol']}" + (
+        f", fold {about['fold']}" if "fold" in about else ""
+    )
+    plots.confusion_matrix(summary, folder / "confusion_matrix.png", title, synthetic=SYNTHETIC in marks)
+    write_metrics({**summary, "run": about}, folder / "metrics.json")
+    console = Console()
+    notes = (about["labels"], f"run folder: {folder}")
+    console.print(tables.results_table(summary, title, marks, notes))
+    if summary["n_folds"] > 1:
+        console.print(tables.folds_table(summary))
+    return summary

@@ -1,0 +1,74 @@
+"""Log-mel energies with torchaudio, on the device, without frames that reach over a clip's end."""
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+
+from ser.errors import ConfigError
+from ser.features.mask import frame_mask
+
+
+class LogMel(nn.Module):
+    """Log-mel energies of a padded batch of waveforms.
+
+    Frames start every ``hop_ms`` and lie wholly within the clip (Kaldi's ``snip_edges``), so that padding cannot reach
+    them; a clip shorter than one frame is filled up with silence to one.
+
+    Shapes:
+        - waveform: ``(batch, sample)``, full scale = 1, zero-padded on the right
+        - lengths: ``(batch,)``, in samples
+        - returns: ``(batch, n_mels, frame)`` in natural-log power, zero beyond a clip's frames, and ``(batch,)`` in frames
+
+    Args:
+        sample_rate: In Hz.
+        n_mels: Bands on the HTK mel scale.
+        window_ms: Hann window length in milliseconds.
+        hop_ms: From one frame to the next, in milliseconds.
+        low_hz: Lower edge of the lowest band.
+        high_hz: Upper edge of the highest band; ``None`` is half the sampling rate.
+        floor: Added to the power before the logarithm; digital silence gives ``log(floor)``.
+
+    Raises:
+        ConfigError: If a band would be empty because the FFT is too short for ``n_mels`` bands.
+
+    Example:
+        >>> features, frames = LogMel(n_mels=40)(torch.zeros(1, 16000), torch.tensor([16000]))
+        >>> features.shape[1], int(frames)
+        (40, 97)
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        n_mels: int = 64,
+        window_ms: float = 25.0,
+        hop_ms: float = 10.0,
+        low_hz: float = 20.0,
+        high_hz: float | None = None,
+        floor: float = 1e-6,
+    ) -> None:
+        super().__init__()
+        self.n_features = n_mels
+        self.hop = round(sample_rate * hop_ms / 1000)
+        window = round(sample_rate * window_ms / 1000)
+        self.fft = 1 << (window - 1).bit_length()
+        self.floor = floor
+        self.mel = torchaudio.transforms.MelSpectrogram(
+            sample_rate, self.fft, window, self.hop, low_hz, high_hz, n_mels=n_mels, center=False
+        )
+        if empty := int((self.mel.mel_scale.fb.sum(dim=0) == 0).sum()):
+            raise ConfigError(
+                f"features.n_mels={n_mels} leaves {empty} bands without any of the FFT's {self.fft // 2 + 1} bins. "
+                "Take fewer bands, a longer features.window_ms, or a higher features.low_hz."
+            )
+
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        frames = 1 + (lengths - self.fft).clamp(min=0) // self.hop
+        missing = self.fft - waveform.shape[-1]
+        if missing > 0:
+            waveform = nn.functional.pad(waveform, (0, missing))
+        with torch.autocast(waveform.device.type, enabled=False):  # half precision cannot hold power spectra
+            power = self.mel(waveform.float())
+        logs = torch.log(power[..., : int(frames.max())] + self.floor)
+        return logs * frame_mask(frames, logs.shape[-1])[:, None], frames

@@ -1,0 +1,1 @@
+"""Use a trained model: load it, and score utterances with it."""

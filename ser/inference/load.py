@@ -1,0 +1,47 @@
+"""Load a trained model from its checkpoint alone: no configuration, store or corpus is needed."""
+
+import pickle
+from pathlib import Path
+
+import torch
+
+from ser.build import find_class
+from ser.errors import RunError
+from ser.models.classifier import SpeechClassifier
+
+BEST = "checkpoints/best.ckpt"
+"""Where a run keeps the weights with the best dev UAR, below its folder."""
+
+
+def load(path: str | Path, device: str | torch.device = "cpu") -> SpeechClassifier:
+    """The trained model of a run, in evaluation mode.
+
+    Args:
+        path: A run's folder, or a checkpoint file.
+        device: Where to put it.
+
+    Raises:
+        RunError: If there is no checkpoint, it is damaged, or it was not written by ``ser``.
+    """
+    file = checkpoint_of(Path(path).expanduser())
+    try:
+        # weights_only: tensors and plain containers, never code.
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise RunError(f"{file} cannot be read as a checkpoint: {str(error).splitlines()[0]}") from error
+    if not isinstance(checkpoint, dict) or "ser_model" not in checkpoint:
+        raise RunError(f"{file} is not a checkpoint of ser: it does not name its model.")
+    model = find_class(checkpoint["ser_model"], SpeechClassifier)(**checkpoint["hyper_parameters"])
+    model.load_state_dict(checkpoint["state_dict"])
+    return model.to(device).eval()
+
+
+def checkpoint_of(path: Path) -> Path:
+    """The best checkpoint of a run's folder, or the file itself."""
+    if path.is_file():
+        return path
+    if (file := path / BEST).is_file():
+        return file
+    if folds := sorted(str(f.parent.parent) for f in path.glob(f"fold_*/{BEST}")):
+        raise RunError(f"{path} holds {len(folds)} folds, each a model of its own: load one of {', '.join(folds)}.")
+    raise RunError(f"{path} has no checkpoint ({BEST}): is it a run's folder, and did its training come to an end?")

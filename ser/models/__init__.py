@@ -1,0 +1,1 @@
+"""Models: one LightningModule a file, all from ``(waveform, lengths)`` to logits."""

@@ -1,0 +1,34 @@
+"""From frames to one vector an utterance."""
+
+import torch
+from torch import Tensor, nn
+
+
+class AttentiveStatistics(nn.Module):
+    """Mean and deviation over time, weighted by learned attention; padding gets no weight.
+
+    Source: Okabe et al., 2018, https://doi.org/10.21437/Interspeech.2018-993.
+
+    Shapes:
+        - frames: ``(batch, frame, feature)``
+        - mask: ``(batch, frame)``, true where a frame is real
+        - returns: ``(batch, 2 * n_features)``
+
+    Args:
+        n_features: Features a frame.
+        hidden: Width of the layer that scores frames.
+    """
+
+    def __init__(self, n_features: int, hidden: int = 64) -> None:
+        super().__init__()
+        self.score = nn.Sequential(nn.Linear(n_features, hidden), nn.Tanh(), nn.Linear(hidden, 1))
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """See the class."""
+        scores = self.score(frames).float().masked_fill(~mask[..., None], -torch.inf)
+        weight = scores.softmax(dim=1)  # (batch, frame, 1)
+        # Sums of squares in half precision lose the deviation; statistics are float32 whatever the precision.
+        frames = frames.float()
+        mean = (weight * frames).sum(dim=1)
+        variance = (weight * (frames - mean[:, None]).square()).sum(dim=1)
+        return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)

@@ -1,0 +1,32 @@
+"""``python -m ser.prepare``: find, check and decode corpora, and say what is wrong with them."""
+
+from omegaconf import DictConfig
+
+from ser.command import command
+
+
+@command("prepare")
+def main(config: DictConfig) -> None:
+    """Prepare what the configuration says."""
+    from omegaconf import OmegaConf
+    from rich.console import Console
+
+    from ser.build import build
+    from ser.corpora.corpus import Corpus
+    from ser.report.preparation import preparation_table
+    from ser.waveforms import StoreSettings, prepare
+
+    console = Console()
+    settings = StoreSettings(**OmegaConf.to_container(config.audio))  # type: ignore[arg-type]
+    for corpus_config in config.data.corpora.values():
+        corpus = build(corpus_config, Corpus)
+        if config.download:
+            from ser.download import download
+
+            download(corpus)
+        store = prepare(corpus, config.paths.stores, settings, strict=config.strict, rebuild=config.rebuild)
+        console.print(preparation_table(store.card, str(store.folder)))
+
+
+if __name__ == "__main__":
+    main()

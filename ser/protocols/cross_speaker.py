@@ -1,0 +1,49 @@
+"""Train on one speaker, test on another: the honest split of a corpus with two speakers (TESS).
+
+There is no third speaker to be dev, so dev is a share of the training speaker's *sentences*, which training then does not
+have in any emotion. The model is thus chosen on a speaker it knows; the test speaker is unheard. Results are stamped so.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ser.errors import SplitError
+from ser.protocols.split import DEV_SHARES_SPEAKERS, Split
+
+
+class CrossSpeaker:
+    """One fold a pair of speakers, in the order given.
+
+    Args:
+        name: What reports call the protocol.
+        pairs: ``[train, test]`` speakers, with the corpus's name: ``["tess/OAF", "tess/YAF"]``.
+        dev_share: Share of the training speaker's sentences that are dev.
+        seed: Of the choice of those sentences.
+    """
+
+    def __init__(self, name: str, pairs: Sequence[Sequence[str]], dev_share: float = 0.2, seed: int = 0) -> None:
+        if not 0 < dev_share < 1:
+            raise SplitError(f"protocol.dev_share is {dev_share}, but it is a share between 0 and 1.")
+        self.name, self.pairs, self.dev_share, self.seed = name, [tuple(p) for p in pairs], dev_share, seed
+
+    def splits(self, manifest: pd.DataFrame) -> list[Split]:
+        """Every fold; see `ser.protocols.split.Protocol`."""
+        here = set(manifest["speaker"])
+        asked = {speaker for pair in self.pairs for speaker in pair}
+        if asked != here:
+            raise SplitError(
+                f"protocol={self.name} is for the speakers {', '.join(sorted(asked))}; the data has {len(here)} speakers, "
+                f"{', '.join(sorted(here)[:5])} among them. Use protocol=speaker_cv or protocol=loso."
+            )
+        sentences = np.random.default_rng(self.seed).permutation(sorted(manifest["sentence"].unique()))
+        dev_sentences = set(sentences[: max(1, round(self.dev_share * len(sentences)))])
+        is_dev = manifest["sentence"].isin(dev_sentences).to_numpy()
+        splits = []
+        for fold, (train_speaker, test_speaker) in enumerate(self.pairs):
+            trains = (manifest["speaker"] == train_speaker).to_numpy()
+            tests = (manifest["speaker"] == test_speaker).to_numpy()
+            train, dev, test = (np.flatnonzero(side) for side in (trains & ~is_dev, trains & is_dev, tests))
+            splits.append(Split(fold, train, dev, test, stamps=(DEV_SHARES_SPEAKERS,)))
+        return splits

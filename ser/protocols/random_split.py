@@ -1,0 +1,42 @@
+"""Random k-fold over utterances, stratified by emotion: speakers are on every side, and the results are stamped so.
+
+Here to show what such splits buy (on TESS, about 99 %), and to reproduce papers that used them; never to report a model.
+"""
+
+import numpy as np
+import pandas as pd
+
+from ser.errors import SplitError
+from ser.protocols.split import SPEAKER_DEPENDENT, Split
+
+
+class RandomUtterances:
+    """Each fold of utterances tests once, the fold after it is dev, and the rest train.
+
+    Args:
+        folds: How many, at least 3.
+        seed: Of the shuffle.
+    """
+
+    name = "random"
+
+    def __init__(self, folds: int = 5, seed: int = 0) -> None:
+        if folds < 3:
+            raise SplitError(f"protocol.folds is {folds}, but it takes 3 at least: one tests, one is dev, one trains.")
+        self.folds, self.seed = folds, seed
+
+    def splits(self, manifest: pd.DataFrame) -> list[Split]:
+        """Every fold; see `ser.protocols.split.Protocol`."""
+        random = np.random.default_rng(self.seed)
+        fold_of = np.empty(len(manifest), dtype=np.int64)
+        dealt = 0
+        for _, rows in sorted(manifest.groupby("emotion").indices.items()):
+            fold_of[random.permutation(rows)] = (dealt + np.arange(len(rows))) % self.folds
+            dealt += len(rows)
+        splits = []
+        for fold in range(self.folds):
+            dev = (fold + 1) % self.folds
+            sides = (~np.isin(fold_of, (fold, dev)), fold_of == dev, fold_of == fold)
+            train, development, test = (np.flatnonzero(side) for side in sides)
+            splits.append(Split(fold, train, development, test, stamps=(SPEAKER_DEPENDENT,)))
+        return splits

@@ -1,0 +1,102 @@
+"""Recompute a finished run's numbers, from its stored predictions or by scoring its test speakers again."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ser.errors import RunError
+from ser.evaluation import predictions
+from ser.evaluation.summary import differences, read_metrics, summarise
+from ser.report import tables
+
+SAME_PROBABILITY = 1e-6
+"""Two scorings of a clip agree within this: the rounding of single precision on another device or batch."""
+
+
+def recompute(folder: Path, *, rescore: bool = False) -> None:
+    """Print a run's numbers as its predictions give them.
+
+    Args:
+        folder: Of a run, or of a ``fold=all`` run.
+        rescore: Score the test speakers again with the run's checkpoints, on the corpus, and take those predictions.
+
+    Raises:
+        RunError: If the run is incomplete, or a number, a target or a probability is not what the run says it is.
+    """
+    from rich.console import Console
+
+    stored = read_metrics(folder / "metrics.json")
+    about = stored.pop("run")
+    table = predictions.read(folder / "predictions.parquet")
+    source = "predictions.parquet"
+    if rescore:
+        source = "the checkpoint"
+        again = scored_again(folder)
+        _compare(table, again, folder)
+        table = again
+    summary = summarise(table)
+    title = f"{folder}, from {source}"
+    console = Console()
+    console.print(tables.results_table(summary, title, tuple(about["stamps"]), (about["labels"],)))
+    if summary["n_folds"] > 1:
+        console.print(tables.folds_table(summary))
+    tolerance = SAME_PROBABILITY if rescore else 1e-9
+    if changed := differences(stored, summary, tolerance):
+        shown = "\n".join(f"  {difference}" for difference in changed[:20])
+        raise RunError(
+            f"{folder}/metrics.json does not hold what {source} gives; {len(changed)} places differ:\n{shown}"
+        )
+    console.print(f"All {_count(stored)} numbers of metrics.json come out the same from {source}.")
+
+
+def scored_again(folder: Path) -> pd.DataFrame:
+    """The predictions table that a run's checkpoints give now; fold by fold for a ``fold=all`` run.
+
+    Raises:
+        RunError: If the corpus on disk is not what the run was trained on.
+    """
+    from ser.experiment import build_data
+    from ser.inference.load import load
+    from ser.inference.score import score
+    from ser.run_folder import read_config
+
+    config = read_config(folder)
+    parts = sorted(folder.glob("fold_*"), key=lambda part: int(part.name.removeprefix("fold_")))
+    tables_ = []
+    for part in parts or [folder]:
+        about = read_metrics(part / "metrics.json")["run"]
+        data = build_data(config, fold=about["fold"])
+        data.prepare_data()
+        data.setup()
+        if data.fingerprint != about["fingerprint"]:
+            raise RunError(
+                f"{part} was trained on data with the fingerprint {about['fingerprint']}; what is on disk has "
+                f"{data.fingerprint}. Its numbers cannot be had again from other recordings or settings."
+            )
+        tables_.append(score(load(part), data, data.split.test))
+    return pd.concat(tables_, ignore_index=True)
+
+
+def _compare(old: pd.DataFrame, new: pd.DataFrame, folder: Path) -> None:
+    """Raise unless two tables hold the same utterances, targets and, within rounding, probabilities."""
+    keys = ["fold", "utterance"]
+    one, two = (table.sort_values(keys).reset_index(drop=True) for table in (old, new))
+    if list(one.columns) != list(two.columns) or not one[[*keys, "target"]].equals(two[[*keys, "target"]]):
+        raise RunError(
+            f"{folder}/predictions.parquet has other utterances or targets than the checkpoint's data gives."
+        )
+    apart = abs(predictions.probabilities(one) - predictions.probabilities(two)).max(axis=1)
+    if (worst := apart.argmax()) is not None and apart[worst] > SAME_PROBABILITY:
+        raise RunError(
+            f"{folder}/predictions.parquet is not what the checkpoint gives: {int((apart > SAME_PROBABILITY).sum())} "
+            f"utterances differ, {one['utterance'][worst]} most, by {apart[worst]:.2g}."
+        )
+
+
+def _count(value: object) -> int:
+    """Numbers in plain JSON."""
+    if isinstance(value, dict):
+        return sum(_count(v) for v in value.values())
+    if isinstance(value, list):
+        return sum(_count(v) for v in value)
+    return int(isinstance(value, int | float) and not isinstance(value, bool))

@@ -1,0 +1,1 @@
+"""Numbers into pictures, tables and pages."""

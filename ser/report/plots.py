@@ -1,0 +1,145 @@
+"""Pictures of a run: the confusion matrix, and the course of its training."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ser.errors import RunError
+from ser.evaluation.summary import summarise
+from ser.metrics import recall_per_class
+from ser.report.drawing import drawing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SHOW_POINTS_UP_TO = 40
+"""Epochs beyond which markers would merge into a thick line."""
+
+
+def confusion_matrix(
+    source: Mapping[str, Any] | pd.DataFrame, path: Path, title: str, *, synthetic: bool = False
+) -> None:
+    """Draw a confusion matrix: the percentage of each target class in colour and figures, the count below.
+
+    Args:
+        source: A summary (`ser.evaluation.summary`) or a predictions table.
+        path: Where to; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
+        title: Above the picture; the UAR follows it.
+        synthetic: Mark the picture as made from synthetic speech.
+    """
+    import seaborn as sns
+
+    summary = summarise(source) if isinstance(source, pd.DataFrame) else source
+    names, counts = list(summary["classes"]), np.array(summary["confusion"])
+    share = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (target, predicted)
+    texts = [[f"{s:.0f} %\n{n}" for s, n in zip(*row, strict=True)] for row in zip(share, counts, strict=True)]
+    empty = np.isnan(recall_per_class(counts))
+    side = 0.78 * len(names) + 2.2
+    heading = fill(title, int(9 * side))
+    with drawing(path, (side + 0.9, side + 0.3 + 0.2 * heading.count("\n")), synthetic=synthetic) as figure:
+        axes = figure.add_subplot()
+        sns.heatmap(
+            share,
+            ax=axes,
+            annot=np.array(texts),
+            fmt="",
+            mask=np.broadcast_to(empty[:, None], share.shape),
+            cmap="Blues",
+            vmin=0,
+            vmax=100,
+            square=True,
+            linewidths=1,
+            linecolor="white",
+            annot_kws={"fontsize": 10},
+            xticklabels=names,
+            yticklabels=[f"{name}\n(none)" if gone else name for name, gone in zip(names, empty, strict=True)],
+            cbar_kws={"label": "% of the target class", "shrink": 0.7, "ticks": [0, 25, 50, 75, 100]},
+        )
+        axes.set(xlabel="predicted", ylabel="target", facecolor="0.93")  # grey: a class without utterances
+        axes.tick_params(axis="x", rotation=40 if len(names) > 3 else 0)
+        if len(names) > 3:
+            for label in axes.get_xticklabels():
+                label.set(horizontalalignment="right", rotation_mode="anchor")
+        axes.tick_params(axis="y", rotation=0)
+        figure.suptitle(f"{heading}\n{_uar(summary)}", fontsize=12.5, fontweight="bold")
+
+
+def training_curves(history: pd.DataFrame, best_epoch: int | None, path: Path, *, synthetic: bool = False) -> None:
+    """Draw the losses, the development UAR and the learning rate over the epochs, the kept epoch marked.
+
+    Args:
+        history: Columns ``epoch`` and any of ``train_loss``, ``dev_loss``, ``dev_uar``, ``lr``; a missing value is left
+            out of its line, and a panel without values is left out of the picture.
+        best_epoch: The epoch whose weights were kept, or ``None``.
+        path: Where to; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
+        synthetic: Mark the picture as made from synthetic speech.
+
+    Raises:
+        RunError: If ``history`` has no ``epoch``, or nothing to draw.
+    """
+    import seaborn as sns
+
+    if "epoch" not in history:
+        raise RunError(f"The training history has no column epoch, only {', '.join(map(str, history.columns))}.")
+    blue, orange, green, *_ = sns.color_palette("colorblind")
+    panels: list[tuple[str, list[tuple[str, str, Any]], float]] = [
+        ("cross-entropy (nats)", [("train_loss", "train", blue), ("dev_loss", "development", orange)], 3.0),
+        ("UAR (%)", [("dev_uar", "development", orange)], 3.0),
+        ("learning rate", [("lr", "learning rate", green)], 1.2),
+    ]
+    drawn = [panel for panel in panels if any(len(_series(history, column)) for column, _, _ in panel[1])]
+    if not drawn:
+        raise RunError("The training history has no value to draw: train_loss, dev_loss, dev_uar and lr are all empty.")
+    heights = [height for _, _, height in drawn]
+    with drawing(path, (7.2, 0.8 * sum(heights) + 0.9), grid=True, synthetic=synthetic) as figure:
+        grid = figure.subplots(len(drawn), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        for axes, (label, lines, _) in zip(grid, drawn, strict=True):
+            _draw_panel(axes, history, label, lines)
+            if best_epoch is not None:
+                axes.axvline(best_epoch, color="0.35", linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
+        _label_best(grid[0], history, best_epoch)
+        grid[-1].set_xlabel("epoch")
+        grid[-1].xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        grid[-1].set_xlim(history["epoch"].min() - 0.5, history["epoch"].max() + 0.5)
+        sns.despine(fig=figure)
+        figure.align_ylabels(list(grid))
+
+
+def _draw_panel(axes: "Axes", history: pd.DataFrame, label: str, lines: list[tuple[str, str, Any]]) -> None:
+    for column, name, colour in lines:
+        series = _series(history, column) * (100 if column == "dev_uar" else 1)
+        marker = "o" if len(series) <= SHOW_POINTS_UP_TO else None
+        axes.plot(series.index, series, label=name, color=colour, marker=marker, markersize=4, linewidth=1.8)
+    if label == "learning rate":
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    if len(lines) > 1:
+        axes.legend(loc="upper right", edgecolor="none", framealpha=0.9)
+    axes.set_ylabel(label)
+
+
+def _label_best(axes: "Axes", history: pd.DataFrame, best_epoch: int | None) -> None:
+    if best_epoch is None:
+        return
+    uar = _series(history, "dev_uar")
+    value = f", development UAR {100 * uar[best_epoch]:.1f} %" if best_epoch in uar.index else ""
+    axes.set_title(f"kept: epoch {best_epoch}{value}", fontsize=10.5, color="0.25", loc="left")
+
+
+def _series(history: pd.DataFrame, column: str) -> "pd.Series[float]":
+    """Values by epoch, the last one where an epoch has several rows; empty where the column lacks."""
+    if column not in history:
+        return pd.Series(dtype=np.float64)
+    values = history[["epoch", column]].dropna().astype(np.float64)
+    return values.groupby("epoch")[column].last()
+
+
+def _uar(summary: Mapping[str, Any]) -> str:
+    interval = summary["uar_interval"]
+    text = f"UAR {100 * summary['uar']:.1f} %"
+    if interval["low"] is None:
+        return text
+    return f"{text} [{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]"

@@ -1,0 +1,54 @@
+"""What preparing a corpus found: its counts against the release's, and every file with something wrong."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+SHOWN = 20
+"""Problems of one kind that are printed; the card has them all."""
+
+
+def preparation_table(card: Mapping[str, Any], folder: str) -> RenderableType:
+    """Lay out a store's card.
+
+    Args:
+        card: See `ser.waveforms.Store`.
+        folder: Where the store is.
+    """
+    counts = Table("", "here", "release", title=card["title"], title_justify="left", box=box.SIMPLE_HEAD)
+    for row in ("found", "utterances", "speakers"):
+        here, expected = card[row], card["expected"].get(row, card["expected"]["utterances"])
+        name = {"found": "clips found", "utterances": "clips kept"}.get(row, row)
+        counts.add_row(name, str(here), Text(str(expected), style="" if here == expected else "bold red"))
+    for emotion, count in card["emotions"].items():
+        counts.add_row(f"  {emotion}", str(count), str(card["expected"]["emotions"].get(emotion, "")))
+    counts.add_row("hours", f"{card['hours']:.2f}", "")
+    parts: list[RenderableType] = [counts]
+    if card["synthetic"]:
+        parts.append(Text("This is synthetic speech.", style="bold red"))
+    parts += [Text(f"Note: {note}") for note in card["notes"]]
+    if card["problems"]:
+        parts.append(_problems(card["problems"]))
+    parts.append(Text(f"Licence: {card['licence']}\nStore: {folder}, fingerprint {card['fingerprint']}"))
+    return Group(*parts)
+
+
+def _problems(problems: list[Mapping[str, Any]]) -> Table:
+    kinds = Counter(p["kind"] for p in problems)
+    title = "Problems: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    table = Table("file", "problem", "", title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    shown: Counter[str] = Counter()
+    for problem in problems:
+        shown[problem["kind"]] += 1
+        if shown[problem["kind"]] <= SHOWN:
+            fate = Text("left out", style="red") if problem["left_out"] else Text("kept")
+            table.add_row(Text(problem["path"], overflow="fold"), Text(f"{problem['kind']}: {problem['detail']}"), fate)
+    for kind, count in kinds.items():
+        if count > SHOWN:
+            table.add_row("", f"{kind}: and {count - SHOWN} more, all in card.json", "")
+    return table

@@ -1,0 +1,124 @@
+"""A run's numbers as tables for the terminal, 80 columns wide."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.align import Align
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+WIDTH = 80
+UNDEFINED = "n/a"
+
+
+def results_table(
+    summary: Mapping[str, Any], title: str, stamps: Sequence[str] = (), notes: Sequence[str] = ()
+) -> RenderableType:
+    """Lay out a summary: the scores, the interval of UAR and its caution, then each class.
+
+    Args:
+        summary: See `ser.evaluation.summary.summarise`.
+        title: What was scored: ``cnn on ravdess``.
+        stamps: What nobody may overlook (``speaker-dependent``, ``synthetic speech``): in capitals in a frame
+            above the scores and again in their title, with or without colour.
+        notes: Lines below the tables.
+
+    Example:
+        >>> from rich.console import Console
+        >>> interval = {"low": 0.61, "high": 0.72, "level": 0.95, "speakers": 24, "caution": None}
+        >>> summary = {"uar": 0.668, "accuracy": 0.7, "macro_f1": 0.66, "cross_entropy": 1.01, "uar_interval": interval}
+        >>> summary |= {"classes": [], "per_class": {}, "n_utterances": 720, "n_speakers": 24, "n_folds": 4}
+        >>> console = Console(width=80)
+        >>> with console.capture() as printed:
+        ...     console.print(results_table(summary, "cnn on ravdess", stamps=("synthetic speech",)))
+        >>> "SYNTHETIC SPEECH" in printed.get()
+        True
+    """
+    caution = summary["uar_interval"]["caution"]
+    parts: list[RenderableType] = [_stamp(stamps)] if stamps else []
+    parts.append(_scores(summary, _title(title, stamps)))
+    parts += [Text(f"Caution: {caution}.", style="bold yellow")] if caution else []
+    parts += [Text(), _classes(summary), *(Text(note, style="dim") for note in notes)]
+    return Group(*parts)
+
+
+def folds_table(summary: Mapping[str, Any]) -> RenderableType:
+    """Lay out the scores of each fold, then their mean and standard deviation (n - 1).
+
+    Args:
+        summary: See `ser.evaluation.summary.summarise`.
+    """
+    table = _table("By fold")
+    for column in ("fold", "utterances", "speakers", "UAR", "accuracy", "macro F1"):
+        table.add_column(column, justify="right")
+    folds = summary["folds"]
+    for fold in folds["each"]:
+        scores = [_percent(fold[score]) for score in ("uar", "accuracy", "macro_f1")]
+        table.add_row(str(fold["fold"]), str(fold["n_utterances"]), str(fold["n_speakers"]), *scores)
+    table.add_section()
+    table.add_row("mean", "", "", Text(_percent(folds["uar_mean"]), style="bold"), "", "")
+    table.add_row("sd", "", "", _percent(folds["uar_sd"]), "", "")
+    return table
+
+
+def _scores(summary: Mapping[str, Any], title: Text) -> Table:
+    table = _table(title)
+    table.add_column("score")
+    table.add_column("value", justify="right")
+    table.add_column("", no_wrap=True)
+    table.add_row(Text("UAR", style="bold"), Text(_percent(summary["uar"]), style="bold"), _interval(summary))
+    table.add_row("accuracy", _percent(summary["accuracy"]))
+    table.add_row("macro F1", _percent(summary["macro_f1"]))
+    table.add_row("cross-entropy", _nats(summary["cross_entropy"]))
+    table.caption = ", ".join(_count(summary[f"n_{thing}s"], thing) for thing in ("utterance", "speaker", "fold"))
+    return table
+
+
+def _classes(summary: Mapping[str, Any]) -> Table:
+    table = _table("By class")
+    table.add_column("class")
+    for column in ("recall", "precision", "F1", "support"):
+        table.add_column(column, justify="right")
+    for name in summary["classes"]:
+        row = summary["per_class"][name]
+        table.add_row(name, *(_percent(row[score]) for score in ("recall", "precision", "f1")), str(row["support"]))
+    return table
+
+
+def _table(title: str | Text) -> Table:
+    return Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+
+
+def _stamp(stamps: Sequence[str]) -> RenderableType:
+    text = Text("  ·  ".join(stamp.upper() for stamp in stamps), style="bold white on red", justify="center")
+    return Panel(Align.center(text), box=box.HEAVY, style="bold white on red", width=WIDTH)
+
+
+def _title(title: str, stamps: Sequence[str]) -> Text:
+    text = Text(title, style="bold")
+    for stamp in stamps:
+        text.append(f"  [{stamp.upper()}]", style="bold red")
+    return text
+
+
+def _interval(summary: Mapping[str, Any]) -> str:
+    interval = summary["uar_interval"]
+    if interval["low"] is None:
+        return "no interval"
+    ends = f"[{_percent(interval['low'], '')}, {_percent(interval['high'], '')}]"
+    return f"{ends}  {100 * interval['level']:g} % over {interval['speakers']} speakers"
+
+
+def _percent(value: float | None, unit: str = " %") -> str:
+    return UNDEFINED if value is None else f"{100 * value:.1f}{unit}"
+
+
+def _nats(value: float | None) -> str:
+    return UNDEFINED if value is None else f"{value:.3f} nats"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" + "s" * (number != 1)

@@ -1,0 +1,379 @@
+"""Decode once: every clip as 16 kHz mono int16 in one memory-mapped file, with a manifest and a card.
+
+soundfile decodes (WAV, AIFF, FLAC, OGG, Opus, MP3), soxr resamples at its HQ setting. A store is a folder:
+
+- ``waveforms.i16``: all clips end to end, little-endian int16, full scale = 32768
+- ``manifest.parquet``: `ser.manifest` plus ``start`` and ``length`` in samples, and ``sha256`` of the clip's samples
+- ``card.json``: settings, counts, hours, what was left out and why, and a fingerprint of contents and settings
+
+It is built in a temporary folder under a lock and renamed into place: two jobs that start together prepare once, and a
+killed one leaves nothing half-made.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser.corpora.corpus import Corpus
+from ser.errors import AudioError, BadCorpusError
+from ser.manifest import Utterance, to_table
+
+LFS_POINTER = b"version https://git-lfs"
+SILENCE_PEAK = 1e-3
+"""-60 dB of full scale: a clip that never exceeds it has no speech in it."""
+FORMAT = 1
+"""Raised when what a store holds changes, so that older ones are prepared again."""
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """What is done to every clip when it is decoded.
+
+    Args:
+        sample_rate: In Hz.
+        trim_db: Leading and trailing silence is cut where every 25 ms frame is this many dB under the clip's loudest
+            frame; ``None`` keeps all.
+        min_ms: A clip with less sound than this is left out.
+    """
+
+    sample_rate: int = 16000
+    trim_db: float | None = None
+    min_ms: float = 100.0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a file: ``kind`` is one of a few words, ``left_out`` whether the store goes without it."""
+
+    utterance: str
+    path: str
+    kind: str
+    detail: str
+    left_out: bool
+
+
+def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
+    """Decode a file to mono.
+
+    Returns:
+        ``(sample,)`` float32, full scale = 1, and the file's sampling rate in Hz. Channels are averaged.
+
+    Raises:
+        AudioError: If the file is missing, empty, a Git-LFS pointer, not audio, or holds NaN or infinity. The first word
+            of its message after the path's colon says which.
+    """
+    import soundfile
+
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(LFS_POINTER))
+    except OSError as error:
+        raise AudioError(f"{path}: unreadable: {error.strerror}") from error
+    if not head:
+        raise AudioError(f"{path}: empty: the file has no bytes")
+    if head == LFS_POINTER:
+        raise AudioError(f"{path}: LFS pointer: run `git lfs pull` in the corpus's checkout to get the recording")
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise AudioError(f"{path}: unreadable: {error}") from error
+    if not len(samples):
+        raise AudioError(f"{path}: empty: the file has no samples")
+    return to_mono(samples, str(path)), int(rate)
+
+
+def to_mono(samples: np.ndarray, name: str = "the array") -> np.ndarray:
+    """The mean over channels of ``(sample,)`` or ``(sample, channel)``, as float32.
+
+    Raises:
+        AudioError: If a sample is NaN or infinite.
+    """
+    mono = samples if samples.ndim == 1 else samples.mean(axis=1)
+    if not np.isfinite(mono).all():
+        raise AudioError(f"{name}: NaN: {int((~np.isfinite(mono)).sum())} samples are not finite numbers")
+    return mono.astype(np.float32, copy=False)
+
+
+def resample(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
+    """Resample ``(sample,)`` from ``rate`` to ``sample_rate`` Hz with soxr HQ."""
+    import soxr
+
+    return samples if rate == sample_rate else soxr.resample(samples, rate, sample_rate, quality="HQ")
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Float in [-1, 1] to int16 with rounding; what is beyond full scale is clipped."""
+    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2")
+
+
+def trim(samples: np.ndarray, sample_rate: int, trim_db: float) -> np.ndarray:
+    """Cut leading and trailing silence: frames of 25 ms, every 10 ms, more than ``trim_db`` below the loudest."""
+    frame, hop = int(0.025 * sample_rate), int(0.010 * sample_rate)
+    if len(samples) <= frame:
+        return samples
+    energy = np.cumsum(np.concatenate([[0.0], samples.astype(np.float64) ** 2]))
+    starts = np.arange(0, len(samples) - frame + 1, hop)
+    power = energy[starts + frame] - energy[starts]
+    loud = np.flatnonzero(power >= power.max() * 10 ** (-trim_db / 10))
+    return samples[starts[loud[0]] : starts[loud[-1]] + frame]
+
+
+def standardise(samples: np.ndarray, rate: int, settings: StoreSettings) -> np.ndarray:
+    """Mono float samples at any rate to what a store holds: resampled, trimmed, int16.
+
+    The same function prepares a corpus and a file that a user scores, so that both give the same prediction.
+    """
+    at_rate = resample(samples, rate, settings.sample_rate)
+    if settings.trim_db is not None:
+        at_rate = trim(at_rate, settings.sample_rate, settings.trim_db)
+    return to_int16(at_rate)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A prepared corpus on disk.
+
+    Attributes:
+        folder: Where it is.
+        manifest: One row per clip: `ser.manifest` with ``start``, ``length`` and ``sha256``.
+        card: What ``card.json`` holds.
+    """
+
+    folder: Path
+    manifest: pd.DataFrame
+    card: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the settings and of every clip's id, labels and samples."""
+        return str(self.card["fingerprint"])
+
+    @cached_property
+    def samples(self) -> np.ndarray:
+        """All clips end to end: ``(sample,)`` int16, memory-mapped, read only."""
+        return np.memmap(self.folder / "waveforms.i16", dtype="<i2", mode="r")
+
+
+def prepare(
+    corpus: Corpus, folder: str | Path, settings: StoreSettings, *, strict: bool = False, rebuild: bool = False
+) -> Store:
+    """The store of a corpus: opened if it is there and still fits the files, else made.
+
+    Args:
+        corpus: Whose clips to decode.
+        folder: Where stores are kept; this one goes in a folder of its own below it.
+        settings: Rate and trimming.
+        strict: Make a file that cannot be used an error instead of leaving it out.
+        rebuild: Decode again even if the store fits.
+
+    Raises:
+        CorpusNotFoundError: If the corpus is absent, and no store of it either.
+        BadCorpusError: If ``strict`` and a file cannot be used, or if none can.
+    """
+    from filelock import FileLock
+
+    home = Path(folder).expanduser()
+    target = home / f"{corpus.name}-{_key(corpus, settings)}"
+    utterances = _listed(corpus, target)
+    if utterances is None:
+        return _open(target)
+    source = _source_hash(utterances)
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{target}.lock"):
+        if not rebuild and _fits(target, source):
+            store = _open(target)
+            if strict:
+                _refuse([Problem(**p) for p in store.card["problems"]])
+            return store
+        return _build(corpus, utterances, target, settings, source, strict)
+
+
+def _key(corpus: Corpus, settings: StoreSettings) -> str:
+    """Names a store by its settings and the corpus's folder, so that two copies of a corpus do not fight over one."""
+    text = json.dumps([FORMAT, asdict(settings), str(corpus.root.resolve())])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _listed(corpus: Corpus, target: Path) -> list[Utterance] | None:
+    """The corpus's clips, or ``None`` where its folder is gone but its store is there (a node that has only the store)."""
+    if not corpus.root.exists() and (target / "card.json").exists():
+        return None
+    return list(corpus.utterances())
+
+
+def _source_hash(utterances: Sequence[Utterance]) -> str:
+    """Changes when a file is added, removed, renamed or written to, or when what its name means changes."""
+    digest = hashlib.sha256()
+    for utterance in utterances:
+        status = utterance.path.stat()
+        digest.update(f"{utterance}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _fits(target: Path, source: str) -> bool:
+    try:
+        card = json.loads((target / "card.json").read_text())
+        size = (target / "waveforms.i16").stat().st_size
+    except (OSError, ValueError):
+        return False
+    return bool(card.get("source") == source and size == 2 * card["samples"])
+
+
+def _open(target: Path) -> Store:
+    return Store(target, pd.read_parquet(target / "manifest.parquet"), json.loads((target / "card.json").read_text()))
+
+
+def _decode(utterance: Utterance, settings: StoreSettings) -> tuple[np.ndarray | None, list[Problem]]:
+    """One clip as the store holds it, or ``None``; and what is wrong with it."""
+
+    def problem(kind: str, detail: str, left_out: bool = True) -> Problem:
+        return Problem(utterance.id, str(utterance.path), kind, detail, left_out)
+
+    try:
+        samples, rate = read_audio(utterance.path)
+    except AudioError as error:
+        _, kind, detail = str(error).removeprefix(str(utterance.path)).split(": ", 2)
+        return None, [problem(kind, detail)]
+    problems = []
+    if rate < settings.sample_rate:
+        problems.append(problem("wrong rate", f"{rate} Hz, raised to {settings.sample_rate} Hz", left_out=False))
+    peak = float(np.abs(samples).max())
+    if peak < SILENCE_PEAK:
+        return None, [*problems, problem("silent", f"no sample exceeds {peak:.1e} of full scale")]
+    clip = standardise(samples, rate, settings)
+    if len(clip) < settings.min_ms * settings.sample_rate / 1000:
+        return None, [*problems, problem("too short", f"{1000 * len(clip) / settings.sample_rate:.0f} ms of sound")]
+    return clip, problems
+
+
+def _decode_all(
+    utterances: Sequence[Utterance], settings: StoreSettings, title: str
+) -> Iterator[tuple[Utterance, np.ndarray | None, list[Problem]]]:
+    """Decode in threads (soundfile and soxr release the lock), in order, with a progress bar on a terminal."""
+    from rich.progress import track
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        decoded = pool.map(lambda u: _decode(u, settings), utterances)
+        bar = track(zip(utterances, decoded, strict=True), f"Preparing {title}", total=len(utterances), transient=True)
+        try:
+            for utterance, (clip, problems) in bar:
+                yield utterance, clip, problems
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _build(
+    corpus: Corpus, utterances: Sequence[Utterance], target: Path, settings: StoreSettings, source: str, strict: bool
+) -> Store:
+    """Decode into a temporary folder, then put it in place in one step."""
+    work = target.with_name(f"{target.name}.part")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    try:
+        problems, kept, hashes, lengths = _write_samples(corpus, utterances, work, settings)
+        if strict:
+            _refuse(problems)
+        if not kept:
+            raise BadCorpusError(
+                f"None of the {len(utterances)} clips of {corpus.title} under {corpus.root} can be used; "
+                f"the first: {problems[0].kind}: {problems[0].path}: {problems[0].detail}"
+            )
+        manifest = to_table(kept)
+        manifest["length"] = np.asarray(lengths, dtype=np.int64)
+        manifest["start"] = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+        manifest["sha256"] = hashes
+        card = _card(corpus, manifest, settings, source, problems, utterances)
+        manifest.to_parquet(work / "manifest.parquet", index=False)
+        (work / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+        shutil.rmtree(target, ignore_errors=True)
+        work.rename(target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return _open(target)
+
+
+def _write_samples(
+    corpus: Corpus, utterances: Sequence[Utterance], work: Path, settings: StoreSettings
+) -> tuple[list[Problem], list[Utterance], list[str], list[int]]:
+    problems: list[Problem] = []
+    kept: list[Utterance] = []
+    hashes: list[str] = []
+    lengths: list[int] = []
+    first: dict[str, str] = {}
+    good: list[Utterance] = []
+    for utterance in utterances:
+        if reason := corpus.wrong_with(utterance):
+            problems.append(Problem(utterance.id, str(utterance.path), "known bad", reason, True))
+        else:
+            good.append(utterance)
+    with (work / "waveforms.i16").open("wb") as file:
+        for utterance, clip, found in _decode_all(good, settings, corpus.title):
+            problems += found
+            if clip is None:
+                continue
+            content = hashlib.sha256(clip.tobytes()).hexdigest()
+            if content in first:
+                detail = f"the same samples as {first[content]}"
+                problems.append(Problem(utterance.id, str(utterance.path), "duplicate", detail, False))
+            first.setdefault(content, utterance.id)
+            file.write(clip.tobytes())
+            kept.append(utterance)
+            hashes.append(content)
+            lengths.append(len(clip))
+    return problems, kept, hashes, lengths
+
+
+def _card(
+    corpus: Corpus,
+    manifest: pd.DataFrame,
+    settings: StoreSettings,
+    source: str,
+    problems: list[Problem],
+    utterances: Sequence[Utterance],
+) -> dict[str, Any]:
+    samples = int(manifest["length"].sum())
+    labels = manifest.drop(columns=["path", "start"])
+    text = json.dumps([FORMAT, asdict(settings), labels.astype(str).to_numpy().tolist()])
+    return {
+        "corpus": corpus.name,
+        "title": corpus.title,
+        "licence": corpus.licence,
+        "citation": corpus.citation,
+        "synthetic": corpus.synthetic,
+        "settings": asdict(settings),
+        "expected": {
+            "utterances": corpus.expected_utterances,
+            "speakers": corpus.expected_speakers,
+            "emotions": dict(corpus.expected_per_emotion),
+        },
+        "notes": [*corpus.notes, *corpus.differences(utterances)],
+        "found": len(utterances),
+        "utterances": len(manifest),
+        "speakers": int(manifest["speaker"].nunique()),
+        "emotions": {str(k): int(v) for k, v in manifest["emotion"].value_counts().sort_index().items()},
+        "samples": samples,
+        "hours": samples / settings.sample_rate / 3600,
+        "problems": [asdict(p) for p in problems],
+        "source": source,
+        "fingerprint": hashlib.sha256(text.encode()).hexdigest()[:16],
+    }
+
+
+def _refuse(problems: Iterable[Problem]) -> None:
+    """Raise if any file had to be left out."""
+    if bad := [p for p in problems if p.left_out]:
+        lines = "\n".join(f"  {p.kind}: {p.path}: {p.detail}" for p in bad[:20])
+        more = f"\n  and {len(bad) - 20} more" if len(bad) > 20 else ""
+        raise BadCorpusError(f"{len(bad)} files cannot be used, and strict=true makes that an error:\n{lines}{more}")

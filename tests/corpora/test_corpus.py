@@ -1,0 +1,172 @@
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ser.corpora.corpus import Corpus
+from ser.corpora.crema import Crema
+from ser.corpora.ravdess import Ravdess
+from ser.corpora.savee import Savee
+from ser.corpora.tess import Tess
+from ser.errors import BadCorpusError, CorpusNotFoundError
+from ser.labels import EMOTIONS
+from ser.manifest import to_table
+
+Touch = Callable[[Iterable[str]], Path]
+CORPORA = (Crema, Ravdess, Savee, Tess)
+POINTER = (
+    "version https://git-lfs.github.com/spec/v1\n"
+    "oid sha256:c6f94b2592487c7556bd86df7df6e8f4420d1b9c11414aeec9d8e5e640b51495\nsize 72862\n"
+)
+CLIP = "03-01-05-01-01-01-01"
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".WAV", ".flac", ".Flac", ".ogg", ".mp3"])
+def test_any_format_and_case_of_extension_is_found(touch: Touch, suffix: str) -> None:
+    root = touch([f"Actor_01/{CLIP}{suffix}"])
+    assert [u.id for u in Ravdess(root).utterances()] == [f"ravdess/{CLIP}"]
+
+
+def test_a_clip_in_several_formats_is_yielded_once_in_the_preferred_one(touch: Touch) -> None:
+    root = touch([f"a/{CLIP}.mp3", f"b/{CLIP}.ogg", f"c/d/{CLIP}.WAV", f"e/{CLIP}.flac"])
+    assert [u.path.name for u in Ravdess(root).utterances()] == [f"{CLIP}.WAV"]
+
+
+def test_of_two_copies_the_one_nearest_to_the_root_is_taken(touch: Touch) -> None:
+    root = touch([f"again/Actor_01/{CLIP}.wav", f"Actor_01/{CLIP}.wav"])
+    assert [u.path.parent for u in Ravdess(root).utterances()] == [root / "Actor_01"]
+
+
+def test_hidden_files_and_the_leavings_of_macos_are_no_audio(touch: Touch) -> None:
+    root = touch([f"Actor_01/._{CLIP}.wav", f"__MACOSX/Actor_01/{CLIP}.wav", f".download/{CLIP}.wav", f"x/{CLIP}.txt"])
+    assert Ravdess(root).clips() == []
+    assert Ravdess(root).strays() == []
+
+
+def test_audio_that_is_no_clip_is_listed_as_stray(touch: Touch) -> None:
+    root = touch([f"{CLIP}.wav", "readme.txt", "song/03-02-05-01-01-01-01.wav", "extra.mp3"])
+    corpus = Ravdess(root)
+    assert [p.name for p in corpus.strays()] == ["extra.mp3", "03-02-05-01-01-01-01.wav"]
+    assert len(corpus.clips()) + len(corpus.strays()) == 3
+
+
+def test_links_are_followed_and_loops_end(touch: Touch) -> None:
+    root = touch([f"data/Actor_01/{CLIP}.wav", "ravdess/readme.txt"])
+    (root / "ravdess" / "Actor_01").symlink_to(root / "data" / "Actor_01", target_is_directory=True)
+    (root / "data" / "Actor_01" / "loop").symlink_to(root / "data", target_is_directory=True)
+    assert len(list(Ravdess(root / "ravdess").utterances())) == 1
+
+
+@pytest.mark.parametrize("folder", ["RAVDESS", "Ravdess", "Audio_Speech_Actors_01-24", "ravdess_speech"])
+def test_the_folder_is_found_in_other_case_or_by_an_alias(touch: Touch, folder: str) -> None:
+    root = touch([f"{folder}/{CLIP}.wav"])
+    assert len(list(Ravdess(root / "ravdess").utterances())) == 1
+
+
+def test_an_empty_folder_does_not_hide_the_one_that_holds_the_corpus(touch: Touch) -> None:
+    root = touch(["CREMA-D/AudioWAV/1001_DFA_ANG_XX.wav"])
+    (root / "crema").mkdir()
+    assert len(list(Crema(root / "crema").utterances())) == 1
+
+
+def test_another_corpus_beside_it_is_not_taken(touch: Touch) -> None:
+    root = touch(["crema/AudioWAV/1001_DFA_ANG_XX.wav"])
+    with pytest.raises(CorpusNotFoundError):
+        Ravdess(root / "ravdess").utterances()
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_an_absent_corpus_says_where_it_comes_from_and_exits_with_2(tmp_path: Path, corpus: type[Corpus]) -> None:
+    with pytest.raises(CorpusNotFoundError) as error:
+        corpus(tmp_path / corpus.name).utterances()
+    told = str(error.value)
+    for fact in (
+        corpus.licence,
+        corpus.homepage,
+        corpus.doi,
+        str(tmp_path),
+        f"paths.corpora=/folder/with/{corpus.name}",
+    ):
+        assert fact in told
+    command = f"python -m ser.prepare data={corpus.name} download=true"
+    assert (command in told) == bool(corpus.downloads)
+    assert error.value.exit_code == 2
+
+
+def test_a_folder_of_other_audio_says_so(touch: Touch) -> None:
+    with pytest.raises(CorpusNotFoundError, match=r"none of the 2 audio files .* e\.g\. one\.wav"):
+        Tess(touch(["one.wav", "two.wav"])).utterances()
+
+
+def test_git_lfs_pointers_are_told_from_audio(touch: Touch) -> None:
+    root = touch(["AudioWAV/1001_DFA_ANG_XX.wav", "AudioWAV/1001_DFA_DIS_XX.wav"])
+    (root / "AudioWAV" / "1001_DFA_ANG_XX.wav").write_text(POINTER)
+    with pytest.raises(BadCorpusError, match=r"1 of 2 files.*git lfs pull"):
+        Crema(root).utterances()
+
+
+def test_counts_unlike_the_release_are_said(touch: Touch) -> None:
+    corpus = Savee(touch(["DC_a01.wav"]))
+    told = corpus.differences(corpus.utterances())
+    assert "SAVEE: 1 clips here, 480 in the release." in told
+    assert "SAVEE: 0 neutral clips here, 120 in the release." in told
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_the_facts_of_a_corpus_agree_with_each_other(corpus: type[Corpus]) -> None:
+    assert set(corpus.emotions.values()) <= set(EMOTIONS)
+    assert set(corpus.expected_per_emotion) == set(corpus.emotions.values())
+    assert sum(corpus.expected_per_emotion.values()) == corpus.expected_utterances
+    assert all(id_.startswith(f"{corpus.name}/") for id_ in corpus.known_bad)
+    for item in corpus.downloads:
+        assert item.url.startswith("https://")
+        assert item.checksum is None or item.checksum.partition(":")[0] in ("md5", "sha256")
+
+
+def test_ids_speakers_and_sentences_are_unique_across_corpora(touch: Touch) -> None:
+    root = touch(["c/1001_DFA_ANG_XX.wav", f"r/{CLIP}.wav", "s/DC_a01.wav", "t/OAF_back_ps.wav"])
+    corpora: list[Corpus] = [Crema(root / "c"), Ravdess(root / "r"), Savee(root / "s"), Tess(root / "t")]
+    table = to_table(u for corpus in corpora for u in corpus.utterances())
+    assert list(table["speaker"]) == ["crema/1001", "ravdess/01", "savee/DC", "tess/OAF"]
+    assert list(table["emotion"]) == ["angry", "angry", "angry", "surprise"]
+
+
+def test_every_corpus_has_its_yaml_and_every_yaml_its_corpus(tmp_path: Path) -> None:
+    project = Path(__file__).parents[2]
+    modules = {p.stem for p in (project / "ser" / "corpora").glob("*.py")} - {"__init__", "corpus"}
+    declared: dict[str, str] = {}
+    for path in sorted((project / "conf" / "data").glob("*.yaml")):
+        corpora = (yaml.safe_load(path.read_text())["data"] or {}).get("corpora") or {}
+        if list(corpora) == [path.stem]:
+            declared[path.stem] = corpora[path.stem]["_target_"]
+    assert set(declared) >= modules - {"demo"}
+    for name, target in declared.items():
+        module, _, class_name = target.rpartition(".")
+        corpus = getattr(import_module(module), class_name)(tmp_path / name)
+        assert isinstance(corpus, Corpus)
+        assert corpus.name == name
+
+
+def test_corpora_do_not_load_torch_or_audio() -> None:
+    code = (
+        "import sys, ser.download, ser.corpora.crema, ser.corpora.ravdess, ser.corpora.savee, ser.corpora.tess\n"
+        "print([m for m in ('torch', 'soundfile', 'pooch', 'requests') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_listing_takes_well_under_a_second(touch: Touch) -> None:
+    root = touch(
+        f"AudioWAV/{actor}_{sentence}_{emotion}_XX.wav"
+        for actor in range(1001, 1092)
+        for sentence in ("DFA", "IOM", "ITH", "ITS", "IWL", "IWW", "MTI", "TAI", "TIE", "TSI", "WSI", "IEO")
+        for emotion in ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
+    )
+    start = time.perf_counter()
+    assert len(list(Crema(root).utterances())) > 6000
+    assert time.perf_counter() - start < 1.0

@@ -1,0 +1,119 @@
+"""The numbers of a run, recomputed from its table by other means."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, precision_recall_fscore_support
+
+from ser.errors import RunError
+from ser.evaluation.summary import differences, read_metrics, summarise, write_metrics
+
+
+def _predicted(table: pd.DataFrame) -> pd.Series:
+    return table.filter(regex="^p_").idxmax(axis=1).str.removeprefix("p_")
+
+
+def test_the_numbers_are_those_of_scikit_learn(table: pd.DataFrame) -> None:
+    summary = summarise(table)
+    predicted = _predicted(table)
+    assert (summary["n_utterances"], summary["n_speakers"], summary["n_folds"]) == (720, 24, 4)
+    assert summary["uar"] == pytest.approx(balanced_accuracy_score(table["target"], predicted))
+    assert summary["accuracy"] == pytest.approx((table["target"] == predicted).mean())
+    assert summary["macro_f1"] == pytest.approx(f1_score(table["target"], predicted, average="macro"))
+    ordered = table[sorted(c for c in table if c.startswith("p_"))]
+    assert summary["cross_entropy"] == pytest.approx(log_loss(table["target"], ordered.to_numpy()))
+    expected = precision_recall_fscore_support(table["target"], predicted, labels=summary["classes"])
+    for i, name in enumerate(summary["classes"]):
+        ours = summary["per_class"][name]
+        assert [ours[k] for k in ("precision", "recall", "f1", "support")] == pytest.approx([e[i] for e in expected])
+
+
+def test_the_folds_are_scored_one_by_one_and_averaged(table: pd.DataFrame) -> None:
+    by_fold = [
+        balanced_accuracy_score(rows["target"], _predicted(rows)) for _, rows in table.groupby("fold", sort=True)
+    ]
+    folds = summarise(table)["folds"]
+    assert [fold["uar"] for fold in folds["each"]] == pytest.approx(by_fold)
+    assert [fold["n_speakers"] for fold in folds["each"]] == [6] * 4
+    assert folds["uar_mean"] == pytest.approx(np.mean(by_fold))
+    assert folds["uar_sd"] == pytest.approx(np.std(by_fold, ddof=1))
+
+
+def test_one_fold_has_no_standard_deviation(table: pd.DataFrame) -> None:
+    folds = summarise(table[table["fold"] == 2])["folds"]
+    assert folds["uar_sd"] is None
+    assert [fold["fold"] for fold in folds["each"]] == [2]
+
+
+def test_the_interval_holds_the_uar_and_says_how_it_was_made(table: pd.DataFrame) -> None:
+    summary = summarise(table, seed=4)
+    interval = summary["uar_interval"]
+    assert interval["low"] < summary["uar"] < interval["high"]
+    assert (interval["method"], interval["speakers"], interval["seed"]) == ("percentile", 24, 4)
+    assert summarise(table[table["fold"] == 0])["uar_interval"]["caution"].startswith("6 speakers are too few")
+
+
+def test_a_class_without_utterances_is_null_in_the_file(table: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    summary = summarise(table[table["target"] != "calm"])
+    write_metrics(summary, path)
+    text = path.read_text()
+    assert "NaN" not in text
+    assert json.loads(text)["per_class"]["calm"]["recall"] is None
+    assert read_metrics(path) == summary
+
+
+def test_the_order_of_the_rows_changes_nothing(table: pd.DataFrame) -> None:
+    assert differences(summarise(table), summarise(table.sample(frac=1, random_state=0))) == []
+
+
+def test_the_file_is_the_same_to_the_byte(table: pd.DataFrame, tmp_path: Path) -> None:
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    write_metrics(summarise(table), first)
+    write_metrics(dict(reversed(summarise(table).items())), second)
+    assert first.read_bytes() == second.read_bytes()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "b.json"]
+
+
+def test_differences_name_the_place(table: pd.DataFrame) -> None:
+    old, new = summarise(table), summarise(table)
+    new["per_class"]["sad"]["recall"] = 0.0
+    new["folds"]["each"][1]["uar"] += 1e-12
+    new["confusion"][0][2] += 1
+    del new["macro_f1"]
+    found = {d.path: (d.old, d.new) for d in differences(old, new)}
+    assert set(found) == {"per_class.sad.recall", "confusion[0][2]", "macro_f1"}
+    assert found["macro_f1"] == (old["macro_f1"], "absent")
+    assert "folds.each[1].uar" in {d.path for d in differences(old, new, tolerance=0)}
+
+
+@pytest.mark.parametrize(("old", "new"), [(None, 0.0), (0.0, None), (True, 1), ("a", ["a"]), ([1], [1, 2])])
+def test_values_of_different_kinds_differ(old: object, new: object) -> None:
+    assert len(differences({"x": old}, {"x": new}, tolerance=1)) == 1
+
+
+def test_a_summary_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    with pytest.raises(RunError, match="There is no"):
+        read_metrics(path)
+    path.write_text("{")
+    with pytest.raises(RunError, match="is not JSON"):
+        read_metrics(path)
+    path.write_text("[]")
+    with pytest.raises(RunError, match="holds a list"):
+        read_metrics(path)
+
+
+def test_importing_the_evaluation_stays_light() -> None:
+    heavy = "torch", "lightning", "sklearn", "matplotlib", "seaborn", "scipy.stats"
+    code = (
+        "import sys, ser.metrics, ser.evaluation.summary, ser.report.plots, ser.report.tables;"
+        f"print([m for m in {heavy} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,150 @@
+"""Pictures: their size, that something is in them, what they say, and that nothing else changes."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot
+
+from ser.errors import RunError
+from ser.evaluation.predictions import COLUMNS
+from ser.report import plots
+
+
+def _pixels(path: Path) -> np.ndarray:
+    """``(row, column, colour)`` in [0, 1]."""
+    return pyplot.imread(path)[..., :3]
+
+
+def _red(image: np.ndarray) -> float:
+    """The share of the picture in the colour of the stamp."""
+    return float((np.abs(image - np.array([0xB3, 0x26, 0x1E]) / 255) < 0.02).all(axis=-1).mean())
+
+
+def _texts(path: Path) -> str:
+    """What an SVG says, where text is written as text."""
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def history() -> pd.DataFrame:
+    """Training and development in rows of their own, as a logger writes them."""
+    epoch = np.arange(20)
+    train = pd.DataFrame({"epoch": epoch, "train_loss": 2 * 0.9**epoch, "lr": 1e-3 * 0.95**epoch})
+    dev = pd.DataFrame({"epoch": epoch, "dev_loss": 1 + 0.9**epoch, "dev_uar": 0.7 - 0.5 * 0.8**epoch})
+    return pd.concat([train, dev]).sort_values("epoch", ignore_index=True)
+
+
+@pytest.mark.parametrize("synthetic", [False, True])
+def test_a_confusion_matrix_of_eight_classes_is_drawn(summary, tmp_path: Path, synthetic: bool) -> None:
+    path = tmp_path / "figures" / "confusion.png"
+    plots.confusion_matrix(summary, path, "cnn on ravdess", synthetic=synthetic)
+    image = _pixels(path)
+    assert image.shape[0] == pytest.approx(150 * (0.78 * 8 + 2.5 + 0.5 * synthetic), abs=2)
+    assert image.shape[1] == pytest.approx(150 * (0.78 * 8 + 3.1), abs=2)
+    assert image.std() > 0.1
+    assert (_red(image) > 0.002) == synthetic
+    assert [file.name for file in path.parent.iterdir()] == ["confusion.png"]
+
+
+def test_the_diagonal_is_dark_where_recall_is_high(summary, tmp_path: Path) -> None:
+    right = {**summary, "confusion": (10 * np.eye(8, dtype=int)).tolist()}
+    wrong = {**summary, "confusion": (10 * np.roll(np.eye(8, dtype=int), 4, axis=1)).tolist()}
+    images = []
+    for name, drawn in (("right", right), ("wrong", wrong)):
+        plots.confusion_matrix(drawn, tmp_path / f"{name}.png", "a")
+        images.append(_pixels(tmp_path / f"{name}.png"))
+    dark = [(image.sum(axis=-1) < 1.0) for image in images]
+    assert dark[0].sum() == pytest.approx(dark[1].sum(), rel=0.05)
+    assert (dark[0] & dark[1]).sum() < 0.3 * dark[0].sum()
+
+
+def test_a_table_and_its_summary_give_the_same_picture(table, summary, tmp_path: Path) -> None:
+    plots.confusion_matrix(table, tmp_path / "table.png", "svm")
+    plots.confusion_matrix(summary, tmp_path / "summary.png", "svm")
+    np.testing.assert_array_equal(_pixels(tmp_path / "table.png"), _pixels(tmp_path / "summary.png"))
+
+
+def test_the_picture_states_uar_with_its_interval_and_counts_with_percentages(summary, tmp_path: Path) -> None:
+    path = tmp_path / "confusion.svg"
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        plots.confusion_matrix(summary, path, "cnn on ravdess", synthetic=True)
+    text = _texts(path)
+    interval = summary["uar_interval"]
+    uar, low, high = (f"{100 * v:.1f}" for v in (summary["uar"], interval["low"], interval["high"]))
+    assert f"UAR {uar} % [{low}, {high}]" in text
+    assert all(word in text for word in (*summary["classes"], "cnn on ravdess", "SYNTHETIC SPEECH", "predicted"))
+    assert f"{100 * summary['confusion'][0][0] / 24:.0f} %" in text
+
+
+def test_a_class_without_utterances_says_so_and_one_speaker_has_no_interval(table, tmp_path: Path) -> None:
+    path = tmp_path / "confusion.svg"
+    one = table[(table["speaker"] == "ravdess/03") & (table["target"] != "calm")]
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        plots.confusion_matrix(one, path, "cnn")
+    assert "(none)" in _texts(path)
+    assert "nan" not in _texts(path)
+
+
+def test_two_classes_are_enough(tmp_path: Path) -> None:
+    row = dict.fromkeys(COLUMNS, "x") | {"fold": 0, "target": "sad", "p_angry": 0.2, "p_sad": 0.8}
+    plots.confusion_matrix(pd.DataFrame([row]), tmp_path / "two.png", "a title that is much wider than two classes are")
+    assert _pixels(tmp_path / "two.png").std() > 0.1
+
+
+@pytest.mark.parametrize("synthetic", [False, True])
+def test_training_curves_are_drawn(history: pd.DataFrame, tmp_path: Path, synthetic: bool) -> None:
+    path = tmp_path / "training.png"
+    plots.training_curves(history, 12, path, synthetic=synthetic)
+    image = _pixels(path)
+    assert image.shape[1] == 1080
+    assert image.std() > 0.05
+    assert (_red(image) > 0.002) == synthetic
+
+
+def test_the_kept_epoch_and_its_uar_are_named(history: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "training.svg"
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        plots.training_curves(history, 19, path)
+    assert f"kept: epoch 19, development UAR {100 * (0.7 - 0.5 * 0.8**19):.1f} %" in _texts(path)
+
+
+def test_a_panel_without_values_is_left_out(history: pd.DataFrame, tmp_path: Path) -> None:
+    plots.training_curves(history, None, tmp_path / "all.png")
+    plots.training_curves(history.assign(lr=np.nan), None, tmp_path / "no_lr.png")
+    plots.training_curves(history[["epoch", "train_loss"]], None, tmp_path / "loss.png")
+    heights = [_pixels(tmp_path / f"{name}.png").shape[0] for name in ("all", "no_lr", "loss")]
+    assert heights == sorted(heights, reverse=True)
+    assert len(set(heights)) == 3
+
+
+def test_one_epoch_is_drawn_on_a_whole_number(history: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "one.svg"
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        plots.training_curves(history[history["epoch"] == 0], 0, path)
+    ticks = _texts(path).split('id="matplotlib.axis')  # of x: every other one
+    assert all("0.2<" not in axis for axis in ticks[1::2])
+
+
+def test_a_history_without_epochs_or_values_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no column epoch, only step"):
+        plots.training_curves(pd.DataFrame({"step": [1]}), None, tmp_path / "a.png")
+    with pytest.raises(RunError, match="no value to draw"):
+        plots.training_curves(pd.DataFrame({"epoch": [1], "dev_uar": [np.nan]}), None, tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_drawing_leaves_matplotlib_as_it_was(summary, history, tmp_path: Path) -> None:
+    before = dict(mpl.rcParams)
+    plots.confusion_matrix(summary, tmp_path / "a.png", "a")
+    plots.training_curves(history, 3, tmp_path / "b.png")
+    assert dict(mpl.rcParams) == before
+    assert pyplot.get_fignums() == []
+
+
+def test_a_picture_that_cannot_be_written_leaves_nothing_behind(summary, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Format 'nope' is not supported"):
+        plots.confusion_matrix(summary, tmp_path / "a.nope", "a")
+    assert not list(tmp_path.iterdir())
