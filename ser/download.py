@@ -8,30 +8,25 @@ import errno
 import fnmatch
 import json
 import shutil
-import stat
 import threading
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from ser.corpora.corpus import Corpus, Download, is_pointer
 from ser.errors import DownloadError
+from ser.unpack import check_space, opened, unpack
 
 if TYPE_CHECKING:
     import requests
 
 CONNECTIONS = 8  # for releases of thousands of files; more is rude to the server and no faster
 TIMEOUT_S = 30.0
-MAX_UNPACKED_BYTES = 16 * 2**30
-MAX_RATIO = 100  # of unpacked to packed size; audio reaches 3, a table of text 20
-MAX_MEMBERS = 100_000
 
 Watch = Callable[[int], None]
 """Is told how many bytes came; negative where some must be fetched again."""
@@ -143,7 +138,8 @@ class ResumingDownloader:
                 if failures >= self.attempts:
                     raise DownloadError(
                         f"{urlsplit(url).netloc} could not be reached, or broke off, {failures} times in a row "
-                        f"({_reason(error)}). What came is kept: run the same command again."
+                        f"({_reason(error)}). What came is kept: run the same command again. On a machine without a "
+                        "network, copy the corpus to it and point to the copy with paths.corpora=/folder."
                     ) from error
                 time.sleep(min(self.pause_s * 2 ** (failures - 1), 60.0))
         if self.bytes is not None and self._have() != self.bytes:
@@ -207,65 +203,6 @@ def _check_status(response: "requests.Response", url: str) -> None:
         )
 
 
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip into a new folder, which appears only when everything is in it.
-
-    Raises:
-        DownloadError: If the zip is damaged, or holds what no corpus holds: names that lead out of the folder, links,
-            or far more bytes than its size warrants. Nothing is unpacked then.
-    """
-    half = folder.with_name(folder.name + ".half")
-    shutil.rmtree(half, ignore_errors=True)
-    with _opened(archive) as zipped:
-        _check_members(archive, zipped)
-        zipped.extractall(half)
-    if folder.exists():
-        shutil.rmtree(folder)
-    half.replace(folder)
-
-
-@contextmanager
-def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
-    try:
-        with zipfile.ZipFile(archive) as zipped:
-            yield zipped
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        archive.unlink()
-        raise DownloadError(
-            f"{archive} is not a whole zip file ({error}); it was removed. Run the same command again."
-        ) from error
-
-
-def _check_members(archive: Path, zipped: zipfile.ZipFile) -> None:
-    members = zipped.infolist()
-    for member in members:
-        path = PureWindowsPath(member.orig_filename)  # its rules are the stricter: drives, and both kinds of slash
-        if path.anchor or ".." in path.parts:
-            raise DownloadError(
-                f"{archive} holds {member.orig_filename!r}, which leads out of its folder: not unpacked."
-            )
-        if stat.S_ISLNK(member.external_attr >> 16):
-            raise DownloadError(
-                f"{archive} holds the link {member.orig_filename!r}, which no corpus does: not unpacked."
-            )
-    total = sum(member.file_size for member in members)
-    if len(members) > MAX_MEMBERS or total > min(MAX_UNPACKED_BYTES, MAX_RATIO * archive.stat().st_size):
-        raise DownloadError(
-            f"{archive} would unpack to {len(members)} files of {total / 1e6:.0f} MB, far more than its size warrants: "
-            "not unpacked."
-        )
-    _check_space(archive.parent, total)
-
-
-def _check_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise DownloadError(
-            f"The disk of {folder} is full: {needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free. Make "
-            "room and run the same command again, or choose another folder with paths.corpora=/folder."
-        )
-
-
 def _get_zip(item: Download, corpus: Corpus, work: Path, expect: Watch, watch: Watch) -> None:
     archive = work / _name_in(item.url)
     expect(item.bytes or 0)
@@ -280,8 +217,7 @@ def _get_git_lfs(item: Download, corpus: Corpus, work: Path, expect: Watch, watc
     _fetch(_File((item.url,), archive, item.checksum, item.bytes), work, watch)
     have = {clip.id for clip in corpus.clips() if not is_pointer(clip.path)}
     wanted: list[_File] = []
-    with _opened(archive) as zipped:
-        _check_members(archive, zipped)
+    with opened(archive) as zipped:
         for member in zipped.infolist():
             path = member.orig_filename.partition("/")[2]  # the zip holds one folder, named after the branch
             if member.is_dir() or not any(fnmatch.fnmatch(path, pattern) for pattern in item.keep or ("*",)):
@@ -359,7 +295,7 @@ _KINDS = {"zip": _get_zip, "git-lfs": _get_git_lfs, "dataverse": _get_dataverse}
 
 def _fetch_all(files: list[_File], work: Path, expect: Watch, watch: Watch) -> None:
     total = sum(file.bytes or 0 for file in files)
-    _check_space(work, total)
+    check_space(work, total)
     expect(total)
     pool = ThreadPoolExecutor(CONNECTIONS)
     try:
@@ -386,7 +322,7 @@ def _fetch_from(url: str, file: _File, work: Path, watch: Watch) -> None:
     part = work / ("__".join(file.target.relative_to(work.parent).parts) + ".part")
     get = ResumingDownloader(part, file.bytes, watch, _session())
     if file.bytes is not None and not file.target.exists():
-        _check_space(work, file.bytes - (part.stat().st_size if part.exists() else 0))
+        check_space(work, file.bytes - (part.stat().st_size if part.exists() else 0))
     try:
         pooch.retrieve(url, file.checksum, fname=file.target.name, path=file.target.parent, downloader=get)
     except ValueError as error:  # pooch's for a wrong checksum; it has removed the file

@@ -2,7 +2,8 @@
 
 soundfile decodes (WAV, AIFF, FLAC, OGG, Opus, MP3), soxr resamples at its HQ setting. A store is a folder:
 
-- ``waveforms.i16``: all clips end to end, little-endian int16, full scale = 32768
+- ``waveforms.i16``: all clips end to end, little-endian int16, full scale = 32768, then as many zeros as the longest clip
+  has samples, so that a window of that length fits behind any clip's start
 - ``manifest.parquet``: `ser.manifest` plus ``start`` and ``length`` in samples, and ``sha256`` of the clip's samples
 - ``card.json``: settings, counts, hours, what was left out and why, and a fingerprint of contents and settings
 
@@ -31,7 +32,7 @@ from ser.manifest import Utterance, to_table
 LFS_POINTER = b"version https://git-lfs"
 SILENCE_PEAK = 1e-3
 """-60 dB of full scale: a clip that never exceeds it has no speech in it."""
-FORMAT = 1
+FORMAT = 2
 """Raised when what a store holds changes, so that older ones are prepared again."""
 
 
@@ -42,7 +43,7 @@ class StoreSettings:
     Args:
         sample_rate: In Hz.
         trim_db: Leading and trailing silence is cut where every 25 ms frame is this many dB under the clip's loudest
-            frame; ``None`` keeps all.
+            frame, but for 50 ms at either end; ``None`` keeps all.
         min_ms: A clip with less sound than this is left out.
     """
 
@@ -118,15 +119,18 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
 
 
 def trim(samples: np.ndarray, sample_rate: int, trim_db: float) -> np.ndarray:
-    """Cut leading and trailing silence: frames of 25 ms, every 10 ms, more than ``trim_db`` below the loudest."""
-    frame, hop = int(0.025 * sample_rate), int(0.010 * sample_rate)
+    """Cut leading and trailing silence: frames of 25 ms, every 10 ms, more than ``trim_db`` below the loudest.
+
+    50 ms are left at either end, so that a soft onset or a fading vowel is not cut into.
+    """
+    frame, hop, margin = (round(ms * sample_rate / 1000) for ms in (25, 10, 50))
     if len(samples) <= frame:
         return samples
     energy = np.cumsum(np.concatenate([[0.0], samples.astype(np.float64) ** 2]))
     starts = np.arange(0, len(samples) - frame + 1, hop)
     power = energy[starts + frame] - energy[starts]
     loud = np.flatnonzero(power >= power.max() * 10 ** (-trim_db / 10))
-    return samples[starts[loud[0]] : starts[loud[-1]] + frame]
+    return samples[max(0, starts[loud[0]] - margin) : starts[loud[-1]] + frame + margin]
 
 
 def standardise(samples: np.ndarray, rate: int, settings: StoreSettings) -> np.ndarray:
@@ -161,8 +165,8 @@ class Store:
 
     @cached_property
     def samples(self) -> np.ndarray:
-        """All clips end to end: ``(sample,)`` int16, memory-mapped, read only."""
-        return np.memmap(self.folder / "waveforms.i16", dtype="<i2", mode="r")
+        """All clips end to end, and the zeros behind them: ``(sample,)`` int16, memory-mapped; writing changes no file."""
+        return np.memmap(self.folder / "waveforms.i16", dtype="<i2", mode="c")
 
 
 def prepare(
@@ -227,7 +231,7 @@ def _fits(target: Path, source: str) -> bool:
         size = (target / "waveforms.i16").stat().st_size
     except (OSError, ValueError):
         return False
-    return bool(card.get("source") == source and size == 2 * card["samples"])
+    return bool(card.get("source") == source and size == 2 * (card["samples"] + card["longest"]))
 
 
 def _open(target: Path) -> Store:
@@ -332,6 +336,7 @@ def _write_samples(
             kept.append(utterance)
             hashes.append(content)
             lengths.append(len(clip))
+        file.write(bytes(2 * max(lengths, default=0)))
     return problems, kept, hashes, lengths
 
 
@@ -364,6 +369,7 @@ def _card(
         "speakers": int(manifest["speaker"].nunique()),
         "emotions": {str(k): int(v) for k, v in manifest["emotion"].value_counts().sort_index().items()},
         "samples": samples,
+        "longest": int(manifest["length"].max()),
         "hours": samples / settings.sample_rate / 3600,
         "problems": [asdict(p) for p in problems],
         "source": source,

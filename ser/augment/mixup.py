@@ -14,16 +14,19 @@ class Mixup(nn.Module):
 
     Args:
         alpha: Both parameters of the Beta distribution; smaller mixes less.
+        share: Of the batches that are mixed at all.
     """
 
     domain: ClassVar[str] = "features"
 
-    def __init__(self, alpha: float = 0.3) -> None:
+    def __init__(self, alpha: float = 0.3, share: float = 1.0) -> None:
         super().__init__()
-        self.alpha = alpha
+        self.alpha, self.share = alpha, share
 
     def forward(self, x: Tensor, lengths: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the package."""
+        if float(torch.rand(())) >= self.share:
+            return x, lengths, target
         alpha = torch.full((len(x),), self.alpha, device=x.device)
         weight = torch.distributions.Beta(alpha, alpha).sample()
         weight = torch.maximum(weight, 1 - weight)  # the clip itself stays the louder one

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from ser.errors import BadCorpusError, CorpusNotFoundError
+from ser.errors import CorpusNotFoundError
 from ser.manifest import Utterance
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
@@ -108,16 +108,10 @@ class Corpus(ABC):
 
         Raises:
             CorpusNotFoundError: If there are no clips there; says where to get them.
-            BadCorpusError: If clips are git-LFS pointers instead of audio.
         """
         clips = self.clips()
         if not clips:
             raise self.not_found()
-        if pointers := [u for u in clips if is_pointer(u.path)]:
-            raise BadCorpusError(
-                f"{self.title}: {len(pointers)} of {len(clips)} files, such as {pointers[0].path}, are git-LFS "
-                f"pointers (a few lines of text), not audio. Run `git lfs pull` in the clone, or: {self._command()}"
-            )
         return iter(self.describe(clips))
 
     def clips(self) -> list[Utterance]:
@@ -201,11 +195,13 @@ def files_under(root: Path) -> Iterator[Path]:
 
 
 def _locate(asked: Path, names: tuple[str, ...]) -> Path:
-    """Take ``asked`` where it holds something, else a folder beside it with that name in other case, or an alias."""
+    """Take ``asked`` if it holds something, else a folder beside it with that name in other case, or an alias."""
     if _holds_something(asked) or not asked.parent.is_dir():
         return asked
     wanted = [_plain(asked.name), *map(_plain, names)]
-    beside = sorted(p for p in asked.parent.iterdir() if _plain(p.name) in wanted and _holds_something(p))
+    beside = [p for p in asked.parent.iterdir() if _plain(p.name) in wanted and _holds_something(p)]
+    if not beside and _plain(asked.parent.name) in wanted and _holds_something(asked.parent):
+        return asked.parent  # the corpus itself was named where the folder around it was asked for
     return min(beside, key=lambda p: (wanted.index(_plain(p.name)), p.name), default=asked)
 
 

@@ -103,6 +103,7 @@ class Crema(Corpus):
         "crema/1076_MTI_NEU_XX": "the MP3 has no sound (the release's README); the WAV is fine",
     }
     notes = (
+        "Its makers ask those who use it to fill in the form that the README of the release links to.",
         "Copies made without git-LFS hold pointers of about 130 bytes instead of audio.",
         "Only sentence IEO was asked for at low, medium and high intensity.",
         "Listeners' plurality (voice only) is the intended emotion on under half of the untied clips; 644 tie.",

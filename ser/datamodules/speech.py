@@ -107,7 +107,7 @@ class SpeechDataModule(L.LightningDataModule):
         self._start = torch.from_numpy(self.labelled.manifest["start"].to_numpy(copy=True))
         self._length = torch.from_numpy(self.labelled.manifest["length"].to_numpy(copy=True))
         soft = self.labelled.soft
-        self._target = torch.from_numpy(self.labelled.target if soft is None else soft.astype(np.float32))
+        self._target = torch.tensor(self.labelled.target if soft is None else soft.astype(np.float32))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -175,9 +175,9 @@ class SpeechDataModule(L.LightningDataModule):
         """
         samples = self._resident_samples(device)
         index = index.to(samples.device)
-        start, length = self._start[index], self._length[index]
-        at = start[:, None] + torch.arange(int(length.max()), device=samples.device)  # (batch, sample)
-        return self._batch(samples[at.clamp_(max=len(samples) - 1)], index)
+        # Overlapping windows of the longest clip's length: a view, of which the rows that start a clip are copied.
+        windows = samples.unfold(0, int(self._length[index].max()), 1)
+        return self._batch(windows[self._start[index]], index)
 
     def _batch(self, samples: Tensor, index: Tensor) -> Batch:
         """Int16 ``(batch, sample)`` to a batch; whatever stands beyond a clip's length is made zero."""
@@ -193,8 +193,11 @@ class SpeechDataModule(L.LightningDataModule):
 
     def _resident_samples(self, device: torch.device) -> Tensor:
         if self._samples is None or self._samples.device != device:
-            arrays = [np.memmap(part.folder / "waveforms.i16", dtype="<i2", mode="c") for part in self.parts]
-            joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+            if len(self.parts) == 1:
+                joined = self.parts[0].samples
+            else:
+                clips = [part.samples[: part.card["samples"]] for part in self.parts]
+                joined = np.concatenate([*clips, np.zeros(max(part.card["longest"] for part in self.parts), "<i2")])
             self._samples = torch.from_numpy(joined).to(device)
             self._move(device)
         return self._samples

@@ -1,8 +1,10 @@
-"""A convolutional net on log-mel: blocks of 3x3 convolutions, then attentive statistics over time.
+"""A convolutional net on log-mel: a strided stem, blocks of 3x3 convolutions, attentive statistics over time.
 
-The frequency axis is folded into the features before pooling, since where in the spectrum something happens matters.
+What is left of the frequency axis is folded into the features of a frame, since where in the spectrum something happens
+matters: averaging over it loses the tilt and the formants.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -18,8 +20,9 @@ class CNN(SpeechClassifier):
     """Convolutional classifier.
 
     Args:
-        channels: Of each block.
-        time_pool: How many frames each block's pooling joins.
+        channels: Of the stem, which takes every second band and frame, then of each block.
+        time_pool: How many frames the max pooling after each block joins; every block halves the bands.
+        width: Features of a frame once the frequency axis is folded in.
         dropout: Before the last layer.
         attention: Width of the attention's hidden layer.
         classes, audio, features, normalise, augment, optimizer, loss, stamps: See `SpeechClassifier`.
@@ -36,47 +39,62 @@ class CNN(SpeechClassifier):
         loss: Config,
         stamps: Sequence[str] = (),
         channels: Sequence[int] = (32, 64, 96, 128),
-        time_pool: Sequence[int] = (2, 2, 1, 1),
+        time_pool: Sequence[int] = (2, 1, 1),
+        width: int = 160,
         dropout: float = 0.3,
         attention: int = 64,
     ) -> None:
         super().__init__(classes, audio, features, normalise, augment, optimizer, loss, stamps)
         self.save_hyperparameters()
-        widths = [1, *channels]
+        self.stem = Block(1, channels[0], kernel=5, stride=2)
         self.blocks = nn.ModuleList(
-            Block(i, o, pool) for i, o, pool in zip(widths[:-1], widths[1:], time_pool, strict=True)
+            Block(inputs, outputs, pool=(2, pool))
+            for inputs, outputs, pool in zip(channels[:-1], channels[1:], time_pool, strict=True)
         )
-        self.pool = AttentiveStatistics(channels[-1], attention)
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * channels[-1], len(self.classes)))
+        bands = math.ceil(self.n_features / 2 ** len(channels))
+        self.fold = nn.Linear(channels[-1] * bands, width)
+        self.pool = AttentiveStatistics(width, attention)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, len(self.classes)))
 
     def classify(self, features: Tensor, lengths: Tensor) -> Tensor:
         """See `SpeechClassifier.classify`."""
-        maps = features[:, None]  # (batch, 1, feature, frame)
-        for block in self.blocks:
+        # (batch, 1, feature, frame), channels last in memory, in which convolutions on a CPU take two thirds of the time
+        maps = features[:, None].contiguous(memory_format=torch.channels_last)
+        for block in (self.stem, *self.blocks):
             maps, lengths = block(maps, lengths)
-        frames = maps.mean(dim=2).transpose(1, 2)  # (batch, frame, channel)
+        frames = torch.relu(self.fold(maps.flatten(1, 2).mT))  # (batch, frame, width)
         logits: Tensor = self.head(self.pool(frames, frame_mask(lengths, frames.shape[1])))
         return logits
 
 
 class Block(nn.Module):
-    """3x3 convolution, batch norm, ReLU, and max pooling that halves frequency.
+    """Convolution, batch norm, ReLU and max pooling.
 
     Shapes:
         - maps: ``(batch, channel, feature, frame)``, zero beyond a clip's frames, as is what it returns
         - lengths: ``(batch,)`` in frames
+
+    Args:
+        inputs, outputs: Channels.
+        kernel: Its side, odd.
+        stride: In both directions.
+        pool: How many bands and frames the pooling joins.
     """
 
-    def __init__(self, inputs: int, outputs: int, time_pool: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, pool: tuple[int, int] = (1, 1)
+    ) -> None:
         super().__init__()
-        self.convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
-        self.time_pool = time_pool
+        self.stride, self.pool = stride, pool
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from its signature
 
     def forward(self, maps: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
-        mask = frame_mask(lengths, maps.shape[-1])[:, None, None]
-        maps = torch.relu(self.norm(self.convolution(maps))) * mask
+        lengths = -(-lengths // self.stride)
+        maps = self.norm(self.convolution(maps))
+        maps = torch.relu(maps) * frame_mask(lengths, maps.shape[-1])[:, None, None]
         # A last, incomplete pool takes in zeros of the padding where there is any: no ReLU output is below them.
-        maps = nn.functional.max_pool2d(maps, (2, self.time_pool), ceil_mode=True)
-        return maps, -(-lengths // self.time_pool)
+        maps = nn.functional.max_pool2d(maps, self.pool, ceil_mode=True)
+        return maps, -(-lengths // self.pool[1])

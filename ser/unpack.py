@@ -1,0 +1,85 @@
+"""Unpack a zip from the net: whole or not at all, and never outside its folder."""
+
+import shutil
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PureWindowsPath
+
+from ser.errors import DownloadError
+
+MAX_UNPACKED_BYTES = 16 * 2**30
+MAX_RATIO = 100  # of unpacked to packed size; audio reaches 3, a table of text 20
+MAX_MEMBERS = 100_000
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a zip into a new folder, which appears only when everything is in it; until then it grows beside the zip.
+
+    Raises:
+        DownloadError: If the zip is damaged, or holds what no corpus holds: names that lead out of the folder, links,
+            or far more bytes than its size warrants. Nothing is unpacked then.
+    """
+    half = archive.with_name(archive.name + ".half")
+    shutil.rmtree(half, ignore_errors=True)
+    with opened(archive) as zipped:
+        zipped.extractall(half)
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    half.replace(folder)
+
+
+@contextmanager
+def opened(archive: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a zip that holds nothing but what a corpus may; a damaged one is removed, so that it is fetched again.
+
+    Raises:
+        DownloadError: If it is damaged, also where that shows only while it is read; or if it holds what no corpus does.
+    """
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            _check_members(archive, zipped)
+            yield zipped
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        archive.unlink()
+        raise DownloadError(
+            f"{archive} is not a whole zip file ({error}); it was removed. Run the same command again."
+        ) from error
+
+
+def _check_members(archive: Path, zipped: zipfile.ZipFile) -> None:
+    members = zipped.infolist()
+    for member in members:
+        path = PureWindowsPath(member.orig_filename)  # its rules are the stricter: drives, and both kinds of slash
+        if path.anchor or ".." in path.parts:
+            raise DownloadError(
+                f"{archive} holds {member.orig_filename!r}, which leads out of its folder: not unpacked."
+            )
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise DownloadError(
+                f"{archive} holds the link {member.orig_filename!r}, which no corpus does: not unpacked."
+            )
+    total = sum(member.file_size for member in members)
+    if len(members) > MAX_MEMBERS or total > min(MAX_UNPACKED_BYTES, MAX_RATIO * archive.stat().st_size):
+        raise DownloadError(
+            f"{archive} would unpack to {len(members)} files of {total / 1e6:.0f} MB, far more than its size warrants: "
+            "not unpacked."
+        )
+    check_space(archive.parent, total)
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Check that a folder's disk has room for some bytes.
+
+    Raises:
+        DownloadError: If it has not.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise DownloadError(
+            f"The disk of {folder} is full: {needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free. Make "
+            "room and run the same command again, or choose another folder with paths.corpora=/folder."
+        )
