@@ -16,7 +16,7 @@ import pandas as pd
 
 from ser import run_folder, tracking
 from ser.build import build
-from ser.errors import ConfigError, RunError, SerError
+from ser.errors import ConfigError, SerError
 from ser.evaluation import predictions
 from ser.evaluation.summary import summarise, write_metrics
 from ser.report import plots, tables
@@ -130,18 +130,18 @@ def stamps(data: "SpeechDataModule") -> tuple[str, ...]:
     return (*(SYNTHETIC,) * data.synthetic, *data.split.stamps)
 
 
-def build_trainer(config: Config, folder: Path, loggers: "list[Logger]") -> "L.Trainer":
+def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history: "L.Callback") -> "L.Trainer":
     """The Lightning trainer, with callbacks that keep the best weights by dev UAR and the last."""
     import lightning as L
     from lightning.pytorch import callbacks as lightning_callbacks
 
-    from ser.reproducible import SeedEachEpoch
+    from ser.callbacks import SeedEachBatch
 
     chosen = config["selection"]
     checkpoints = folder / "checkpoints"
     callbacks: list[L.Callback] = [
-        SeedEachEpoch(config["seed"]),
-        lightning_callbacks.LearningRateMonitor("epoch"),
+        SeedEachBatch(config["seed"]),
+        history,
         lightning_callbacks.ModelCheckpoint(checkpoints, "best", "dev_uar", mode="max", enable_version_counter=False),
         lightning_callbacks.ModelCheckpoint(
             checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False
@@ -157,7 +157,7 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]") -> "L.T
         config["trainer"],
         L.Trainer,
         default_root_dir=str(folder),
-        logger=loggers,
+        logger=loggers or False,
         callbacks=callbacks,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -230,6 +230,7 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule | None", f
     """Fit, choose on dev, score test, write."""
     import lightning as L
 
+    from ser.callbacks import History
     from ser.inference.load import BEST, load
     from ser.inference.score import score
 
@@ -247,7 +248,8 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule | None", f
     group = f"{'+'.join(data.corpora)}-{data.protocol.name}-{data.labels.name}"
     loggers = tracking.loggers(config["logger"], folder, name, group, config)
     try:
-        trainer = build_trainer(config, folder, loggers)
+        history = History(folder / "metrics.csv")
+        trainer = build_trainer(config, folder, loggers, history)
         began = time.perf_counter()
         trainer.fit(model, datamodule=data, ckpt_path=_checkpoint(config, folder), weights_only=True)
         seconds = time.perf_counter() - began
@@ -255,8 +257,8 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule | None", f
         table = score(best, data, data.split.test)
         environment = run_folder.environment(config["seed"], data.fingerprint, str(model.device))
         (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
-        history = history_of(folder / "metrics.csv")
-        best_epoch = int(history.loc[history["dev_uar"].idxmax(), "epoch"])
+        curve = history.table()
+        best_epoch = int(curve.loc[curve["dev_uar"].idxmax(), "epoch"])
         about = {
             "stamps": list(stamps(data)),
             "corpora": list(data.corpora),
@@ -267,13 +269,13 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule | None", f
             "fingerprint": data.fingerprint,
             "seed": config["seed"],
             "parameters": sum(p.numel() for p in model.parameters()),
-            "epochs": int(history["epoch"].max()) + 1,
+            "epochs": len(curve),
             "best_epoch": best_epoch,
-            "dev_uar": float(history["dev_uar"].max()),
+            "dev_uar": float(curve["dev_uar"].max()),
             "train_seconds": seconds,
         }
         curves = folder / "training_curves.png"
-        plots.training_curves(history, best_epoch, curves, synthetic=data.synthetic)
+        plots.training_curves(curve, best_epoch, curves, synthetic=data.synthetic)
         summary = _report(table, folder, about)
         pictures = {"confusion_matrix": folder / "confusion_matrix.png", "training_curves": curves}
         tracking.log_results(loggers, summary, table, pictures)
@@ -293,20 +295,6 @@ def _checkpoint(config: Config, folder: Path) -> str | None:
         log.info("No checkpoint in %s yet: starting at the first epoch.", folder)
         return None
     return str(file)
-
-
-def history_of(file: Path) -> pd.DataFrame:
-    """What ``metrics.csv`` says by epoch: ``epoch``, ``train_loss``, ``dev_loss``, ``dev_uar`` and ``lr``.
-
-    Raises:
-        RunError: If it lacks the dev UAR.
-    """
-    table = pd.read_csv(file).rename(columns={"lr-AdamW/pg1": "lr"})
-    if "dev_uar" not in table:
-        raise RunError(f"{file} has no dev UAR: the training did not finish an epoch.")
-    wanted = [c for c in ("train_loss", "dev_loss", "dev_uar", "lr") if c in table]
-    table["epoch"] = table["epoch"].ffill()
-    return table.groupby("epoch", as_index=False)[wanted].last()
 
 
 def _report(table: pd.DataFrame, folder: Path, about: dict[str, Any]) -> dict[str, Any]:

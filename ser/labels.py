@@ -19,6 +19,9 @@ EMOTIONS = ("angry", "calm", "disgust", "fear", "happy", "neutral", "sad", "surp
 Target = Literal["intended", "plurality", "distribution"]
 Ties = Literal["drop", "keep"]
 
+_NO_CLASS = "heard as "
+"""Before an emotion that the scheme drops, among the votes: a clip that most heard so is dropped too."""
+
 
 @dataclass(frozen=True)
 class Labelled:
@@ -48,7 +51,8 @@ class LabelScheme:
         classes: The classes in the order of the logits. ``None`` takes every class that occurs, sorted.
         merge: Emotion to class; an emotion that is not named keeps its own name, and ``None`` drops it.
         target: ``intended`` is the emotion that the actor was asked for; ``plurality`` what most listeners heard (voice
-            only); ``distribution`` the listeners' votes as a soft target. The last two need a corpus with votes: CREMA-D.
+            only); ``distribution`` the listeners' votes for the classes as a soft target. The last two need a corpus with
+            votes, CREMA-D, and drop a clip that most heard as an emotion that has no class.
         ties: What becomes of a clip on whose plurality the listeners tie: ``drop`` leaves it out; ``keep`` takes the
             intended emotion where it is among the tied, else the first of them in the alphabet.
 
@@ -113,27 +117,20 @@ class LabelScheme:
         Raises:
             LabelError: If votes are asked for and a corpus has none, or nothing is left.
         """
-        dropped: dict[str, int] = {}
-        intended = manifest["emotion"].map(self.class_of)
         soft: np.ndarray | None = None
         if self.target == "intended":
-            names = intended
+            names, reasons = manifest["emotion"].map(self.class_of), manifest["emotion"]
             classes = self.classes or tuple(sorted(names.dropna().unique()))
         else:
             votes = self._votes(manifest)
-            classes = tuple(votes.columns)
-            names, tied = _plurality(votes, intended)
-            dropped["no votes"] = int(names.isna().sum())
-            if self.ties == "drop":
-                dropped["tied votes"] = int(tied.sum())
-                names = names.mask(tied)
+            classes = self.classes or tuple(c for c in votes if not c.startswith(_NO_CLASS))
+            names, reasons = _plurality(votes, manifest["emotion"].map(self._heard), self.ties)
+            names = names.where(names.isin(classes))
             if self.target == "distribution":
-                totals = votes.sum(axis=1).to_numpy()
-                soft = votes.to_numpy() / np.where(totals > 0, totals, 1.0)[:, None]
+                counts = votes.reindex(columns=list(classes), fill_value=0.0).to_numpy()
+                totals = counts.sum(axis=1, keepdims=True)
+                soft = counts / np.where(totals > 0, totals, 1.0)
         kept = names.notna().to_numpy()
-        if self.target == "intended":
-            for emotion, count in manifest.loc[~kept, "emotion"].value_counts().sort_index().items():
-                dropped[str(emotion)] = int(count)
         if not kept.any():
             raise LabelError(f"labels={self.name} leaves no utterance: none of the corpora has a class of {classes}.")
         position = {name: i for i, name in enumerate(classes)}
@@ -142,11 +139,19 @@ class LabelScheme:
             classes=classes,
             target=names[kept].map(position).to_numpy(dtype=np.int64),
             soft=None if soft is None else soft[kept],
-            dropped={reason: count for reason, count in dropped.items() if count},
+            dropped={str(reason): int(count) for reason, count in reasons[~kept].value_counts().sort_index().items()},
         )
 
+    def _heard(self, emotion: str) -> str:
+        """The class of an emotion; where it has none, a name that is no class, so that its votes still count."""
+        return self.class_of(emotion) or f"{_NO_CLASS}{emotion}"
+
     def _votes(self, manifest: pd.DataFrame) -> pd.DataFrame:
-        """Votes summed by class, ``(utterance, class)``; a corpus without any is an error."""
+        """Votes summed by what `_heard` says, ``(utterance, name)``, in the alphabet of the emotions.
+
+        Raises:
+            LabelError: If a corpus has no votes.
+        """
         columns = [c for c in manifest if c.startswith("votes_")]
         voted = manifest[columns].notna().any(axis=1)
         if lacking := sorted(set(manifest["corpus"]) - set(manifest.loc[voted, "corpus"])):
@@ -154,16 +159,17 @@ class LabelScheme:
                 f"labels.target={self.target} needs listeners' votes, and {', '.join(lacking)} has none here. "
                 "Use labels.target=intended; for CREMA-D, put the released processedResults folder beside the audio."
             )
-        names = pd.Series({c: self.class_of(c.removeprefix("votes_")) for c in columns}).dropna()
-        votes = manifest[list(names.index)].fillna(0.0).T.groupby(names).sum().T
-        return votes[[c for c in self.classes or votes.columns if c in votes]]
+        names = pd.Series({c: self._heard(c.removeprefix("votes_")) for c in columns})
+        votes = manifest[columns].fillna(0.0).T.groupby(names).sum().T
+        return votes[sorted(votes, key=lambda name: name.removeprefix(_NO_CLASS))]
 
 
-def _plurality(votes: pd.DataFrame, intended: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """The class with most votes per row, and whether it is tied; a tie goes to the intended class if it is among the tied."""
+def _plurality(votes: pd.DataFrame, intended: pd.Series, ties: Ties) -> tuple[pd.Series, pd.Series]:
+    """What most listeners heard per row, ``None`` where nothing counts; and the reason to give if the row is dropped."""
     most = votes.max(axis=1)
     winners = votes.eq(most, axis=0)
     tied = (winners.sum(axis=1) > 1) & (most > 0)
-    first = winners.idxmax(axis=1).astype(object)
     own = sum((winners[c] & (intended == c) for c in winners), start=pd.Series(False, index=votes.index))
-    return first.where(~(tied & own), intended).mask(most <= 0), tied
+    names = winners.idxmax(axis=1).astype(object).where(~(tied & own), intended).mask(most <= 0)
+    reasons = names.fillna("no votes")
+    return (names.mask(tied), reasons.mask(tied, "tied votes")) if ties == "drop" else (names, reasons)

@@ -1,4 +1,4 @@
-"""Where metrics go while a run trains: always ``metrics.csv``; Weights & Biases or TensorBoard beside it by choice."""
+"""Where metrics go while a run trains, beside the ``metrics.csv`` of every run: Weights & Biases or TensorBoard."""
 
 import logging
 import os
@@ -26,7 +26,7 @@ WANDB_INIT_SECONDS = 60
 def loggers(
     config: Mapping[str, Any], folder: Path, run_name: str, group: str, settings: Mapping[str, Any]
 ) -> "list[Logger]":
-    """The Lightning loggers of one run.
+    """The Lightning loggers of one run; none with ``logger=csv``.
 
     Args:
         config: The ``logger`` group.
@@ -38,21 +38,18 @@ def loggers(
     Raises:
         ConfigError: If the logger is unknown, or its package is not installed.
     """
-    from lightning.pytorch.loggers import CSVLogger
-
-    chosen: list[Logger] = [CSVLogger(folder, name="", version="")]
+    if config["name"] == "csv":
+        return []
     if config["name"] == "wandb":
-        chosen.append(_wandb(config, folder, run_name, group, settings))
-    elif config["name"] == "tensorboard":
+        return [_wandb(config, folder, run_name, group, settings)]
+    if config["name"] == "tensorboard":
         from lightning.pytorch.loggers import TensorBoardLogger
 
         try:
-            chosen.append(TensorBoardLogger(folder, name="", version="tensorboard"))
+            return [TensorBoardLogger(folder, name="", version="tensorboard")]
         except ModuleNotFoundError as error:
             raise ConfigError("logger=tensorboard needs its package: pip install 'ser[tensorboard]'.") from error
-    elif config["name"] != "csv":
-        raise ConfigError(f"logger.name is one of csv, tensorboard, wandb, not {config['name']!r}.")
-    return chosen
+    raise ConfigError(f"logger.name is one of csv, tensorboard, wandb, not {config['name']!r}.")
 
 
 def wandb_mode() -> Mode:

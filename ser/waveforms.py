@@ -191,15 +191,12 @@ def prepare(
     target = home / f"{corpus.name}-{_key(corpus, settings)}"
     utterances = _listed(corpus, target)
     if utterances is None:
-        return _open(target)
+        return _opened(target, strict)
     source = _source_hash(utterances)
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{target}.lock"):
         if not rebuild and _fits(target, source):
-            store = _open(target)
-            if strict:
-                _refuse([Problem(**p) for p in store.card["problems"]])
-            return store
+            return _opened(target, strict)
         return _build(corpus, utterances, target, settings, source, strict)
 
 
@@ -231,11 +228,20 @@ def _fits(target: Path, source: str) -> bool:
         size = (target / "waveforms.i16").stat().st_size
     except (OSError, ValueError):
         return False
-    return bool(card.get("source") == source and size == 2 * (card["samples"] + card["longest"]))
+    whole = size == 2 * (card["samples"] + card["longest"]) and (target / "manifest.parquet").exists()
+    return bool(card.get("source") == source and whole)
 
 
 def _open(target: Path) -> Store:
     return Store(target, pd.read_parquet(target / "manifest.parquet"), json.loads((target / "card.json").read_text()))
+
+
+def _opened(target: Path, strict: bool) -> Store:
+    """A store that is there; where ``strict``, an error if files had to be left out when it was made."""
+    store = _open(target)
+    if strict:
+        _refuse(Problem(**p) for p in store.card["problems"])
+    return store
 
 
 def _decode(utterance: Utterance, settings: StoreSettings) -> tuple[np.ndarray | None, list[Problem]]:
@@ -363,7 +369,7 @@ def _card(
             "speakers": corpus.expected_speakers,
             "emotions": dict(corpus.expected_per_emotion),
         },
-        "notes": [*corpus.notes, *corpus.differences(utterances)],
+        "notes": [*corpus.notes, *corpus.differences(utterances), *_strays(corpus)],
         "found": len(utterances),
         "utterances": len(manifest),
         "speakers": int(manifest["speaker"].nunique()),
@@ -375,6 +381,13 @@ def _card(
         "source": source,
         "fingerprint": hashlib.sha256(text.encode()).hexdigest()[:16],
     }
+
+
+def _strays(corpus: Corpus) -> list[str]:
+    """A sentence on audio that is in the folder but is no clip of the corpus, if there is any."""
+    if not (strays := corpus.strays()):
+        return []
+    return [f"{len(strays)} audio files are no clips of this corpus and stay out, {strays[0]} for one."]
 
 
 def _refuse(problems: Iterable[Problem]) -> None:

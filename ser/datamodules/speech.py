@@ -88,11 +88,11 @@ class SpeechDataModule(L.LightningDataModule):
             return
         import pandas as pd
 
-        self.parts = [prepare(corpus, self.stores, self.settings) for corpus in self.corpora.values()]
-        offsets = np.cumsum([0] + [part.card["samples"] for part in self.parts])
+        parts = [prepare(corpus, self.stores, self.settings) for corpus in self.corpora.values()]
+        offsets = np.cumsum([0] + [part.card["samples"] for part in parts])
         tables = [
             part.manifest.assign(start=part.manifest["start"] + offset)
-            for part, offset in zip(self.parts, offsets[:-1], strict=True)
+            for part, offset in zip(parts, offsets[:-1], strict=True)
         ]
         self.labelled = self.labels.apply(pd.concat(tables, ignore_index=True))
         splits = self.protocol.splits(self.labelled.manifest)
@@ -108,6 +108,7 @@ class SpeechDataModule(L.LightningDataModule):
         self._length = torch.from_numpy(self.labelled.manifest["length"].to_numpy(copy=True))
         soft = self.labelled.soft
         self._target = torch.tensor(self.labelled.target if soft is None else soft.astype(np.float32))
+        self.parts = parts  # last: a setup that failed is not taken for done
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -183,8 +184,8 @@ class SpeechDataModule(L.LightningDataModule):
         """Int16 ``(batch, sample)`` to a batch; whatever stands beyond a clip's length is made zero."""
         self._move(samples.device)
         lengths = self._length[index]
-        valid = torch.arange(samples.shape[1], device=samples.device) < lengths[:, None]
-        waveform = samples.to(torch.float32).div_(FULL_SCALE).mul_(valid)
+        beyond = torch.arange(samples.shape[1], device=samples.device) >= lengths[:, None]
+        waveform = samples.to(torch.float32).div_(FULL_SCALE).masked_fill_(beyond, 0.0)
         return Batch(waveform, lengths, self._target[index], index)
 
     def _move(self, device: torch.device) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import RunError
-from ser.evaluation.replacing import replacing
+from ser.files import replacing
 
 COLUMNS = ("utterance", "corpus", "speaker", "sex", "sentence", "fold", "target")
 PREFIX = "p_"

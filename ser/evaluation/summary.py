@@ -14,7 +14,7 @@ from ser import metrics
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.evaluation.intervals import bootstrap, confusion_by_speaker
-from ser.evaluation.replacing import replacing
+from ser.files import replacing
 
 Summary = dict[str, Any]
 """Plain JSON: strings, numbers, lists, dictionaries; ``None`` where a number is not defined."""

@@ -104,6 +104,10 @@ class SpeechClassifier(L.LightningModule):
         batches = (data.transfer_batch_to_device(b, self.device, 0) for b in data.train_dataloader())
         self.normalise.fit(self.features(batch.waveform, batch.lengths) for batch in batches)
 
+    def on_train_epoch_start(self) -> None:
+        """Log the learning rate that the epoch starts with."""
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+
     def training_step(self, batch: Batch) -> Tensor:
         """The loss of one batch, augmented."""
         target = batch.target

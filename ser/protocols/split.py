@@ -82,11 +82,8 @@ def check(split: Split, manifest: pd.DataFrame) -> None:
                 "or the labels dropped them all; see `python -m ser.prepare` for what is there."
             )
     for one, other in combinations(SIDES, 2):
-        if len(twice := np.intersect1d(rows[one], rows[other])):
-            utterance = manifest["id"].iloc[twice[0]]
-            raise SplitError(
-                f"Fold {split.fold}: {len(twice)} utterances are in {one} and {other}, {utterance} for one."
-            )
+        if twice := sorted(set(manifest["id"].iloc[rows[one]]) & set(manifest["id"].iloc[rows[other]])):
+            raise SplitError(f"Fold {split.fold}: {len(twice)} utterances are in {one} and {other}, {twice[0]} for one.")
         if SPEAKER_DEPENDENT in split.stamps or (
             {one, other} == {"train", "dev"} and DEV_SHARES_SPEAKERS in split.stamps
         ):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ser.evaluation.replacing import replacing
+from ser.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,186 @@
+"""A training from configuration to run folder, and on from where it stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ser import experiment
+from ser.datamodules.buckets import LengthBuckets
+from ser.errors import ConfigError, RunError
+from ser.evaluation import predictions
+from ser.recompute import recompute
+from tests.conftest import Settings
+
+FILES = {
+    "checkpoints",
+    "config.yaml",
+    "confusion_matrix.png",
+    "environment.json",
+    "metrics.csv",
+    "metrics.json",
+    "predictions.parquet",
+    "run.log",
+    "training_curves.png",
+}
+
+
+def metrics_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_a_run_leaves_what_it_promises(settings: Settings) -> None:
+    folder = experiment.train(settings())
+    assert {path.name for path in folder.iterdir()} >= FILES
+    table = predictions.read(folder / "predictions.parquet")
+    summary = metrics_of(folder)
+    assert len(table) == summary["n_utterances"] == 12
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert (environment["seed"], environment["data"]) == (0, summary["run"]["fingerprint"])
+    assert summary["run"]["stamps"] == ["synthetic speech"]
+    assert summary["uar_interval"]["low"] <= summary["uar"] <= summary["uar_interval"]["high"]
+    assert "Fold 0, test: 12 utterances of 2 speakers" in (folder / "run.log").read_text()
+
+
+def test_the_same_seed_gives_the_same_predictions_and_another_seed_others(settings: Settings) -> None:
+    first, again, other = (experiment.train(settings(f"seed={seed}")) for seed in (0, 0, 1))
+    read = [predictions.probabilities(predictions.read(f / "predictions.parquet")) for f in (first, again, other)]
+    np.testing.assert_array_equal(read[0], read[1])
+    assert not np.allclose(read[0], read[2])
+
+
+@pytest.mark.parametrize("model", ["cnn", "bilstm", "transformer"])
+def test_a_resumed_run_is_the_run_that_was_not_stopped(settings: Settings, model: str, tmp_path: Path) -> None:
+    whole = experiment.train(settings(f"model={model}", "trainer.max_epochs=3", f"paths.run={tmp_path / 'whole'}"))
+
+    config = settings(f"model={model}", "trainer.max_epochs=3")
+    set_epoch = LengthBuckets.set_epoch
+
+    def stop_in_the_third_epoch(sampler: LengthBuckets, epoch: int) -> None:
+        if epoch == 2:
+            raise ProcessLookupError("stands for whatever ends a process")
+        set_epoch(sampler, epoch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LengthBuckets, "set_epoch", stop_in_the_third_epoch)
+        with pytest.raises(ProcessLookupError):
+            experiment.train(config)
+    (stopped,) = Path("runs").iterdir()
+    assert not (stopped / "metrics.json").exists()
+    resumed = experiment.train({**config, "ckpt": "last"})
+    assert resumed.resolve() == stopped.resolve()
+    one, two = (predictions.read(folder / "predictions.parquet") for folder in (whole, resumed))
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+    history = pd.read_csv(resumed / "metrics.csv")
+    assert list(history["epoch"]) == [0, 1, 2]
+    pd.testing.assert_frame_equal(history, pd.read_csv(whole / "metrics.csv"), check_exact=True)
+
+
+def test_all_folds_test_every_utterance_once_and_finished_ones_are_left_alone(settings: Settings) -> None:
+    config = settings("fold=all", "trainer.max_epochs=1")
+    folder = experiment.train(config)
+    table = predictions.read(folder / "predictions.parquet")
+    assert len(table) == 36
+    assert table["utterance"].is_unique
+    assert sorted(table["fold"].unique()) == [0, 1, 2]
+    for fold in range(3):
+        part = predictions.read(folder / f"fold_{fold}" / "predictions.parquet")
+        here = table[table["fold"] == fold].reset_index(drop=True)
+        pd.testing.assert_frame_equal(part, here, check_exact=True)
+    (folder / "fold_1" / "metrics.json").unlink()
+    before = {f: (folder / f"fold_{f}" / "metrics.json").stat().st_mtime_ns for f in (0, 2)}
+    experiment.train({**config, "ckpt": "last"})
+    assert before == {f: (folder / f"fold_{f}" / "metrics.json").stat().st_mtime_ns for f in (0, 2)}
+    assert (folder / "fold_1" / "metrics.json").exists()
+
+
+def test_evaluation_finds_the_same_numbers_in_the_predictions_and_in_the_checkpoint(settings: Settings) -> None:
+    folder = experiment.train(settings("fold=all", "trainer.max_epochs=1"))
+    recompute(folder)
+    recompute(folder, rescore=True)
+
+
+def test_evaluation_catches_one_probability_that_was_tampered_with(settings: Settings) -> None:
+    folder = experiment.train(settings("trainer.max_epochs=1"))
+    table = predictions.read(folder / "predictions.parquet")
+    row = table.index[3]
+    angry, sad = float(table.at[row, "p_angry"]), float(table.at[row, "p_sad"])
+    table.at[row, "p_angry"], table.at[row, "p_sad"] = sad, angry
+    predictions.write(table, folder / "predictions.parquet")
+    with pytest.raises(RunError, match="does not hold what predictions.parquet gives"):
+        recompute(folder)
+    with pytest.raises(RunError, match=table["utterance"][3]):
+        recompute(folder, rescore=True)
+
+
+def test_rescoring_refuses_other_data(settings: Settings, tiny_demo: Path, tmp_path: Path) -> None:
+    other = tmp_path / "demo"
+    other.mkdir()
+    for clip in sorted(tiny_demo.iterdir()):
+        (other / clip.name).symlink_to(clip.resolve())
+    folder = experiment.train(settings("trainer.max_epochs=1", f"data.corpora.demo.root={other}"))
+    next(iter(sorted(other.glob("*ang*")))).unlink()
+    with pytest.raises(RunError, match="fingerprint"):
+        recompute(folder, rescore=True)
+
+
+def test_the_random_protocol_stamps_what_it_touches(settings: Settings) -> None:
+    folder = experiment.train(settings("protocol=random", "trainer.max_epochs=1"))
+    assert "speaker-dependent" in metrics_of(folder)["run"]["stamps"]
+
+
+def test_nothing_to_go_on_with_is_said(settings: Settings) -> None:
+    with pytest.raises(RunError, match=r"no run under .* was made by this configuration"):
+        experiment.train({**settings(), "ckpt": "last"})
+
+
+def test_a_folder_of_another_configuration_is_refused(settings: Settings, tmp_path: Path) -> None:
+    experiment.train(settings("trainer.max_epochs=1", f"paths.run={tmp_path / 'run'}"))
+    with pytest.raises(ConfigError, match="finished run"):
+        experiment.train(settings("trainer.max_epochs=1", f"paths.run={tmp_path / 'run'}"))
+    (tmp_path / "run" / "metrics.json").unlink()
+    with pytest.raises(ConfigError, match="another configuration"):
+        experiment.train(settings("trainer.max_epochs=1", "seed=1", f"paths.run={tmp_path / 'run'}"))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("fold=first", "fold is 0, 1"),
+        ("loss.class_weights=equal", "class_weights is balanced"),
+        ("ckpt=first", "ckpt is"),
+    ],
+)
+def test_a_wrong_value_is_named(settings: Settings, override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        experiment.train(settings(override))
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_gives_what_it_would_have(settings: Settings, tiny_demo: Path, stores: Path) -> None:
+    """SIGKILL, so nothing is cleaned up; then the same command with ckpt=last."""
+    command = [sys.executable, "-m", "ser.train", f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}"]
+    command += ["protocol.folds=3", "trainer.max_epochs=6", "batch_size=8", "logger=csv", "trainer.accelerator=cpu"]
+    command += ["selection.patience=null", "trainer.enable_progress_bar=false"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        if any(Path("runs").glob("*/checkpoints/last.ckpt")):
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    assert process.returncode == -signal.SIGKILL
+    (stopped,) = Path("runs").iterdir()
+    assert not (stopped / "metrics.json").exists()
+    subprocess.run([*command, "ckpt=last"], env=environment, check=True, capture_output=True)
+    subprocess.run([*command, "paths.run=whole"], env=environment, check=True, capture_output=True)
+    one, two = (predictions.read(folder / "predictions.parquet") for folder in (stopped, Path("whole")))
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
