@@ -16,10 +16,12 @@ import pandas as pd
 
 from ser import run_folder, tracking
 from ser.build import build
+from ser.corpora.corpus import Corpus
 from ser.errors import ConfigError, SerError
 from ser.evaluation import predictions
 from ser.evaluation.summary import summarise, write_metrics
 from ser.report import plots, tables
+from ser.waveforms import StoreSettings, prepare
 
 if TYPE_CHECKING:
     import lightning as L
@@ -56,8 +58,12 @@ def run(config: "DictConfig") -> Path:
 
 def train(config: Config) -> Path:
     """Train and report what plain settings say; see `run`."""
-    data = build_data(config, fold=0 if config["fold"] == "all" else _fold(config["fold"]))
-    data.prepare_data()  # before the run has a folder, so that an absent corpus leaves none
+    first = 0 if config["fold"] == "all" else _fold(config["fold"])
+    # Before torch is imported and the run has a folder: an absent corpus says so at once, and leaves nothing.
+    for corpus in build_corpora(config).values():
+        prepare(corpus, config["paths"]["stores"], StoreSettings(**config["audio"]), strict=config["strict"])
+    data = build_data(config, fold=first)
+    data.prepare_data()
     data.setup()
     folder = _folder(config)
     run_folder.write_config(folder, config)
@@ -83,16 +89,19 @@ def run_name(config: Config) -> str:
     return f"{'+'.join(config['data']['corpora'])}-{model}-{protocol}"
 
 
+def build_corpora(config: Config) -> dict[str, Corpus]:
+    """The corpora that a configuration names."""
+    return {name: build(corpus, Corpus) for name, corpus in config["data"]["corpora"].items()}
+
+
 def build_data(config: Config, fold: int) -> "SpeechDataModule":
     """The data module of one fold, not yet set up."""
-    from ser.corpora.corpus import Corpus
     from ser.datamodules.speech import SpeechDataModule
     from ser.labels import LabelScheme
     from ser.protocols.split import Protocol
-    from ser.waveforms import StoreSettings
 
     return SpeechDataModule(
-        corpora={name: build(corpus, Corpus) for name, corpus in config["data"]["corpora"].items()},
+        corpora=build_corpora(config),
         labels=build(config["labels"], LabelScheme),
         protocol=build(config["protocol"], Protocol),
         stores=config["paths"]["stores"],
@@ -133,6 +142,7 @@ def stamps(data: "SpeechDataModule") -> tuple[str, ...]:
 def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history: "L.Callback") -> "L.Trainer":
     """The Lightning trainer, with callbacks that keep the best weights by dev UAR and the last."""
     import lightning as L
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.pytorch import callbacks as lightning_callbacks
 
     from ser.callbacks import SeedEachBatch
@@ -153,17 +163,20 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
         callbacks.append(lightning_callbacks.EarlyStopping("dev_uar", mode="max", patience=chosen["patience"]))
     if config["trainer"].get("enable_progress_bar"):
         callbacks.append(lightning_callbacks.RichProgressBar(leave=False))
-    return build(
-        config["trainer"],
-        L.Trainer,
-        default_root_dir=str(folder),
-        logger=loggers or False,
-        callbacks=callbacks,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=10,
-        use_distributed_sampler=False,
-    )
+    try:
+        return build(
+            config["trainer"],
+            L.Trainer,
+            default_root_dir=str(folder),
+            logger=loggers or False,
+            callbacks=callbacks,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10,
+            use_distributed_sampler=False,
+        )
+    except (ValueError, TypeError, MisconfigurationException) as error:
+        raise ConfigError(f"lightning.Trainer does not take these settings of trainer.*: {error}") from error
 
 
 def _folder(config: Config) -> Path:

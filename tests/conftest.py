@@ -41,10 +41,10 @@ def settings(tmp_path: Path, tiny_demo: Path, stores: Path, monkeypatch: pytest.
 
     def composed(*overrides: str, config: str = "train") -> dict[str, Any]:
         GlobalHydra.instance().clear()
+        demo = not any(override.startswith("data=") for override in overrides)
         small = [
-            f"+data.corpora.demo.root={tiny_demo}",
+            *([f"+data.corpora.demo.root={tiny_demo}", "protocol.folds=3"] if demo else []),
             f"paths.stores={stores}",
-            "protocol.folds=3",
             "trainer.max_epochs=2",
             "trainer.enable_progress_bar=false",
             "trainer.accelerator=cpu",

@@ -1,0 +1,158 @@
+"""The commands as a user types them: help, errors, sweeps, and what trackers are left with."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+QUICK = ["protocol.folds=3", "trainer.max_epochs=1", "batch_size=8", "trainer.accelerator=cpu"]
+
+
+@pytest.fixture
+def command(tmp_path: Path, stores: Path) -> Command:
+    """Run ``python -m ser.<name>`` in an empty folder; give what it printed."""
+
+    def run(name: str, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("SER_", "WANDB_"))}
+        kept |= {"SER_STORES": str(stores), "SER_HOME": str(tmp_path / "home"), "NETRC": str(tmp_path / "netrc")}
+        environment = {**kept, "COLUMNS": "120", **variables}
+        line = [sys.executable, "-m", f"ser.{name}", *arguments]
+        return subprocess.run(
+            line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["train", "prepare", "evaluate"])
+def test_help_is_a_page_for_people(command: Command, name: str) -> None:
+    done = command(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert f"python -m ser.{name}" in done.stdout
+    assert "Powered by Hydra" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 110
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--cfg", "job"], ["model=transformer", "data=crema", "--cfg", "job"]]
+)
+def test_help_and_configuration_come_without_torch(command: Command, tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
+    (tmp_path / "lightning.py").write_text("raise SystemExit('lightning was imported')")
+    done = command("train", *arguments, PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
+    assert done.returncode == 0, done.stderr
+    assert "imported" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["train", "prepare"])
+@pytest.mark.parametrize("data", ["ravdess", "crema", "tess", "savee"])
+def test_an_absent_corpus_says_how_to_get_it_and_exits_2(command: Command, name: str, data: str) -> None:
+    done = command(name, f"data={data}")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "licence" in done.stderr
+    assert "paths.corpora=" in done.stderr
+    assert f"python -m ser.prepare data={data} download=true" in done.stderr or data == "savee"
+
+
+def test_a_training_leaves_nothing_in_the_folder_but_its_run(command: Command, tmp_path: Path) -> None:
+    done = command("train", *QUICK, "logger=csv")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"runs"}
+    assert "SYNTHETIC SPEECH" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("model=resnet", ["resnet", "transformer"]),
+        ("modle=cnn", ["modle"]),
+        ("fold=9", ["fold=9", "0 to 2"]),
+        ("model.chanels=3", ["chanels"]),
+        ("model.normalise=speaker", ["normalise", "utterance, training, none"]),
+        ("+model.extra=1", ["extra", "channels"]),
+        ("labels.target=distribution", ["votes", "demo"]),
+        ("protocol=luna5", ["ravdess", "speaker_cv"]),
+        ("trainer.precision=8", ["precision"]),
+    ],
+)
+def test_a_wrong_setting_is_a_sentence_that_names_it(command: Command, override: str, words: list[str]) -> None:
+    done = command("train", *(o for o in QUICK if "protocol=" not in override or "protocol" not in o), override)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+def test_evaluate_names_what_a_folder_lacks(command: Command, tmp_path: Path) -> None:
+    done = command("evaluate", f"run={tmp_path}")
+    assert done.returncode == 1
+    assert "metrics.json" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_failing_job_of_a_sweep_leaves_the_others_whole(command: Command, tmp_path: Path) -> None:
+    done = command("train", "-m", *QUICK, "logger=csv", "fold=0,9,1")
+    assert done.returncode == 1
+    (sweep,) = (tmp_path / "multirun").iterdir()
+    assert {d.name for d in sweep.iterdir() if (d / "metrics.json").exists()} == {"0", "2"}
+    assert "fold=9" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def wandb_records(log: Path) -> Iterator[Any]:
+    """The records of a ``.wandb`` file: protocol buffers in LevelDB's log format behind a header of 7 bytes.
+
+    Source: https://github.com/google/leveldb/blob/main/doc/log_format.md
+    """
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, at, parts = log.read_bytes(), 7, b""
+    assert data[:4] == b":W&B"
+    while at + 7 < len(data):
+        if 32768 - at % 32768 < 7:  # no room for a header: the rest of the block is padding
+            at += 32768 - at % 32768
+        _, length, kind = struct.unpack_from("<IHB", data, at)
+        parts += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            record = Record()
+            record.ParseFromString(parts)
+            parts = b""
+            yield record
+
+
+def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(command: Command, tmp_path: Path) -> None:
+    done = command("train", "-m", *QUICK, "seed=0,1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("offline") == 2
+    (sweep,) = (tmp_path / "multirun").iterdir()
+    seen = []
+    for job in sorted(sweep.glob("[01]")):
+        (log,) = job.glob("wandb/offline-run-*/*.wandb")
+        records = list(wandb_records(log))
+        (run,) = (r.run for r in records if r.HasField("run"))
+        assert any(r.HasField("exit") for r in records), "the run was not finished"
+        keys = {item.key or item.nested_key[0] for r in records if r.HasField("history") for item in r.history.item}
+        assert {"train_loss", "dev_loss", "dev_uar", "lr", "predictions", "confusion_matrix", "training_curves"} <= keys
+        summary = {item.key or "/".join(item.nested_key) for r in records for item in r.summary.update}
+        assert {"test/uar", "test/accuracy"} <= summary
+        config = {item.key: json.loads(item.value_json) for item in run.config.update}
+        seen.append((run.run_id, run.run_group, config["seed"]))
+        assert list(job.glob("wandb/offline-run-*/files/media/table/predictions*.json"))
+    assert [seed for *_, seed in seen] == [0, 1]
+    assert len({run_id for run_id, *_ in seen}) == 2
+    assert {group for _, group, _ in seen} == {"demo-speaker_cv-native"}
+
+
+def test_tensorboard_by_choice(command: Command, tmp_path: Path) -> None:
+    done = command("train", *QUICK, "logger=tensorboard")
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("runs/*/tensorboard/events.out.*"))
