@@ -41,7 +41,7 @@ def find_class(path: str, kind: type[T]) -> type[T]:
         ConfigError: If it does not exist or is no subclass of ``kind``.
     """
     module, _, name = path.rpartition(".")
-    if not module:
+    if not (module and name) or path.startswith("."):
         raise ConfigError(f"_target_ is {path!r}, but it takes the import path of a class, such as ser.models.cnn.CNN.")
     try:
         found = getattr(import_module(module), name)

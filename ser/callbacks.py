@@ -1,5 +1,6 @@
 """What happens beside training: the same random numbers however a run came to a batch, and its history in a file."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import lightning as L
 import pandas as pd
 import torch
 
+from ser.errors import RunError
 from ser.files import replacing
 
 MEASURED = ("train_loss", "dev_loss", "dev_uar", "lr")
@@ -45,6 +47,11 @@ class History(L.Callback):
         measured = {
             name: float(trainer.callback_metrics[name]) for name in MEASURED if name in trainer.callback_metrics
         }
+        if not all(math.isfinite(value) for value in measured.values()):
+            raise RunError(
+                f"Training diverged in epoch {trainer.current_epoch}: {measured}. Lower model.optimizer.lr, or take "
+                "trainer.precision=32-true; the checkpoints of the epochs before are whole."
+            )
         self.rows.append({"epoch": trainer.current_epoch, **measured})
         with replacing(self.file) as file:
             self.table().to_csv(file, index=False)

@@ -63,7 +63,6 @@ def train(config: Config) -> Path:
     for corpus in build_corpora(config).values():
         prepare(corpus, config["paths"]["stores"], StoreSettings(**config["audio"]), strict=config["strict"])
     data = build_data(config, fold=first)
-    data.prepare_data()
     data.setup()
     folder = _folder(config)
     run_folder.write_config(folder, config)
@@ -250,7 +249,6 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule | None", f
     L.seed_everything(config["seed"], workers=True, verbose=False)
     if data is None:
         data = build_data(config, fold=_fold(fold))
-        data.prepare_data()
         data.setup()
     for side, rows in data.split.sides().items():
         speakers = data.labelled.manifest["speaker"].iloc[rows].nunique()
@@ -264,11 +262,15 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule | None", f
         history = History(folder / "metrics.csv")
         trainer = build_trainer(config, folder, loggers, history)
         began = time.perf_counter()
-        trainer.fit(model, datamodule=data, ckpt_path=_checkpoint(config, folder), weights_only=True)
+        try:
+            trainer.fit(model, datamodule=data, ckpt_path=_checkpoint(config, folder), weights_only=True)
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
         seconds = time.perf_counter() - began
-        best = load(folder / BEST, device=model.device)
+        device = trainer.strategy.root_device  # the model itself is back on the CPU by now
+        best = load(folder / BEST, device=device)
         table = score(best, data, data.split.test)
-        environment = run_folder.environment(config["seed"], data.fingerprint, str(model.device))
+        environment = run_folder.environment(config["seed"], data.fingerprint, str(device))
         (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
         curve = history.table()
         best_epoch = int(curve.loc[curve["dev_uar"].idxmax(), "epoch"])

@@ -66,7 +66,6 @@ def scored_again(folder: Path) -> pd.DataFrame:
     for part in parts or [folder]:
         about = read_metrics(part / "metrics.json")["run"]
         data = build_data(config, fold=about["fold"])
-        data.prepare_data()
         data.setup()
         if data.fingerprint != about["fingerprint"]:
             raise RunError(

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -182,3 +183,22 @@ def test_a_killed_run_goes_on_and_gives_what_it_would_have(settings: Settings, t
     subprocess.run([*command, "paths.run=whole"], env=environment, check=True, capture_output=True)
     one, two = (predictions.read(folder / "predictions.parquet") for folder in (stopped, Path("whole")))
     pd.testing.assert_frame_equal(one, two, check_exact=True)
+
+
+def test_a_training_that_diverges_says_so(settings: Settings) -> None:
+    with pytest.raises(RunError, match="diverged in epoch 0"):
+        experiment.train(settings("model.optimizer.lr=1e20", "trainer.gradient_clip_val=null"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_run_to_go_on_with(settings: Settings, tiny_demo: Path, stores: Path) -> None:
+    command = [sys.executable, "-m", "ser.train", f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}"]
+    command += ["protocol.folds=3", "trainer.max_epochs=1000", "batch_size=8", "logger=csv", "trainer.accelerator=cpu"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not any(Path("runs").glob("*/checkpoints/last.ckpt")):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "ckpt=last goes on" in said
+    assert "Traceback" not in said

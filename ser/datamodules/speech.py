@@ -79,6 +79,8 @@ class SpeechDataModule(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Decode what is not decoded yet (once, also if several processes start together)."""
+        if self.parts:
+            return
         for corpus in self.corpora.values():
             prepare(corpus, self.stores, self.settings, strict=self.strict)
 

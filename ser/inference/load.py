@@ -1,6 +1,5 @@
 """Load a trained model from its checkpoint alone: no configuration, store or corpus is needed."""
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from ser.models.classifier import SpeechClassifier
 
 BEST = "checkpoints/best.ckpt"
 """Where a run keeps the weights with the best dev UAR, below its folder."""
+PARTS = {"ser_model", "hyper_parameters", "state_dict"}
 
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> SpeechClassifier:
@@ -27,12 +27,19 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> SpeechClassifi
     try:
         # weights_only: tensors and plain containers, never code.
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        raise RunError(f"{file} cannot be read as a checkpoint: {str(error).splitlines()[0]}") from error
-    if not isinstance(checkpoint, dict) or "ser_model" not in checkpoint:
-        raise RunError(f"{file} is not a checkpoint of ser: it does not name its model.")
-    model = find_class(checkpoint["ser_model"], SpeechClassifier)(**checkpoint["hyper_parameters"])
-    model.load_state_dict(checkpoint["state_dict"])
+    except Exception as error:  # whatever the bytes of a file that is something else make the unpickler do
+        raise RunError(
+            f"{file} cannot be read as a checkpoint: it is damaged, or holds more than tensors and plain data."
+        ) from error
+    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= PARTS:
+        raise RunError(f"{file} is not a checkpoint of ser: it lacks one of {', '.join(sorted(PARTS))}.")
+    kind = find_class(str(checkpoint["ser_model"]), SpeechClassifier)
+    try:
+        model = kind(**checkpoint["hyper_parameters"])
+        model.load_state_dict(checkpoint["state_dict"])
+    except (TypeError, KeyError, RuntimeError) as error:
+        first = str(error).partition("\n")[0]
+        raise RunError(f"{file} does not fit this version's {kind.__name__}: {first} Train it again.") from error
     return model.to(device).eval()
 
 

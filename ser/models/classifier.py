@@ -27,6 +27,8 @@ from ser.waveforms import SILENCE_PEAK, StoreSettings, read_audio, standardise, 
 
 Config = Mapping[str, Any]
 AudioInput = str | Path | np.ndarray | Tensor
+LOWEST_RATE = 1000
+"""In Hz; what is below it is a slip, such as a rate in kHz."""
 
 
 class SpeechClassifier(L.LightningModule):
@@ -71,6 +73,9 @@ class SpeechClassifier(L.LightningModule):
         self.n_features: int = self.features.n_features  # type: ignore[assignment]  # of every module of ser.features
         self.normalise = Normalise(self.n_features, normalise)
         steps = [build(config, nn.Module) for config in augment.values()]
+        for name, step in zip(augment, steps, strict=True):
+            if getattr(step, "domain", None) not in ("waveform", "features"):
+                raise ConfigError(f"augment.{name}: {type(step).__name__} has no domain, waveform or features.")
         self.waveform_augment = nn.ModuleList(s for s in steps if s.domain == "waveform")
         self.feature_augment = nn.ModuleList(s for s in steps if s.domain == "features")
         self.optimizer: dict[str, float] = dict(optimizer)
@@ -188,19 +193,23 @@ class SpeechClassifier(L.LightningModule):
 
         Raises:
             AudioError: If one cannot be read, or holds no sound; the message names it.
-            ConfigError: If an array comes without ``rate``.
+            ConfigError: If an array comes without a usable ``rate``, or ``batch_size`` is below 1.
         """
+        if batch_size < 1:
+            raise ConfigError(f"batch_size is {batch_size}, but a batch has at least 1 clip.")
         items = [audio] if isinstance(audio, (str, Path, np.ndarray, Tensor)) else list(audio)
         names = [str(x) if isinstance(x, (str, Path)) else str(i) for i, x in enumerate(items)]
         clips = [torch.from_numpy(self._clip(x, name, rate)) for x, name in zip(items, names, strict=True)]
         was_training = self.training
         self.eval()
         probabilities = torch.empty(len(clips), len(self.classes), dtype=torch.float64)
-        for rows in _by_length(clips, batch_size):
-            lengths = torch.tensor([len(clips[i]) for i in rows], device=self.device)
-            waveform = nn.utils.rnn.pad_sequence([clips[i] for i in rows], batch_first=True).to(self.device)
-            probabilities[rows] = self(waveform, lengths).double().softmax(dim=1).cpu()
-        self.train(was_training)
+        try:
+            for rows in _by_length(clips, batch_size):
+                lengths = torch.tensor([len(clips[i]) for i in rows], device=self.device)
+                waveform = nn.utils.rnn.pad_sequence([clips[i] for i in rows], batch_first=True).to(self.device)
+                probabilities[rows] = self(waveform, lengths).double().softmax(dim=1).cpu()
+        finally:
+            self.train(was_training)
         table = pd.DataFrame(probabilities.numpy(), columns=list(self.classes))
         table.insert(0, "label", [self.classes[i] for i in probabilities.argmax(dim=1).tolist()])
         table.insert(0, "audio", names)
@@ -211,19 +220,33 @@ class SpeechClassifier(L.LightningModule):
         if isinstance(audio, (str, Path)):
             samples, rate = read_audio(audio)
         else:
-            array = audio.detach().cpu().numpy() if isinstance(audio, Tensor) else np.asarray(audio)
             if rate is None:
                 raise ConfigError("An array needs its sampling rate: model.predict(array, rate=16000).")
-            if array.ndim not in (1, 2) or not array.size:
-                raise AudioError(
-                    f"array {name}: empty or not (sample,) or (sample, channel): its shape is {array.shape}"
-                )
-            if np.issubdtype(array.dtype, np.integer):
-                array = array / (np.iinfo(array.dtype).max + 1.0)
-            samples = to_mono(array.astype(np.float32, copy=False), f"array {name}")
+            if not LOWEST_RATE <= rate < math.inf:
+                raise ConfigError(f"rate is in Hz, and at least {LOWEST_RATE}, not {rate!r}.")
+            samples = _mono_of(audio, f"array {name}")
         if np.abs(samples).max() < SILENCE_PEAK:
             raise AudioError(f"{name}: silent: there is no speech to score")
-        return standardise(samples, rate, self.audio).astype(np.float32) / np.float32(32768.0)
+        clip = standardise(samples, rate, self.audio)
+        if not len(clip):
+            raise AudioError(f"{name}: too short: {len(samples)} samples at {rate} Hz are none at the model's rate")
+        return clip.astype(np.float32) / np.float32(32768.0)
+
+
+def _mono_of(audio: np.ndarray | Tensor, name: str) -> np.ndarray:
+    """An array as ``(sample,)`` float32, full scale = 1."""
+    if isinstance(audio, Tensor):
+        audio = (audio.float() if audio.is_floating_point() else audio).detach().cpu().numpy()
+    array = np.asarray(audio)
+    if array.ndim not in (1, 2) or not array.size:
+        raise AudioError(f"{name}: empty or not (sample,) or (sample, channel): its shape is {array.shape}")
+    if array.ndim == 2 and array.shape[1] > array.shape[0]:
+        raise AudioError(f"{name}: more channels than samples: (sample, channel) is {array.shape}; transpose it")
+    if np.issubdtype(array.dtype, np.integer):
+        bounds = np.iinfo(array.dtype)
+        full_scale = (bounds.max - bounds.min + 1) / 2
+        array = (array - (bounds.max + 1 - full_scale)) / full_scale  # unsigned ones have their zero in the middle
+    return to_mono(array.astype(np.float32, copy=False), name)
 
 
 def _by_length(clips: Sequence[Tensor], batch_size: int) -> Iterator[list[int]]:

@@ -21,7 +21,8 @@ class AttentiveStatistics(nn.Module):
 
     def __init__(self, n_features: int, hidden: int = 64) -> None:
         super().__init__()
-        self.score = nn.Sequential(nn.Linear(n_features, hidden), nn.Tanh(), nn.Linear(hidden, 1))
+        # No bias at the end: softmax over time is blind to what all frames share.
+        self.score = nn.Sequential(nn.Linear(n_features, hidden), nn.Tanh(), nn.Linear(hidden, 1, bias=False))
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """See the class."""

@@ -83,7 +83,9 @@ def check(split: Split, manifest: pd.DataFrame) -> None:
             )
     for one, other in combinations(SIDES, 2):
         if twice := sorted(set(manifest["id"].iloc[rows[one]]) & set(manifest["id"].iloc[rows[other]])):
-            raise SplitError(f"Fold {split.fold}: {len(twice)} utterances are in {one} and {other}, {twice[0]} for one.")
+            raise SplitError(
+                f"Fold {split.fold}: {len(twice)} utterances are in {one} and {other}, {twice[0]} for one."
+            )
         if SPEAKER_DEPENDENT in split.stamps or (
             {one, other} == {"train", "dev"} and DEV_SHARES_SPEAKERS in split.stamps
         ):
