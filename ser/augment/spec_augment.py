@@ -38,5 +38,5 @@ def _stretches(extent: Tensor, count: int, widest: Tensor, size: int) -> Tensor:
     """True within ``count`` random stretches of ``(0, extent)``: ``(batch, size)``."""
     width = torch.rand(count, len(extent), device=extent.device) * widest
     start = torch.rand(count, len(extent), device=extent.device) * (extent - width).clamp(min=0)
-    at = torch.arange(size, device=extent.device)
+    at = torch.arange(size, device=extent.device) + 0.5  # middles, so that the first is masked as often as the last
     return ((at >= start[..., None]) & (at < (start + width)[..., None])).any(dim=0)
