@@ -36,7 +36,11 @@ def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
                 if isinstance(error, OSError) and error.errno != ENOSPC:
                     raise
                 code = error.exit_code if isinstance(error, SerError) else 1
-                message = str(error) if isinstance(error, SerError) else f"The disk is full: {error.filename}."
+                message = (
+                    str(error)
+                    if isinstance(error, SerError)
+                    else "The disk is full. Make room, or choose another with paths.runs=/folder or paths.stores=/folder."
+                )
                 sys.stderr.write(f"\n{message}\n")
                 if HydraConfig.get().mode == RunMode.RUN:
                     sys.exit(code)

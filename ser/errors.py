@@ -22,7 +22,17 @@ class BadCorpusError(SerError):
 
 
 class AudioError(SerError):
-    """A recording cannot be read, or holds nothing that can be scored."""
+    """A recording cannot be read, or holds nothing that can be scored.
+
+    Args:
+        name: The recording's path, or what else it is known by.
+        kind: What is wrong in a word or two: ``unreadable``, ``empty``, ``LFS pointer``, ``NaN``, ``silent``, ...
+        detail: The rest of the sentence.
+    """
+
+    def __init__(self, name: object, kind: str, detail: str) -> None:
+        super().__init__(f"{name}: {kind}: {detail}")
+        self.kind, self.detail = kind, detail
 
 
 class LabelError(SerError):

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ser import run_folder, tracking
+from ser.audio import AudioSettings
 from ser.build import build
 from ser.corpora.corpus import Corpus
 from ser.errors import ConfigError, SerError
 from ser.evaluation import predictions
 from ser.evaluation.summary import summarise, write_metrics
 from ser.report import plots, tables
-from ser.waveforms import StoreSettings, prepare
+from ser.waveforms import prepare
 
 if TYPE_CHECKING:
     import lightning as L
@@ -61,7 +62,7 @@ def train(config: Config) -> Path:
     first = 0 if config["fold"] == "all" else _fold(config["fold"])
     # Before torch is imported and the run has a folder: an absent corpus says so at once, and leaves nothing.
     for corpus in build_corpora(config).values():
-        prepare(corpus, config["paths"]["stores"], StoreSettings(**config["audio"]), strict=config["strict"])
+        prepare(corpus, config["paths"]["stores"], AudioSettings(**config["audio"]), strict=config["strict"])
     data = build_data(config, fold=first)
     data.setup()
     folder = _folder(config)
@@ -105,7 +106,7 @@ def build_data(config: Config, fold: int) -> "SpeechDataModule":
         protocol=build(config["protocol"], Protocol),
         stores=config["paths"]["stores"],
         fold=fold,
-        settings=StoreSettings(**config["audio"]),
+        settings=AudioSettings(**config["audio"]),
         batch_size=config["batch_size"],
         resident=config["resident"],
         workers=config["workers"],

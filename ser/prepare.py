@@ -11,13 +11,14 @@ def main(config: DictConfig) -> None:
     from omegaconf import OmegaConf
     from rich.console import Console
 
+    from ser.audio import AudioSettings
     from ser.build import build
     from ser.corpora.corpus import Corpus
     from ser.report.preparation import preparation_table
-    from ser.waveforms import StoreSettings, prepare
+    from ser.waveforms import prepare
 
     console = Console()
-    settings = StoreSettings(**OmegaConf.to_container(config.audio))  # type: ignore[arg-type]
+    settings = AudioSettings(**OmegaConf.to_container(config.audio))  # type: ignore[arg-type]
     for corpus_config in config.data.corpora.values():
         corpus = build(corpus_config, Corpus)
         if config.download:

@@ -1,6 +1,6 @@
 """Decode once: every clip as 16 kHz mono int16 in one memory-mapped file, with a manifest and a card.
 
-soundfile decodes (WAV, AIFF, FLAC, OGG, Opus, MP3), soxr resamples at its HQ setting. A store is a folder:
+A store is a folder:
 
 - ``waveforms.i16``: all clips end to end, little-endian int16, full scale = 32768, then as many zeros as the longest clip
   has samples, so that a window of that length fits behind any clip's start
@@ -25,31 +25,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ser.audio import SILENCE_PEAK, AudioSettings, read_audio, standardise
 from ser.corpora.corpus import Corpus
-from ser.errors import AudioError, BadCorpusError
+from ser.errors import AudioError, BadCorpusError, CorpusNotFoundError
 from ser.manifest import Utterance, to_table
 
-LFS_POINTER = b"version https://git-lfs"
-SILENCE_PEAK = 1e-3
-"""-60 dB of full scale: a clip that never exceeds it has no speech in it."""
 FORMAT = 2
 """Raised when what a store holds changes, so that older ones are prepared again."""
-
-
-@dataclass(frozen=True)
-class StoreSettings:
-    """What is done to every clip when it is decoded.
-
-    Args:
-        sample_rate: In Hz.
-        trim_db: Leading and trailing silence is cut where every 25 ms frame is this many dB under the clip's loudest
-            frame, but for 50 ms at either end; ``None`` keeps all.
-        min_ms: A clip with less sound than this is left out.
-    """
-
-    sample_rate: int = 16000
-    trim_db: float | None = None
-    min_ms: float = 100.0
 
 
 @dataclass(frozen=True)
@@ -61,87 +43,6 @@ class Problem:
     kind: str
     detail: str
     left_out: bool
-
-
-def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
-    """Decode a file to mono.
-
-    Returns:
-        ``(sample,)`` float32, full scale = 1, and the file's sampling rate in Hz. Channels are averaged.
-
-    Raises:
-        AudioError: If the file is missing, empty, a Git-LFS pointer, not audio, or holds NaN or infinity. The first word
-            of its message after the path's colon says which.
-    """
-    import soundfile
-
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            head = file.read(len(LFS_POINTER))
-    except OSError as error:
-        raise AudioError(f"{path}: unreadable: {error.strerror}") from error
-    if not head:
-        raise AudioError(f"{path}: empty: the file has no bytes")
-    if head == LFS_POINTER:
-        raise AudioError(f"{path}: LFS pointer: run `git lfs pull` in the corpus's checkout to get the recording")
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise AudioError(f"{path}: unreadable: {error}") from error
-    if not len(samples):
-        raise AudioError(f"{path}: empty: the file has no samples")
-    return to_mono(samples, str(path)), int(rate)
-
-
-def to_mono(samples: np.ndarray, name: str = "the array") -> np.ndarray:
-    """The mean over channels of ``(sample,)`` or ``(sample, channel)``, as float32.
-
-    Raises:
-        AudioError: If a sample is NaN or infinite.
-    """
-    mono = samples if samples.ndim == 1 else samples.mean(axis=1)
-    if not np.isfinite(mono).all():
-        raise AudioError(f"{name}: NaN: {int((~np.isfinite(mono)).sum())} samples are not finite numbers")
-    return mono.astype(np.float32, copy=False)
-
-
-def resample(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
-    """Resample ``(sample,)`` from ``rate`` to ``sample_rate`` Hz with soxr HQ."""
-    import soxr
-
-    return samples if rate == sample_rate else soxr.resample(samples, rate, sample_rate, quality="HQ")
-
-
-def to_int16(samples: np.ndarray) -> np.ndarray:
-    """Float in [-1, 1] to int16 with rounding; what is beyond full scale is clipped."""
-    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2")
-
-
-def trim(samples: np.ndarray, sample_rate: int, trim_db: float) -> np.ndarray:
-    """Cut leading and trailing silence: frames of 25 ms, every 10 ms, more than ``trim_db`` below the loudest.
-
-    50 ms are left at either end, so that a soft onset or a fading vowel is not cut into.
-    """
-    frame, hop, margin = (round(ms * sample_rate / 1000) for ms in (25, 10, 50))
-    if len(samples) <= frame:
-        return samples
-    energy = np.cumsum(np.concatenate([[0.0], samples.astype(np.float64) ** 2]))
-    starts = np.arange(0, len(samples) - frame + 1, hop)
-    power = energy[starts + frame] - energy[starts]
-    loud = np.flatnonzero(power >= power.max() * 10 ** (-trim_db / 10))
-    return samples[max(0, starts[loud[0]] - margin) : starts[loud[-1]] + frame + margin]
-
-
-def standardise(samples: np.ndarray, rate: int, settings: StoreSettings) -> np.ndarray:
-    """Mono float samples at any rate to what a store holds: resampled, trimmed, int16.
-
-    The same function prepares a corpus and a file that a user scores, so that both give the same prediction.
-    """
-    at_rate = resample(samples, rate, settings.sample_rate)
-    if settings.trim_db is not None:
-        at_rate = trim(at_rate, settings.sample_rate, settings.trim_db)
-    return to_int16(at_rate)
 
 
 @dataclass(frozen=True)
@@ -170,7 +71,7 @@ class Store:
 
 
 def prepare(
-    corpus: Corpus, folder: str | Path, settings: StoreSettings, *, strict: bool = False, rebuild: bool = False
+    corpus: Corpus, folder: str | Path, settings: AudioSettings, *, strict: bool = False, rebuild: bool = False
 ) -> Store:
     """The store of a corpus: opened if it is there and still fits the files, else made.
 
@@ -193,24 +94,29 @@ def prepare(
     if utterances is None:
         return _opened(target, strict)
     source = _source_hash(utterances)
+    if not rebuild and _fits(target, source):  # without the lock, so that a shared store may be read only
+        return _opened(target, strict)
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{target}.lock"):
-        if not rebuild and _fits(target, source):
+        if not rebuild and _fits(target, source):  # another job made it while this one waited
             return _opened(target, strict)
         return _build(corpus, utterances, target, settings, source, strict)
 
 
-def _key(corpus: Corpus, settings: StoreSettings) -> str:
+def _key(corpus: Corpus, settings: AudioSettings) -> str:
     """Names a store by its settings and the corpus's folder, so that two copies of a corpus do not fight over one."""
     text = json.dumps([FORMAT, asdict(settings), str(corpus.root.resolve())])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _listed(corpus: Corpus, target: Path) -> list[Utterance] | None:
-    """The corpus's clips, or ``None`` where its folder is gone but its store is there (a node that has only the store)."""
-    if not corpus.root.exists() and (target / "card.json").exists():
-        return None
-    return list(corpus.utterances())
+    """The corpus's clips, or ``None`` where they are gone but their store is there (a node that has only the store)."""
+    try:
+        return list(corpus.utterances())
+    except CorpusNotFoundError:
+        if (target / "card.json").exists():
+            return None
+        raise
 
 
 def _source_hash(utterances: Sequence[Utterance]) -> str:
@@ -244,7 +150,7 @@ def _opened(target: Path, strict: bool) -> Store:
     return store
 
 
-def _decode(utterance: Utterance, settings: StoreSettings) -> tuple[np.ndarray | None, list[Problem]]:
+def _decode(utterance: Utterance, settings: AudioSettings) -> tuple[np.ndarray | None, list[Problem]]:
     """One clip as the store holds it, or ``None``; and what is wrong with it."""
 
     def problem(kind: str, detail: str, left_out: bool = True) -> Problem:
@@ -253,8 +159,7 @@ def _decode(utterance: Utterance, settings: StoreSettings) -> tuple[np.ndarray |
     try:
         samples, rate = read_audio(utterance.path)
     except AudioError as error:
-        _, kind, detail = str(error).removeprefix(str(utterance.path)).split(": ", 2)
-        return None, [problem(kind, detail)]
+        return None, [problem(error.kind, error.detail)]
     problems = []
     if rate < settings.sample_rate:
         problems.append(problem("wrong rate", f"{rate} Hz, raised to {settings.sample_rate} Hz", left_out=False))
@@ -268,7 +173,7 @@ def _decode(utterance: Utterance, settings: StoreSettings) -> tuple[np.ndarray |
 
 
 def _decode_all(
-    utterances: Sequence[Utterance], settings: StoreSettings, title: str
+    utterances: Sequence[Utterance], settings: AudioSettings, title: str
 ) -> Iterator[tuple[Utterance, np.ndarray | None, list[Problem]]]:
     """Decode in threads (soundfile and soxr release the lock), in order, with a progress bar on a terminal."""
     from rich.progress import track
@@ -285,7 +190,7 @@ def _decode_all(
 
 
 def _build(
-    corpus: Corpus, utterances: Sequence[Utterance], target: Path, settings: StoreSettings, source: str, strict: bool
+    corpus: Corpus, utterances: Sequence[Utterance], target: Path, settings: AudioSettings, source: str, strict: bool
 ) -> Store:
     """Decode into a temporary folder, then put it in place in one step."""
     work = target.with_name(f"{target.name}.part")
@@ -315,7 +220,7 @@ def _build(
 
 
 def _write_samples(
-    corpus: Corpus, utterances: Sequence[Utterance], work: Path, settings: StoreSettings
+    corpus: Corpus, utterances: Sequence[Utterance], work: Path, settings: AudioSettings
 ) -> tuple[list[Problem], list[Utterance], list[str], list[int]]:
     problems: list[Problem] = []
     kept: list[Utterance] = []
@@ -349,7 +254,7 @@ def _write_samples(
 def _card(
     corpus: Corpus,
     manifest: pd.DataFrame,
-    settings: StoreSettings,
+    settings: AudioSettings,
     source: str,
     problems: list[Problem],
     utterances: Sequence[Utterance],

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ser.audio import AudioSettings
 from ser.corpora.corpus import Corpus
 from ser.datamodules.batch import Batch
 from ser.datamodules.buckets import LengthBuckets
 from ser.errors import ConfigError, SplitError
 from ser.labels import LabelScheme
 from ser.protocols.split import Protocol, Split, check
-from ser.waveforms import Store, StoreSettings, prepare
+from ser.waveforms import Store, prepare
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class SpeechDataModule(L.LightningDataModule):
         protocol: Protocol,
         stores: str,
         fold: int = 0,
-        settings: StoreSettings | None = None,
+        settings: AudioSettings | None = None,
         batch_size: int = 32,
         resident: bool | Literal["auto"] = "auto",
         workers: int = 2,
@@ -71,8 +72,10 @@ class SpeechDataModule(L.LightningDataModule):
             raise ConfigError("There is no corpus: choose one or several, such as data=demo or data=[ravdess,savee].")
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}, but a batch has at least 1 clip.")
+        if workers < 0:
+            raise ConfigError(f"workers is {workers}, but it is a number of processes: 0 or more.")
         self.corpora, self.labels, self.protocol, self.fold = dict(corpora), labels, protocol, fold
-        self.stores, self.settings, self.strict = stores, settings or StoreSettings(), strict
+        self.stores, self.settings, self.strict = stores, settings or AudioSettings(), strict
         self.batch_size, self.resident, self.workers, self.seed = batch_size, resident, workers, seed
         self.parts: list[Store] = []
         self._samples: Tensor | None = None

@@ -18,12 +18,12 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from ser.audio import SILENCE_PEAK, AudioSettings, read_audio, standardise, to_mono
 from ser.build import build
 from ser.datamodules.batch import Batch
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import AudioError, ConfigError
 from ser.features.normalise import By, Normalise
-from ser.waveforms import SILENCE_PEAK, StoreSettings, read_audio, standardise, to_mono
 
 Config = Mapping[str, Any]
 AudioInput = str | Path | np.ndarray | Tensor
@@ -41,7 +41,7 @@ class SpeechClassifier(L.LightningModule):
 
     Args:
         classes: Class names in the order of the logits.
-        audio: How audio is decoded: the arguments of `ser.waveforms.StoreSettings`.
+        audio: How audio is decoded: the arguments of `ser.audio.AudioSettings`.
         features: ``_target_`` and arguments of a module of `ser.features`.
         normalise: See `ser.features.normalise.Normalise`.
         augment: By name, ``_target_`` and arguments of modules of `ser.augment`; used in training only.
@@ -68,7 +68,7 @@ class SpeechClassifier(L.LightningModule):
     ) -> None:
         super().__init__()
         self.classes, self.stamps = tuple(classes), tuple(stamps)
-        self.audio = StoreSettings(**audio)
+        self.audio = AudioSettings(**audio)
         self.features = build(features, nn.Module)
         self.n_features: int = self.features.n_features  # type: ignore[assignment]  # of every module of ser.features
         self.normalise = Normalise(self.n_features, normalise)
@@ -226,10 +226,10 @@ class SpeechClassifier(L.LightningModule):
                 raise ConfigError(f"rate is in Hz, and at least {LOWEST_RATE}, not {rate!r}.")
             samples = _mono_of(audio, f"array {name}")
         if np.abs(samples).max() < SILENCE_PEAK:
-            raise AudioError(f"{name}: silent: there is no speech to score")
+            raise AudioError(name, "silent", "there is no speech to score")
         clip = standardise(samples, rate, self.audio)
         if not len(clip):
-            raise AudioError(f"{name}: too short: {len(samples)} samples at {rate} Hz are none at the model's rate")
+            raise AudioError(name, "too short", f"{len(samples)} samples at {rate} Hz are none at the model's rate")
         return clip.astype(np.float32) / np.float32(32768.0)
 
 
@@ -239,9 +239,9 @@ def _mono_of(audio: np.ndarray | Tensor, name: str) -> np.ndarray:
         audio = (audio.float() if audio.is_floating_point() else audio).detach().cpu().numpy()
     array = np.asarray(audio)
     if array.ndim not in (1, 2) or not array.size:
-        raise AudioError(f"{name}: empty or not (sample,) or (sample, channel): its shape is {array.shape}")
+        raise AudioError(name, "empty", f"or not (sample,) or (sample, channel): its shape is {array.shape}")
     if array.ndim == 2 and array.shape[1] > array.shape[0]:
-        raise AudioError(f"{name}: more channels than samples: (sample, channel) is {array.shape}; transpose it")
+        raise AudioError(name, "more channels than samples", f"(sample, channel) is {array.shape}; transpose it")
     if np.issubdtype(array.dtype, np.integer):
         bounds = np.iinfo(array.dtype)
         full_scale = (bounds.max - bounds.min + 1) / 2

@@ -19,6 +19,8 @@ class SpeakerLists:
     """
 
     def __init__(self, name: str, corpus: str, source: str, folds: Sequence[Mapping[str, Sequence[str]]]) -> None:
+        if incomplete := [i for i, fold in enumerate(folds) if not {"dev", "test"} <= fold.keys()]:
+            raise SplitError(f"protocol={name}: the folds {incomplete} do not list both dev and test speakers.")
         self.name, self.corpus, self.source = name, corpus, source
         self.folds = [{side: {f"{corpus}/{s}" for s in speakers} for side, speakers in fold.items()} for fold in folds]
 

@@ -1,0 +1,71 @@
+"""Small corpora of noise under real file names, in clips of many lengths."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from ser.corpora.corpus import Corpus
+from ser.corpora.ravdess import Ravdess
+from ser.corpora.savee import Savee
+from ser.datamodules.speech import SpeechDataModule
+from ser.labels import LabelScheme
+from ser.protocols.speaker_cv import SpeakerCV
+
+Make = Callable[..., SpeechDataModule]
+
+
+def write(root: Path, names: Iterable[str], seed: int = 0) -> Path:
+    """Clips of noise of 0.1 to 0.8 s."""
+    random = np.random.default_rng(seed)
+    for name in names:
+        path = root / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = random.integers(-9000, 9000, random.integers(1700, 12800)).astype(np.int16)
+        soundfile.write(path, noise, 16000)
+    return root
+
+
+def ravdess_names(actors: Iterable[int] = range(1, 7)) -> Iterator[str]:
+    """Per actor one clip of each emotion, and a second one of sadness (actors 1 and 2) or anger (the others)."""
+    for actor in actors:
+        for emotion, repetition in [*((e, 1) for e in range(1, 9)), (4 if actor < 3 else 5, 2)]:
+            yield f"Actor_{actor:02d}/03-01-{emotion:02d}-01-01-{repetition:02d}-{actor:02d}"
+
+
+@pytest.fixture(scope="session")
+def ravdess(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """6 actors, 54 clips."""
+    return Ravdess(write(tmp_path_factory.mktemp("noise") / "ravdess", ravdess_names(), seed=1))
+
+
+@pytest.fixture(scope="session")
+def savee(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """4 speakers, 28 clips."""
+    names = (f"{s}/{e}01" for s in ("DC", "JE", "JK", "KL") for e in ("a", "d", "f", "h", "n", "sa", "su"))
+    return Savee(write(tmp_path_factory.mktemp("noise") / "savee", names, seed=2))
+
+
+@pytest.fixture(scope="session")
+def make(ravdess: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """A data module over the small RAVDESS, set up; anything can be given otherwise."""
+    home = tmp_path_factory.mktemp("stores")
+
+    def made(*corpora: Corpus, setup: bool = True, **arguments: Any) -> SpeechDataModule:
+        standard = {
+            "labels": LabelScheme("native"),
+            "protocol": SpeakerCV(3),
+            "stores": str(home),
+            "batch_size": 4,
+            "workers": 0,
+        }
+        data = SpeechDataModule({c.name: c for c in corpora or (ravdess,)}, **{**standard, **arguments})
+        if setup:
+            data.prepare_data()
+            data.setup()
+        return data
+
+    return made

@@ -1,0 +1,310 @@
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+from sklearn.utils.class_weight import compute_class_weight
+from torch.utils.data import DataLoader
+
+from ser.corpora.corpus import Corpus
+from ser.corpora.crema import Crema
+from ser.corpora.demo import Demo
+from ser.corpora.ravdess import Ravdess
+from ser.datamodules.batch import Batch
+from ser.datamodules.speech import SpeechDataModule
+from ser.errors import BadCorpusError, ConfigError, LabelError, SplitError
+from ser.labels import LabelScheme
+from ser.protocols.random_split import RandomUtterances
+from ser.protocols.split import Split, from_speakers
+
+CPU = torch.device("cpu")
+LOADING = [(True, 0), (False, 0), (False, 2)]
+
+
+def batches(data: SpeechDataModule, loader: Iterable[Any], device: torch.device = CPU) -> list[Batch]:
+    return [data.transfer_batch_to_device(loaded, device, 0) for loaded in loader]
+
+
+def wrote(data: SpeechDataModule, row: int) -> np.ndarray:
+    """What the row's file holds, read apart from the store."""
+    return soundfile.read(data.labelled.manifest["path"][row], dtype="int16")[0]
+
+
+def assert_true_to_the_files(data: SpeechDataModule, got: Sequence[Batch]) -> None:
+    for batch in got:
+        assert batch.waveform.shape == (len(batch.index), int(batch.lengths.max()))
+        assert batch.waveform.dtype == torch.float32
+        for i, row in enumerate(batch.index.tolist()):
+            expected = wrote(data, row)
+            assert int(batch.lengths[i]) == len(expected)
+            np.testing.assert_array_equal(batch.waveform[i, : len(expected)].numpy() * 32768, expected)
+            assert not batch.waveform[i, len(expected) :].any()
+            emotion = data.labelled.manifest["emotion"][row]
+            assert data.classes[int(batch.target[i])] == emotion
+
+
+@pytest.mark.parametrize(("resident", "workers"), LOADING)
+def test_batches_are_the_files_sample_by_sample_once_an_epoch(make: Any, resident: bool, workers: int) -> None:
+    data = make(resident=resident, workers=workers)
+    for loader, rows in ((data.train_dataloader(), data.split.train), (data.val_dataloader(), data.split.dev)):
+        got = batches(data, loader)
+        assert_true_to_the_files(data, got)
+        assert sorted(torch.cat([b.index for b in got]).tolist()) == rows.tolist()
+        assert len(loader) == len(got)
+
+
+def test_loading_from_memory_or_in_workers_gives_the_same_bits(make: Any, savee: Corpus, ravdess: Corpus) -> None:
+    runs = []
+    for resident, workers in LOADING:
+        data = make(ravdess, savee, resident=resident, workers=workers)
+        loader = data.train_dataloader()
+        loader.sampler.set_epoch(1)
+        runs.append(batches(data, loader))
+    for other in runs[1:]:
+        assert len(other) == len(runs[0]) > 3
+        for one, two in zip(runs[0], other, strict=True):
+            for a, b in zip(one, two, strict=True):
+                assert a.dtype == b.dtype
+                assert a.shape == b.shape
+                assert a.numpy().tobytes() == b.numpy().tobytes()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize(("resident", "workers"), LOADING)
+def test_a_gpu_is_given_the_bits_that_a_cpu_is(make: Any, resident: bool, workers: int) -> None:
+    cpu, gpu = make(), make(resident=resident, workers=workers)
+    device = torch.device("cuda", 0)
+    for one, two in zip(cpu.batches(cpu.split.test, CPU), gpu.batches(gpu.split.test, device), strict=True):
+        assert all(part.device == device for part in two)
+        assert all(a.numpy().tobytes() == b.cpu().numpy().tobytes() for a, b in zip(one, two, strict=True))
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_several_corpora_are_joined_clip_by_clip(make: Any, ravdess: Corpus, savee: Corpus, resident: bool) -> None:
+    data = make(ravdess, savee, resident=resident)
+    manifest = data.labelled.manifest
+    assert manifest["corpus"].value_counts().to_dict() == {"ravdess": 54, "savee": 28}
+    assert manifest["id"].is_unique
+    got = list(data.batches(np.arange(len(manifest)), CPU))
+    assert_true_to_the_files(data, got)
+    assert sum(len(b.index) for b in got) == 82
+    assert data.fingerprint == f"{make(ravdess).fingerprint}+{make(savee).fingerprint}"
+
+
+def test_dropped_labels_do_not_shift_the_audio(make: Any) -> None:
+    data = make(labels=LabelScheme("some", ("sad", "angry")))
+    assert len(data.labelled.manifest) == 18
+    assert_true_to_the_files(data, list(data.batches(np.arange(18), CPU)))
+
+
+def test_batches_of_chosen_rows_come_longest_first_each_once(make: Any) -> None:
+    data = make()
+    rows = np.array([50, 3, 17, 8, 9])
+    got = list(data.batches(rows, CPU, batch_size=2))
+    assert [len(b.index) for b in got] == [2, 2, 1]
+    assert sorted(torch.cat([b.index for b in got]).tolist()) == sorted(rows)
+    assert (torch.cat([b.lengths for b in got]).diff() <= 0).all()
+
+
+class Recorder(L.LightningModule):
+    """Writes down the rows of every training batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: list[tuple[int, list[int]]] = []
+
+    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
+        self.seen.append((self.current_epoch, batch.index.tolist()))
+        return self.weight * batch.waveform.sum()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.0)
+
+
+def orders(data: SpeechDataModule, epochs: int) -> list[list[list[int]]]:
+    """Batches of every epoch of a real training."""
+    recorder = Recorder()
+    trainer = L.Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        limit_val_batches=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(recorder, datamodule=data)
+    return [[rows for e, rows in recorder.seen if e == epoch] for epoch in range(epochs)]
+
+
+def test_a_training_sees_all_every_epoch_in_an_order_of_its_seed(make: Any) -> None:
+    data = make(setup=False, seed=5)
+    first = orders(data, 3)
+    assert first == orders(make(setup=False, seed=5), 3)
+    assert first[0] != orders(make(setup=False, seed=6), 1)[0]
+    assert len({str(order) for order in first}) == 3
+    for order in first:
+        assert sorted(row for batch in order for row in batch) == data.split.train.tolist()
+
+
+def test_class_weights_are_balanced_over_training_alone(make: Any) -> None:
+    weights = []
+    for fold in range(3):
+        data = make(fold=fold)
+        paths = data.labelled.manifest["path"].iloc[data.split.train]
+        codes = [Path(path).stem.split("-")[2] for path in paths]  # the emotion, as the file's name has it
+        emotion = {f"{i:02d}": e for i, e in enumerate(CODES, 1)}
+        balanced = compute_class_weight("balanced", classes=np.array(sorted(emotion)), y=np.array(codes))
+        expected = {emotion[code]: weight for code, weight in zip(sorted(emotion), balanced, strict=True)}
+        got = dict(zip(data.classes, data.class_weights(), strict=True))
+        assert got == pytest.approx(expected, rel=1e-12)
+        assert np.mean([got[emotion[code]] for code in codes]) == pytest.approx(1.0)
+        assert got["calm"] == pytest.approx(len(codes) / (8 * codes.count("02")))
+        weights.append((got["sad"], got["angry"]))
+    assert len(set(weights)) > 1  # the folds train on other speakers, so their weights differ
+
+
+CODES = ("neutral", "calm", "happy", "sad", "angry", "fear", "disgust", "surprise")
+
+
+class Uneven:
+    """One fold whose training lacks the class ``calm``."""
+
+    name = "uneven"
+
+    def splits(self, manifest: pd.DataFrame) -> list[Split]:
+        split = from_speakers(manifest, 0, dev={"ravdess/01"}, test={"ravdess/02"})
+        calm = np.flatnonzero(manifest["emotion"] == "calm")
+        return [Split(0, np.setdiff1d(split.train, calm), split.dev, split.test)]
+
+
+def test_a_class_that_nobody_trains_is_named(make: Any) -> None:
+    with pytest.raises(SplitError, match="Fold 0 has no training utterance of the class calm"):
+        make(protocol=Uneven()).class_weights()
+
+
+def test_another_test_clip_changes_nothing_in_training(ravdess: Corpus, make: Any, tmp_path: Path) -> None:
+    root = shutil.copytree(ravdess.root, tmp_path / "ravdess")
+    before = make(Ravdess(root))
+    trained, weights = batches(before, before.train_dataloader()), before.class_weights()
+    tested = list(before.batches(before.split.test, CPU))
+    for row in before.split.test[:3]:
+        louder = np.random.default_rng(row).integers(-30000, 30000, 15000).astype(np.int16)
+        soundfile.write(before.labelled.manifest["path"][row], louder, 16000)
+    after = make(Ravdess(root))
+    for one, two in zip(trained, batches(after, after.train_dataloader()), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    assert after.class_weights() == weights
+    assert after.split.hash(after.labelled.manifest) == before.split.hash(before.labelled.manifest)
+    assert after.fingerprint != before.fingerprint
+    assert tested[0].lengths.tolist() != next(iter(after.batches(after.split.test, CPU))).lengths.tolist()
+
+
+def test_votes_become_soft_targets_of_the_right_clips(make: Any, tmp_path: Path) -> None:
+    codes, letters = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD"), "ADFHNS"
+    votes = ['"","A","D","F","H","N","S","fileName"']
+    expected = {}
+    for actor in range(1001, 1007):
+        for i, code in enumerate(codes):
+            name = f"{actor}_DFA_{code}_XX"
+            soundfile.write(tmp_path / f"{name}.wav", np.full(2000 + 31 * actor % 97 + i, 5000, np.int16), 16000)
+            counts = [1] * 6
+            counts[i] = actor - 997  # 4 to 9 of 9 to 14 votes
+            votes.append(f"1{len(votes):05d},{','.join(map(str, counts))},{name}")
+            expected[f"crema/{name}"] = np.array(counts) / sum(counts)
+    (tmp_path / "tabulatedVotes.csv").write_text("\n".join(votes) + "\n")
+    data = make(Crema(tmp_path), labels=LabelScheme("native", target="distribution"))
+    assert [c[0].upper() for c in data.classes] == list(letters)
+    seen = 0
+    for resident in (True, False):
+        data.resident = resident
+        for batch in data.batches(np.arange(36), CPU):
+            assert batch.target.dtype == torch.float32
+            torch.testing.assert_close(batch.target.sum(dim=1), torch.ones(len(batch.index)))
+            for row, target in zip(batch.index.tolist(), batch.target, strict=True):
+                name = data.labelled.manifest["id"][row]
+                np.testing.assert_allclose(target.numpy(), expected[name], rtol=1e-6)
+                seen += 1
+    assert seen == 72
+
+
+@pytest.mark.parametrize("batch_size", [0, -3])
+def test_a_batch_has_at_least_one_clip(make: Any, batch_size: int) -> None:
+    with pytest.raises(ConfigError, match=f"batch_size is {batch_size}"):
+        make(batch_size=batch_size, setup=False)
+
+
+def test_no_corpus_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="There is no corpus"):
+        SpeechDataModule({}, LabelScheme("native"), RandomUtterances(), "stores")
+
+
+def test_labels_that_the_corpus_lacks_are_an_error(make: Any) -> None:
+    with pytest.raises(LabelError, match="needs listeners' votes, and ravdess has none"):
+        make(labels=LabelScheme("native", target="plurality"))
+
+
+@pytest.mark.parametrize("fold", [3, -1])
+def test_a_fold_out_of_range_is_told_the_range_and_setup_can_be_done_again(make: Any, fold: int) -> None:
+    data = make(fold=fold, setup=False)
+    for _ in range(2):  # a setup that failed is not taken for done
+        with pytest.raises(SplitError, match=f"fold={fold}, but protocol=speaker_cv has the folds 0 to 2 here"):
+            data.setup()
+    data.fold = 2
+    data.setup()
+    assert (data.split.fold, data.folds) == (2, 3)
+
+
+class Leaking:
+    """Tests on speakers who train, without a stamp."""
+
+    name = "leaking"
+
+    def splits(self, manifest: pd.DataFrame) -> list[Split]:
+        return [Split(s.fold, s.train, s.dev, s.test) for s in RandomUtterances(3).splits(manifest)]
+
+
+def test_a_protocol_that_leaks_speakers_stops_before_training(make: Any) -> None:
+    data, recorder = make(protocol=Leaking(), setup=False), Recorder()
+    trainer = L.Trainer(max_epochs=1, accelerator="cpu", limit_val_batches=0, logger=False, enable_checkpointing=False)
+    with pytest.raises(SplitError, match="speakers are in train and in dev: ravdess/01"):
+        trainer.fit(recorder, datamodule=data)
+    assert recorder.seen == []
+    assert make(protocol=RandomUtterances(3)).split.stamps == ("speaker-dependent",)
+
+
+def test_a_corpus_given_twice_is_refused(make: Any, ravdess: Corpus) -> None:
+    data = make(setup=False, protocol=RandomUtterances(3))
+    data.corpora = {"one": ravdess, "two": ravdess}
+    with pytest.raises(SplitError, match="utterances are in train and"):
+        data.setup()
+
+
+def test_strict_stops_at_a_file_that_cannot_be_used(make: Any, ravdess: Corpus, tmp_path: Path) -> None:
+    root = shutil.copytree(ravdess.root, tmp_path / "ravdess")
+    (root / "Actor_03" / "03-01-05-01-01-01-03.wav").write_bytes(b"")
+    assert len(make(Ravdess(root)).labelled.manifest) == 53
+    with pytest.raises(BadCorpusError, match=r"empty: .*03-01-05-01-01-01-03"):
+        make(Ravdess(root), strict=True)
+
+
+def test_synthetic_speech_is_said_to_be_synthetic(make: Any, ravdess: Corpus, tiny_demo: Path) -> None:
+    assert make(ravdess).synthetic is False
+    assert make(Demo(tiny_demo)).synthetic is True
+    assert make(ravdess, Demo(tiny_demo)).synthetic is True
+
+
+def test_auto_keeps_the_samples_where_they_can_be_gathered_from(make: Any) -> None:
+    kinds = []
+    for resident in ("auto", True, False):
+        loader = make(resident=resident, workers=2).train_dataloader()
+        assert isinstance(loader, DataLoader)
+        kinds.append(loader.num_workers)
+    assert kinds == [0, 0, 2]

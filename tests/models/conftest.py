@@ -1,0 +1,58 @@
+"""Any model of ``conf/model`` as a command line would make it, with the waveforms and clips to try it on."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from ser import experiment
+from ser.audio import AudioSettings, read_audio, standardise
+from ser.conf_dir import conf_dir
+from ser.corpora.demo import Demo
+from ser.models.classifier import SpeechClassifier
+
+EIGHT = ("angry", "calm", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+NAMES = sorted(file.stem for file in Path(conf_dir(), "model").glob("*.yaml"))
+MakeModel = Callable[..., SpeechClassifier]
+
+
+@pytest.fixture
+def make_model() -> MakeModel:
+    """``make_model("cnn", "augment=[]")``: seeded, untrained, in training mode."""
+
+    def make(
+        name: str, *overrides: str, classes: Sequence[str] = EIGHT, weights: Sequence[float] | None = None
+    ) -> SpeechClassifier:
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(conf_dir(), version_base="1.3"):
+            config = OmegaConf.to_container(compose("train", [f"model={name}", *overrides]), resolve=True)
+        assert isinstance(config, dict)
+        chosen = list(weights or [1.0] * len(classes))
+        data = SimpleNamespace(
+            classes=classes, class_weights=lambda: chosen, synthetic=False, split=SimpleNamespace(stamps=())
+        )
+        torch.manual_seed(0)
+        return experiment.build_model({str(k): v for k, v in config.items()}, data)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def demo_clips() -> list[Tensor]:
+    """Two clips of each of four emotions, as a store holds them."""
+    wanted = [u for u in Demo().utterances() if u.sentence.endswith("1") and u.repetition == 1]
+    chosen = [u for u in wanted if u.emotion in ("angry", "happy", "neutral", "sad")][:8]
+    clips = []
+    for utterance in chosen:
+        samples, rate = read_audio(utterance.path)
+        clips.append(
+            torch.from_numpy(standardise(samples, rate, AudioSettings(trim_db=30.0)).astype(np.float32) / 32768)
+        )
+    return clips

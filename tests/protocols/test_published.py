@@ -1,0 +1,104 @@
+"""Published folds against what was published: by hand here, and whole where the published lists are at hand."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ser.errors import SplitError
+from ser.protocols.speaker_lists import SpeakerLists
+from ser.protocols.split import check
+
+Lists = list[dict[str, set[str]]]
+
+
+def folds(protocol: Any, manifest: pd.DataFrame) -> Lists:
+    """Speakers of every side without the corpus's name, each fold checked."""
+    found = []
+    for split in protocol.splits(manifest):
+        check(split, manifest)
+        assert split.stamps == ()
+        sides = split.sides().items()
+        found.append({side: {s.split("/")[1] for s in manifest["speaker"].iloc[rows]} for side, rows in sides})
+    return found
+
+
+@pytest.fixture(scope="module")
+def published() -> dict[str, Any]:
+    path = Path(os.environ.get("SER_CORPORA") or "nowhere/corpora").parent / "protocols" / "speaker_folds.json"
+    if not path.is_file():
+        pytest.skip("no published folds: there is no protocols/speaker_folds.json beside the folder of SER_CORPORA")
+    return dict(json.loads(path.read_text()))
+
+
+def test_luna5_has_the_actors_of_the_paper(shipped: Any, ravdess: pd.DataFrame) -> None:
+    found = folds(shipped("luna5"), ravdess)
+    assert len(found) == 5
+    assert found[0]["test"] == {"02", "05", "14", "15", "16"}
+    assert found[0]["dev"] == {"03", "06"}
+    assert found[4]["test"] == {"01", "04", "09", "22"}
+    assert found[4]["dev"] == {"02", "05"}
+    everybody = {f"{actor:02d}" for actor in range(1, 25)}
+    assert Counter(actor for fold in found for actor in fold["test"]) == dict.fromkeys(everybody, 1)
+    assert all(fold["train"] == everybody - fold["dev"] - fold["test"] for fold in found)
+
+
+def test_emosuperb_partitions_91_actors_over_five_test_folds(shipped: Any, crema: pd.DataFrame) -> None:
+    found = folds(shipped("emosuperb"), crema)
+    everybody = {str(actor) for actor in range(1001, 1092)}
+    assert Counter(actor for fold in found for actor in fold["test"]) == dict.fromkeys(everybody, 1)
+    assert [len(fold["test"]) for fold in found] == [18, 18, 18, 18, 19]
+    assert found[0]["test"] == {str(actor) for actor in range(1001, 1019)}
+    assert found[4]["dev"] == found[0]["test"]
+    assert all(found[i]["dev"] == found[i + 1]["test"] for i in range(4))
+    assert all(fold["train"] == everybody - fold["dev"] - fold["test"] for fold in found)
+
+
+@pytest.mark.corpora
+def test_luna5_is_what_was_published(shipped: Any, ravdess: pd.DataFrame, published: dict[str, Any]) -> None:
+    luna = published["ravdess_luna5"]
+    found = folds(shipped("luna5"), ravdess)
+    assert len(found) == len(luna["test"])
+    for i, fold in enumerate(found):
+        for side in ("test", "dev"):
+            assert {int(actor) for actor in fold[side]} == set(luna[side][str(i)])
+
+
+@pytest.mark.corpora
+def test_emosuperb_is_what_was_published(shipped: Any, crema: pd.DataFrame, published: dict[str, Any]) -> None:
+    theirs = published["crema_emosuperb"]["folds"]
+    found = folds(shipped("emosuperb"), crema)
+    assert len(found) == len(theirs)
+    for i, fold in enumerate(found, 1):
+        for side, name in (("train", "Train"), ("dev", "Development"), ("test", "Test")):
+            assert fold[side] == set(theirs[f"fold{i}"][name])
+
+
+@pytest.mark.corpora
+def test_a_listed_training_side_is_taken_as_it_is(ravdess: pd.DataFrame, published: dict[str, Any]) -> None:
+    pepino = published["ravdess_pepino"]
+    lists = {side: [f"{actor:02d}" for actor in pepino[side]] for side in ("train", "dev", "test")}
+    (fold,) = folds(SpeakerLists("pepino", "ravdess", pepino["source"], [lists]), ravdess)
+    assert {side: {int(a) for a in actors} for side, actors in fold.items()} == {
+        "train": set(range(1, 21)),
+        "dev": {21, 22},
+        "test": {23, 24},
+    }
+
+
+def test_who_is_missing_is_named(shipped: Any, ravdess: pd.DataFrame) -> None:
+    part = ravdess[~ravdess["speaker"].isin(["ravdess/05", "ravdess/17"])].reset_index(drop=True)
+    with pytest.raises(SplitError, match=r"does not have: ravdess/05, ravdess/17. .*protocol=speaker_cv"):
+        shipped("luna5").splits(part)
+
+
+def test_another_corpus_is_named(shipped: Any, ravdess: pd.DataFrame, savee: pd.DataFrame) -> None:
+    both = pd.concat([ravdess, savee], ignore_index=True)
+    with pytest.raises(SplitError, match="protocol=luna5 lists speakers of ravdess alone, but the data has savee"):
+        shipped("luna5").splits(both)
+    with pytest.raises(SplitError, match="protocol=emosuperb lists speakers of crema alone"):
+        shipped("emosuperb").splits(ravdess)

@@ -1,0 +1,108 @@
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser.errors import SplitError
+from ser.protocols.loso import LeaveOneSpeakerOut
+from ser.protocols.speaker_cv import SpeakerCV
+from ser.protocols.split import Split, check
+
+
+def speakers(manifest: pd.DataFrame, rows: np.ndarray) -> set[str]:
+    return set(manifest["speaker"].iloc[rows])
+
+
+def assigned(manifest: pd.DataFrame, splits: list[Split]) -> list[tuple[set[str], ...]]:
+    return [tuple(speakers(manifest, rows) for rows in split.sides().values()) for split in splits]
+
+
+@pytest.mark.parametrize("corpus", ["ravdess", "crema"])
+@pytest.mark.parametrize("folds", [3, 5, 10])
+def test_every_speaker_tests_once_and_is_on_one_side_of_each_fold(
+    corpus: str, folds: int, request: pytest.FixtureRequest
+) -> None:
+    manifest = request.getfixturevalue(corpus)
+    splits = SpeakerCV(folds).splits(manifest)
+    assert [split.fold for split in splits] == list(range(folds))
+    tested: Counter[str] = Counter()
+    devs: Counter[str] = Counter()
+    for split in splits:
+        check(split, manifest)
+        train, dev, test = (speakers(manifest, rows) for rows in split.sides().values())
+        assert not train & dev
+        assert not (train | dev) & test
+        assert train | dev | test == set(manifest["speaker"])
+        assert sorted(np.concatenate(list(split.sides().values()))) == list(range(len(manifest)))
+        assert split.stamps == ()
+        tested.update(test)
+        devs.update(dev)
+    assert tested == devs == dict.fromkeys(manifest["speaker"].unique(), 1)
+
+
+def test_sexes_and_corpora_are_balanced_within_one_in_every_fold(ravdess: pd.DataFrame, crema: pd.DataFrame) -> None:
+    both = pd.concat([ravdess, crema], ignore_index=True)
+    for seed in range(5):
+        counts = []
+        for split in SpeakerCV(5, seed).splits(both):
+            tested = both.iloc[split.test].drop_duplicates("speaker")
+            counts.append([((tested["corpus"] == c) & (tested["sex"] == s)).sum() for c, s in GROUPS] + [len(tested)])
+        assert np.ptp(counts, axis=0).max() <= 1
+
+
+GROUPS = [(c, s) for c in ("ravdess", "crema") for s in ("female", "male")]
+
+
+def test_the_seed_alone_decides_the_folds(ravdess: pd.DataFrame) -> None:
+    first = assigned(ravdess, SpeakerCV(5, 1).splits(ravdess))
+    shuffled = ravdess.sample(frac=1.0, random_state=3).reset_index(drop=True)
+    assert assigned(shuffled, SpeakerCV(5, 1).splits(shuffled)) == first
+    assert assigned(ravdess, SpeakerCV(5, 2).splits(ravdess)) != first
+
+
+def test_labels_that_drop_clips_do_not_move_speakers(ravdess: pd.DataFrame) -> None:
+    fewer = ravdess[ravdess["emotion"] != "calm"].reset_index(drop=True)
+    assert assigned(fewer, SpeakerCV(5).splits(fewer)) == assigned(ravdess, SpeakerCV(5).splits(ravdess))
+
+
+def test_too_few_speakers_are_counted_in_the_error(savee: pd.DataFrame) -> None:
+    with pytest.raises(SplitError, match=r"has 5 folds, but there are 4 speakers.*protocol=loso.*folds=4"):
+        SpeakerCV(5).splits(savee)
+    assert len(SpeakerCV(4).splits(savee)) == 4
+
+
+@pytest.mark.parametrize("folds", [2, 1, 0, -1])
+def test_fewer_than_three_folds_are_refused(folds: int) -> None:
+    with pytest.raises(SplitError, match=f"protocol.folds is {folds}, but it takes 3"):
+        SpeakerCV(folds)
+
+
+@pytest.mark.parametrize("dev_speakers", [1, 2])
+def test_leave_one_out_tests_each_speaker_alone_and_the_next_are_dev(savee: pd.DataFrame, dev_speakers: int) -> None:
+    splits = LeaveOneSpeakerOut(dev_speakers).splits(savee)
+    ring = ["savee/DC", "savee/JE", "savee/JK", "savee/KL"] * 2
+    assert len(splits) == 4
+    for i, split in enumerate(splits):
+        check(split, savee)
+        train, dev, test = (speakers(savee, rows) for rows in split.sides().values())
+        assert test == {ring[i]}
+        assert dev == set(ring[i + 1 : i + 1 + dev_speakers])
+        assert train == set(ring) - dev - test
+
+
+@pytest.mark.parametrize(("dev_speakers", "told"), [(3, "needs 5 speakers .* these are 4"), (0, "dev_speakers is 0")])
+def test_leave_one_out_needs_somebody_on_every_side(savee: pd.DataFrame, dev_speakers: int, told: str) -> None:
+    with pytest.raises(SplitError, match=told):
+        LeaveOneSpeakerOut(dev_speakers).splits(savee)
+
+
+def test_leave_one_out_of_two_points_to_the_protocol_for_two(tess: pd.DataFrame) -> None:
+    with pytest.raises(SplitError, match=r"these are 2: tess/OAF, tess/YAF.*protocol=oaf_yaf"):
+        LeaveOneSpeakerOut().splits(tess)
+
+
+@pytest.mark.parametrize("name", ["speaker_cv", "loso", "random", "luna5", "emosuperb", "oaf_yaf"])
+def test_each_shipped_protocol_is_known_by_the_name_of_its_file(name: str, shipped: Any) -> None:
+    assert shipped(name).name == name

@@ -1,0 +1,88 @@
+"""Protocols that share speakers: what they keep apart all the same, and that they say so."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser.errors import SplitError
+from ser.protocols.cross_speaker import CrossSpeaker
+from ser.protocols.random_split import RandomUtterances
+from ser.protocols.split import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT, check
+
+
+def test_oaf_yaf_tests_the_unheard_speaker_both_ways(shipped: Any, tess: pd.DataFrame) -> None:
+    splits = shipped("oaf_yaf").splits(tess)
+    assert len(splits) == 2
+    for split, (train, test) in zip(splits, [("OAF", "YAF"), ("YAF", "OAF")], strict=True):
+        check(split, tess)
+        assert split.stamps == (DEV_SHARES_SPEAKERS,)
+        assert set(tess["speaker"].iloc[split.train]) == set(tess["speaker"].iloc[split.dev]) == {f"tess/{train}"}
+        assert tess["speaker"].iloc[split.test].tolist() == [f"tess/{test}"] * 70
+
+
+def test_oaf_yaf_keeps_dev_words_out_of_training_in_every_emotion(shipped: Any, tess: pd.DataFrame) -> None:
+    for split in shipped("oaf_yaf").splits(tess):
+        train, dev = (tess.iloc[rows] for rows in (split.train, split.dev))
+        assert not set(train["sentence"]) & set(dev["sentence"])
+        assert (train["sentence"].nunique(), dev["sentence"].nunique()) == (8, 2)  # a fifth of ten words
+        assert set(dev["emotion"]) == set(train["emotion"]) == set(tess["emotion"])
+
+
+def test_oaf_yaf_is_decided_by_its_seed(shipped: Any, tess: pd.DataFrame) -> None:
+    hashes = [[s.hash(tess) for s in shipped("oaf_yaf", seed=seed).splits(tess)] for seed in (0, 0, 1)]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_oaf_yaf_is_for_those_two_speakers(shipped: Any, tess: pd.DataFrame, savee: pd.DataFrame) -> None:
+    protocol = shipped("oaf_yaf")
+    with pytest.raises(SplitError, match="for the speakers tess/OAF, tess/YAF; the data has 4 speakers, savee/DC"):
+        protocol.splits(savee)
+    with pytest.raises(SplitError, match="the data has 6 speakers"):
+        protocol.splits(pd.concat([tess, savee], ignore_index=True))
+    with pytest.raises(SplitError, match="the data has 1 speakers"):
+        protocol.splits(tess[tess["speaker"] == "tess/OAF"].reset_index(drop=True))
+
+
+def test_a_speaker_who_trains_and_tests_is_caught(tess: pd.DataFrame) -> None:
+    oaf = tess[tess["speaker"] == "tess/OAF"].reset_index(drop=True)
+    (split,) = CrossSpeaker("wrong", [["tess/OAF", "tess/OAF"]]).splits(oaf)
+    with pytest.raises(SplitError, match="in train and test"):
+        check(split, oaf)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.2, 20])
+def test_the_dev_share_is_a_share(share: float) -> None:
+    with pytest.raises(SplitError, match=f"dev_share is {share}"):
+        CrossSpeaker("x", [["tess/OAF", "tess/YAF"]], dev_share=share)
+
+
+def test_random_tests_every_utterance_once_and_is_stamped(ravdess: pd.DataFrame) -> None:
+    splits = RandomUtterances(5).splits(ravdess)
+    tested = np.concatenate([split.test for split in splits])
+    assert sorted(tested) == list(range(len(ravdess)))
+    for split in splits:
+        check(split, ravdess)
+        assert split.stamps == (SPEAKER_DEPENDENT,)
+        assert sorted(np.concatenate(list(split.sides().values()))) == list(range(len(ravdess)))
+        assert set(ravdess["speaker"].iloc[split.test]) & set(ravdess["speaker"].iloc[split.train])
+
+
+def test_random_is_stratified_by_emotion(savee: pd.DataFrame, ravdess: pd.DataFrame) -> None:
+    both = pd.concat([ravdess, savee], ignore_index=True)  # emotions of 24 to 60 clips
+    counts = [both["emotion"].iloc[split.test].value_counts() for split in RandomUtterances(7).splits(both)]
+    per_fold = pd.DataFrame(counts).fillna(0)
+    assert (per_fold.max() - per_fold.min()).max() <= 1
+    assert np.ptp([c.sum() for c in counts]) <= 1
+
+
+def test_random_is_decided_by_its_seed(ravdess: pd.DataFrame) -> None:
+    hashes = [[s.hash(ravdess) for s in RandomUtterances(5, seed).splits(ravdess)] for seed in (0, 0, 1)]
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert len(set(hashes[0])) == 5
+
+
+def test_random_with_two_folds_is_refused() -> None:
+    with pytest.raises(SplitError, match=r"protocol\.folds is 2"):
+        RandomUtterances(2)

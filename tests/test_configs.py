@@ -1,0 +1,164 @@
+"""Every file of ``conf/`` composes, and everything that it names exists and takes what it is given."""
+
+import ast
+import inspect
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import lightning as L
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+import ser
+from ser import experiment
+from ser.build import find_class
+from ser.conf_dir import conf_dir
+from ser.errors import ConfigError
+
+CONF = Path(conf_dir())
+PACKAGE = Path(ser.__file__).parent
+COMMANDS = sorted(f.stem for f in CONF.glob("*.yaml") if f.stem != "command")
+
+
+def options(group: str, conf: Path = CONF) -> list[str]:
+    return sorted(file.stem for file in (conf / group).glob("*.yaml"))
+
+
+GROUPS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir())
+CHOICES = [(group, option) for group in GROUPS for option in options(group)]
+PAIRS = [(data, model) for data in options("data") for model in options("model")]
+
+
+def composed(*overrides: str, config: str = "train", conf: Path = CONF) -> dict[str, Any]:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        plain = OmegaConf.to_container(compose(config, list(overrides)), resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def targets(node: Any) -> Iterator[Mapping[str, Any]]:
+    """Every mapping with ``_target_``, however deep."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield node
+        for value in node.values():
+            yield from targets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from targets(value)
+
+
+def check(config: dict[str, Any], folder: Path) -> None:
+    """Each class takes the keys of its file; and what a training makes of the configuration can be made.
+
+    Raises:
+        ConfigError: If not.
+    """
+    for node in targets(config):
+        cls = find_class(node["_target_"], object)
+        keys = [key for key in node if key != "_target_"]
+        if unknown := [key for key in keys if key not in inspect.signature(cls).parameters]:
+            raise ConfigError(f"{node['_target_']} takes no {', '.join(unknown)}.")
+    experiment.build_data(config, fold=0)
+    stub = SimpleNamespace(
+        classes=("angry", "sad"), class_weights=lambda: [1.0, 1.0], synthetic=False, split=SimpleNamespace(stamps=())
+    )
+    experiment.build_model(config, stub)  # type: ignore[arg-type]
+    experiment.build_trainer(config, folder, [], L.Callback())
+
+
+def chosen(group: str, option: str) -> str:
+    default = "+" if group not in composed() and group not in ("data", "logger", "paths", "experiment") else ""
+    return f"{default}{group}={option}"
+
+
+@pytest.mark.parametrize(("group", "option"), CHOICES)
+def test_each_option_composes_and_can_be_made(group: str, option: str, tmp_path: Path) -> None:
+    check(composed(chosen(group, option)), tmp_path)
+
+
+@pytest.mark.parametrize(("data", "model"), PAIRS)
+def test_each_model_goes_with_each_corpus(data: str, model: str, tmp_path: Path) -> None:
+    check(composed(f"data={data}", f"model={model}"), tmp_path)
+
+
+def test_several_corpora_and_every_augmentation_at_once(tmp_path: Path) -> None:
+    several = f"data=[{','.join(options('data'))}]"
+    config = composed(several, f"augment=[{','.join(options('augment'))}]", "protocol=speaker_cv", "labels=four")
+    check(config, tmp_path)
+    assert sorted(config["data"]["corpora"]) == options("data")
+    assert sorted(config["augment"]) == options("augment")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_composes(command: str) -> None:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        assert OmegaConf.to_yaml(compose(command))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        ("model/bilstm.yaml", "BiLSTM", "TriLSTM", "ser.models.bilstm has no TriLSTM"),
+        ("model/bilstm.yaml", "ser.models.bilstm", "ser.models.trilstm", "no module ser.models.trilstm"),
+        ("model/bilstm.yaml", "layers: 2", "layerz: 2", "takes no layerz"),
+        ("model/bilstm.yaml", "normalise: training", "", "missing a required argument: 'normalise'"),
+        ("model/bilstm.yaml", "_target_: ser.models.bilstm.BiLSTM", "_target_: subprocess.Popen", "Popen"),
+        ("augment/warp.yaml", "stretch:", "strech:", "takes no strech"),
+        ("features/logmel.yaml", "n_mels:", "mels:", "takes no mels"),
+        ("data/tess.yaml", "tess.Tess", "tess.Toronto", "has no Toronto"),
+    ],
+)
+def test_a_file_that_names_what_is_not_there_would_be_found(
+    tmp_path: Path, file: str, old: str, new: str, words: str
+) -> None:
+    conf = tmp_path / "conf"
+    shutil.copytree(CONF, conf)
+    text = (conf / file).read_text()
+    assert old in text
+    (conf / file).write_text(text.replace(old, new))
+    with pytest.raises(ConfigError, match=words):
+        check(composed("model=bilstm", "data=tess", "augment=[warp]", conf=conf), tmp_path)
+
+
+def classes_of(module: Path) -> list[ast.ClassDef]:
+    return [node for node in ast.parse(module.read_text()).body if isinstance(node, ast.ClassDef)]
+
+
+def public(module: Path, room: str) -> str | None:
+    """The class of a module that a file of ``conf/`` should name, if it has one."""
+    for cls in classes_of(module):
+        methods = {m.name: [a.arg for a in m.args.args] for m in cls.body if isinstance(m, ast.FunctionDef)}
+        if room == "features" and methods.get("forward") != ["self", "waveform", "lengths"]:
+            continue
+        if room == "models" and (cls.name == "SpeechClassifier" or "classify" not in methods):
+            continue
+        if room == "protocols" and ("splits" not in methods or cls.name == "Protocol"):
+            continue
+        if room == "corpora" and (cls.name in ("Corpus", "Download") or "parse" not in methods):
+            continue
+        if room == "augment" and methods.get("forward", [])[:3] != ["self", "x", "lengths"]:
+            continue
+        return f"ser.{room}.{module.stem}.{cls.name}"
+    return None
+
+
+@pytest.mark.parametrize("room", ["corpora", "features", "augment", "models", "protocols"])
+def test_each_part_of_the_package_has_a_file_in_conf(room: str) -> None:
+    named = "\n".join(file.read_text() for file in CONF.rglob("*.yaml"))
+    parts = [name for module in sorted((PACKAGE / room).glob("*.py")) if (name := public(module, room))]
+    assert parts, f"none was found in ser/{room}: has the way to tell them changed?"
+    assert [name for name in parts if f"_target_: {name}\n" not in named] == []
+
+
+def test_every_corpus_module_but_the_shared_one_is_a_corpus() -> None:
+    for module in (PACKAGE / "corpora").glob("*.py"):
+        if module.stem not in ("__init__", "corpus"):
+            assert public(module, "corpora"), module
