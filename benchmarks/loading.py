@@ -1,0 +1,80 @@
+"""How long an epoch of batches takes: decoded file by file, read by workers, or gathered from resident samples.
+
+    python benchmarks/loading.py                          the demo corpus
+    python benchmarks/loading.py data=ravdess             another, under paths.corpora or SER_CORPORA
+
+Prints seconds an epoch and the ratio to the first, all in one run, on the device that there is.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from ser.audio import read_audio, standardise
+from ser.conf_dir import conf_dir
+from ser.datamodules.speech import SpeechDataModule
+from ser.experiment import build_data
+
+EPOCHS = 3
+
+
+def decoded(data: SpeechDataModule, device: torch.device) -> Iterator[Tensor]:
+    """What a Dataset of files does: decode, resample and trim each clip when its batch comes."""
+    paths = data.labelled.manifest["path"]
+    for rows in data.train_dataloader().sampler:
+        index = [int(i) for i in torch.from_numpy(data.split.train)[rows]]
+        clips = [torch.from_numpy(standardise(*read_audio(paths[i]), data.settings)) for i in index]
+        padded = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
+        yield padded.to(device).float().div_(32768.0)
+
+
+def loaded(data: SpeechDataModule, device: torch.device) -> Iterator[Tensor]:
+    """What training does."""
+    for batch in data.train_dataloader():
+        yield data.transfer_batch_to_device(batch, device, 0).waveform
+
+
+def seconds(epoch: Callable[[], Iterator[Tensor]], device: torch.device) -> float:
+    """The best of a few epochs, after one that warms up."""
+    taken = []
+    for _ in range(1 + EPOCHS):
+        began = time.perf_counter()
+        for _ in epoch():
+            pass
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        taken.append(time.perf_counter() - began)
+    return min(taken[1:])
+
+
+def main() -> None:
+    """Measure and print."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        config = OmegaConf.to_container(compose("train", sys.argv[1:]), resolve=True)
+    assert isinstance(config, dict)
+    ways = {
+        "decoded file by file": (decoded, True),
+        "memory map, 2 workers": (loaded, False),
+        "resident, gathered": (loaded, True),
+    }
+    table = Table("an epoch of batches", "seconds", "times as fast")
+    first = 0.0
+    for name, (way, resident) in ways.items():
+        data = build_data({**config, "resident": resident}, fold=0)
+        data.setup()
+        taken = seconds(lambda way=way, data=data: way(data, device), device)  # type: ignore[misc]
+        first = first or taken
+        table.add_row(name, f"{taken:.3f}", f"{first / taken:.1f}")
+    Console().print(table, f"{len(data.split.train)} clips of {'+'.join(data.corpora)} on {device}, best of {EPOCHS}.")
+
+
+if __name__ == "__main__":
+    main()
