@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -26,6 +26,7 @@ from ser.waveforms import prepare
 
 if TYPE_CHECKING:
     import lightning as L
+    import torch
     from lightning.pytorch.loggers import Logger
     from omegaconf import DictConfig
 
@@ -75,9 +76,9 @@ def train(config: Config) -> Path:
             else:
                 _train_fold(config, folder, data)
         except Exception as error:
-            # In the file whole; the terminal gets the sentence (SerError) or Python's own traceback from above.
-            level = logging.INFO if isinstance(error, SerError) else logging.DEBUG
-            log.log(level, "stopped: %s", error, exc_info=not isinstance(error, SerError))
+            # The terminal gets it from above: a SerError as a sentence, anything else as Python prints it.
+            unforeseen = not isinstance(error, SerError)
+            log.info("Stopped: %s", error, exc_info=unforeseen, extra=run_folder.FILE_ONLY)
             raise
     return folder
 
@@ -137,6 +138,11 @@ def build_model(config: Config, data: "SpeechDataModule") -> "SpeechClassifier":
 def stamps(data: "SpeechDataModule") -> tuple[str, ...]:
     """The words that every result had on this data must carry."""
     return (*(SYNTHETIC,) * data.synthetic, *data.split.stamps)
+
+
+def labels_of(data: "SpeechDataModule") -> str:
+    """A line on the label scheme and on what it merges and drops of the emotions that the corpora have."""
+    return data.labels.describe(pd.concat([part.manifest["emotion"] for part in data.parts]))
 
 
 def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history: "L.Callback") -> "L.Trainer":
@@ -206,7 +212,7 @@ def _describe(data: "SpeechDataModule", folder: Path) -> None:
     log.info(
         "Data: %s, %d utterances, fingerprint %s", "+".join(data.corpora), len(labelled.manifest), data.fingerprint
     )
-    log.info("Labels: %s", data.labels.describe(pd.concat([p.manifest["emotion"] for p in data.parts])))
+    log.info("Labels: %s", labels_of(data))
     for reason, count in labelled.dropped.items():
         log.info("Dropped by the labels: %d, %s", count, reason)
     for part in data.parts:
@@ -229,7 +235,9 @@ def _train_all(config: Config, folder: Path, folds: int) -> None:
             log.info("Fold %d of %d is finished already.", fold, folds)
             continue
         below.mkdir(exist_ok=True)
-        _train_fold(config, below, data=None, fold=fold)
+        data = build_data(config, fold)
+        data.setup()
+        _train_fold(config, below, data)
     parts = [folder / f"fold_{fold}" for fold in range(folds)]
     pooled = pd.concat([predictions.read(part / "predictions.parquet") for part in parts], ignore_index=True)
     about = [json.loads((part / "metrics.json").read_text())["run"] for part in parts]
@@ -239,18 +247,14 @@ def _train_all(config: Config, folder: Path, folds: int) -> None:
     _report(pooled, folder, shared)
 
 
-def _train_fold(config: Config, folder: Path, data: "SpeechDataModule | None", fold: int | None = None) -> None:
+def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
     """Fit, choose on dev, score test, write."""
     import lightning as L
 
-    from ser.callbacks import History
     from ser.inference.load import BEST, load
     from ser.inference.score import score
 
     L.seed_everything(config["seed"], workers=True, verbose=False)
-    if data is None:
-        data = build_data(config, fold=_fold(fold))
-        data.setup()
     for side, rows in data.split.sides().items():
         speakers = data.labelled.manifest["speaker"].iloc[rows].nunique()
         log.info("Fold %d, %s: %d utterances of %d speakers", data.fold, side, len(rows), speakers)
@@ -260,43 +264,63 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule | None", f
     group = f"{'+'.join(data.corpora)}-{data.protocol.name}-{data.labels.name}"
     loggers = tracking.loggers(config["logger"], folder, name, group, config)
     try:
-        history = History(folder / "metrics.csv")
-        trainer = build_trainer(config, folder, loggers, history)
-        began = time.perf_counter()
-        try:
-            trainer.fit(model, datamodule=data, ckpt_path=_checkpoint(config, folder), weights_only=True)
-        except SystemExit as error:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from error
-        seconds = time.perf_counter() - began
-        device = trainer.strategy.root_device  # the model itself is back on the CPU by now
-        best = load(folder / BEST, device=device)
-        table = score(best, data, data.split.test)
-        environment = run_folder.environment(config["seed"], data.fingerprint, str(device))
+        fitted = _fit(config, folder, model, data, loggers)
+        table = score(load(folder / BEST, device=fitted.device), data, data.split.test)
+        environment = run_folder.environment(config["seed"], data.fingerprint, str(fitted.device))
         (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
-        curve = history.table()
-        best_epoch = int(curve.loc[curve["dev_uar"].idxmax(), "epoch"])
-        about = {
-            "stamps": list(stamps(data)),
-            "corpora": list(data.corpora),
-            "labels": data.labels.describe(data.labelled.manifest["emotion"]),
-            "protocol": data.protocol.name,
-            "fold": data.fold,
-            "split_hash": data.split.hash(data.labelled.manifest),
-            "fingerprint": data.fingerprint,
-            "seed": config["seed"],
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "epochs": len(curve),
-            "best_epoch": best_epoch,
-            "dev_uar": float(curve["dev_uar"].max()),
-            "train_seconds": seconds,
-        }
         curves = folder / "training_curves.png"
-        plots.training_curves(curve, best_epoch, curves, synthetic=data.synthetic)
-        summary = _report(table, folder, about)
+        plots.training_curves(fitted.history, fitted.best_epoch, curves, synthetic=data.synthetic)
+        summary = _report(table, folder, _about(config, model, data, fitted))
         pictures = {"confusion_matrix": folder / "confusion_matrix.png", "training_curves": curves}
         tracking.log_results(loggers, summary, table, pictures)
     finally:
         tracking.finish(loggers)
+
+
+class Fitted(NamedTuple):
+    """What training leaves beside its checkpoints; ``seconds`` are those of this process, not of a run it went on with."""
+
+    history: pd.DataFrame
+    best_epoch: int
+    seconds: float
+    device: "torch.device"
+
+
+def _fit(
+    config: Config, folder: Path, model: "SpeechClassifier", data: "SpeechDataModule", loggers: "list[Logger]"
+) -> Fitted:
+    from ser.callbacks import History
+
+    history = History(folder / "metrics.csv")
+    trainer = build_trainer(config, folder, loggers, history)
+    began = time.perf_counter()
+    try:
+        trainer.fit(model, datamodule=data, ckpt_path=_checkpoint(config, folder), weights_only=True)
+    except SystemExit as error:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from error
+    table = history.table()
+    best_epoch = int(table.loc[table["dev_uar"].idxmax(), "epoch"])  # the first of equals, as ModelCheckpoint keeps
+    # The model itself is back on the CPU by now.
+    return Fitted(table, best_epoch, time.perf_counter() - began, trainer.strategy.root_device)
+
+
+def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", fitted: Fitted) -> dict[str, Any]:
+    """What stands beside a run's numbers: on what, how and from what they were had."""
+    return {
+        "stamps": list(stamps(data)),
+        "corpora": list(data.corpora),
+        "labels": labels_of(data),
+        "protocol": data.protocol.name,
+        "fold": data.fold,
+        "split_hash": data.split.hash(data.labelled.manifest),
+        "fingerprint": data.fingerprint,
+        "seed": config["seed"],
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "epochs": len(fitted.history),
+        "best_epoch": fitted.best_epoch,
+        "dev_uar": float(fitted.history["dev_uar"].max()),
+        "train_seconds": fitted.seconds,
+    }
 
 
 def _checkpoint(config: Config, folder: Path) -> str | None:

@@ -81,6 +81,9 @@ class LabelScheme:
         stray = sorted({c for c in self._merge.values() if c is not None} - set(self.classes or EMOTIONS))
         if stray:
             raise LabelError(f"labels={self.name}: merge maps to {stray}, which is not among the classes.")
+        if self.classes is not None:  # a class whose every emotion was merged away is none
+            reached = {self._merge.get(emotion, emotion) for emotion in EMOTIONS}
+            object.__setattr__(self, "classes", tuple(c for c in self.classes if c in reached))
 
     @property
     def _merge(self) -> Mapping[str, str | None]:

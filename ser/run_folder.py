@@ -131,6 +131,14 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+FILE_ONLY = {"file_only": True}
+"""As ``extra`` of a log call: the terminal does not get it."""
+
+
+def _is_for_people(record: logging.LogRecord) -> bool:
+    return not hasattr(record, "file_only") and (record.name.startswith("ser") or record.levelno >= logging.ERROR)
+
+
 @contextmanager
 def logging_to(file: Path) -> Iterator[None]:
     """Write the log of ``ser`` and of Lightning, and warnings, to a file as well as to the terminal."""
@@ -140,7 +148,7 @@ def logging_to(file: Path) -> Iterator[None]:
     to_file = logging.FileHandler(file)
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     to_terminal = RichHandler(show_time=False, show_path=False, show_level=False)
-    to_terminal.addFilter(lambda record: record.name.startswith("ser") or record.levelno >= logging.ERROR)
+    to_terminal.addFilter(_is_for_people)
     for logger in loggers:
         logger.setLevel(logging.INFO)
         logger.handlers = [to_file, to_terminal]

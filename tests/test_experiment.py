@@ -202,3 +202,20 @@ def test_ctrl_c_leaves_a_run_to_go_on_with(settings: Settings, tiny_demo: Path, 
     assert process.returncode == 130
     assert "ckpt=last goes on" in said
     assert "Traceback" not in said
+
+
+def test_merged_and_dropped_emotions_stand_in_the_report(settings: Settings) -> None:
+    folder = experiment.train(settings("labels=four", "labels.merge.sad=neutral", "trainer.max_epochs=1"))
+    about = metrics_of(folder)["run"]
+    assert about["labels"] == "four; target: intended; merged: sad into neutral; dropped: disgust, fear"
+
+
+def test_an_unforeseen_error_stands_whole_in_the_log(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("unforeseen")
+
+    monkeypatch.setattr(experiment, "_fit", fail)
+    with pytest.raises(ZeroDivisionError):
+        experiment.train(settings())
+    (log,) = Path("runs").glob("*/run.log")
+    assert "Traceback" in log.read_text()
