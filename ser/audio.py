@@ -64,7 +64,7 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError) as error:
-        raise AudioError(path, "unreadable", str(error)) from error
+        raise AudioError(path, "unreadable", getattr(error, "error_string", str(error))) from error
     if not len(samples):
         raise AudioError(path, "empty", "the file has no samples")
     return to_mono(samples, str(path)), int(rate)

@@ -216,6 +216,8 @@ def _describe(data: "SpeechDataModule", folder: Path) -> None:
     for reason, count in labelled.dropped.items():
         log.info("Dropped by the labels: %d, %s", count, reason)
     for part in data.parts:
+        for difference in part.card["differences"]:
+            log.info("%s", difference)
         if out := [p for p in part.card["problems"] if p["left_out"]]:
             log.info(
                 "Left out of %s: %d files, the first: %s (%s)",

@@ -49,7 +49,9 @@ def test_a_run_leaves_what_it_promises(settings: Settings) -> None:
     assert (environment["seed"], environment["data"]) == (0, summary["run"]["fingerprint"])
     assert summary["run"]["stamps"] == ["synthetic speech"]
     assert summary["uar_interval"]["low"] <= summary["uar"] <= summary["uar_interval"]["high"]
-    assert "Fold 0, test: 12 utterances of 2 speakers" in (folder / "run.log").read_text()
+    log = (folder / "run.log").read_text()
+    assert "Fold 0, test: 12 utterances of 2 speakers" in log
+    assert "36 clips here, 480 in the release" in log
 
 
 def test_the_same_seed_gives_the_same_predictions_and_another_seed_others(settings: Settings) -> None:

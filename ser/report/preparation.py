@@ -25,8 +25,10 @@ def preparation_table(card: Mapping[str, Any], folder: str) -> RenderableType:
         here, expected = card[row], card["expected"].get(row, card["expected"]["utterances"])
         name = {"found": "clips found", "utterances": "clips kept"}.get(row, row)
         counts.add_row(name, str(here), Text(str(expected), style="" if here == expected else "bold red"))
-    for emotion, count in card["emotions"].items():
-        counts.add_row(f"  {emotion}", str(count), str(card["expected"]["emotions"].get(emotion, "")))
+    for emotion in sorted({*card["emotions"], *card["expected"]["emotions"]}):
+        count = card["emotions"].get(emotion, 0)
+        expected = card["expected"]["emotions"].get(emotion, count)
+        counts.add_row(f"  {emotion}", str(count), Text(str(expected), style="" if count == expected else "bold red"))
     counts.add_row("hours", f"{card['hours']:.2f}", "")
     parts: list[RenderableType] = [counts]
     if card["synthetic"]:
