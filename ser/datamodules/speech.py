@@ -157,10 +157,11 @@ class SpeechDataModule(L.LightningDataModule):
     def _loader(self, rows: np.ndarray, batch_size: int, device: torch.device, *, shuffle: bool) -> DataLoader[Any]:
         resident = self._is_resident(device)
         where = torch.from_numpy(rows)
+        lengths = torch.from_numpy(self.labelled.manifest["length"].to_numpy()[rows])  # on the CPU, where order is drawn
         return DataLoader(
             _Rows(where) if resident else _Clips(self, where),
             batch_size=None,  # the sampler yields whole batches
-            sampler=LengthBuckets(self._length[where], batch_size, shuffle=shuffle, seed=self.seed),
+            sampler=LengthBuckets(lengths, batch_size, shuffle=shuffle, seed=self.seed),
             num_workers=0 if resident else self.workers,
             persistent_workers=not resident and self.workers > 0,
             pin_memory=not resident and device.type == "cuda",
