@@ -28,8 +28,9 @@ check: lint types test
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "ser needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d: make PYTHON=python3.12 ..." % v)'
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@echo "Making $(VENV): about a minute and 6 GB with a fast network"
+	$(PYTHON) -m venv --without-pip $(VENV)  # Debian's python3 has no ensurepip
+	$(PYTHON) -m pip --python $(VENV)/bin/python install --quiet --disable-pip-version-check uv==0.13.8
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements.txt
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --editable .
 	@touch $@

@@ -56,7 +56,7 @@ def seconds(epoch: Callable[[], Iterator[Tensor]], device: torch.device) -> floa
 
 def main() -> None:
     """Measure and print."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     with initialize_config_dir(conf_dir(), version_base="1.3"):
         config = OmegaConf.to_container(compose("train", sys.argv[1:]), resolve=True)
     assert isinstance(config, dict)

@@ -7,10 +7,12 @@ from typing import Any
 import lightning as L
 import pandas as pd
 import torch
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 
 from ser.errors import RunError
 from ser.files import replacing
 
+PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 MEASURED = ("train_loss", "dev_loss", "dev_uar", "lr")
 
 
@@ -28,7 +30,36 @@ class SeedEachBatch(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Seed the CPU's and every device's generator."""
-        torch.manual_seed((self.seed * 1_000_003 + trainer.current_epoch) * 1_000_003 + batch_idx)
+        torch.manual_seed(((self.seed * 1_000_003 + trainer.current_epoch) * 1_000_003 + batch_idx) % 2**63)
+
+
+class Averaging(EMAWeightAveraging):
+    """Lightning's running average of the weights, kept on the device that trains rather than where the model was made."""
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Choose the device."""
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)
+
+
+class Patience(EarlyStopping):
+    """Lightning's early stopping, which stays stopped when a run that had stopped early is gone on with."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop before the first epoch if patience had run out before."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
+class Best(ModelCheckpoint):
+    """Lightning's checkpoint of the best epoch, which knows its best also after the run's folder was moved."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Come back from the checkpoint, with paths as they are now."""
+        here = Path(str(self.dirpath))
+        moved = {key: str(here / Path(state_dict[key]).name) for key in PATHS if state_dict.get(key)}
+        ranked = {str(here / Path(path).name): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": ranked, "dirpath": self.dirpath})
 
 
 class History(L.Callback):

@@ -32,22 +32,24 @@ def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
             logging.captureWarnings(True)
             try:
                 task(config)
-            except (SerError, OSError) as error:
-                if isinstance(error, OSError) and error.errno != ENOSPC:
+            except SerError as error:
+                stop(str(error), error.exit_code)
+            except OSError as error:
+                if error.errno != ENOSPC:
                     raise
-                code = error.exit_code if isinstance(error, SerError) else 1
-                message = (
-                    str(error)
-                    if isinstance(error, SerError)
-                    else "The disk is full. Make room, or choose another with paths.runs=/folder or paths.stores=/folder."
+                stop(
+                    "The disk is full. Make room, or choose another with paths.runs=/folder or paths.stores=/folder.", 1
                 )
-                sys.stderr.write(f"\n{message}\n")
-                if HydraConfig.get().mode == RunMode.RUN:
-                    sys.exit(code)
-                raise CompactHydraException(message.splitlines()[0]) from None
             except KeyboardInterrupt:
-                sys.stderr.write("\nStopped. Nothing half-written is left; ckpt=last goes on with a training.\n")
+                hint = "; the same command with ckpt=last goes on" if config_name == "train" else ""
+                sys.stderr.write(f"\nStopped. Nothing half-written is left{hint}.\n")
                 sys.exit(130)
+
+        def stop(message: str, code: int) -> None:
+            sys.stderr.write(f"\n{message}\n")
+            if HydraConfig.get().mode == RunMode.RUN:
+                sys.exit(code)
+            raise CompactHydraException(message.splitlines()[0])  # its own job of a sweep: Hydra prints no traceback
 
         return hydra.main(version_base="1.3", config_path=conf_dir(), config_name=config_name)(run)  # type: ignore[no-any-return]
 

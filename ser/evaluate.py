@@ -12,7 +12,7 @@ def main(config: DictConfig) -> None:
 
     from ser.recompute import recompute
 
-    recompute(Path(str(config.run)).expanduser(), rescore=config.rescore)
+    recompute(Path(str(config.run)).expanduser(), config.paths.corpora, config.paths.stores, rescore=config.rescore)
 
 
 if __name__ == "__main__":

@@ -53,13 +53,18 @@ def run(config: "DictConfig") -> Path:
     from omegaconf import OmegaConf
 
     settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
         settings["paths"]["run"] = settings["paths"]["run"] or HydraConfig.get().runtime.output_dir
+    chosen = [override.partition("=")[0] for override in HydraConfig.get().overrides.task]
+    if len(settings["data"]["corpora"]) > 1 and "protocol" not in chosen:
+        raise ConfigError("Several corpora have no protocol of their own: choose one, such as protocol=speaker_cv.")
     return train(settings)
 
 
 def train(config: Config) -> Path:
     """Train and report what plain settings say; see `run`."""
+    if not isinstance(config["seed"], int) or not 0 <= config["seed"] < 2**32:
+        raise ConfigError(f"seed is {config['seed']!r}, but it is a whole number from 0 to {2**32 - 1}.")
     first = 0 if config["fold"] == "all" else _fold(config["fold"])
     # Before torch is imported and the run has a folder: an absent corpus says so at once, and leaves nothing.
     for corpus in build_corpora(config).values():
@@ -148,30 +153,32 @@ def labels_of(data: "SpeechDataModule") -> str:
 def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history: "L.Callback") -> "L.Trainer":
     """The Lightning trainer, with callbacks that keep the best weights by dev UAR and the last."""
     import lightning as L
+    import torch
     from lightning.fabric.utilities.exceptions import MisconfigurationException
-    from lightning.pytorch import callbacks as lightning_callbacks
+    from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 
-    from ser.callbacks import SeedEachBatch
+    from ser.callbacks import Averaging, Best, Patience, SeedEachBatch
 
     chosen = config["selection"]
     checkpoints = folder / "checkpoints"
     callbacks: list[L.Callback] = [
         SeedEachBatch(config["seed"]),
         history,
-        lightning_callbacks.ModelCheckpoint(checkpoints, "best", "dev_uar", mode="max", enable_version_counter=False),
-        lightning_callbacks.ModelCheckpoint(
-            checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False
-        ),
+        Best(checkpoints, "best", "dev_uar", mode="max", enable_version_counter=False),
+        ModelCheckpoint(checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False),
     ]
     if chosen["ema"] is not None:
-        callbacks.append(lightning_callbacks.EMAWeightAveraging(decay=chosen["ema"]))
+        callbacks.append(Averaging(decay=chosen["ema"]))
     if chosen["patience"] is not None:
-        callbacks.append(lightning_callbacks.EarlyStopping("dev_uar", mode="max", patience=chosen["patience"]))
+        callbacks.append(Patience("dev_uar", mode="max", patience=chosen["patience"]))
     if config["trainer"].get("enable_progress_bar"):
-        callbacks.append(lightning_callbacks.RichProgressBar(leave=False))
+        callbacks.append(RichProgressBar(leave=False))
+    settings = dict(config["trainer"])
+    if settings["accelerator"] == "auto":  # a GPU or the CPU: Apple's MPS lacks the double precision of statistics
+        settings["accelerator"] = "gpu" if torch.cuda.is_available() else "cpu"
     try:
-        return build(
-            config["trainer"],
+        trainer = build(
+            settings,
             L.Trainer,
             default_root_dir=str(folder),
             logger=loggers or False,
@@ -183,6 +190,11 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
         )
     except (ValueError, TypeError, MisconfigurationException) as error:
         raise ConfigError(f"lightning.Trainer does not take these settings of trainer.*: {error}") from error
+    if trainer.world_size > 1:
+        raise ConfigError(
+            f"trainer.devices={settings['devices']}: a run trains on one device; sweep with -m to use more."
+        )
+    return trainer
 
 
 def _folder(config: Config) -> Path:
@@ -233,9 +245,6 @@ def _train_all(config: Config, folder: Path, folds: int) -> None:
     """Every fold in turn, each in its folder; those that are finished stay as they are. Then the pooled result."""
     for fold in range(folds):
         below = folder / f"fold_{fold}"
-        if (below / "metrics.json").exists():
-            log.info("Fold %d of %d is finished already.", fold, folds)
-            continue
         below.mkdir(exist_ok=True)
         data = build_data(config, fold)
         data.setup()
@@ -250,7 +259,11 @@ def _train_all(config: Config, folder: Path, folds: int) -> None:
 
 
 def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
-    """Fit, choose on dev, score test, write."""
+    """Fit, choose on dev, score test, write; a fold that is finished stays as it is."""
+    if (folder / "metrics.json").exists():
+        log.info("Fold %d is finished already: %s", data.fold, folder)
+        return
+
     import lightning as L
 
     from ser.inference.load import BEST, load
@@ -264,14 +277,14 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
     log.info("%s: %d parameters", type(model).__name__, sum(p.numel() for p in model.parameters()))
     name = folder.name if folder.name.startswith(run_name(config)) else f"{run_name(config)}-fold{data.fold}"
     group = f"{'+'.join(data.corpora)}-{data.protocol.name}-{data.labels.name}"
-    loggers = tracking.loggers(config["logger"], folder, name, group, config)
+    loggers = tracking.loggers(config["logger"], folder, name, group, config, stamps(data))
     try:
         fitted = _fit(config, folder, model, data, loggers)
         table = score(load(folder / BEST, device=fitted.device), data, data.split.test)
         environment = run_folder.environment(config["seed"], data.fingerprint, str(fitted.device))
         (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
         curves = folder / "training_curves.png"
-        plots.training_curves(fitted.history, fitted.best_epoch, curves, synthetic=data.synthetic)
+        plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=stamps(data))
         summary = _report(table, folder, _about(config, model, data, fitted))
         pictures = {"confusion_matrix": folder / "confusion_matrix.png", "training_curves": curves}
         tracking.log_results(loggers, summary, table, pictures)
@@ -350,11 +363,12 @@ def _report(table: pd.DataFrame, folder: Path, about: dict[str, Any]) -> dict[st
     title = f"{'+'.join(about['corpora'])}, {about['protocol']}" + (
         f", fold {about['fold']}" if "fold" in about else ""
     )
-    plots.confusion_matrix(summary, folder / "confusion_matrix.png", title, synthetic=SYNTHETIC in marks)
+    plots.confusion_matrix(summary, folder / "confusion_matrix.png", title, stamps=marks)
     write_metrics({**summary, "run": about}, folder / "metrics.json")
     console = Console()
-    notes = (about["labels"], f"run folder: {folder}")
-    console.print(tables.results_table(summary, title, marks, notes))
+    console.print(tables.results_table(summary, title, marks))
+    console.print(tables.confusion_table(summary))
     if summary["n_folds"] > 1:
         console.print(tables.folds_table(summary))
+    console.print(f"Labels: {about['labels']}", f"Run folder: {folder}", sep="\n", highlight=False, soft_wrap=True)
     return summary

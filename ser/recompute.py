@@ -9,15 +9,17 @@ from ser.evaluation import predictions
 from ser.evaluation.summary import differences, read_metrics, summarise
 from ser.report import tables
 
-SAME_PROBABILITY = 1e-6
-"""Two scorings of a clip agree within this: the rounding of single precision on another device or batch."""
+SAME_PROBABILITY = 1e-5
+"""Two scorings of a clip agree within this: a hundred roundings of single precision, as another device or batch makes."""
 
 
-def recompute(folder: Path, *, rescore: bool = False) -> None:
+def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False) -> None:
     """Print a run's numbers as its predictions give them.
 
     Args:
         folder: Of a run, or of a ``fold=all`` run.
+        corpora: Where to look for a corpus that is no longer where the run found it; for ``rescore``.
+        stores: Folder of the prepared waveform stores; for ``rescore``.
         rescore: Score the test speakers again with the run's checkpoints, on the corpus, and take those predictions.
 
     Raises:
@@ -31,13 +33,14 @@ def recompute(folder: Path, *, rescore: bool = False) -> None:
     source = "predictions.parquet"
     if rescore:
         source = "the checkpoint"
-        again = scored_again(folder)
+        again = scored_again(folder, corpora, stores)
         _compare(table, again, folder)
         table = again
     summary = summarise(table)
     title = f"{folder}, from {source}"
     console = Console()
     console.print(tables.results_table(summary, title, tuple(about["stamps"]), (about["labels"],)))
+    console.print(tables.confusion_table(summary))
     if summary["n_folds"] > 1:
         console.print(tables.folds_table(summary))
     tolerance = SAME_PROBABILITY if rescore else 1e-9
@@ -49,7 +52,7 @@ def recompute(folder: Path, *, rescore: bool = False) -> None:
     console.print(f"All {_count(stored)} numbers of metrics.json come out the same from {source}.")
 
 
-def scored_again(folder: Path) -> pd.DataFrame:
+def scored_again(folder: Path, corpora: str, stores: str) -> pd.DataFrame:
     """The predictions table that a run's checkpoints give now; fold by fold for a ``fold=all`` run.
 
     Raises:
@@ -61,6 +64,10 @@ def scored_again(folder: Path) -> pd.DataFrame:
     from ser.run_folder import read_config
 
     config = read_config(folder)
+    config["paths"]["stores"] = stores
+    for corpus in config["data"]["corpora"].values():
+        if "root" in corpus and not Path(corpus["root"]).expanduser().exists():
+            corpus["root"] = str(Path(corpora) / Path(corpus["root"]).name)
     parts = sorted(folder.glob("fold_*"), key=lambda part: int(part.name.removeprefix("fold_")))
     tables_ = []
     for part in parts or [folder]:

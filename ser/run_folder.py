@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError, RunError
+from ser.files import replacing
+
+log = logging.getLogger(__name__)
 
 RECORDED = (
     "ser",
@@ -46,7 +49,8 @@ def new_folder(runs: Path, name: str) -> Path:
 def identity(config: Mapping[str, Any]) -> str:
     """What makes two configurations the same run, as text."""
     kept = {key: value for key, value in config.items() if key not in IDENTITY_IGNORES}
-    kept["trainer"] = {key: value for key, value in kept["trainer"].items() if key not in ("progress", "devices")}
+    ignored = ("enable_progress_bar", "accelerator")
+    kept["trainer"] = {key: value for key, value in (kept.get("trainer") or {}).items() if key not in ignored}
     return json.dumps(kept, sort_keys=True)
 
 
@@ -56,9 +60,17 @@ def newest_like(runs: Path, config: Mapping[str, Any]) -> Path:
     Raises:
         RunError: If there is none.
     """
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
     wanted = identity(config)
     for file in sorted(runs.glob("*/config.yaml"), key=lambda f: f.stat().st_mtime, reverse=True):
-        if identity(read_config(file.parent)) == wanted:
+        try:
+            found = identity(read_config(file.parent))
+        except (RunError, OmegaConfBaseException, YAMLError):
+            log.warning("%s is no configuration of a run, and is passed over.", file)
+            continue
+        if found == wanted:
             return file.parent
     raise RunError(
         f"ckpt=last: no run under {runs.resolve()} was made by this configuration. Give the same overrides as the run that "
@@ -94,7 +106,8 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     file = folder / "config.yaml"
     if file.exists() and identity(read_config(folder)) != identity(config):
         raise ConfigError(f"{folder} holds a run of another configuration. Choose another paths.run, or none.")
-    file.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+    with replacing(file) as unfinished:
+        unfinished.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))))
 
 
 def environment(seed: int, fingerprint: str, device: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
@@ -24,7 +24,12 @@ WANDB_INIT_SECONDS = 60
 
 
 def loggers(
-    config: Mapping[str, Any], folder: Path, run_name: str, group: str, settings: Mapping[str, Any]
+    config: Mapping[str, Any],
+    folder: Path,
+    run_name: str,
+    group: str,
+    settings: Mapping[str, Any],
+    stamps: Sequence[str] = (),
 ) -> "list[Logger]":
     """The Lightning loggers of one run; none with ``logger=csv``.
 
@@ -34,6 +39,7 @@ def loggers(
         run_name: What trackers call the run.
         group: What trackers put runs of a kind under, unless the configuration says.
         settings: The run's whole configuration, which trackers show.
+        stamps: Words that the run's results must carry: tags.
 
     Raises:
         ConfigError: If the logger is unknown, or its package is not installed.
@@ -41,7 +47,7 @@ def loggers(
     if config["name"] == "csv":
         return []
     if config["name"] == "wandb":
-        return [_wandb(config, folder, run_name, group, settings)]
+        return [_wandb(config, folder, run_name, group, settings, stamps)]
     if config["name"] == "tensorboard":
         from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -68,7 +74,14 @@ def wandb_mode() -> Mode:
         return "offline"
 
 
-def _wandb(config: Mapping[str, Any], folder: Path, run_name: str, group: str, settings: Mapping[str, Any]) -> "Logger":
+def _wandb(
+    config: Mapping[str, Any],
+    folder: Path,
+    run_name: str,
+    group: str,
+    settings: Mapping[str, Any],
+    stamps: Sequence[str],
+) -> "Logger":
     from lightning.pytorch.loggers import WandbLogger
 
     os.environ.setdefault("WANDB_SILENT", "true")
@@ -79,7 +92,7 @@ def _wandb(config: Mapping[str, Any], folder: Path, run_name: str, group: str, s
             project=config["project"],
             entity=config["entity"],
             group=config["group"] or group,
-            tags=list(config["tags"]),
+            tags=[*config["tags"], *stamps],
             name=run_name,
             dir=folder,
             mode=mode,
@@ -90,10 +103,7 @@ def _wandb(config: Mapping[str, Any], folder: Path, run_name: str, group: str, s
 
     mode = wandb_mode()
     if mode == "offline":
-        log.info(
-            "Weights & Biases: no key is set up, so the run is logged offline; `wandb sync %s/wandb/*` sends it.",
-            folder,
-        )
+        log.info("Weights & Biases: offline (no key, or so asked); `wandb sync %s/wandb/*` sends the run.", folder)
     try:
         run = start(mode)
     except wandb.errors.Error as error:
@@ -116,7 +126,7 @@ def log_results(
             logger.experiment.summary.update(numbers)
             media = {name: wandb.Image(str(file)) for name, file in pictures.items()}
             logger.experiment.log({"predictions": wandb.Table(dataframe=predictions), **media})
-        elif hasattr(logger, "log_metrics") and type(logger).__name__ == "TensorBoardLogger":
+        else:
             logger.log_metrics(numbers)
 
 

@@ -30,6 +30,7 @@ from ser.corpora.corpus import Corpus
 from ser.errors import AudioError, BadCorpusError, CorpusNotFoundError
 from ser.manifest import Utterance, to_table
 
+KNOWN_BAD = "known bad"
 FORMAT = 2
 """Raised when what a store holds changes, so that older ones are prepared again."""
 
@@ -230,7 +231,7 @@ def _write_samples(
     good: list[Utterance] = []
     for utterance in utterances:
         if reason := corpus.wrong_with(utterance):
-            problems.append(Problem(utterance.id, str(utterance.path), "known bad", reason, True))
+            problems.append(Problem(utterance.id, str(utterance.path), KNOWN_BAD, reason, True))
         else:
             good.append(utterance)
     with (work / "waveforms.i16").open("wb") as file:
@@ -298,7 +299,7 @@ def _strays(corpus: Corpus) -> list[str]:
 
 def _refuse(problems: Iterable[Problem]) -> None:
     """Raise if any file had to be left out."""
-    if bad := [p for p in problems if p.left_out]:
+    if bad := [p for p in problems if p.left_out and p.kind != KNOWN_BAD]:  # nobody has better copies of those
         lines = "\n".join(f"  {p.kind}: {p.path}: {p.detail}" for p in bad[:20])
         more = f"\n  and {len(bad) - 20} more" if len(bad) > 20 else ""
         raise BadCorpusError(f"{len(bad)} files cannot be used, and strict=true makes that an error:\n{lines}{more}")

@@ -81,10 +81,15 @@ def test_a_training_leaves_nothing_in_the_folder_but_its_run(command: Command, t
         ("labels.target=distribution", ["votes", "demo"]),
         ("protocol=luna5", ["ravdess", "speaker_cv"]),
         ("trainer.precision=8", ["precision"]),
+        ("trainer.devices=2", ["devices", "one device"]),
+        ("trainer.max_epochs=-1", ["max_epochs"]),
+        ("seed=-1", ["seed", "4294967295"]),
+        ("data=[ravdess,savee]", ["Several corpora", "protocol=speaker_cv"]),
     ],
 )
 def test_a_wrong_setting_is_a_sentence_that_names_it(command: Command, override: str, words: list[str]) -> None:
-    done = command("train", *(o for o in QUICK if "protocol=" not in override or "protocol" not in o), override)
+    quick = [] if override.startswith(("protocol=", "data=")) else QUICK
+    done = command("train", *quick, override)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     for word in words:
@@ -140,6 +145,7 @@ def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(command: Command, tm
         records = list(wandb_records(log))
         (run,) = (r.run for r in records if r.HasField("run"))
         assert any(r.HasField("exit") for r in records), "the run was not finished"
+        assert "synthetic speech" in run.tags
         keys = {item.key or item.nested_key[0] for r in records if r.HasField("history") for item in r.history.item}
         assert {"train_loss", "dev_loss", "dev_uar", "lr", "predictions", "confusion_matrix", "training_curves"} <= keys
         summary = {item.key or "/".join(item.nested_key) for r in records for item in r.summary.update}

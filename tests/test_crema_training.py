@@ -29,7 +29,7 @@ def crema(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root.parent
 
 
-def test_generated_clips_under_released_names_train_and_evaluate(settings: Settings, crema: Path) -> None:
+def test_generated_clips_under_released_names_train_and_evaluate(settings: Settings, crema: Path, stores: Path) -> None:
     config = settings("data=crema", f"paths.corpora={crema}", "protocol=emosuperb", "trainer.max_epochs=4")
     folder = experiment.train({**config, "batch_size": 16})
     table = predictions.read(folder / "predictions.parquet")
@@ -39,4 +39,4 @@ def test_generated_clips_under_released_names_train_and_evaluate(settings: Setti
     about = json.loads((folder / "metrics.json").read_text())
     assert about["run"]["stamps"] == []
     assert about["uar"] > 0.5, "tones of six pitches are not told apart"
-    recompute(folder, rescore=True)
+    recompute(folder, str(crema), str(stores), rescore=True)

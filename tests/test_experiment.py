@@ -106,24 +106,26 @@ def test_all_folds_test_every_utterance_once_and_finished_ones_are_left_alone(se
     assert (folder / "fold_1" / "metrics.json").exists()
 
 
-def test_evaluation_finds_the_same_numbers_in_the_predictions_and_in_the_checkpoint(settings: Settings) -> None:
+def test_evaluation_finds_the_same_numbers_in_the_predictions_and_in_the_checkpoint(
+    settings: Settings, stores: Path
+) -> None:
     folder = experiment.train(settings("fold=all", "trainer.max_epochs=1"))
-    recompute(folder)
-    recompute(folder, rescore=True)
+    recompute(folder, "corpora", str(stores))
+    recompute(folder, "corpora", str(stores), rescore=True)
 
 
-def test_evaluation_catches_one_probability_that_was_tampered_with(settings: Settings) -> None:
+def test_evaluation_catches_one_probability_that_was_tampered_with(settings: Settings, stores: Path) -> None:
     folder = experiment.train(settings("trainer.max_epochs=1"))
     table = predictions.read(folder / "predictions.parquet")
     table.loc[3, ["p_angry", "p_sad"]] = [float(p) for p in table.loc[3, ["p_sad", "p_angry"]]]
     predictions.write(table, folder / "predictions.parquet")
     with pytest.raises(RunError, match="does not hold what"):
-        recompute(folder)
+        recompute(folder, "corpora", str(stores))
     with pytest.raises(RunError, match=table["utterance"][3]):
-        recompute(folder, rescore=True)
+        recompute(folder, "corpora", str(stores), rescore=True)
 
 
-def test_rescoring_refuses_other_data(settings: Settings, tiny_demo: Path, tmp_path: Path) -> None:
+def test_rescoring_refuses_other_data(settings: Settings, tiny_demo: Path, tmp_path: Path, stores: Path) -> None:
     other = tmp_path / "demo"
     other.mkdir()
     for clip in sorted(tiny_demo.iterdir()):
@@ -131,7 +133,7 @@ def test_rescoring_refuses_other_data(settings: Settings, tiny_demo: Path, tmp_p
     folder = experiment.train(settings("trainer.max_epochs=1", f"data.corpora.demo.root={other}"))
     next(iter(sorted(other.glob("*ang*")))).unlink()
     with pytest.raises(RunError, match="fingerprint"):
-        recompute(folder, rescore=True)
+        recompute(folder, "corpora", str(stores), rescore=True)
 
 
 def test_the_random_protocol_stamps_what_it_touches(settings: Settings) -> None:
@@ -221,3 +223,64 @@ def test_an_unforeseen_error_stands_whole_in_the_log(settings: Settings, monkeyp
         experiment.train(settings())
     (log,) = Path("runs").glob("*/run.log")
     assert "Traceback" in log.read_text()
+
+
+@pytest.mark.parametrize("seed", [2**32 - 1, 20261121])
+def test_any_seed_of_32_bits_trains(settings: Settings, seed: int) -> None:
+    assert metrics_of(experiment.train(settings(f"seed={seed}", "trainer.max_epochs=1")))["run"]["seed"] == seed
+
+
+def test_a_run_killed_after_it_stopped_early_scores_what_it_had(settings: Settings) -> None:
+    config = settings("trainer.max_epochs=20", "selection.patience=1", "model.optimizer.lr=1e-9")
+    folder = experiment.train(config)
+    before = predictions.read(folder / "predictions.parquet")
+    epochs = pd.read_csv(folder / "metrics.csv")
+    assert len(epochs) < 20, "it did not stop early"
+    (folder / "metrics.json").unlink()
+    assert experiment.train({**config, "ckpt": "last"}).resolve() == folder.resolve()
+    pd.testing.assert_frame_equal(predictions.read(folder / "predictions.parquet"), before, check_exact=True)
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "metrics.csv"), epochs, check_exact=True)
+
+
+def test_a_finished_run_is_left_alone(settings: Settings) -> None:
+    config = settings("trainer.max_epochs=1")
+    folder = experiment.train(config)
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("checkpoints/*")}
+    experiment.train({**config, "ckpt": "last"})
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("checkpoints/*")} == before
+
+
+def test_a_run_goes_on_in_a_folder_that_was_moved(settings: Settings, tmp_path: Path) -> None:
+    """The best epoch so far is known by its score, not by the path it was saved under."""
+    config = settings("trainer.max_epochs=3", f"paths.run={tmp_path / 'whole'}")
+    whole = experiment.train(config)
+    set_epoch = LengthBuckets.set_epoch
+
+    def stop_in_the_third_epoch(sampler: LengthBuckets, epoch: int) -> None:
+        if epoch == 2:
+            raise ProcessLookupError("stands for whatever ends a process")
+        set_epoch(sampler, epoch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LengthBuckets, "set_epoch", stop_in_the_third_epoch)
+        with pytest.raises(ProcessLookupError):
+            experiment.train({**config, "paths": {**config["paths"], "run": str(tmp_path / "there")}})
+    (tmp_path / "there").rename(tmp_path / "here")
+    moved = experiment.train({**config, "ckpt": "last", "paths": {**config["paths"], "run": str(tmp_path / "here")}})
+    one, two = (predictions.read(folder / "predictions.parquet") for folder in (whole, moved))
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+    scores = [
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"] for folder in (whole, moved)
+    ]
+    best = [next(state for key, state in s.items() if key.startswith("Best")) for s in scores]
+    assert best[0]["best_model_score"] == best[1]["best_model_score"]
+    assert Path(best[1]["best_model_path"]).parent.parent == tmp_path / "here"
+
+
+def test_a_foreign_file_among_the_runs_is_passed_over(settings: Settings) -> None:
+    config = settings("trainer.max_epochs=1")
+    folder = experiment.train(config)
+    for number, text in enumerate(("{}", "[1, 2]", "a: [", "")):
+        (Path("runs") / f"foreign{number}").mkdir()
+        (Path("runs") / f"foreign{number}" / "config.yaml").write_text(text)
+    assert experiment.train({**config, "ckpt": "last"}) == folder

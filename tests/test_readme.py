@@ -16,9 +16,10 @@ README = (ROOT / "README.md").read_text()
 
 
 def blocks() -> dict[str, str]:
-    """The fenced blocks whose first line names the file that they are."""
-    found = re.findall(r"^```(?:python|yaml)\n# ((?:ser|conf)/\S+)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-    return dict(found)
+    """The fenced blocks that name the file that they are in a comment, whole."""
+    found = re.findall(r"^```(?:python|yaml)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    named = [(re.search(r"^# ((?:ser|conf)/\S+)$", block, flags=re.MULTILINE), block) for block in found]
+    return {match[1]: block for match, block in named if match}
 
 
 def test_the_worked_examples_are_one_python_file_and_one_yaml_each() -> None:
@@ -52,3 +53,7 @@ def test_every_file_that_the_readme_links_to_is_there() -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_no_placeholder_is_left() -> None:
+    assert re.findall(r"^[A-Z_]{6,}$", README, flags=re.MULTILINE) == []

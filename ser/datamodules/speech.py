@@ -157,7 +157,9 @@ class SpeechDataModule(L.LightningDataModule):
     def _loader(self, rows: np.ndarray, batch_size: int, device: torch.device, *, shuffle: bool) -> DataLoader[Any]:
         resident = self._is_resident(device)
         where = torch.from_numpy(rows)
-        lengths = torch.from_numpy(self.labelled.manifest["length"].to_numpy()[rows])  # on the CPU, where order is drawn
+        lengths = torch.from_numpy(
+            self.labelled.manifest["length"].to_numpy()[rows]
+        )  # on the CPU, where order is drawn
         return DataLoader(
             _Rows(where) if resident else _Clips(self, where),
             batch_size=None,  # the sampler yields whole batches

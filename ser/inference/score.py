@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import torch
 
 from ser.datamodules.speech import SpeechDataModule
 from ser.models.classifier import SpeechClassifier
@@ -11,7 +10,6 @@ SECONDS_A_BATCH = 240
 """Bounds the memory of a batch whatever the clips' lengths."""
 
 
-@torch.inference_mode()
 def score(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> pd.DataFrame:
     """Probabilities of some utterances, each scored whole, in single precision on the model's device.
 
@@ -23,17 +21,14 @@ def score(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> 
     Returns:
         The predictions table (see `ser.evaluation.predictions`), one row an utterance in the order of ``rows``.
     """
-    was_training = model.training
-    model.eval()
     longest = int(data.labelled.manifest["length"].iloc[rows].max())
     batch_size = max(1, int(SECONDS_A_BATCH * data.settings.sample_rate / longest))
     position = np.full(len(data.labelled.manifest), -1)
     position[rows] = np.arange(len(rows))
     probabilities = np.empty((len(rows), len(data.classes)))
     for batch in data.batches(rows, model.device, batch_size):
-        scored = model(batch.waveform, batch.lengths).double().softmax(dim=1)
-        probabilities[position[batch.index.cpu().numpy()]] = scored.cpu().numpy()
-    model.train(was_training)
+        scored = model.probabilities(batch.waveform, batch.lengths)
+        probabilities[position[batch.index.cpu().numpy()]] = scored.numpy()
     manifest = data.labelled.manifest.iloc[rows].reset_index(drop=True)
     table = manifest[["id", "corpus", "speaker", "sex", "sentence"]].rename(columns={"id": "utterance"})
     table["fold"] = data.fold

@@ -158,7 +158,10 @@ class SpeechClassifier(L.LightningModule):
         vectors = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
         groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, self.optimizer["lr"], weight_decay=self.optimizer["weight_decay"])
-        total = int(self.trainer.estimated_stepping_batches)
+        steps = self.trainer.estimated_stepping_batches
+        if not 0 < steps < math.inf:
+            raise ConfigError("The cosine needs an end: trainer.max_epochs or trainer.max_steps is a number above 0.")
+        total = int(steps)
         warm = max(1, round(self.optimizer["warmup"] * total))
 
         def rate(step: int) -> float:
@@ -176,6 +179,23 @@ class SpeechClassifier(L.LightningModule):
     # ---- use
 
     @torch.no_grad()
+    def probabilities(self, waveform: Tensor, lengths: Tensor) -> Tensor:
+        """Class probabilities in evaluation mode, in single precision whatever the training's was.
+
+        Shapes:
+            - waveform, lengths: See the class
+            - returns: ``(batch, class)`` float64, on the CPU
+        """
+        was_training = self.training
+        self.eval()
+        try:
+            # The TF32 of cuDNN's convolutions, on by default, would be 1e-3 from what a CPU gives.
+            with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+                logits: Tensor = self(waveform, lengths)
+        finally:
+            self.train(was_training)
+        return logits.cpu().double().softmax(dim=1)
+
     def predict(
         self, audio: AudioInput | Sequence[AudioInput], rate: int | None = None, batch_size: int = 16
     ) -> pd.DataFrame:
@@ -189,7 +209,7 @@ class SpeechClassifier(L.LightningModule):
 
         Returns:
             One row a recording, in the order given: ``audio`` (the path, or the position of an array), ``label``, and a
-            probability a class under the class's name.
+            probability a class under the class's name. ``attrs["stamps"]`` has the words that it must carry.
 
         Raises:
             AudioError: If one cannot be read, or holds no sound; the message names it.
@@ -200,19 +220,15 @@ class SpeechClassifier(L.LightningModule):
         items = [audio] if isinstance(audio, (str, Path, np.ndarray, Tensor)) else list(audio)
         names = [str(x) if isinstance(x, (str, Path)) else str(i) for i, x in enumerate(items)]
         clips = [torch.from_numpy(self._clip(x, name, rate)) for x, name in zip(items, names, strict=True)]
-        was_training = self.training
-        self.eval()
         probabilities = torch.empty(len(clips), len(self.classes), dtype=torch.float64)
-        try:
-            for rows in _by_length(clips, batch_size):
-                lengths = torch.tensor([len(clips[i]) for i in rows], device=self.device)
-                waveform = nn.utils.rnn.pad_sequence([clips[i] for i in rows], batch_first=True).to(self.device)
-                probabilities[rows] = self(waveform, lengths).double().softmax(dim=1).cpu()
-        finally:
-            self.train(was_training)
+        for rows in _by_length(clips, batch_size):
+            lengths = torch.tensor([len(clips[i]) for i in rows], device=self.device)
+            waveform = nn.utils.rnn.pad_sequence([clips[i] for i in rows], batch_first=True).to(self.device)
+            probabilities[rows] = self.probabilities(waveform, lengths)
         table = pd.DataFrame(probabilities.numpy(), columns=list(self.classes))
         table.insert(0, "label", [self.classes[i] for i in probabilities.argmax(dim=1).tolist()])
         table.insert(0, "audio", names)
+        table.attrs["stamps"] = list(self.stamps)
         return table
 
     def _clip(self, audio: AudioInput, name: str, rate: int | None) -> np.ndarray:

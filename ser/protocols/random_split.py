@@ -1,6 +1,6 @@
 """Random k-fold over utterances, stratified by emotion: speakers are on every side, and the results are stamped so.
 
-Here to show what such splits buy (on TESS, about 99 %), and to reproduce papers that used them; never to report a model.
+Here to show what such splits buy, and to reproduce papers that used them; never to report a model.
 """
 
 import numpy as np

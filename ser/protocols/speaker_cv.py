@@ -26,9 +26,11 @@ class SpeakerCV:
         """Every fold; see `ser.protocols.split.Protocol`."""
         speakers = manifest[["corpus", "sex", "speaker"]].drop_duplicates().sort_values(["corpus", "sex", "speaker"])
         if len(speakers) < self.folds:
+            other = (
+                f"protocol.folds={len(speakers)} at most, or protocol=loso" if len(speakers) > 2 else "protocol=oaf_yaf"
+            )
             raise SplitError(
-                f"protocol=speaker_cv has {self.folds} folds, but there are {len(speakers)} speakers. "
-                f"Use protocol=loso, or protocol.folds={max(3, len(speakers))} at most."
+                f"protocol=speaker_cv has {self.folds} folds, but there are {len(speakers)} speakers. Use {other}."
             )
         random = np.random.default_rng(self.seed)
         dealt: list[str] = []

@@ -1,9 +1,9 @@
-"""A figure in the house style, stamped where its speech is synthetic, written whole or not at all.
+"""A figure in the house style, with the stamps of its result, written whole or not at all.
 
 Figures are made without pyplot, so that nothing of matplotlib's global state is changed or left open.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +14,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 150
-SYNTHETIC = "synthetic speech"
 STAMP_COLOUR = "#b3261e"
 STAMP_INCHES = 0.5
 
 
 @contextmanager
 def drawing(
-    path: Path, inches: tuple[float, float], *, grid: bool = False, synthetic: bool = False
+    path: Path, inches: tuple[float, float], *, grid: bool = False, stamps: Sequence[str] = ()
 ) -> Iterator["Figure"]:
     """Give an empty figure; write it to ``path`` when the block ends well.
 
@@ -29,7 +28,7 @@ def drawing(
         path: Where to; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
         inches: Width and height, at 150 dots per inch; a stamp adds half an inch of height.
         grid: Whether axes have grid lines.
-        synthetic: Stamp the picture as made from synthetic speech.
+        stamps: What nobody may overlook (``speaker-dependent``, ``synthetic speech``), in a strip below the picture.
 
     Example:
         >>> import tempfile
@@ -46,19 +45,19 @@ def drawing(
 
     look: dict[Any, Any] = {"font.size": 10.5, "axes.labelsize": 11, "axes.labelpad": 6, "grid.color": "0.9"}
     with mpl.rc_context(sns.axes_style("whitegrid" if grid else "white") | look):
-        width, height = inches[0], inches[1] + STAMP_INCHES * synthetic
+        width, height = inches[0], inches[1] + STAMP_INCHES * bool(stamps)
         figure = Figure(figsize=(width, height), dpi=DPI)
         FigureCanvasAgg(figure)
-        strip = STAMP_INCHES * synthetic / height  # at the bottom, out of the layout's reach
+        strip = STAMP_INCHES * bool(stamps) / height  # at the bottom, out of the layout's reach
         figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1, rect=(0, strip, 1, 1 - strip))
-        if synthetic:
-            _stamp(figure, strip / 2)
+        if stamps:
+            _stamp(figure, "  ·  ".join(stamps), strip / 2)
         yield figure
         with replacing(path) as unfinished:
             figure.savefig(unfinished, dpi=DPI)
 
 
-def _stamp(figure: "Figure", height: float) -> None:
+def _stamp(figure: "Figure", words: str, height: float) -> None:
     box = {"boxstyle": "round,pad=0.4", "facecolor": STAMP_COLOUR, "edgecolor": "none"}
-    text = figure.text(0.5, height, SYNTHETIC.upper(), fontsize=11, fontweight="bold", color="white", bbox=box)
+    text = figure.text(0.5, height, words.upper(), fontsize=11, fontweight="bold", color="white", bbox=box)
     text.set(horizontalalignment="center", verticalalignment="center")

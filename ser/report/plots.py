@@ -1,6 +1,6 @@
 """Pictures of a run: the confusion matrix, and the course of its training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ SHOW_POINTS_UP_TO = 40
 
 
 def confusion_matrix(
-    source: Mapping[str, Any] | pd.DataFrame, path: Path, title: str, *, synthetic: bool = False
+    source: Mapping[str, Any] | pd.DataFrame, path: Path, title: str, *, stamps: Sequence[str] = ()
 ) -> None:
     """Draw a confusion matrix: the percentage of each target class in colour and figures, the count below.
 
@@ -29,7 +29,7 @@ def confusion_matrix(
         source: A summary (`ser.evaluation.summary`) or a predictions table.
         path: Where to; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
         title: Above the picture; the UAR follows it.
-        synthetic: Mark the picture as made from synthetic speech.
+        stamps: What nobody may overlook; see `ser.report.drawing.drawing`.
     """
     import seaborn as sns
 
@@ -40,7 +40,7 @@ def confusion_matrix(
     empty = np.isnan(recall_per_class(counts))
     side = 0.78 * len(names) + 2.2
     heading = fill(title, int(9 * side))
-    with drawing(path, (side + 0.9, side + 0.3 + 0.2 * heading.count("\n")), synthetic=synthetic) as figure:
+    with drawing(path, (side + 0.9, side + 0.3 + 0.2 * heading.count("\n")), stamps=stamps) as figure:
         axes = figure.add_subplot()
         sns.heatmap(
             share,
@@ -68,7 +68,7 @@ def confusion_matrix(
         figure.suptitle(f"{heading}\n{_uar(summary)}", fontsize=12.5, fontweight="bold")
 
 
-def training_curves(history: pd.DataFrame, best_epoch: int | None, path: Path, *, synthetic: bool = False) -> None:
+def training_curves(history: pd.DataFrame, best_epoch: int | None, path: Path, *, stamps: Sequence[str] = ()) -> None:
     """Draw the losses, the development UAR and the learning rate over the epochs, the kept epoch marked.
 
     Args:
@@ -76,7 +76,7 @@ def training_curves(history: pd.DataFrame, best_epoch: int | None, path: Path, *
             out of its line, and a panel without values is left out of the picture.
         best_epoch: The epoch whose weights were kept, or ``None``.
         path: Where to; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
-        synthetic: Mark the picture as made from synthetic speech.
+        stamps: What nobody may overlook; see `ser.report.drawing.drawing`.
 
     Raises:
         RunError: If ``history`` has no ``epoch``, or nothing to draw.
@@ -95,7 +95,7 @@ def training_curves(history: pd.DataFrame, best_epoch: int | None, path: Path, *
     if not drawn:
         raise RunError("The training history has no value to draw: train_loss, dev_loss, dev_uar and lr are all empty.")
     heights = [height for _, _, height in drawn]
-    with drawing(path, (7.2, 0.8 * sum(heights) + 0.9), grid=True, synthetic=synthetic) as figure:
+    with drawing(path, (7.2, 0.8 * sum(heights) + 0.9), grid=True, stamps=stamps) as figure:
         grid = figure.subplots(len(drawn), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         for axes, (label, lines, _) in zip(grid, drawn, strict=True):
             _draw_panel(axes, history, label, lines)

@@ -45,6 +45,22 @@ def results_table(
     return Group(*parts)
 
 
+def confusion_table(summary: Mapping[str, Any]) -> RenderableType:
+    """Lay out the confusion matrix: counts, a row a target, a column a prediction.
+
+    Args:
+        summary: See `ser.evaluation.summary.summarise`.
+    """
+    names = summary["classes"]
+    table = _table("Confusion (rows: target, columns: predicted)")
+    table.add_column("")
+    for name in names:
+        table.add_column(name[:6], justify="right")
+    for i, (name, row) in enumerate(zip(names, summary["confusion"], strict=True)):
+        table.add_row(name, *(Text(str(n), style="bold" if i == j else "") for j, n in enumerate(row)))
+    return table
+
+
 def folds_table(summary: Mapping[str, Any]) -> RenderableType:
     """Lay out the scores of each fold, then their mean and standard deviation (n - 1).
 

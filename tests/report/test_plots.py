@@ -37,15 +37,15 @@ def history() -> pd.DataFrame:
     return pd.concat([train, dev]).sort_values("epoch", ignore_index=True)
 
 
-@pytest.mark.parametrize("synthetic", [False, True])
-def test_a_confusion_matrix_of_eight_classes_is_drawn(summary, tmp_path: Path, synthetic: bool) -> None:
+@pytest.mark.parametrize("stamps", [(), ("synthetic speech", "speaker-dependent")])
+def test_a_confusion_matrix_of_eight_classes_is_drawn(summary, tmp_path: Path, stamps: tuple[str, ...]) -> None:
     path = tmp_path / "figures" / "confusion.png"
-    plots.confusion_matrix(summary, path, "cnn on ravdess", synthetic=synthetic)
+    plots.confusion_matrix(summary, path, "cnn on ravdess", stamps=stamps)
     image = _pixels(path)
-    assert image.shape[0] == pytest.approx(150 * (0.78 * 8 + 2.5 + 0.5 * synthetic), abs=2)
+    assert image.shape[0] == pytest.approx(150 * (0.78 * 8 + 2.5 + 0.5 * bool(stamps)), abs=2)
     assert image.shape[1] == pytest.approx(150 * (0.78 * 8 + 3.1), abs=2)
     assert image.std() > 0.1
-    assert (_red(image) > 0.002) == synthetic
+    assert (_red(image) > 0.002) == bool(stamps)
     assert [file.name for file in path.parent.iterdir()] == ["confusion.png"]
 
 
@@ -70,7 +70,7 @@ def test_a_table_and_its_summary_give_the_same_picture(table, summary, tmp_path:
 def test_the_picture_states_uar_with_its_interval_and_counts_with_percentages(summary, tmp_path: Path) -> None:
     path = tmp_path / "confusion.svg"
     with mpl.rc_context({"svg.fonttype": "none"}):
-        plots.confusion_matrix(summary, path, "cnn on ravdess", synthetic=True)
+        plots.confusion_matrix(summary, path, "cnn on ravdess", stamps=("synthetic speech",))
     text = _texts(path)
     interval = summary["uar_interval"]
     uar, low, high = (f"{100 * v:.1f}" for v in (summary["uar"], interval["low"], interval["high"]))
@@ -94,14 +94,14 @@ def test_two_classes_are_enough(tmp_path: Path) -> None:
     assert _pixels(tmp_path / "two.png").std() > 0.1
 
 
-@pytest.mark.parametrize("synthetic", [False, True])
-def test_training_curves_are_drawn(history: pd.DataFrame, tmp_path: Path, synthetic: bool) -> None:
+@pytest.mark.parametrize("stamps", [(), ("synthetic speech", "speaker-dependent")])
+def test_training_curves_are_drawn(history: pd.DataFrame, tmp_path: Path, stamps: tuple[str, ...]) -> None:
     path = tmp_path / "training.png"
-    plots.training_curves(history, 12, path, synthetic=synthetic)
+    plots.training_curves(history, 12, path, stamps=stamps)
     image = _pixels(path)
     assert image.shape[1] == 1080
     assert image.std() > 0.05
-    assert (_red(image) > 0.002) == synthetic
+    assert (_red(image) > 0.002) == bool(stamps)
 
 
 def test_the_kept_epoch_and_its_uar_are_named(history: pd.DataFrame, tmp_path: Path) -> None:
