@@ -55,7 +55,7 @@ def confusion_table(summary: Mapping[str, Any]) -> RenderableType:
     table = _table("Confusion (rows: target, columns: predicted)")
     table.add_column("")
     for name in names:
-        table.add_column(name[:6], justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for i, (name, row) in enumerate(zip(names, summary["confusion"], strict=True)):
         table.add_row(name, *(Text(str(n), style="bold" if i == j else "") for j, n in enumerate(row)))
     return table
