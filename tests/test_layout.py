@@ -78,7 +78,7 @@ def room_of(module: str) -> int:
     for i, names in enumerate(ROOMS):
         if room in names:
             return i
-    raise AssertionError(f"ser.{room} has no room: give it one in tests/test_layout.py and in docs")
+    raise AssertionError(f"ser.{room} has no room: give it one in tests/test_layout.py")
 
 
 @pytest.mark.parametrize("module", MODULES)

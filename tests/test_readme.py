@@ -1,4 +1,4 @@
-"""The README's worked examples work as they stand there."""
+"""The worked examples in the README and in docs/extending.md work as they stand there."""
 
 import os
 import re
@@ -13,11 +13,12 @@ import soundfile
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+EXTENDING = (ROOT / "docs" / "extending.md").read_text()
 
 
 def blocks() -> dict[str, str]:
     """The fenced blocks that name the file that they are in a comment, whole."""
-    found = re.findall(r"^```(?:python|yaml)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```(?:python|yaml)\n(.*?)^```", README + EXTENDING, flags=re.MULTILINE | re.DOTALL)
     named = [(re.search(r"^# ((?:ser|conf)/\S+)$", block, flags=re.MULTILINE), block) for block in found]
     return {match[1]: block for match, block in named if match}
 
