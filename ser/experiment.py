@@ -314,7 +314,9 @@ def _fit(
     except SystemExit as error:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from error
     table = history.table()
-    best_epoch = int(table.loc[table["dev_uar"].idxmax(), "epoch"])  # the first of equals, as ModelCheckpoint keeps
+    best_epoch = int(
+        table["epoch"].to_numpy()[table["dev_uar"].to_numpy().argmax()]
+    )  # the first of equals, as ModelCheckpoint keeps
     # The model itself is back on the CPU by now.
     return Fitted(table, best_epoch, time.perf_counter() - began, trainer.strategy.root_device)
 

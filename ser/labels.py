@@ -126,7 +126,7 @@ class LabelScheme:
             classes = self.classes or tuple(sorted(names.dropna().unique()))
         else:
             votes = self._votes(manifest)
-            classes = self.classes or tuple(c for c in votes if not c.startswith(_NO_CLASS))
+            classes = self.classes or tuple(c for c in map(str, votes.columns) if not c.startswith(_NO_CLASS))
             names, reasons = _plurality(votes, manifest["emotion"].map(self._heard), self.ties)
             names = names.where(names.isin(classes))
             if self.target == "distribution":
@@ -155,16 +155,17 @@ class LabelScheme:
         Raises:
             LabelError: If a corpus has no votes.
         """
-        columns = [c for c in manifest if c.startswith("votes_")]
+        columns = [c for c in map(str, manifest.columns) if c.startswith("votes_")]
         voted = manifest[columns].notna().any(axis=1)
         if lacking := sorted(set(manifest["corpus"]) - set(manifest.loc[voted, "corpus"])):
             raise LabelError(
                 f"labels.target={self.target} needs listeners' votes, and {', '.join(lacking)} has none here. "
                 "Use labels.target=intended; for CREMA-D, put the released processedResults folder beside the audio."
             )
-        names = pd.Series({c: self._heard(c.removeprefix("votes_")) for c in columns})
+        names = pd.Series([self._heard(c.removeprefix("votes_")) for c in columns], index=columns)
         votes = manifest[columns].fillna(0.0).T.groupby(names).sum().T
-        return votes[sorted(votes, key=lambda name: name.removeprefix(_NO_CLASS))]
+        order: list[str] = sorted(map(str, votes.columns), key=lambda name: name.removeprefix(_NO_CLASS))
+        return votes[order]
 
 
 def _plurality(votes: pd.DataFrame, intended: pd.Series, ties: Ties) -> tuple[pd.Series, pd.Series]:
