@@ -27,7 +27,7 @@ class SpeakerCV:
         speakers = manifest[["corpus", "sex", "speaker"]].drop_duplicates().sort_values(["corpus", "sex", "speaker"])
         if len(speakers) < self.folds:
             other = (
-                f"protocol.folds={len(speakers)} at most, or protocol=loso" if len(speakers) > 2 else "protocol=oaf_yaf"
+                f"protocol=loso, or protocol.folds={len(speakers)} at most" if len(speakers) > 2 else "protocol=oaf_yaf"
             )
             raise SplitError(
                 f"protocol=speaker_cv has {self.folds} folds, but there are {len(speakers)} speakers. Use {other}."
