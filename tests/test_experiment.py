@@ -198,7 +198,13 @@ def test_a_training_that_diverges_says_so(settings: Settings) -> None:
 def test_ctrl_c_leaves_a_run_to_go_on_with(settings: Settings, tiny_demo: Path, stores: Path) -> None:
     command = [sys.executable, "-m", "ser.train", f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}"]
     command += ["protocol.folds=3", "trainer.max_epochs=1000", "batch_size=8", "logger=csv", "trainer.accelerator=cpu"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     while process.poll() is None and not any(Path("runs").glob("*/checkpoints/last.ckpt")):
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)

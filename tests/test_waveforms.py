@@ -255,10 +255,11 @@ def test_each_problem_is_listed_with_its_kind_and_the_rest_is_kept(crema: Path, 
 
 
 def test_strict_names_the_files_that_cannot_be_used_and_makes_nothing(crema: Path, home: Path) -> None:
-    with pytest.raises(BadCorpusError, match="8 files cannot be used, and strict=true") as caught:
+    with pytest.raises(BadCorpusError, match="7 files cannot be used, and strict=true") as caught:
         prepare(Crema(crema), home, SETTINGS, strict=True)
     for kind, name in BROKEN.items():
-        assert f"{kind}: {crema / 'AudioWAV' / name}.wav" in str(caught.value)
+        # What the release itself has wrong is no error: nobody has a better copy.
+        assert (f"{kind}: {crema / 'AudioWAV' / name}.wav" in str(caught.value)) == (kind != "known bad")
     assert "1004_DFA_ANG_XX" not in str(caught.value)
     assert "1005_DFA_ANG_XX" not in str(caught.value)
     assert left_in(home) == []
@@ -266,10 +267,10 @@ def test_strict_names_the_files_that_cannot_be_used_and_makes_nothing(crema: Pat
 
 def test_strict_holds_for_a_store_that_is_there_and_when_its_corpus_is_gone(crema: Path, home: Path) -> None:
     prepare(Crema(crema), home, SETTINGS)
-    with pytest.raises(BadCorpusError, match="8 files cannot be used"):
+    with pytest.raises(BadCorpusError, match="7 files cannot be used"):
         prepare(Crema(crema), home, SETTINGS, strict=True)
     shutil.rmtree(crema)
-    with pytest.raises(BadCorpusError, match="8 files cannot be used"):
+    with pytest.raises(BadCorpusError, match="7 files cannot be used"):
         prepare(Crema(crema), home, SETTINGS, strict=True)
 
 
