@@ -34,6 +34,21 @@ FILES = {
 }
 
 
+def train_until_the_third_epoch(config: dict[str, Any]) -> None:
+    """Train as a process does that something ends when the third epoch begins."""
+    set_epoch = LengthBuckets.set_epoch
+
+    def stop_in_the_third_epoch(sampler: LengthBuckets, epoch: int) -> None:
+        if epoch == 2:
+            raise ProcessLookupError("stands for whatever ends a process")
+        set_epoch(sampler, epoch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LengthBuckets, "set_epoch", stop_in_the_third_epoch)
+        with pytest.raises(ProcessLookupError):
+            experiment.train(config)
+
+
 def metrics_of(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "metrics.json").read_text())
 
@@ -66,17 +81,7 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(settings: Settings, model
     whole = experiment.train(settings(f"model={model}", "trainer.max_epochs=3", f"paths.run={tmp_path / 'whole'}"))
 
     config = settings(f"model={model}", "trainer.max_epochs=3")
-    set_epoch = LengthBuckets.set_epoch
-
-    def stop_in_the_third_epoch(sampler: LengthBuckets, epoch: int) -> None:
-        if epoch == 2:
-            raise ProcessLookupError("stands for whatever ends a process")
-        set_epoch(sampler, epoch)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LengthBuckets, "set_epoch", stop_in_the_third_epoch)
-        with pytest.raises(ProcessLookupError):
-            experiment.train(config)
+    train_until_the_third_epoch(config)
     (stopped,) = Path("runs").iterdir()
     assert not (stopped / "metrics.json").exists()
     resumed = experiment.train({**config, "ckpt": "last"})
@@ -260,17 +265,7 @@ def test_a_run_goes_on_in_a_folder_that_was_moved(settings: Settings, tmp_path: 
     """The best epoch so far is known by its score, not by the path it was saved under."""
     config = settings("trainer.max_epochs=3", f"paths.run={tmp_path / 'whole'}")
     whole = experiment.train(config)
-    set_epoch = LengthBuckets.set_epoch
-
-    def stop_in_the_third_epoch(sampler: LengthBuckets, epoch: int) -> None:
-        if epoch == 2:
-            raise ProcessLookupError("stands for whatever ends a process")
-        set_epoch(sampler, epoch)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LengthBuckets, "set_epoch", stop_in_the_third_epoch)
-        with pytest.raises(ProcessLookupError):
-            experiment.train({**config, "paths": {**config["paths"], "run": str(tmp_path / "there")}})
+    train_until_the_third_epoch({**config, "paths": {**config["paths"], "run": str(tmp_path / "there")}})
     (tmp_path / "there").rename(tmp_path / "here")
     moved = experiment.train({**config, "ckpt": "last", "paths": {**config["paths"], "run": str(tmp_path / "here")}})
     one, two = (predictions.read(folder / "predictions.parquet") for folder in (whole, moved))
