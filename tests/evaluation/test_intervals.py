@@ -1,13 +1,26 @@
-"""The bootstrap over speakers: closed forms, a naive loop, coverage."""
+"""The bootstrap over speakers and over seeds: closed forms, a naive loop, scipy, coverage."""
 
+import json
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
+from scipy.stats import bootstrap as scipy_bootstrap
+from scipy.stats import t
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from ser import metrics
-from ser.evaluation.intervals import bootstrap, confusion_by_speaker, draw_speakers, resampled
+from ser.evaluation.intervals import (
+    METHODS,
+    bootstrap,
+    bootstrap_seeds,
+    confusion_by_speaker,
+    draw_speakers,
+    leave_one_out,
+    resampled,
+)
 
 
 def _utterances(rng: np.random.Generator, speakers: int, per_class: int = 5, n_classes: int = 4):
@@ -63,9 +76,9 @@ def test_resampling_speakers_covers_the_truth_where_resampling_utterances_does_n
         _, by_speaker = confusion_by_speaker(target, predicted, speaker, 4)
         _, by_utterance = confusion_by_speaker(target, predicted, np.arange(len(target)).astype(str), 4)
         intervals = {
-            "speakers": bootstrap(by_speaker, resamples=400),
+            "speakers": bootstrap(by_speaker, resamples=400, method="percentile"),
             "speakers, expanded": bootstrap(by_speaker, resamples=400, method="expanded"),
-            "utterances": bootstrap(by_utterance, resamples=400),
+            "utterances": bootstrap(by_utterance, resamples=400, method="percentile"),
         }
         for name, interval in intervals.items():
             covered[name] += interval.low <= truth <= interval.high
@@ -102,8 +115,9 @@ def test_the_same_seed_gives_the_same_interval_whatever_the_order_of_the_rows() 
     shuffled = np.random.default_rng(2).permutation(len(target))
     _, counts = confusion_by_speaker(target, predicted, speaker, 4)
     _, again = confusion_by_speaker(target[shuffled], predicted[shuffled], speaker[shuffled], 4)
-    assert bootstrap(counts, seed=3) == bootstrap(again, seed=3)
-    assert bootstrap(counts, seed=3) != bootstrap(counts, seed=4)
+    assert bootstrap(counts, seed=3, method="percentile") == bootstrap(again, seed=3, method="percentile")
+    ends = [(i.low, i.high) for i in (bootstrap(counts, seed=s, method="percentile") for s in (3, 4))]
+    assert ends[0] != ends[1]
 
 
 def test_two_thousand_resamples_of_ninety_speakers_take_milliseconds() -> None:
@@ -118,7 +132,8 @@ def test_two_thousand_resamples_of_ninety_speakers_take_milliseconds() -> None:
     ("arguments", "message"),
     [
         ({"level": 95}, "level lies between 0 and 1, not 95"),
-        ({"method": "bca"}, "method is one of percentile, expanded, not 'bca'"),
+        ({"method": "normal"}, "method is one of auto, percentile, expanded, bca, jackknife-t, not 'normal'"),
+        ({"bounds": (0.6, 1.0)}, r"bounds are the statistic's lowest and highest value; \(0.6, 1.0\) leave out 0.5"),
         ({"resamples": 0}, "resamples is 1 or more, not 0"),
     ],
 )
@@ -130,3 +145,146 @@ def test_an_argument_outside_its_range_is_named(arguments, message) -> None:
 def test_no_speaker_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"1 speaker or more, not \(0, 2, 2\)"):
         bootstrap(np.zeros((0, 2, 2)))
+
+
+def test_leaving_out_is_scoring_the_others() -> None:
+    _, counts = confusion_by_speaker(*_utterances(np.random.default_rng(4), 5), 4)
+    others = [metrics.macro_f1(np.delete(counts, i, axis=0).sum(axis=0)) for i in range(5)]
+    np.testing.assert_array_equal(leave_one_out(counts, metrics.macro_f1), others)
+
+
+def test_the_jackknife_of_a_mean_is_students_interval_on_the_scale_of_the_logit() -> None:
+    """Equally many utterances: UAR is a mean of the speakers' UARs, and their jackknife error is sd / sqrt(n)."""
+    _, counts = confusion_by_speaker(*_utterances(np.random.default_rng(3), 7), 4)
+    each = metrics.uar(counts)
+    half = t.ppf(0.975, 6) * each.std(ddof=1) / np.sqrt(7) / (each.mean() * (1 - each.mean()))
+    interval = bootstrap(counts, method="jackknife-t")
+    assert (interval.low, interval.high) == pytest.approx(expit(logit(each.mean()) + np.array([-half, half])))
+    wide = bootstrap(counts, method="jackknife-t", bounds=(-1e6, 1e6))  # far from bounds the logit is a straight line
+    assert (wide.low, wide.high) == pytest.approx(t.interval(0.95, 6, each.mean(), each.std(ddof=1) / np.sqrt(7)))
+
+
+def test_bca_is_that_of_scipy() -> None:
+    target, predicted, speaker = _utterances(np.random.default_rng(8), speakers=9, per_class=50)
+    _, counts = confusion_by_speaker(target, predicted, speaker, 4)
+    theirs = scipy_bootstrap(
+        (metrics.uar(counts),), np.mean, n_resamples=50_000, method="BCa", rng=np.random.default_rng(0)
+    ).confidence_interval
+    ours = bootstrap(counts, method="bca", resamples=50_000)
+    plain = bootstrap(counts, method="percentile", resamples=50_000)
+    assert (ours.low, ours.high) == pytest.approx(
+        (theirs.low, theirs.high), abs=0.004
+    )  # draws differ; 4 % of the width
+    assert abs(ours.low - plain.low) > 0.008  # the shift is no smaller than what is tolerated
+
+
+def test_few_speakers_take_the_jackknife_and_many_the_percentiles() -> None:
+    _, counts = confusion_by_speaker(*_utterances(np.random.default_rng(0), 24), 4)
+    assert bootstrap(counts) == bootstrap(counts, method="percentile")
+    assert bootstrap(counts).method == "percentile"
+    assert bootstrap(counts[:23]) == bootstrap(counts[:23], method="jackknife-t")
+    assert (bootstrap(counts[:23]).method, bootstrap(counts[:23]).resamples) == ("jackknife-t", 0)
+
+
+@pytest.mark.parametrize("speakers", [3, 4, 10])
+def test_the_automatic_interval_of_few_speakers_covers_where_percentiles_do_not(speakers: int) -> None:
+    rng, runs = np.random.default_rng(speakers), 600
+    covered = {"auto": 0, "percentile": 0}
+    for _ in range(runs):
+        _, counts = confusion_by_speaker(*_utterances(rng, speakers, per_class=8), 4)
+        for method in covered:
+            interval = bootstrap(counts, method=method, resamples=200)
+            covered[method] += interval.low <= 2 / 3 <= interval.high
+    assert covered["auto"] / runs == pytest.approx(0.95, abs=0.03)  # three standard errors of 600 runs
+    assert covered["percentile"] / runs < 0.915
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_interval_stays_within_the_scores_bounds_and_contains_it(method) -> None:
+    for seed in range(20):
+        _, counts = confusion_by_speaker(*_utterances(np.random.default_rng(seed), 2, per_class=2), 4)
+        if np.ptp(metrics.uar(counts)) == 0:
+            continue
+        interval = bootstrap(counts, method=method, resamples=400)
+        assert 0 <= interval.low <= metrics.uar(counts.sum(axis=0)) <= interval.high <= 1
+
+
+def test_a_score_that_needs_one_of_the_speakers_has_no_interval() -> None:
+    alone = np.array([[[2, 1], [0, 0]], [[2, 1], [1, 1]], [[3, 0], [0, 0]]])  # the second alone says class 1
+
+    def recall_of_class_1(counts: np.ndarray) -> np.ndarray:
+        return metrics.recall_per_class(counts)[..., 1]
+
+    interval = bootstrap(alone, recall_of_class_1)
+    assert (interval.low, interval.high) == (None, None)
+    assert interval.caution is not None
+    assert interval.caution.startswith("no interval: without one of its speakers")
+    assert "NaN" not in json.dumps(asdict(interval))
+
+
+def _trainings(rng: np.random.Generator, seeds: int, speakers: int) -> np.ndarray:
+    """``(seed, speaker, class, class)``: seeds shift every speaker's recall, speakers' recalls are Beta(4, 2)."""
+    share = rng.beta(4, 2, size=speakers)
+    recall = expit(logit(share) + 0.3 * rng.normal(size=(seeds, 1)))
+    right = rng.binomial(40, recall[..., None], size=(seeds, speakers, 2))
+    counts = np.zeros((seeds, speakers, 2, 2), dtype=int)
+    counts[..., [0, 1], [0, 1]], counts[..., [0, 1], [1, 0]] = right, 40 - right
+    return counts
+
+
+def test_crossed_resampling_is_the_naive_loop() -> None:
+    counts = _trainings(np.random.default_rng(0), seeds=3, speakers=8)
+    rng, loop = np.random.default_rng(1), []
+    for _ in range(5000):
+        seeds, speakers = rng.integers(3, size=3), rng.integers(8, size=8)
+        loop.append(np.mean([metrics.uar(counts[s][speakers].sum(axis=0)) for s in seeds]))
+    ours = bootstrap_seeds(counts, method="percentile", resamples=20_000)
+    assert (ours.low, ours.high) == pytest.approx(np.quantile(loop, [0.025, 0.975]), abs=0.01)
+    alone = bootstrap(counts.sum(axis=0), method="percentile", resamples=20_000)
+    assert ours.high - ours.low > 1.05 * (alone.high - alone.low)
+
+
+def test_seeds_that_all_agree_add_nothing() -> None:
+    counts = np.repeat(_trainings(np.random.default_rng(0), seeds=1, speakers=8), 3, axis=0)
+    alone, crossed = bootstrap(counts[0], method="jackknife-t"), bootstrap_seeds(counts)
+    assert (crossed.low, crossed.high) == pytest.approx((alone.low, alone.high))
+    assert (alone.seeds, crossed.seeds) == (1, 3)
+
+
+def test_where_speakers_all_agree_the_interval_is_students_over_seeds() -> None:
+    counts = np.repeat(_trainings(np.random.default_rng(0), seeds=4, speakers=1), 6, axis=1)
+    each = metrics.uar(counts.sum(axis=1))
+    interval = bootstrap_seeds(counts, bounds=(-1e6, 1e6))
+    assert (interval.low, interval.high) == pytest.approx(t.interval(0.95, 3, each.mean(), each.std(ddof=1) / 2))
+
+
+def test_an_interval_over_seeds_covers_where_one_over_speakers_does_not() -> None:
+    rng = np.random.default_rng(2)
+    truth = expit(logit(rng.beta(4, 2, size=400_000)) + 0.3 * rng.normal(size=400_000)).mean()
+    runs, covered = 400, {"both": 0, "speakers": 0}
+    for _ in range(runs):
+        counts = _trainings(rng, seeds=5, speakers=40)
+        for name, interval in (("both", bootstrap_seeds(counts)), ("speakers", bootstrap(counts.sum(axis=0)))):
+            covered[name] += interval.low <= truth <= interval.high
+    assert 0.92 <= covered["both"] / runs <= 0.99  # 0.95 less three standard errors; the sum of variances errs upwards
+    assert covered["speakers"] / runs < 0.85
+
+
+@pytest.mark.parametrize(
+    ("counts", "arguments", "message"),
+    [
+        (np.ones((1, 4, 2, 2)), {}, r"2 seeds or more, not \(1, 4, 2, 2\)"),
+        (np.ones((4, 2, 2)), {}, r"has shape \(seed, speaker, class, class\)"),
+        (np.ones((2, 0, 2, 2)), {}, "1 speaker or more"),
+        (np.ones((2, 4, 2, 2)), {"method": "bca"}, "method is one of auto, percentile, jackknife-t, not 'bca'"),
+    ],
+)
+def test_seeds_that_cannot_be_crossed_are_refused(counts, arguments, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        bootstrap_seeds(counts, **arguments)
+
+
+def test_seeds_of_one_speaker_have_no_interval() -> None:
+    interval = bootstrap_seeds(np.ones((3, 1, 2, 2)))
+    assert (interval.low, interval.high, interval.seeds) == (None, None, 3)
+    assert interval.caution.startswith("1 speaker: no interval")

@@ -1,0 +1,186 @@
+"""How often a nominally 95 % interval holds the truth, and how wide it is, on simulated corpora of acted emotions.
+
+    python benchmarks/coverage.py                         200 simulated tests a setting: a minute or so
+    python benchmarks/coverage.py 1000                    five minutes; ser/evaluation/intervals.py quotes it
+
+A test has speakers who say 30 to 60 clips each. Speakers' recalls spread as Beta(4, 2) or Beta(12, 6) (mean 0.67) or
+Beta(18, 2) (mean 0.9), classes differ, and each speaker has classes of their own that go better or worse. A second
+model, 5 points better or so, errs on many of the same clips. The truth is the score over all speakers there could be.
+"""
+
+import sys
+from collections.abc import Iterator
+from functools import cache
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ser import metrics
+from ser.evaluation.intervals import Interval, Method, Statistic, bootstrap, bootstrap_seeds
+
+SPEAKERS = (2, 3, 4, 6, 10, 20, 24, 91)
+SHOWN: tuple[Method, ...] = ("percentile", "expanded", "bca", "jackknife-t")
+RESAMPLES = 500
+CLIPS = 20
+"""Most clips of one class that a speaker has; the mean is 4 to 8."""
+POPULATION = 200_000
+"""Speakers whose mean is the truth: its standard error is under 0.0005."""
+
+
+class Setting(NamedTuple):
+    """How speakers and classes spread; deviations are on the scale of the logit."""
+
+    alpha: float
+    beta: float
+    classes: int
+    between_classes: float
+    within_speaker: float
+
+
+class Seeds(NamedTuple):
+    """How trainings differ, on the scale of the logit: altogether, and for each class."""
+
+    overall: float
+    by_class: float
+
+
+SETTINGS = (Setting(4, 2, 6, 0.6, 0.5), Setting(12, 6, 8, 0.6, 0.5), Setting(18, 2, 6, 0.4, 0.4))
+SEEDS = Seeds(0.1, 0.2)
+"""UARs of trainings then differ by a standard deviation of 0.02 to 0.03, as those of small networks do."""
+
+
+def first(counts: np.ndarray, statistic: Statistic) -> np.ndarray:
+    """Score of the first model, ``(..., model, class, class)`` to ``(...)``."""
+    return statistic(counts[..., 0, :, :])
+
+
+STATISTICS: dict[str, Statistic] = {
+    "UAR": lambda counts: first(counts, metrics.uar),
+    "accuracy": lambda counts: first(counts, metrics.accuracy),
+    "difference": lambda counts: metrics.uar(counts[..., 1, :, :]) - metrics.uar(counts[..., 0, :, :]),
+}
+
+
+def recalls(rng: np.random.Generator, shape: tuple[int, ...], setting: Setting) -> np.ndarray:
+    """True recalls of two models by speaker and class: ``(*shape, model, class)`` where shape ends with speakers."""
+    share = np.clip(rng.beta(setting.alpha, setting.beta, (*shape, 1)), 1e-6, 1 - 1e-6)
+    classes = setting.between_classes * np.linspace(-1.3, 1.3, setting.classes)
+    one = np.log(share / (1 - share)) + classes
+    one = one + setting.within_speaker * rng.normal(size=one.shape)
+    other = one + 0.3 + 0.4 * rng.normal(size=share.shape) + 0.3 * rng.normal(size=one.shape)
+    logits = np.stack([one, other], axis=-2)
+    return np.asarray(1 / (1 + np.exp(-logits)))
+
+
+def weights(setting: Setting) -> np.ndarray:
+    """Share of each class in a speaker's clips: the first, as neutral often, has half as many as the others."""
+    share = np.ones(setting.classes)
+    share[0] = 0.5
+    return np.asarray(share / share.sum())
+
+
+def counted(rng: np.random.Generator, recall: np.ndarray, setting: Setting) -> np.ndarray:
+    """Confusions ``(test, speaker, model, class, class)`` of ``(test, speaker, model, class)`` recalls.
+
+    Half of the clips are equally hard for all models; a wrong clip is taken for the next class.
+    """
+    tests, speakers, models, classes = recall.shape
+    said = rng.poisson(rng.integers(30, 61, size=(tests, speakers, 1)) * weights(setting)).clip(1, CLIPS)
+    hardness = rng.random((tests, speakers, 1, classes, CLIPS), dtype=np.float32)
+    own = rng.random((tests, speakers, models, classes, CLIPS), dtype=np.float32)
+    hardness = np.where(rng.random(own.shape, dtype=np.float32) < 0.5, hardness, own)
+    exists = np.arange(CLIPS) < said[:, :, None, :, None]
+    right = ((hardness < recall[..., None]) & exists).sum(axis=-1)
+    counts = np.zeros((*recall.shape, classes))
+    diagonal = np.arange(classes)
+    counts[..., diagonal, diagonal] = right
+    counts[..., diagonal, (diagonal + 1) % classes] = said[:, :, None, :] - right
+    return counts
+
+
+@cache
+def truths(setting: Setting) -> dict[str, float]:
+    """The scores over a whole population."""
+    one, other = recalls(np.random.default_rng(1), (POPULATION,), setting).mean(axis=0)
+    uars = float(one.mean()), float(other.mean())
+    return {"UAR": uars[0], "accuracy": float(one @ weights(setting)), "difference": uars[1] - uars[0]}
+
+
+def tests_of(speakers: int, setting: Setting, tests: int) -> Iterator[np.ndarray]:
+    """Simulated tests, ``(speaker, model, class, class)`` each."""
+    rng = np.random.default_rng([speakers, setting.classes, int(setting.alpha)])
+    for _ in range(0, tests, 50):  # fifty at once: little memory
+        yield from counted(rng, recalls(rng, (50, speakers), setting), setting)
+
+
+def with_seeds(rng: np.random.Generator, speakers: int, seeds: int, setting: Setting) -> np.ndarray:
+    """One test of several trainings: ``(seed, speaker, class, class)``."""
+    recall = recalls(rng, (1, speakers), setting)[:, :, :1]
+    shift = SEEDS.overall * rng.normal(size=(seeds, 1)) + SEEDS.by_class * rng.normal(size=(seeds, setting.classes))
+    shifted = np.log(recall / (1 - recall)) + shift
+    return np.swapaxes(counted(rng, 1 / (1 + np.exp(-shifted)), setting)[0], 0, 1)
+
+
+def shown(intervals: list[tuple[Interval, float]]) -> str:
+    """Coverage and median width, in percent."""
+    ends = [(i.low, i.high, truth) for i, truth in intervals if i.low is not None and i.high is not None]
+    covered = sum(low <= truth <= high for low, high, truth in ends) / len(intervals)
+    return f"{100 * covered:.1f} ({100 * float(np.median([high - low for low, high, _ in ends])):.0f})"
+
+
+def over_speakers(tests: int) -> Table:
+    """Each method, score and number of speakers, all settings together."""
+    table = Table("score", "speakers", *SHOWN, title="coverage (median width) in %, over speakers")
+    found: dict[tuple[str, int, Method], list[tuple[Interval, float]]] = {}
+    for speakers, setting in product(SPEAKERS, SETTINGS):
+        truth = truths(setting)
+        for seed, counts in enumerate(tests_of(speakers, setting, tests)):
+            for (name, statistic), method in product(STATISTICS.items(), SHOWN):
+                bounds = (-1.0, 1.0) if name.startswith("difference") else (0.0, 1.0)
+                interval = bootstrap(counts, statistic, method=method, bounds=bounds, resamples=RESAMPLES, seed=seed)
+                found.setdefault((name, speakers, method), []).append((interval, truth[name]))
+    for name, speakers in product(STATISTICS, SPEAKERS):
+        table.add_row(name, str(speakers), *(shown(found[name, speakers, method]) for method in SHOWN))
+    return table
+
+
+def over_seeds(tests: int) -> Table:
+    """Several trainings: crossed resampling, the two-way jackknife, and what comes of forgetting the seeds."""
+    ways = ("percentile", "jackknife-t", "speakers alone")
+    table = Table("seeds", "speakers", *ways, title="UAR over speakers and training seeds")
+    setting = SETTINGS[1]
+    rng = np.random.default_rng(5)
+    recall = recalls(rng, (POPULATION,), setting)[:, 0]
+    drawn = np.hypot(SEEDS.overall, SEEDS.by_class) * rng.normal(size=recall.shape)
+    truth = float((1 / (1 + np.exp(-np.log(recall / (1 - recall)) - drawn))).mean())
+    for seeds in (2, 3, 5):
+        for speakers in (4, 10, 24, 91):
+            found: dict[str, list[tuple[Interval, float]]] = {way: [] for way in ways}
+            for draw in range(tests):
+                counts = with_seeds(rng, speakers, seeds, setting)
+                crossed = bootstrap_seeds(counts, method="percentile", resamples=RESAMPLES, seed=draw)
+                found["percentile"].append((crossed, truth))
+                found["jackknife-t"].append((bootstrap_seeds(counts, method="jackknife-t"), truth))
+                found["speakers alone"].append((bootstrap(counts.sum(axis=0), method="jackknife-t"), truth))
+            table.add_row(str(seeds), str(speakers), *(shown(found[way]) for way in ways))
+    return table
+
+
+def main() -> None:
+    """Simulate and print."""
+    tests = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    error = 100 * (0.95 * 0.05 / (len(SETTINGS) * tests)) ** 0.5
+    console = Console()
+    console.print(over_speakers(tests))
+    console.print(over_seeds(tests))
+    console.print(
+        f"{tests} tests a setting, {RESAMPLES} resamples; standard error of a coverage of 95 %: {error:.1f} points above, "
+        f"{3**0.5 * error:.1f} below."
+    )
+
+
+if __name__ == "__main__":
+    main()

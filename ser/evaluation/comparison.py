@@ -1,0 +1,329 @@
+"""Whether one model is better than another, or some of several than others, when speakers are the unit.
+
+Sources: the permutation test that swaps two models' answers: Noreen, 1989, Computer-intensive methods for testing
+hypotheses, ISBN 0-471-61136-0; its p-value from a sample of the swaps: Phipson and Smyth, 2010,
+https://doi.org/10.2202/1544-6115.1585; many comparisons: Holm, 1979, https://www.jstor.org/stable/4615733; average ranks
+and critical difference: Demšar, 2006, https://www.jmlr.org/papers/v7/demsar06a.html.
+
+What is said here is said of other speakers like these, for the models as they were trained.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ser.errors import RunError
+from ser.evaluation import predictions
+from ser.evaluation.intervals import Interval, Statistic, bootstrap, confusion_by_speaker, weighted_sums
+from ser.metrics import uar
+
+ENUMERATED = 12
+"""Speakers up to which all ``2 ** speakers`` swaps are gone through; beyond, some are drawn."""
+SIGNIFICANT = 0.05
+SAME = 1e-12
+"""Differences of scores within this are equal: float64 sums the same counts in another order."""
+REMEDY = "Compare runs on the same corpora, labels and test speakers."
+
+Tables = pd.DataFrame | Sequence[pd.DataFrame]
+
+
+class SwapTest(NamedTuple):
+    """A permutation test: its p-value, the smallest that it could give, and the swaps gone through or drawn."""
+
+    p_value: float
+    smallest: float
+    swaps: int
+    exact: bool
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Two models on the same utterances.
+
+    Attributes:
+        one, other: Their scores, each from the mean of its seeds' confusions.
+        difference: ``one - other``.
+        interval: Of the difference, over speakers.
+        p_value: Of the difference, two-sided, by `swap_test`.
+        smallest_p_value: What it would be if ``one`` were better for every speaker.
+        swaps: Swaps of speakers gone through or drawn.
+        exact: Whether these are all there are.
+        seeds: Trainings of each.
+        caution: What a reader must know before concluding, or ``None``.
+    """
+
+    one: float
+    other: float
+    difference: float
+    interval: Interval
+    p_value: float
+    smallest_p_value: float
+    swaps: int
+    exact: bool
+    seeds: tuple[int, int]
+    caution: str | None
+
+
+def paired(
+    one: Tables,
+    other: Tables,
+    statistic: Statistic = uar,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    swaps: int = 9999,
+    seed: int = 0,
+) -> Paired:
+    """Compare two models by their predictions on the same utterances.
+
+    Args:
+        one: A predictions table (`ser.evaluation.predictions`), or one for each training seed.
+        other: The same of the other model; the number of seeds may differ.
+        statistic: Any confusion-based score between 0 and 1.
+        level: Of the interval.
+        resamples: Of the interval's bootstrap; both models are scored on each.
+        swaps: How many to draw where there are too many to go through.
+        seed: Of both.
+
+    Raises:
+        RunError: If a table does not pass `ser.evaluation.predictions.check`, or utterances, targets, speakers or
+            classes differ between tables; says which.
+        ValueError: If a side has no table, or a number is outside its range.
+
+    Example:
+        >>> about = {"corpus": "x", "sex": "male", "sentence": "x/1", "fold": 0, "target": "sad"}
+        >>> rows = [{"utterance": f"x/{i}", "speaker": f"x/{i % 4}", **about} for i in range(8)]
+        >>> table = pd.DataFrame(rows)[list(predictions.COLUMNS)]
+        >>> right, wrong = (table.assign(p_angry=p, p_sad=1 - p) for p in (0.2, 0.9))
+        >>> result = paired(right, wrong)
+        >>> result.difference, result.p_value
+        (1.0, 0.125)
+        >>> result.caution
+        '4 speakers are too few to conclude: no p-value can be below 0.125'
+    """
+    ones, others = _sequence(one), _sequence(other)
+    named = {f"one[{i}]": table for i, table in enumerate(ones)} | {f"other[{i}]": t for i, t in enumerate(others)}
+    for name, table in named.items():
+        predictions.check(table, name)
+        _check_same(_ordered(ones[0]), _ordered(table), name)
+    names = predictions.classes(ones[0])
+    first, second = (np.mean([_counts(table, names) for table in side], axis=0) for side in (ones, others))
+    both = np.stack([first, second], axis=1)  # (speaker, model, class, class)
+
+    def difference(counts: np.ndarray) -> np.ndarray:
+        scores = statistic(counts)
+        return np.asarray(scores[..., 0] - scores[..., 1])
+
+    interval = bootstrap(both, difference, level=level, resamples=resamples, seed=seed, bounds=(-1.0, 1.0))
+    test = swap_test(first, second, statistic, swaps=swaps, seed=seed)
+    scores = statistic(both.sum(axis=0))
+    return Paired(
+        one=float(scores[0]),
+        other=float(scores[1]),
+        difference=float(scores[0] - scores[1]),
+        interval=interval,
+        p_value=test.p_value,
+        smallest_p_value=test.smallest,
+        swaps=test.swaps,
+        exact=test.exact,
+        seeds=(len(ones), len(others)),
+        caution=_caution(len(both), test.smallest),
+    )
+
+
+def swap_test(
+    one: np.ndarray, other: np.ndarray, statistic: Statistic = uar, *, swaps: int = 9999, seed: int = 0
+) -> SwapTest:
+    """Test whether two models differ: swap their answers to all utterances of a speaker, for some of the speakers.
+
+    If the models are alike, each swap might as well have been the result. The p-value is the share of the swaps whose
+    score differs by as much as the models do, in either direction. Up to `ENUMERATED` speakers all swaps are gone
+    through; beyond, ``swaps`` are drawn and the result itself counts as one more.
+
+    Shapes:
+        - one, other: ``(speaker, class, class)`` counts
+
+    Raises:
+        ValueError: If the shapes do not fit, or ``swaps`` is under 1.
+
+    Example:
+        >>> right, wrong = np.tile(np.eye(2), (6, 1, 1)), np.tile(1 - np.eye(2), (6, 1, 1))
+        >>> swap_test(right, wrong)
+        SwapTest(p_value=0.03125, smallest=0.03125, swaps=64, exact=True)
+    """
+    if one.shape != other.shape or one.ndim != 3 or not len(one):
+        raise ValueError(f"one and other have the same shape (speaker, class, class), not {one.shape}, {other.shape}.")
+    if swaps < 1:
+        raise ValueError(f"swaps is 1 or more, not {swaps}.")
+    speakers, exact = len(one), len(one) <= ENUMERATED
+    if exact:
+        kept = (np.arange(2**speakers)[:, None] >> np.arange(speakers)) & 1
+    else:
+        kept = np.random.default_rng(seed).integers(2, size=(swaps, speakers))
+
+    def difference(kept: np.ndarray) -> np.ndarray:
+        ours = weighted_sums(kept, one) + weighted_sums(1 - kept, other)
+        theirs = weighted_sums(1 - kept, one) + weighted_sums(kept, other)
+        return np.asarray(statistic(ours) - statistic(theirs))
+
+    observed = np.abs(difference(np.ones((1, speakers), dtype=int)))
+    as_large = int((np.abs(difference(kept)) >= observed - SAME).sum())
+    p_value = as_large / len(kept) if exact else (as_large + 1) / (len(kept) + 1)
+    smallest = 2.0 ** (1 - speakers)
+    return SwapTest(p_value, smallest if exact else max(smallest, 1 / (len(kept) + 1)), len(kept), exact)
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Adjust p-values for their number: rejecting those under alpha errs anywhere with probability alpha at most.
+
+    The smallest of m is multiplied by m, the next by m - 1, and so on; none comes out below a smaller one.
+
+    Shapes:
+        - p: ``(comparison,)``, each in [0, 1]
+        - returns: ``(comparison,)``, in the same order
+
+    Raises:
+        ValueError: If ``p`` has another shape or holds something else.
+
+    Example:
+        >>> holm(np.array([0.01, 0.04, 0.03])).round(3)
+        array([0.03, 0.06, 0.06])
+    """
+    p = np.asarray(p, dtype=np.float64)
+    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p is a (comparison,) array of values in [0, 1], not {p}.")
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
+    return adjusted
+
+
+@dataclass(frozen=True)
+class CriticalDifference:
+    """Several models, ranked within blocks.
+
+    Attributes:
+        ranks: Average rank of each model, the best (lowest) first.
+        difference: Nemenyi's critical difference: average ranks this far apart differ at ``alpha``.
+        statistic, p_value: Of Friedman's test that all models are alike, corrected for ties. Where it does not
+            reject, read nothing into the ranks.
+        blocks: How many.
+        alpha: Chance of finding any difference among models that are all alike.
+        cliques: Largest groups of two models or more whose ranks lie closer than ``difference``: a bar each.
+    """
+
+    ranks: dict[str, float]
+    difference: float
+    statistic: float
+    p_value: float
+    blocks: int
+    alpha: float
+    cliques: tuple[tuple[str, ...], ...]
+
+
+def critical_difference(scores: pd.DataFrame, alpha: float = 0.05) -> CriticalDifference:
+    """Rank models within each block and find which cannot be told apart: Friedman's test, Nemenyi's comparisons.
+
+    Blocks must be independent of each other: speakers, or corpora. Folds are not, for they share training data.
+
+    Args:
+        scores: A row a block, a column a model; higher is better.
+        alpha: Between 0 and 1.
+
+    Raises:
+        ValueError: If there are fewer than 3 models or 2 blocks, a score is missing, or ``alpha`` is out of range.
+
+    Example:
+        >>> scores = pd.DataFrame({"svm": [0.5] * 9, "cnn": [0.6] * 9, "wav2vec": [0.8] * 9})
+        >>> found = critical_difference(scores)
+        >>> found.ranks, round(found.difference, 2)
+        ({'wav2vec': 1.0, 'cnn': 2.0, 'svm': 3.0}, 1.1)
+        >>> found.cliques
+        (('wav2vec', 'cnn'), ('cnn', 'svm'))
+    """
+    blocks, models = scores.shape
+    if models < 3 or blocks < 2:
+        raise ValueError(f"scores has 2 blocks and 3 models or more, not {scores.shape}; `paired` compares two models.")
+    if scores.isna().to_numpy().any():
+        raise ValueError("scores has a missing value; leave out the block or the model.")
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha lies between 0 and 1, not {alpha}.")
+    from scipy.stats import friedmanchisquare, studentized_range  # late: scipy.stats takes half a second to import
+
+    ranked = scores.rank(axis="columns", ascending=False)
+    differ = bool((ranked != (models + 1) / 2).to_numpy().any())
+    statistic, p_value = friedmanchisquare(*scores.to_numpy(dtype=np.float64).T) if differ else (0.0, 1.0)
+    span = studentized_range.ppf(1 - alpha, models, np.inf) / np.sqrt(2) * np.sqrt(models * (models + 1) / (6 * blocks))
+    average = ranked.mean().sort_values(kind="stable")
+    ranks = {str(name): float(rank) for name, rank in average.items()}
+    found = _cliques(ranks, float(span))
+    return CriticalDifference(ranks, float(span), float(statistic), float(p_value), blocks, alpha, found)
+
+
+def _cliques(ranks: dict[str, float], difference: float) -> tuple[tuple[str, ...], ...]:
+    """Find the largest groups of models, in order of rank, that lie closer together than the difference."""
+    names, values = list(ranks), np.array(list(ranks.values()))
+    ends = [int(np.sum(values < value + difference)) for value in values]
+    longest = [end for i, end in enumerate(ends) if i == 0 or end > ends[i - 1]]
+    groups = (tuple(names[ends.index(end) : end]) for end in longest)
+    return tuple(group for group in groups if len(group) > 1)
+
+
+def _sequence(tables: Tables) -> list[pd.DataFrame]:
+    found = [tables] if isinstance(tables, pd.DataFrame) else list(tables)
+    if not found:
+        raise ValueError("one and other are a predictions table or more each, not an empty sequence.")
+    return found
+
+
+def _ordered(table: pd.DataFrame) -> pd.DataFrame:
+    return table.sort_values(["utterance", "fold"], ignore_index=True)
+
+
+def _check_same(first: pd.DataFrame, table: pd.DataFrame, name: str) -> None:
+    """Refuse to compare a table to the first, both in order, unless both score the same question."""
+    expected, given = sorted(predictions.classes(first)), sorted(predictions.classes(table))
+    if given != expected:
+        classes = f"{', '.join(given)} in {name}, but {', '.join(expected)} in one[0]"
+        raise RunError(f"The classes differ: {classes}. {REMEDY}")
+    if first["utterance"].tolist() != table["utterance"].tolist():
+        raise RunError(f"The utterances differ: {_excess(first, table, name)}. {REMEDY}")
+    for column in ("target", "speaker"):
+        wrong = np.flatnonzero((first[column] != table[column]).to_numpy())
+        if len(wrong):
+            was, now, utterance = (
+                f[c].iloc[wrong[0]] for f, c in ((first, column), (table, column), (first, "utterance"))
+            )
+            more = f" ({len(wrong)} such utterances)" if len(wrong) > 1 else ""
+            where = f"utterance {utterance} has {column} {now} in {name}, but {was} in one[0]{more}"
+            raise RunError(f"The {column}s differ: {where}. {REMEDY}")
+
+
+def _excess(first: pd.DataFrame, table: pd.DataFrame, name: str) -> str:
+    """Say which utterances only one of two tables has, or has more often."""
+    times = pd.DataFrame({"one[0]": first["utterance"].value_counts(), name: table["utterance"].value_counts()}).fillna(
+        0
+    )
+    more = times["one[0]"] - times[name]
+    parts = []
+    for who, other, extra in (("one[0]", name, more[more > 0]), (name, "one[0]", more[more < 0])):
+        if len(extra):
+            parts.append(f"{who} has {len(extra)} that {other} lacks or has in fewer folds, such as {min(extra.index)}")
+    return "; ".join(parts)
+
+
+def _counts(table: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray:
+    """``(speaker, class, class)``, speakers sorted, classes in the order of ``names`` whatever the table's own."""
+    position = np.array([names.index(name) for name in predictions.classes(table)])
+    target, predicted = position[predictions.target_indices(table)], position[predictions.predicted_indices(table)]
+    return confusion_by_speaker(target, predicted, table["speaker"].to_numpy(dtype=str), len(names))[1]
+
+
+def _caution(speakers: int, smallest: float) -> str | None:
+    if smallest <= SIGNIFICANT:
+        return None
+    few = "1 speaker is" if speakers == 1 else f"{speakers} speakers are"
+    return f"{few} too few to conclude: no p-value can be below {smallest:.3g}"

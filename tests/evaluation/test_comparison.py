@@ -1,0 +1,337 @@
+"""Comparisons of models: enumeration by hand, scipy, statsmodels, a published example, simulated levels and power."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit, logit
+from scipy.stats import friedmanchisquare, permutation_test
+from sklearn.metrics import balanced_accuracy_score
+
+from ser import metrics
+from ser.errors import RunError
+from ser.evaluation.comparison import critical_difference, holm, paired, swap_test
+from ser.evaluation.intervals import bootstrap, confusion_by_speaker
+
+CLASSES = ("angry", "happy", "sad")
+
+
+def _table(rng: np.random.Generator, speakers: int, ability: float = 1.0, clips: int = 12) -> pd.DataFrame:
+    """A predictions table; speakers say different shares of each class, so that UAR is not a mean over speakers."""
+    told = np.random.default_rng(99)  # targets are the same in each table
+    rows = []
+    for speaker, clip in product(range(speakers), range(clips)):
+        target = int(told.choice(3, p=told.dirichlet(np.ones(3))))
+        scores = rng.normal(size=3) + ability * (np.arange(3) == target)
+        p = np.exp(scores) / np.exp(scores).sum()
+        about = {"utterance": f"x/{speaker:02}-{clip:02}", "corpus": "x", "speaker": f"x/{speaker:02}", "sex": "female"}
+        about |= {"sentence": "x/1", "fold": speaker % 2, "target": CLASSES[target]}
+        rows.append(about | {f"p_{c}": float(v) for c, v in zip(CLASSES, p, strict=True)})
+    return pd.DataFrame(rows)
+
+
+def _predicted(table: pd.DataFrame) -> np.ndarray:
+    return table.filter(regex="^p_").idxmax(axis=1).str.removeprefix("p_").to_numpy(dtype=str)
+
+
+def test_the_p_value_is_that_of_swapping_by_hand() -> None:
+    one, other = _table(np.random.default_rng(0), 7, 1.5), _table(np.random.default_rng(1), 7, 0.8)
+    target, speaker = one["target"].to_numpy(dtype=str), one["speaker"].to_numpy(dtype=str)
+    ours, theirs = _predicted(one), _predicted(other)
+
+    def difference(swapped: tuple[bool, ...]) -> float:
+        swap = np.isin(speaker, [f"x/{i:02}" for i in range(7) if swapped[i]])
+        first, second = np.where(swap, theirs, ours), np.where(swap, ours, theirs)
+        return balanced_accuracy_score(target, first) - balanced_accuracy_score(target, second)
+
+    observed = difference((False,) * 7)
+    every = np.array([difference(swapped) for swapped in product((False, True), repeat=7)])
+    result = paired(one, other)
+    assert result.difference == pytest.approx(observed)
+    assert result.one == pytest.approx(balanced_accuracy_score(target, ours))
+    assert result.p_value == np.mean(np.abs(every) >= abs(observed) - 1e-9)
+    assert 2 / 128 < result.p_value < 1  # neither end, where a mistake would not show
+    assert (result.swaps, result.exact, result.smallest_p_value, result.caution) == (128, True, 2 / 128, None)
+
+
+def test_accuracies_of_equal_sizes_are_tested_as_scipy_does() -> None:
+    one, other = _table(np.random.default_rng(2), 9, 1.4), _table(np.random.default_rng(3), 9, 1.0)
+    each = [(_predicted(t) == t["target"]).groupby(t["speaker"]).mean().to_numpy() for t in (one, other)]
+    expected = permutation_test(each, lambda a, b: np.mean(a) - np.mean(b), permutation_type="samples", n_resamples=512)
+    result = paired(one, other, metrics.accuracy)
+    assert result.difference == pytest.approx(expected.statistic)
+    assert result.p_value == pytest.approx(expected.pvalue)
+
+
+def test_drawn_swaps_estimate_what_all_swaps_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = _table(np.random.default_rng(0), 10, 1.3), _table(np.random.default_rng(1), 10, 1.0)
+    exact = paired(one, other)
+    monkeypatch.setattr("ser.evaluation.comparison.ENUMERATED", 9)
+    drawn = paired(one, other, swaps=9999)
+    assert (drawn.exact, drawn.swaps) == (False, 9999)
+    assert drawn.p_value == pytest.approx(exact.p_value, abs=0.015)  # three standard errors of 9999 draws
+    assert (drawn.p_value * 10_000) % 1 == pytest.approx(0, abs=1e-6)  # (b + 1) / (m + 1)
+    assert paired(one, other, swaps=9999, seed=1).p_value != drawn.p_value
+
+
+def test_a_drawn_p_value_is_never_zero() -> None:
+    right, wrong = np.tile(np.eye(3), (40, 1, 1)), np.tile(np.roll(np.eye(3), 1, axis=1), (40, 1, 1))
+    assert swap_test(right, wrong, swaps=199) == (1 / 200, 1 / 200, 199, False)
+
+
+@pytest.mark.parametrize(("speakers", "smallest"), [(1, 1.0), (2, 0.5), (4, 0.125), (5, 0.0625)])
+def test_too_few_speakers_to_conclude_are_called_so(speakers: int, smallest: float) -> None:
+    one = _table(np.random.default_rng(0), speakers, ability=50, clips=6)
+    result = paired(one, _table(np.random.default_rng(1), speakers, ability=-50, clips=6))
+    assert result.difference == 1
+    assert result.p_value == result.smallest_p_value == smallest
+    assert result.caution is not None
+    assert "too few to conclude" in result.caution
+    assert f"{smallest:.3g}" in result.caution
+
+
+def test_six_speakers_are_enough_for_a_p_value_below_five_percent() -> None:
+    one = _table(np.random.default_rng(0), 6, ability=50, clips=6)
+    result = paired(one, _table(np.random.default_rng(1), 6, ability=-50, clips=6))
+    assert (result.p_value, result.caution) == (2 / 64, None)
+
+
+def test_a_model_does_not_differ_from_itself() -> None:
+    one = _table(np.random.default_rng(0), 8)
+    result = paired(one, one.sample(frac=1, random_state=3))
+    assert (result.difference, result.p_value) == (0, 1)
+    assert (result.interval.low, result.interval.high) == (0, 0)
+
+
+def test_the_order_of_the_models_turns_the_sign_and_nothing_else() -> None:
+    one, other = _table(np.random.default_rng(0), 30, 1.3), _table(np.random.default_rng(1), 30, 1.0)
+    there, back = paired(one, other), paired(other, one)
+    assert there.difference == -back.difference
+    assert there.p_value == back.p_value
+    assert there.interval.method == "percentile"
+    assert (there.interval.low, there.interval.high) == pytest.approx((-back.interval.high, -back.interval.low))
+
+
+def test_the_order_of_classes_and_rows_changes_nothing() -> None:
+    one, other = _table(np.random.default_rng(0), 8, 1.3), _table(np.random.default_rng(1), 8, 1.0)
+    columns = [c for c in other if not c.startswith("p_")]
+    turned = other[[*columns, "p_sad", "p_angry", "p_happy"]].sample(frac=1, random_state=0)
+    assert paired(one, turned) == paired(one, other)
+
+
+def test_seeds_are_averaged() -> None:
+    """UAR is linear in the confusions of the same utterances: the mean of the scores is the score of the mean."""
+    ones = [_table(np.random.default_rng(i), 8, 1.3) for i in range(3)]
+    others = [_table(np.random.default_rng(i), 8, 1.0) for i in range(10, 12)]
+    result = paired(ones, others)
+    scores = [[balanced_accuracy_score(t["target"], _predicted(t)) for t in side] for side in (ones, others)]
+    assert (result.one, result.other) == pytest.approx((np.mean(scores[0]), np.mean(scores[1])))
+    assert result.difference == pytest.approx(result.one - result.other)
+    assert result.seeds == (3, 2)
+    alone = paired(ones[0], others[0])
+    assert paired([ones[0]] * 2, [others[0]] * 3).p_value == alone.p_value
+
+
+def _changed(table: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
+    changed = table.copy()
+    changed.loc[changed["utterance"] == "x/01-03", column] = value
+    return changed
+
+
+def test_tables_of_different_questions_are_not_compared() -> None:
+    one, other = _table(np.random.default_rng(0), 4), _table(np.random.default_rng(1), 4)
+    held = other.loc[other["utterance"] == "x/01-03", "target"].item()
+    wanted = next(name for name in CLASSES if name != held)
+    with pytest.raises(
+        RunError, match=rf"targets differ: utterance x/01-03 has target {wanted} in other\[0\], but {held}"
+    ):
+        paired(one, _changed(other, "target", wanted))
+    with pytest.raises(RunError, match=r"speakers differ: utterance x/01-03 has speaker x/9 in other\[0\]"):
+        paired(one, _changed(other, "speaker", "x/9"))
+    with pytest.raises(RunError, match=r"one\[0\] has 2 that other\[0\] lacks .* such as x/00-00\. Compare runs"):
+        paired(one, other.iloc[2:])
+    with pytest.raises(RunError, match=r"other\[0\] has 1 that one\[0\] lacks .* such as x/zz"):
+        paired(one, _changed(other, "utterance", "x/zz"))
+    with pytest.raises(RunError, match=r"one\[1\] has 12 that one\[0\] lacks"):
+        paired([one, _table(np.random.default_rng(1), 5)], other)
+    twice = pd.concat([other, other.iloc[[5]].assign(fold=9)])
+    with pytest.raises(RunError, match=r"other\[0\] has 1 that one\[0\] lacks or has in fewer folds, such as x/00-05"):
+        paired(one, twice)
+    with pytest.raises(RunError, match=r"classes differ: angry, happy, joy, sad in other\[0\], but angry, happy, sad"):
+        paired(one, other.assign(p_joy=0.0))
+    with pytest.raises(RunError, match=r"one\[0\] lacks the columns speaker"):
+        paired(one.drop(columns="speaker"), other)
+    with pytest.raises(ValueError, match="not an empty sequence"):
+        paired(one, [])
+
+
+def test_confusions_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"the same shape .* not \(3, 2, 2\), \(4, 2, 2\)"):
+        swap_test(np.ones((3, 2, 2)), np.ones((4, 2, 2)))
+    with pytest.raises(ValueError, match="swaps is 1 or more, not 0"):
+        swap_test(np.ones((3, 2, 2)), np.ones((3, 2, 2)), swaps=0)
+
+
+def _two_models(rng: np.random.Generator, speakers: int, better: float, clips: int = 10, n_classes: int = 4):
+    """``(speaker, model, class, class)`` hits and misses, and their ``(speaker, model, class, clip)``.
+
+    Speakers are easy or hard for both models (Beta(4, 2)), and each model has speakers of its own that it does well on.
+    """
+    both = logit(rng.beta(4, 2, size=(speakers, 1, 1, 1)))
+    own = 0.5 * rng.normal(size=(speakers, 2, 1, 1)) + better * np.array([0.5, -0.5])[:, None, None]
+    right = rng.random((speakers, 2, n_classes, clips)) < expit(both + own)
+    hits = right.sum(axis=-1)
+    counts = np.zeros((speakers, 2, n_classes, n_classes), dtype=int)
+    diagonal = np.arange(n_classes)
+    counts[..., diagonal, diagonal] = hits
+    counts[..., diagonal, (diagonal + 1) % n_classes] = clips - hits
+    return counts, right
+
+
+def test_swapping_speakers_keeps_its_level_and_swapping_utterances_does_not() -> None:
+    rng, runs, rejected = np.random.default_rng(0), 400, {"speakers": 0, "utterances": 0}
+    for _ in range(runs):
+        counts, right = _two_models(rng, speakers=10, better=0)
+        rejected["speakers"] += swap_test(counts[:, 0], counts[:, 1]).p_value <= 0.05
+        right = (
+            np.swapaxes(right, 0, 1).reshape(2, 10, 4, 10).transpose(0, 1, 3, 2).reshape(2, -1)
+        )  # (model, utterance)
+        target = np.tile(np.arange(4), 100)
+        single = [
+            confusion_by_speaker(target, np.where(r, target, (target + 1) % 4), np.arange(400).astype(str), 4)[1]
+            for r in right
+        ]
+        rejected["utterances"] += swap_test(*single, swaps=199).p_value <= 0.05
+    assert rejected["speakers"] / runs == pytest.approx(0.05, abs=0.033)  # three standard errors of 400 runs
+    assert rejected["utterances"] / runs > 0.12
+
+
+def test_the_level_holds_where_swaps_are_drawn() -> None:
+    rng, runs = np.random.default_rng(1), 400
+    p = [swap_test(*np.swapaxes(_two_models(rng, 24, 0)[0], 0, 1), swaps=199).p_value for _ in range(runs)]
+    for level in (0.05, 0.2, 0.5):
+        expected = 3 * np.sqrt(level * (1 - level) / runs)
+        assert np.mean(np.array(p) <= level) == pytest.approx(level, abs=expected)
+
+
+def test_power_grows_with_the_difference_and_with_the_speakers() -> None:
+    rng = np.random.default_rng(2)
+
+    def power(speakers: int, better: float) -> float:
+        draws = (np.swapaxes(_two_models(rng, speakers, better)[0], 0, 1) for _ in range(100))
+        return float(np.mean([swap_test(one, other, swaps=199).p_value <= 0.05 for one, other in draws]))
+
+    assert power(24, 0.5) > power(8, 0.5) + 0.2  # 9 points of UAR
+    assert power(8, 2.0) > 0.95  # 33 points
+
+
+@pytest.mark.parametrize(("speakers", "low"), [(4, 0.92), (10, 0.92), (24, 0.89)])
+def test_intervals_of_the_difference_cover_it(speakers: int, low: float) -> None:
+    """Nominally 95 %; percentiles of 24 speakers 92 to 93 %; less three standard errors of 500 runs."""
+    rng, runs = np.random.default_rng(speakers), 500
+    many = _two_models(rng, 100_000, better=0.5, clips=1)[0].sum(axis=0)
+    truth = metrics.uar(many[0]) - metrics.uar(many[1])
+
+    def difference(counts: np.ndarray) -> np.ndarray:
+        return metrics.uar(counts[..., 0, :, :]) - metrics.uar(counts[..., 1, :, :])
+
+    covered = 0
+    for seed in range(runs):
+        counts, _ = _two_models(rng, speakers, better=0.5)
+        interval = bootstrap(counts, difference, resamples=400, seed=seed, bounds=(-1, 1))
+        covered += interval.low <= truth <= interval.high
+    assert low <= covered / runs <= 0.99
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    multipletests = pytest.importorskip("statsmodels.stats.multitest").multipletests
+    rng = np.random.default_rng(0)
+    for m in (1, 2, 5, 40):
+        p = rng.beta(0.5, 3, size=m).round(2)  # rounded: with ties
+        np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1])
+
+
+def test_holm_of_four_p_values() -> None:
+    adjusted = holm(np.array([0.04, 0.01, 0.03, 0.005]))
+    np.testing.assert_allclose(adjusted, [0.06, 0.03, 0.06, 0.02])  # 0.04 * 1 rises to 0.03 * 2
+    np.testing.assert_array_equal(holm(np.array([0.6, 0.7])), [1, 1])
+    assert holm(np.array([])).shape == (0,)
+
+
+@pytest.mark.parametrize("p", [[0.1, np.nan], [1.1], [-0.1], [[0.1]]])
+def test_what_is_no_p_value_is_refused(p) -> None:
+    with pytest.raises(ValueError, match=r"p is a \(comparison,\) array of values in \[0, 1\]"):
+        holm(np.array(p))
+
+
+DEMSAR = pd.DataFrame(  # Table 6: AUC on 14 data sets; where the paper breaks a tie of rounded values, 0.0001 does
+    [
+        [0.763, 0.768, 0.771, 0.798],
+        [0.599, 0.591, 0.590, 0.569],
+        [0.954, 0.971, 0.968, 0.967],
+        [0.628, 0.661, 0.654, 0.657],
+        [0.882, 0.888, 0.886, 0.898],
+        [0.936, 0.931, 0.916, 0.931],
+        [0.661, 0.668, 0.609, 0.685],
+        [0.583, 0.583, 0.563, 0.625],
+        [0.775, 0.838, 0.866, 0.875],
+        [1.000, 1.000, 1.000, 1.000],
+        [0.940, 0.962, 0.965, 0.962],
+        [0.619, 0.666, 0.614, 0.669],
+        [0.972, 0.981, 0.9751, 0.975],
+        [0.957, 0.978, 0.946, 0.970],
+    ],
+    columns=["C4.5", "C4.5+m", "C4.5+cf", "C4.5+m+cf"],
+)
+
+
+def test_the_worked_example_of_demsar() -> None:
+    found = critical_difference(DEMSAR)
+    expected = {"C4.5+m+cf": 1.964, "C4.5+m": 2.000, "C4.5+cf": 2.893, "C4.5": 3.143}
+    assert list(found.ranks) == list(expected)
+    assert found.ranks == pytest.approx(expected, abs=0.0005)
+    assert found.difference == pytest.approx(1.25, abs=0.005)
+    squares = sum(rank**2 for rank in found.ranks.values())
+    assert 12 * 14 / (4 * 5) * (squares - 4 * 5**2 / 4) == pytest.approx(9.28, abs=0.005)  # the paper's, ties aside
+    assert found.statistic > 9.28  # the correction for ties raises it
+    assert found.cliques == (("C4.5+m+cf", "C4.5+m", "C4.5+cf", "C4.5"),)  # "not powerful enough" at 0.05
+
+
+def test_at_ten_percent_demsars_bars_are_two() -> None:
+    """Figure 1(a): C4.5 is worse than C4.5+m and C4.5+m+cf; nothing can be said of C4.5+cf."""
+    found = critical_difference(DEMSAR, alpha=0.10)
+    assert found.difference == pytest.approx(1.12, abs=0.005)
+    assert found.cliques == (("C4.5+m+cf", "C4.5+m", "C4.5+cf"), ("C4.5+cf", "C4.5"))
+
+
+def test_friedmans_test_is_that_of_scipy() -> None:
+    scores = pd.DataFrame(np.random.default_rng(0).random((12, 5)).round(1))
+    found = critical_difference(scores)
+    expected = friedmanchisquare(*scores.to_numpy().T)
+    assert (found.statistic, found.p_value) == pytest.approx((expected.statistic, expected.pvalue))
+    assert sum(found.ranks.values()) == pytest.approx(5 * 6 / 2)
+    assert (found.blocks, found.alpha) == (12, 0.05)
+
+
+def test_models_alike_everywhere_are_one_clique_and_far_apart_none() -> None:
+    alike = critical_difference(pd.DataFrame(np.ones((5, 3)), columns=list("abc")))
+    assert (alike.statistic, alike.p_value, alike.cliques) == (0, 1, (("a", "b", "c"),))
+    apart = critical_difference(pd.DataFrame(np.tile([0.1, 0.9, 0.5], (40, 1)), columns=list("abc")))
+    assert list(apart.ranks) == ["b", "c", "a"]
+    assert apart.cliques == ()
+    assert apart.p_value < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("scores", "alpha", "message"),
+    [
+        (np.ones((5, 2)), 0.05, r"3 models or more, not \(5, 2\); `paired` compares two"),
+        (np.ones((1, 3)), 0.05, "scores has 2 blocks"),
+        (np.array([[1, 2, 3], [1, np.nan, 3]]), 0.05, "scores has a missing value"),
+        (np.ones((5, 3)), 5, "alpha lies between 0 and 1, not 5"),
+    ],
+)
+def test_scores_that_cannot_be_ranked_are_refused(scores, alpha, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        critical_difference(pd.DataFrame(scores), alpha)
