@@ -32,6 +32,8 @@ class Labelled:
         classes: Class names; a target of 2 means ``classes[2]``.
         target: ``(utterance,)`` integers: the class that is scored.
         soft: ``(utterance, class)`` rows that sum to 1 where the target is a vote distribution, else ``None``.
+        votes: ``(utterance, class)`` shares of the listeners' votes whatever the target is, NaN for a clip that nobody
+            heard as any of the classes; ``None`` where a corpus has no votes.
         dropped: How many utterances were left out, by reason.
     """
 
@@ -39,6 +41,7 @@ class Labelled:
     classes: tuple[str, ...]
     target: np.ndarray
     soft: np.ndarray | None
+    votes: np.ndarray | None
     dropped: dict[str, int]
 
 
@@ -120,7 +123,6 @@ class LabelScheme:
         Raises:
             LabelError: If votes are asked for and a corpus has none, or nothing is left.
         """
-        soft: np.ndarray | None = None
         if self.target == "intended":
             names, reasons = manifest["emotion"].map(self.class_of), manifest["emotion"]
             classes = self.classes or tuple(sorted(names.dropna().unique()))
@@ -129,19 +131,17 @@ class LabelScheme:
             classes = self.classes or tuple(c for c in map(str, votes.columns) if not c.startswith(_NO_CLASS))
             names, reasons = _plurality(votes, manifest["emotion"].map(self._heard), self.ties)
             names = names.where(names.isin(classes))
-            if self.target == "distribution":
-                counts = votes.reindex(columns=list(classes), fill_value=0.0).to_numpy()
-                totals = counts.sum(axis=1, keepdims=True)
-                soft = counts / np.where(totals > 0, totals, 1.0)
         kept = names.notna().to_numpy()
         if not kept.any():
             raise LabelError(f"labels={self.name} leaves no utterance: none of the corpora has a class of {classes}.")
+        shares = _shares(self._votes(manifest), classes)[kept] if not self._unvoted(manifest) else None
         position = {name: i for i, name in enumerate(classes)}
         return Labelled(
             manifest=manifest[kept].reset_index(drop=True),
             classes=classes,
             target=names[kept].map(position).to_numpy(dtype=np.int64),
-            soft=None if soft is None else soft[kept],
+            soft=shares if self.target == "distribution" else None,
+            votes=shares,
             dropped={str(reason): int(count) for reason, count in reasons[~kept].value_counts().sort_index().items()},
         )
 
@@ -149,23 +149,40 @@ class LabelScheme:
         """The class of an emotion; where it has none, a name that is no class, so that its votes still count."""
         return self.class_of(emotion) or f"{_NO_CLASS}{emotion}"
 
+    @staticmethod
+    def _unvoted(manifest: pd.DataFrame) -> list[str]:
+        """The corpora that have no votes at all."""
+        voted = manifest[_vote_columns(manifest)].notna().any(axis=1)
+        return sorted(set(manifest["corpus"]) - set(manifest.loc[voted, "corpus"]))
+
     def _votes(self, manifest: pd.DataFrame) -> pd.DataFrame:
         """Votes summed by what `_heard` says, ``(utterance, name)``, in the alphabet of the emotions.
 
         Raises:
             LabelError: If a corpus has no votes.
         """
-        columns = [c for c in map(str, manifest.columns) if c.startswith("votes_")]
-        voted = manifest[columns].notna().any(axis=1)
-        if lacking := sorted(set(manifest["corpus"]) - set(manifest.loc[voted, "corpus"])):
+        if lacking := self._unvoted(manifest):
             raise LabelError(
                 f"labels.target={self.target} needs listeners' votes, and {', '.join(lacking)} has none here. "
                 "Use labels.target=intended; for CREMA-D, put the released processedResults folder beside the audio."
             )
+        columns = _vote_columns(manifest)
         names = pd.Series([self._heard(c.removeprefix("votes_")) for c in columns], index=columns)
         votes = manifest[columns].fillna(0.0).T.groupby(names).sum().T
         order: list[str] = sorted(map(str, votes.columns), key=lambda name: name.removeprefix(_NO_CLASS))
         return votes[order]
+
+
+def _vote_columns(manifest: pd.DataFrame) -> list[str]:
+    return [c for c in map(str, manifest.columns) if c.startswith("votes_")]
+
+
+def _shares(votes: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
+    """Votes to shares among the classes, ``(utterance, class)``; NaN where none of them has a vote."""
+    counts = votes.reindex(columns=list(classes), fill_value=0.0).to_numpy()
+    totals = counts.sum(axis=1, keepdims=True)
+    shares: np.ndarray = counts / np.where(totals > 0, totals, np.nan)
+    return shares
 
 
 def _plurality(votes: pd.DataFrame, intended: pd.Series, ties: Ties) -> tuple[pd.Series, pd.Series]:

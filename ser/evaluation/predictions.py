@@ -1,8 +1,10 @@
 """The predictions table: one row per test utterance, the only source of every number, plot and comparison.
 
 Columns, in order: ``utterance`` (an id such as ``ravdess/03-01-05-01-01-01-01``), ``corpus``, ``speaker``, ``sex``,
-``sentence``, ``fold`` (integer), ``target`` (a class name), then one float64 probability ``p_<class>`` per class in the
-order of the logits. `read` and `write` let nothing else pass.
+``sentence``, ``fold`` (integer), ``target`` (a class name); where the corpus has them ``age`` (years), ``race``,
+``ethnicity``; then one float64 probability ``p_<class>`` per class in the order of the logits; and where listeners voted,
+their share ``v_<class>`` for each (missing in the row of a clip that nobody heard as any of the classes). `read` and `write`
+let nothing else pass.
 """
 
 from pathlib import Path
@@ -15,7 +17,9 @@ from ser.errors import RunError
 from ser.files import replacing
 
 COLUMNS = ("utterance", "corpus", "speaker", "sex", "sentence", "fold", "target")
+OPTIONAL = ("age", "race", "ethnicity")
 PREFIX = "p_"
+VOTES = "v_"
 REMEDY = "Score the run's checkpoint again to rewrite it."
 SUM_TOLERANCE = 1e-5
 """How far a row's sum may be from 1: a float32 softmax over a few classes is within 1e-6."""
@@ -105,6 +109,19 @@ def probabilities(table: pd.DataFrame) -> np.ndarray:
     return values
 
 
+def votes(table: pd.DataFrame) -> np.ndarray | None:
+    """``(utterance, class)`` shares of the listeners' votes, NaN where there are none; ``None`` where nobody voted.
+
+    Example:
+        >>> votes(pd.DataFrame({"target": ["sad"], "p_sad": [0.75], "v_sad": [1.0]}))
+        array([[1.]])
+    """
+    if not any(str(c).startswith(VOTES) for c in table.columns):
+        return None
+    shares: np.ndarray = table[[VOTES + name for name in classes(table)]].to_numpy(dtype=np.float64)
+    return shares
+
+
 def predicted_indices(table: pd.DataFrame) -> np.ndarray:
     """``(utterance,)`` integers: the most probable class; the first in the order of the logits where several tie.
 
@@ -124,7 +141,9 @@ def _check_columns(table: pd.DataFrame, source: Path | str) -> None:
         raise RunError(f"{source} has fewer than 2 columns of probabilities ({PREFIX}<class>). {REMEDY}")
     if twice := sorted({c for c in columns if columns.count(c) > 1}):
         raise RunError(f"{source} has the columns {', '.join(twice)} twice. {REMEDY}")
-    expected = [*COLUMNS, *(PREFIX + name for name in classes(table))]
+    voted = any(c.startswith(VOTES) for c in columns)
+    expected = [*COLUMNS, *(c for c in OPTIONAL if c in columns), *(PREFIX + name for name in classes(table))]
+    expected += [VOTES + name for name in classes(table)] * voted
     if columns != expected:
         order = f"has the columns {', '.join(columns)}; expected in order: {', '.join(expected)}"
         raise RunError(f"{source} {order}. {REMEDY}")
@@ -141,6 +160,10 @@ def _check_probabilities(table: pd.DataFrame, source: Path | str) -> None:
     wrong = (total - 1).abs() > SUM_TOLERANCE
     if wrong.any():
         _fail(wrong, table, source, f"its probabilities sum to {total[wrong].iloc[0]:.6g}, not 1")
+    if (shares := votes(table)) is not None:
+        summed = pd.Series(shares.sum(axis=1), index=table.index)
+        stray = (summed - 1).abs() > SUM_TOLERANCE
+        _refuse(stray, table, source, "its shares of votes do not sum to 1")
 
 
 def _refuse(wrong: pd.Series, table: pd.DataFrame, source: Path | str, what: str, value: str | None = None) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ser.datamodules.speech import SpeechDataModule
+from ser.evaluation import predictions
 from ser.models.classifier import SpeechClassifier
 
 SECONDS_A_BATCH = 240
@@ -30,7 +31,12 @@ def score(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> 
         scored = model.probabilities(batch.waveform, batch.lengths)
         probabilities[position[batch.index.cpu().numpy()]] = scored.numpy()
     manifest = data.labelled.manifest.iloc[rows].reset_index(drop=True)
+    known = [c for c in predictions.OPTIONAL if c in manifest and manifest[c].notna().all()]
     table = manifest[["id", "corpus", "speaker", "sex", "sentence"]].rename(columns={"id": "utterance"})
     table["fold"] = data.fold
     table["target"] = [data.classes[i] for i in data.labelled.target[rows]]
-    return table.assign(**{f"p_{name}": probabilities[:, i] for i, name in enumerate(data.classes)})
+    table[known] = manifest[known]
+    columns = {f"{predictions.PREFIX}{name}": probabilities[:, i] for i, name in enumerate(data.classes)}
+    if (votes := data.labelled.votes) is not None:
+        columns |= {f"{predictions.VOTES}{name}": votes[rows, i] for i, name in enumerate(data.classes)}
+    return table.assign(**columns)

@@ -1,0 +1,236 @@
+"""Calibration: whether a class said to have probability 0.8 is right 8 times in 10, and the temperature that helps.
+
+Sources: Guo et al., 2017, https://arxiv.org/abs/1706.04599 (expected calibration error, temperature scaling); Kumar,
+Liang and Ma, 2019, https://arxiv.org/abs/1909.10155 (its bias and how to take it out); Brier, 1950,
+https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2. The log loss is `ser.metrics.cross_entropy`.
+
+`ece`, `ece_debiased` and `reliability` are about the top class only: its probability is the *confidence*.
+"""
+
+import numpy as np
+import pandas as pd
+
+from ser.metrics import cross_entropy
+
+TEMPERATURES = (0.05, 20.0)
+"""Where `fit_temperature` looks. An end of it says that no temperature makes sense: all of dev is right, or chance."""
+FLOOR = float(np.finfo(np.float64).eps)
+"""Probabilities below count as this, as in `ser.metrics.cross_entropy`: one certain mistake must not decide alone."""
+
+
+def top_class(probabilities: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How probable the most probable class is, and whether it is the target.
+
+    Shapes:
+        - probabilities: ``(utterance, class)``, each in [0, 1]
+        - target: ``(utterance,)`` integers
+        - returns: ``(utterance,)`` confidences, and ``(utterance,)`` booleans
+
+    Raises:
+        ValueError: If the shapes do not fit, a value is outside its range, or there is no utterance.
+
+    Example:
+        >>> confidence, right = top_class(np.array([[0.2, 0.8], [0.6, 0.4]]), np.array([1, 1]))
+        >>> confidence.tolist(), right.tolist()
+        ([0.8, 0.6], [True, False])
+    """
+    _check(probabilities, target)
+    return probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == target
+
+
+def ece(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error: the mean of ``|confidence - accuracy|`` over equally wide bins of confidence.
+
+    The number that papers report. It is biased upwards: a perfectly calibrated model has one above 0 too, and the more
+    so the fewer the utterances, for a bin's accuracy is never exactly its probability. See `ece_debiased`.
+
+    Shapes:
+        - probabilities: ``(utterance, class)``, each in [0, 1]
+        - target: ``(utterance,)`` integers
+        - returns: a number from 0 to 1
+
+    Raises:
+        ValueError: As `top_class`, or if there is no bin.
+
+    Example:
+        >>> round(ece(np.array([[0.2, 0.8], [0.8, 0.2]]), np.array([1, 1])), 3)
+        0.3
+    """
+    confidence, right = top_class(probabilities, target)
+    _check_bins(bins)
+    index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)  # bins are open below: (low, high]
+    return float(np.abs(np.bincount(index, weights=confidence - right)).sum() / len(right))
+
+
+def ece_debiased(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) -> float:
+    """Calibration error free of the bias of finite bins: the root of `squared_error_debiased`, 0 where that is below 0.
+
+    Same unit as `ece`, probability, but it can be larger: a root mean square, over bins of equally many utterances, which
+    tell confidences apart that lie so close together that `ece` has them in one bin.
+
+    Shapes:
+        - probabilities: ``(utterance, class)``, each in [0, 1]
+        - target: ``(utterance,)`` integers
+        - returns: a number from 0 to 1; NaN if no bin has 2 utterances
+
+    Raises:
+        ValueError: As `ece`.
+
+    Example:
+        >>> p = np.tile([0.75, 0.25], (1000, 1))
+        >>> round(ece_debiased(p, np.repeat([0, 1], [750, 250])), 3), round(ece_debiased(p, np.repeat([0, 1], 500)), 2)
+        (0.0, 0.25)
+    """
+    return float(np.sqrt(np.maximum(squared_error_debiased(probabilities, target, bins), 0.0)))
+
+
+def squared_error_debiased(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) -> float:
+    """Mean over bins of the squared gap between confidence and accuracy, less what chance alone adds to it.
+
+    ``sum_b n_b / n (g_b^2 - s_b^2 / n_b)``, where g_b is the mean and s_b^2 the variance (n - 1) of ``confidence - right``
+    in a bin. Where the confidences in a bin are equal, this is Kumar et al.'s debiased estimator (Definition 4.1); its
+    expectation is the true one's, 0 for a calibrated model, so that values below 0 occur. The absolute error of `ece`
+    has no such estimator. Utterances count as independent; those of a speaker are not quite, which leaves some bias.
+
+    Bins hold equally many utterances; equal confidences share a bin. A bin with one utterance is left out.
+
+    Shapes and errors: as `ece_debiased`.
+
+    Example:
+        >>> round(squared_error_debiased(np.tile([0.5, 0.5], (10, 1)), np.repeat([0, 1], 5)), 4)
+        -0.0278
+    """
+    confidence, right = top_class(probabilities, target)
+    index = _equal_mass(confidence, bins)
+    gap = confidence - right
+    count, total, square = (np.bincount(index, weights=w) for w in (np.ones_like(gap), gap, gap**2))
+    kept = count > 1
+    if not kept.any():
+        return float("nan")
+    count, mean, square = count[kept], total[kept] / count[kept], square[kept]
+    variance = np.maximum(square - count * mean**2, 0.0) / (count - 1)
+    return float(np.average(mean**2 - variance / count, weights=count))
+
+
+def brier(probabilities: np.ndarray, target: np.ndarray) -> float:
+    """Brier score: squared distance to the target's one-hot vector, summed over classes, mean over utterances.
+
+    From 0 to 2, as Brier has it; some take half of it for 2 classes. Always ``1 / n`` for each of n classes: ``1 - 1 / n``.
+
+    Shapes:
+        - probabilities: ``(utterance, class)``, each in [0, 1]
+        - target: ``(utterance,)`` integers
+        - returns: a number
+
+    Raises:
+        ValueError: As `top_class`.
+
+    Example:
+        >>> brier(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 0]))
+        1.0
+    """
+    _check(probabilities, target)
+    one_hot = np.eye(probabilities.shape[1])[target]
+    return float(((probabilities - one_hot) ** 2).sum(axis=1).mean())
+
+
+def reliability(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) -> pd.DataFrame:
+    """Points of a reliability diagram: bins of equally many utterances, from the least to the most confident.
+
+    Shapes:
+        - probabilities: ``(utterance, class)``, each in [0, 1]
+        - target: ``(utterance,)`` integers
+        - returns: ``bins`` rows or fewer (equal confidences share a bin): ``confidence`` (mean), ``accuracy``, ``count``
+
+    Raises:
+        ValueError: As `ece`.
+
+    Example:
+        >>> reliability(np.array([[0.4, 0.6], [0.2, 0.8]]), np.array([0, 1]), bins=2).to_dict("list")
+        {'confidence': [0.6, 0.8], 'accuracy': [0.0, 1.0], 'count': [1, 1]}
+    """
+    confidence, right = top_class(probabilities, target)
+    binned = pd.DataFrame({"bin": _equal_mass(confidence, bins), "confidence": confidence, "right": right})
+    return (
+        binned.groupby("bin")
+        .agg(confidence=("confidence", "mean"), accuracy=("right", "mean"), count=("right", "size"))
+        .reset_index(drop=True)
+    )
+
+
+def fit_temperature(probabilities: np.ndarray, target: np.ndarray) -> float:
+    """Find the T within `TEMPERATURES` at which `apply_temperature` has the least log loss. For dev utterances only.
+
+    The loss is convex in 1 / T, so that there is one minimum. T > 1: the model was too sure.
+
+    Shapes:
+        - probabilities: ``(utterance, class)``, each in [0, 1]
+        - target: ``(utterance,)`` integers
+        - returns: a number
+
+    Raises:
+        ValueError: As `top_class`.
+
+    Example:
+        >>> sure = np.tile([0.9, 0.1], (4, 1))  # right 3 times in 4: log odds ln 9 should be ln 3
+        >>> round(fit_temperature(sure, np.array([0, 0, 0, 1])), 3)
+        2.0
+    """
+    from scipy.optimize import minimize_scalar  # late, as all of scipy
+    from scipy.special import log_softmax
+
+    _check(probabilities, target)
+    logits, rows = _log(probabilities), np.arange(len(target))
+
+    def loss(log_temperature: float) -> float:
+        return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[rows, target].mean())
+
+    best = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(best.x))
+
+
+def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """``softmax(log p / T)``: the same order of classes, less sure where T > 1.
+
+    Shapes:
+        - probabilities: ``(utterance, class)``
+        - returns: ``(utterance, class)`` in float64
+
+    Raises:
+        ValueError: If the temperature is not above 0.
+
+    Example:
+        >>> apply_temperature(np.array([[0.9, 0.1]]), temperature=2.0).round(3)
+        array([[0.75, 0.25]])
+    """
+    from scipy.special import softmax
+
+    if not temperature > 0:
+        raise ValueError(f"temperature is above 0, not {temperature}.")
+    scaled: np.ndarray = softmax(_log(probabilities) / temperature, axis=1)
+    return scaled
+
+
+def _log(probabilities: np.ndarray) -> np.ndarray:
+    logarithm: np.ndarray = np.log(np.maximum(probabilities.astype(np.float64), FLOOR))
+    return logarithm
+
+
+def _equal_mass(confidence: np.ndarray, bins: int) -> np.ndarray:
+    """Bin of each utterance, ``(utterance,)``: by rank; equal confidences have the mean of their ranks, so one bin."""
+    _check_bins(bins)
+    _, which, times = np.unique(confidence, return_inverse=True, return_counts=True)
+    middle = np.cumsum(times) - times / 2  # of the ranks, between 0 and len(confidence)
+    index: np.ndarray = (middle * bins / len(confidence)).astype(np.int64)[which]
+    return index
+
+
+def _check(probabilities: np.ndarray, target: np.ndarray) -> None:
+    cross_entropy(probabilities, target)  # checks shapes and ranges
+    if not len(target):
+        raise ValueError("There is no utterance; give 1 or more.")
+
+
+def _check_bins(bins: int) -> None:
+    if bins < 1:
+        raise ValueError(f"bins is 1 or more, not {bins}.")

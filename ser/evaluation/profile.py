@@ -1,0 +1,153 @@
+"""Everything beyond the scores in one plain-JSON dictionary: calibration, ordering, sets, groups, fairness, votes.
+
+Each fold of a table has a model of its own. What is fitted, a temperature and a conformal threshold, is fitted fold by
+fold on that fold's dev utterances; no test utterance takes part. All else needs the test table only, and is pooled over
+folds as the scores of `ser.evaluation.summary` are.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser import metrics
+from ser.errors import RunError
+from ser.evaluation import calibration, conformal, groups, predictions, selective, soft
+from ser.evaluation.intervals import ENOUGH_SPEAKERS
+
+COVERAGES = (0.5, 0.8, 0.9, 1.0)
+"""Shares answered at which the risk is shown."""
+GROUPS = ("speaker", "sex", "corpus", "sentence", *predictions.OPTIONAL)
+"""Columns to score by, where a table has them; age in bands."""
+OF_SPEAKERS = ("sex", "corpus", *predictions.OPTIONAL)
+"""Those that divide the speakers, so that a gap can be tested."""
+
+
+def profile(table: pd.DataFrame, dev: pd.DataFrame | None = None, seed: int = 0) -> dict[str, Any]:
+    """Put all statistics beyond the scores together.
+
+    Args:
+        table: Test predictions, see `ser.evaluation.predictions`, with or without its optional columns.
+        dev: Predictions for the dev utterances, same classes; each fold's by the model that ``table`` has in that fold.
+        seed: Of bootstraps and permutations.
+
+    Returns:
+        Plain JSON, every number finite or ``None``. ``calibration``, ``selective``, ``groups`` and ``fairness`` always;
+        ``conformal`` and ``calibration["after"]`` with ``dev``; ``soft`` with votes. See the module of each.
+
+    Raises:
+        RunError: If ``dev`` has other classes or lacks a fold, a speaker is in two groups, or votes are not shares.
+
+    Example:
+        >>> about = {"corpus": "x", "sex": ["male", "female"] * 2, "sentence": "x/1", "fold": 0}
+        >>> table = pd.DataFrame({"speaker": list("1234"), **about, "target": ["a", "b", "a", "b"]})
+        >>> table = table.assign(p_a=[0.9, 0.2, 0.8, 0.6], p_b=[0.1, 0.8, 0.2, 0.4])
+        >>> result = profile(table)
+        >>> sorted(result), result["selective"]["risk_at"]["1.0"], result["fairness"]["sex"]["best"]["group"]
+        (['calibration', 'fairness', 'groups', 'selective'], 0.25, 'male')
+    """
+    if "age" in table:
+        table = table.assign(age=groups.age_band(table["age"]))
+    result = {
+        "calibration": _calibration(table),
+        "selective": _selective(table),
+        "groups": _groups(table, seed),
+        "fairness": _fairness(table, seed),
+    }
+    if dev is not None:
+        _check_dev(table, dev)
+        temperatures, scaled = _scaled(table, dev)
+        result["calibration"] |= {"temperatures": temperatures, "after": _calibration(scaled)}
+        result["conformal"] = _conformal(table, dev)
+    if (heard := soft.summary(table, seed)) is not None:
+        result["soft"] = heard
+    plain: dict[str, Any] = _plain(result)
+    return plain
+
+
+def _calibration(table: pd.DataFrame) -> dict[str, Any]:
+    p, target = predictions.probabilities(table), predictions.target_indices(table)
+    return {
+        "ece": calibration.ece(p, target),
+        "ece_debiased": calibration.ece_debiased(p, target),
+        "brier": calibration.brier(p, target),
+        "log_loss": metrics.cross_entropy(p, target),
+        "reliability": calibration.reliability(p, target).to_dict("records"),
+    }
+
+
+def _selective(table: pd.DataFrame) -> dict[str, Any]:
+    p, target = predictions.probabilities(table), predictions.target_indices(table)
+    curve = selective.risk_coverage(p, target)
+    return {
+        "aurc": selective.aurc(p, target),
+        "e_aurc": selective.e_aurc(p, target),
+        "e_aurc_normalised": selective.e_aurc_normalised(p, target),
+        "risk_at": {str(share): selective.risk_at(curve, share) for share in COVERAGES},
+    }
+
+
+def _groups(table: pd.DataFrame, seed: int) -> dict[str, Any]:
+    """By group. A sentence that few speakers say has no interval, for a corpus may have hundreds of sentences."""
+    fewest = {"sentence": ENOUGH_SPEAKERS}
+    return {c: groups.by_group(table, c, seed, fewest.get(c, 2)) for c in GROUPS if c in table}
+
+
+def _fairness(table: pd.DataFrame, seed: int) -> dict[str, Any]:
+    """Of the speakers, and of each column with 2 groups or more."""
+    columns = [c for c in OF_SPEAKERS if c in table and len(table[c].dropna().unique()) > 1]
+    return {"speakers": groups.speakers(table), **{c: groups.gaps(table, c, seed=seed) for c in columns}}
+
+
+def _conformal(table: pd.DataFrame, dev: pd.DataFrame) -> dict[str, Any]:
+    """Sets from the probabilities as they are: a temperature fitted on the same dev would void the guarantee."""
+    sets = np.zeros(predictions.probabilities(table).shape, dtype=bool)
+    thresholds = []
+    for fold, rows, tuning in _by_fold(table, dev):
+        p, target = predictions.probabilities(tuning), predictions.target_indices(tuning)
+        limit = conformal.threshold(p, target)
+        sets[rows] = conformal.sets(predictions.probabilities(table[rows]), limit)
+        thresholds.append({"fold": fold, "threshold": limit, "n_dev": len(tuning)})
+    return {"level": conformal.LEVEL, "thresholds": thresholds, **conformal.coverage(table, sets)}
+
+
+def _scaled(table: pd.DataFrame, dev: pd.DataFrame) -> tuple[list[dict[str, Any]], pd.DataFrame]:
+    """The temperature of each fold, and the table with its probabilities at these temperatures."""
+    p, temperatures = predictions.probabilities(table).copy(), []  # a copy: pandas lends out its own
+    for fold, rows, tuning in _by_fold(table, dev):
+        fitted = calibration.fit_temperature(predictions.probabilities(tuning), predictions.target_indices(tuning))
+        p[rows] = calibration.apply_temperature(p[rows], fitted)
+        temperatures.append({"fold": fold, "temperature": fitted, "n_dev": len(tuning)})
+    columns = [predictions.PREFIX + name for name in predictions.classes(table)]
+    return temperatures, table.assign(**dict(zip(columns, p.T, strict=True)))
+
+
+def _by_fold(table: pd.DataFrame, dev: pd.DataFrame) -> list[tuple[int, np.ndarray, pd.DataFrame]]:
+    """Each fold, its rows in the test table, ``(utterance,)`` booleans, and its dev table."""
+    folds = sorted(int(fold) for fold in table["fold"].unique())
+    return [(fold, (table["fold"] == fold).to_numpy(), dev[dev["fold"] == fold]) for fold in folds]
+
+
+def _check_dev(table: pd.DataFrame, dev: pd.DataFrame) -> None:
+    if (here := predictions.classes(table)) != (there := predictions.classes(dev)):
+        raise RunError(
+            f"The dev predictions have the classes {', '.join(there)}; the test predictions have {', '.join(here)}. "
+            "Score dev and test with the same checkpoint."
+        )
+    if missing := sorted(set(table["fold"]) - set(dev["fold"])):
+        raise RunError(
+            f"The dev predictions have no utterance of fold {', '.join(map(str, missing))}. A temperature is fitted on "
+            "the dev utterances of the fold's own model; score them with that fold's checkpoint."
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy's numbers into Python's, and what JSON does not have into ``None``."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,106 @@
+"""Selective classification: how often a model errs when it may leave unanswered what it is least sure of.
+
+Sources: Geifman and El-Yaniv, 2017, https://arxiv.org/abs/1705.08500 (the risk-coverage curve); Geifman, Uziel and
+El-Yaniv, 2019, https://arxiv.org/abs/1805.08206 (AURC and its excess over the best ordering).
+
+The *confidence* is the probability of the top class. Utterances of equal confidence stand in no order, so every number
+here is the mean over all their orders; shuffling the rows changes nothing.
+"""
+
+import numpy as np
+import pandas as pd
+
+from ser.evaluation.calibration import top_class
+
+
+def risk_coverage(probabilities: np.ndarray, target: np.ndarray) -> pd.DataFrame:
+    """Share of errors among the k most confident utterances, for every k.
+
+    Shapes:
+        - probabilities: ``(utterance, class)``, each in [0, 1]
+        - target: ``(utterance,)`` integers
+        - returns: a row per utterance, ``coverage`` ascending from 1 / n to 1, and ``risk`` in [0, 1]
+
+    Raises:
+        ValueError: As `ser.evaluation.calibration.top_class`.
+
+    Example:
+        >>> p = np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7]])
+        >>> risk_coverage(p, np.array([0, 0, 1])).round(2).to_dict("list")
+        {'coverage': [0.33, 0.67, 1.0], 'risk': [0.0, 0.0, 0.33]}
+    """
+    confidence, right = top_class(probabilities, target)
+    _, which, times = np.unique(-confidence, return_inverse=True, return_counts=True)  # most confident first
+    wrong = np.bincount(which, weights=~right) / times  # share of errors per confidence
+    answered = np.arange(1, len(right) + 1)
+    return pd.DataFrame({"coverage": answered / len(right), "risk": np.cumsum(np.repeat(wrong, times)) / answered})
+
+
+def risk_at(curve: pd.DataFrame, coverage: float) -> float:
+    """Risk when at least this share is answered.
+
+    Args:
+        curve: See `risk_coverage`.
+        coverage: Above 0, at most 1.
+
+    Raises:
+        ValueError: If the coverage is outside its range.
+
+    Example:
+        >>> risk_at(pd.DataFrame({"coverage": [0.5, 1.0], "risk": [0.0, 0.2]}), coverage=0.8)
+        0.2
+    """
+    if not 0 < coverage <= 1:
+        raise ValueError(f"coverage is above 0 and at most 1, not {coverage}.")
+    enough = curve["coverage"].to_numpy() >= coverage - 1e-12  # 1e-12: k / n is rounded
+    return float(curve["risk"].to_numpy()[enough.argmax()])
+
+
+def aurc(probabilities: np.ndarray, target: np.ndarray) -> float:
+    """Area under the risk-coverage curve: the mean of its risks. Smaller is better; it mixes accuracy and ordering.
+
+    Shapes and errors: as `risk_coverage`.
+
+    Example:
+        >>> round(aurc(np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7]]), np.array([0, 0, 1])), 3)
+        0.111
+    """
+    return float(risk_coverage(probabilities, target)["risk"].mean())
+
+
+def e_aurc(probabilities: np.ndarray, target: np.ndarray) -> float:
+    """Excess AURC: `aurc` less that of the best ordering of the same errors, all of them last.
+
+    Shapes and errors: as `risk_coverage`.
+
+    Example:
+        >>> e_aurc(np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7]]), np.array([0, 0, 1]))
+        0.0
+    """
+    _, right = top_class(probabilities, target)
+    return aurc(probabilities, target) - _best(right)
+
+
+def e_aurc_normalised(probabilities: np.ndarray, target: np.ndarray) -> float:
+    """Excess AURC as a share of a random ordering's: 0 for the best ordering, 1 for a random one, above 1 for worse.
+
+    Unlike `e_aurc`, compares models of different accuracy.
+
+    Shapes: as `risk_coverage`; NaN if all is right or all is wrong, where there is nothing to order.
+
+    Raises:
+        ValueError: As `risk_coverage`.
+
+    Example:
+        >>> e_aurc_normalised(np.tile([0.9, 0.1], (4, 1)), np.array([0, 0, 1, 0]))
+        1.0
+    """
+    _, right = top_class(probabilities, target)
+    at_random = 1 - right.mean() - _best(right)
+    return float(e_aurc(probabilities, target) / at_random) if 0 < right.mean() < 1 else float("nan")
+
+
+def _best(right: np.ndarray) -> float:
+    """AURC when every error is less confident than every hit."""
+    answered = np.arange(1, len(right) + 1)
+    return float((np.maximum(answered - right.sum(), 0) / answered).mean())

@@ -1,0 +1,143 @@
+"""Probabilities against listeners' votes: how close a model comes to what people heard, where people disagree.
+
+Source: Jensen-Shannon divergence: Lin, 1991, https://doi.org/10.1109/18.61115.
+
+The votes are the columns ``v_<class>`` of a predictions table: shares of the listeners, which sum to 1 in a row. Rows
+without votes (missing) are left out.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser.errors import RunError
+from ser.evaluation import predictions
+from ser.evaluation.intervals import Interval, bootstrap
+
+
+def divergence(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Jensen-Shannon divergence in bits: 0 where two distributions are equal, 1 where they share no class.
+
+    Shapes:
+        - one, other: ``(..., class)``, each sums to 1
+        - returns: ``(...)``
+
+    Example:
+        >>> divergence(np.array([1.0, 0.0]), np.array([[1.0, 0.0], [0.0, 1.0]])).round(6)
+        array([0., 1.])
+    """
+    from scipy.special import rel_entr
+
+    middle = (one + other) / 2
+    bits: np.ndarray = (rel_entr(one, middle) + rel_entr(other, middle)).sum(axis=-1) / (2 * np.log(2))
+    return bits
+
+
+def agreement(probabilities: np.ndarray, votes: np.ndarray) -> np.ndarray:
+    """Probability that a listener drawn at random says what the model's top class is.
+
+    Shapes:
+        - probabilities, votes: ``(utterance, class)``
+        - returns: ``(utterance,)``
+
+    Example:
+        >>> agreement(np.array([[0.4, 0.6]]), np.array([[0.7, 0.3]]))
+        array([0.3])
+    """
+    share: np.ndarray = np.take_along_axis(votes, probabilities.argmax(axis=1)[:, None], axis=1)[:, 0]
+    return share
+
+
+def entropy(votes: np.ndarray) -> np.ndarray:
+    """Entropy of the votes in bits: 0 where all listeners agree.
+
+    Shapes:
+        - votes: ``(..., class)``
+        - returns: ``(...)``
+
+    Example:
+        >>> entropy(np.array([[0.5, 0.5], [1.0, 0.0]]))
+        array([1., 0.])
+    """
+    from scipy.special import entr
+
+    bits: np.ndarray = entr(votes).sum(axis=-1) / np.log(2)
+    return bits
+
+
+def mean_interval(values: np.ndarray, speaker: np.ndarray, seed: int = 0) -> Interval:
+    """Interval of a mean over utterances, with speakers as the unit, see `ser.evaluation.intervals.bootstrap`.
+
+    Shapes:
+        - values: ``(utterance,)``, each in [0, 1]
+        - speaker: ``(utterance,)`` names
+
+    Example:
+        >>> interval = mean_interval(np.array([0.4, 0.5, 0.6, 0.5]), np.array(["a", "a", "b", "b"]))
+        >>> interval.low < 0.5 < interval.high, interval.caution
+        (True, '2 speakers are too few: the interval is indicative')
+    """
+    _, which = np.unique(np.asarray(speaker, dtype=str), return_inverse=True)
+    # The bootstrap adds up a square table per speaker: here, it holds the sum and the count of the values.
+    sums = np.zeros((int(which.max()) + 1, 2, 2))
+    sums[:, 0, 0], sums[:, 0, 1] = np.bincount(which, weights=values), np.bincount(which)
+    return bootstrap(sums, lambda totals: totals[..., 0, 0] / totals[..., 0, 1], seed=seed)
+
+
+def summary(table: pd.DataFrame, seed: int = 0) -> dict[str, Any] | None:
+    """The model beside the listeners, over the rows that have votes.
+
+    Args:
+        table: See `ser.evaluation.predictions`.
+        seed: Of the bootstrap over speakers.
+
+    Returns:
+        ``None`` where nobody voted, or plain JSON. Of the model: ``jsd`` (mean `divergence` to the votes) and
+        ``agreement`` (mean), each with an interval. To compare ``jsd`` with: ``jsd_of_mean_votes``, had by saying the
+        mean of these same votes for each clip. To compare ``agreement`` with: ``listener_agreement``, two listeners
+        drawn *with replacement*, the sum of v^2, which for n listeners is too high by ``(1 - it) / (n - 1)``; and
+        ``plurality_agreement``, the most that one answer per clip can have. Of the votes: ``plurality_is_target`` (a
+        tied plurality counts in part) and ``vote_entropy`` in bits.
+
+    Raises:
+        RunError: If a share is negative, or a row's shares do not sum to 1.
+
+    Example:
+        >>> table = pd.DataFrame({"speaker": ["1", "2"], "target": ["a", "b"], "p_a": [0.9, 0.2], "p_b": [0.1, 0.8]})
+        >>> result = summary(table.assign(v_a=[0.9, 0.5], v_b=[0.1, 0.5]))
+        >>> round(result["agreement"], 2), round(result["listener_agreement"], 2), result["plurality_is_target"]
+        (0.7, 0.66, 0.75)
+    """
+    shares = predictions.votes(table)
+    if shares is None or not (rows := ~np.isnan(shares).any(axis=1)).any():
+        return None
+    table, shares = table[rows], shares[rows]
+    _check(shares, table)
+    speaker, probabilities = table["speaker"].to_numpy(dtype=str), predictions.probabilities(table)
+    apart, agreed = divergence(probabilities, shares), agreement(probabilities, shares)
+    most = np.isclose(shares, shares.max(axis=1, keepdims=True))
+    of_target = most[np.arange(len(table)), predictions.target_indices(table)]
+    return {
+        "n_utterances": len(table),
+        "jsd": float(apart.mean()),
+        "jsd_interval": asdict(mean_interval(apart, speaker, seed)),
+        "jsd_of_mean_votes": float(divergence(shares.mean(axis=0), shares).mean()),
+        "agreement": float(agreed.mean()),
+        "agreement_interval": asdict(mean_interval(agreed, speaker, seed)),
+        "listener_agreement": float((shares**2).sum(axis=1).mean()),
+        "plurality_agreement": float(shares.max(axis=1).mean()),
+        "plurality_is_target": float((of_target / most.sum(axis=1)).mean()),
+        "vote_entropy": float(entropy(shares).mean()),
+    }
+
+
+def _check(shares: np.ndarray, table: pd.DataFrame) -> None:
+    wrong = (shares < 0).any(axis=1) | (np.abs(shares.sum(axis=1) - 1) > predictions.SUM_TOLERANCE)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise RunError(
+            f"The votes of {table['utterance'].iloc[row]} are {shares[row].tolist()}, not shares that sum to 1. "
+            f"{predictions.REMEDY}"
+        )

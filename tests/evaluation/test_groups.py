@@ -1,0 +1,173 @@
+"""Groups and gaps: scikit-learn on the subset, every labelling enumerated, coverage and false alarms by simulation."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import nct, t, ttest_ind
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+
+from ser.errors import RunError
+from ser.evaluation import predictions
+from ser.evaluation.groups import age_band, by_group, gaps, speakers
+from ser.evaluation.intervals import bootstrap, confusion_by_speaker
+
+CLASSES = ("angry", "happy", "neutral", "sad")
+
+
+def simulated(
+    rng: np.random.Generator, sizes: dict[str, int], recall: dict[str, float], per_class: int = 5
+) -> pd.DataFrame:
+    """Speakers whose recalls spread about their group's by a standard deviation of 0.1."""
+    group = np.repeat(list(sizes), list(sizes.values()))
+    own = np.clip([recall[name] for name in group] + rng.normal(scale=0.1, size=len(group)), 0, 1)
+    target = np.tile(np.repeat(np.arange(4), per_class), len(group))
+    wrong = (target + rng.integers(1, 4, size=len(target))) % 4
+    of = np.repeat(np.arange(len(group)), 4 * per_class)
+    said = np.where(rng.random(len(target)) < own[of], target, wrong)
+    about = {"speaker": [f"{group[i]}{i}" for i in of], "group": group[of], "target": np.array(CLASSES)[target]}
+    return pd.DataFrame({**about, **{f"p_{c}": (said == i) * 1.0 for i, c in enumerate(CLASSES)}})
+
+
+def enumerated(table: pd.DataFrame) -> np.ndarray:
+    """The gap of each way to deal two groups' labels among the speakers."""
+    names = sorted(table["speaker"].unique())
+    target, predicted = predictions.target_indices(table), predictions.predicted_indices(table)
+    size = table.loc[table["group"] == table["group"].iloc[0], "speaker"].nunique()
+    found = []
+    for members in combinations(names, size):
+        inside = table["speaker"].isin(members).to_numpy()
+        one, other = (balanced_accuracy_score(target[rows], predicted[rows]) for rows in (inside, ~inside))
+        found.append(abs(one - other))
+    return np.array(found)
+
+
+def test_the_scores_of_a_group_are_those_of_scikit_learn_on_its_rows(table) -> None:
+    rows = by_group(table, "sex")
+    assert [row["group"] for row in rows] == ["female", "male"]
+    target, predicted = predictions.target_indices(table), predictions.predicted_indices(table)
+    for row in rows:
+        of = (table["sex"] == row["group"]).to_numpy()
+        assert row["n_utterances"] == of.sum()
+        assert row["n_speakers"] == 12
+        assert row["uar"] == pytest.approx(balanced_accuracy_score(target[of], predicted[of]))
+        assert row["accuracy"] == pytest.approx(accuracy_score(target[of], predicted[of]))
+        assert row["macro_f1"] == pytest.approx(f1_score(target[of], predicted[of], average="macro"))
+        _, counts = confusion_by_speaker(target[of], predicted[of], table["speaker"].to_numpy(dtype=str)[of], 8)
+        expected = bootstrap(counts)
+        assert (row["uar_interval"]["low"], row["uar_interval"]["high"]) == (expected.low, expected.high)
+
+
+def test_a_group_of_few_speakers_has_scores_and_no_interval(table) -> None:
+    assert all(row["uar_interval"] is None for row in by_group(table, "speaker"))
+    few = by_group(table[table["speaker"] < "ravdess/10"], "sex", fewest=5)  # actors 1 to 9
+    assert [(row["n_speakers"], row["uar_interval"] is None) for row in few] == [(4, True), (5, False)]
+
+
+def test_rows_without_a_value_are_in_no_group(table) -> None:
+    table["race"] = table["sex"].where(table["fold"] < 3)
+    assert sum(row["n_utterances"] for row in by_group(table, "race")) == (table["fold"] < 3).sum()
+    assert gaps(table, "race")["best"]["n_speakers"] == 9
+
+
+def test_ages_fall_into_bands() -> None:
+    ages = pd.Series([20, 29, 30, 44, 45, 59, 60, 74, None], dtype="Int64")
+    expected = ["under 30"] * 2 + ["30 to 44"] * 2 + ["45 to 59"] * 2 + ["60 and over"] * 2
+    assert age_band(ages).tolist() == [*expected, None]
+
+
+def test_the_gap_is_the_difference_of_the_groups_scores(table) -> None:
+    result = gaps(table, "fold")
+    uars = {row["group"]: row["uar"] for row in by_group(table, "fold")}
+    assert result["n_groups"] == 4
+    assert result["best"]["uar"] == uars[result["best"]["group"]] == max(uars.values())
+    assert result["worst"]["uar"] == uars[result["worst"]["group"]] == min(uars.values())
+    assert result["gap"] == pytest.approx(max(uars.values()) - min(uars.values()))
+
+
+def test_chance_is_what_all_ways_to_deal_the_labels_give() -> None:
+    table = simulated(np.random.default_rng(0), {"a": 4, "b": 5}, {"a": 0.7, "b": 0.55})
+    every = enumerated(table)
+    assert len(every) == 126
+    result = gaps(table, "group", permutations=20_000)
+    assert result["gap_by_chance"] == pytest.approx(every.mean(), rel=0.02)  # 20 000 draws: 0.5 % standard error
+    assert result["p_value"] == pytest.approx(np.mean(every >= result["gap"] - 1e-12), abs=0.01)
+
+
+def test_a_gap_that_is_not_there_is_seldom_significant_though_never_0() -> None:
+    rng = np.random.default_rng(1)
+    sizes, recall = {"a": 8, "b": 8, "c": 8}, dict.fromkeys("abc", 0.6)
+    results = [gaps(simulated(rng, sizes, recall), "group", permutations=300) for _ in range(200)]
+    p_values = np.array([r["p_value"] for r in results])
+    # The p-value is uniform: 5 % of 200 is 10 with a standard error of 3; half of 200 is 100 with one of 7.
+    assert 0.01 <= np.mean(p_values <= 0.05) <= 0.095
+    assert 0.4 <= np.mean(p_values <= 0.5) <= 0.6
+    mean = np.mean([r["gap"] for r in results])
+    assert mean > 0.05
+    assert mean == pytest.approx(np.mean([r["gap_by_chance"] for r in results]), rel=0.1)
+
+
+@pytest.mark.parametrize(("one", "other"), [(14, 14), (4, 12)])
+def test_a_gap_that_is_there_is_found_and_its_interval_covers_it(one, other) -> None:
+    deviation = np.sqrt(0.1**2 + 0.22 / 20)  # of a speaker's UAR: speakers differ, and each says 20 utterances
+    strength = 0.25 / (deviation * np.sqrt(1 / one + 1 / other))
+    degrees = one + other - 2
+    power = nct.sf(t.ppf(0.975, degrees), degrees, strength)  # of the t test: 0.99 and 0.8
+    rng = np.random.default_rng(2)
+    tables = [simulated(rng, {"a": one, "b": other}, {"a": 0.75, "b": 0.5}) for _ in range(150)]
+    results = [gaps(table, "group", permutations=200) for table in tables]
+    assert np.mean([r["p_value"] <= 0.05 for r in results]) == pytest.approx(power, abs=0.09)  # standard error 0.03
+    covered = np.mean([r["gap_interval"]["low"] <= 0.25 <= r["gap_interval"]["high"] for r in results])
+    assert 0.89 <= covered <= 0.99  # nominally 0.95; 150 runs have a standard error of 0.018
+    assert np.mean([r["best"]["group"] == "a" for r in results]) > 0.97
+
+
+def test_with_equally_many_utterances_the_interval_is_welchs_of_the_speakers_scores() -> None:
+    """UAR is then the mean of the speakers' UARs, and the jackknife variance the usual one of a mean."""
+    table = simulated(np.random.default_rng(3), {"a": 6, "b": 15}, {"a": 0.7, "b": 0.4})
+    uars = {row["group"]: row["uar"] for row in by_group(table, "speaker")}
+    one, other = ([u for name, u in uars.items() if name.startswith(group)] for group in "ab")
+    reference = ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
+    interval = gaps(table, "group")["gap_interval"]
+    assert (interval["low"], interval["high"]) == pytest.approx((reference.low, reference.high))
+
+
+def test_the_caution_fits_the_smaller_group() -> None:
+    rng = np.random.default_rng(4)
+    few = gaps(simulated(rng, {"a": 20, "b": 4}, {"a": 0.6, "b": 0.6}), "group")["gap_interval"]
+    assert few["caution"] == "4 speakers in a group are too few: the interval is indicative"
+    alone = gaps(simulated(rng, {"a": 20, "b": 1}, {"a": 0.6, "b": 0.6}), "group")["gap_interval"]
+    assert alone["low"] is None
+    assert alone["caution"].startswith("a group has 1 speaker: no interval")
+    assert gaps(simulated(rng, {"a": 10, "b": 10}, {"a": 0.6, "b": 0.6}), "group")["gap_interval"]["caution"] is None
+
+
+def test_the_worst_speakers_are_those_of_the_lowest_scores(table) -> None:
+    uars = {row["group"]: row["uar"] for row in by_group(table, "speaker")}
+    result = speakers(table)
+    worst = min(uars, key=lambda name: uars[name])
+    assert result["worst"] == {"speaker": worst, "uar": uars[worst], "n_utterances": 30}
+    assert result["worst_decile"] == {"n_speakers": 2, "uar": pytest.approx(np.mean(sorted(uars.values())[:2]))}
+    assert result["uar_mean"] == pytest.approx(np.mean(list(uars.values())))
+    assert result["uar_sd"] == pytest.approx(np.std(list(uars.values()), ddof=1))
+    alone = speakers(table[table["speaker"] == worst])
+    assert alone["uar_sd"] is None
+    assert alone["worst_decile"]["n_speakers"] == 1
+
+
+def test_the_same_seed_gives_the_same_gap_whatever_the_order_of_the_rows(table) -> None:
+    shuffled = table.sample(frac=1, random_state=0)
+    assert gaps(shuffled, "sex", seed=3) == gaps(table, "sex", seed=3)
+    assert gaps(table, "sex", seed=3) != gaps(table, "sex", seed=4)
+
+
+def test_a_column_that_is_not_about_speakers_has_no_gap(table) -> None:
+    with pytest.raises(RunError, match="sentence has 2 values for the speaker ravdess/01"):
+        gaps(table, "sentence")
+    with pytest.raises(ValueError, match="a gap needs 2 groups, here 1: ravdess"):
+        gaps(table, "corpus")
+    with pytest.raises(ValueError, match="column='height' is not in the table, which has utterance, corpus"):
+        by_group(table, "height")
+    with pytest.raises(ValueError, match="permutations is 1 or more, not 0"):
+        gaps(table, "sex", permutations=0)
