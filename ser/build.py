@@ -51,7 +51,14 @@ def find_class(path: str, kind: type[T]) -> type[T]:
         raise ConfigError(f"_target_: {path} needs the package {error.name}, which is not installed.") from error
     except AttributeError as error:
         raise ConfigError(f"_target_: the module {module} has no {name}.") from error
-    # Interfaces (typing.Protocol classes) have methods only, which issubclass cannot check; their users do.
-    if not isinstance(found, type) or not (getattr(kind, "_is_protocol", False) or issubclass(found, kind)):
+    if not isinstance(found, type) or not _is_kind(found, kind):
         raise ConfigError(f"_target_: {path} is not a {kind.__name__}.")
     return found
+
+
+def _is_kind(found: type, kind: type) -> bool:
+    """Whether a class is a subclass, or has the methods of an interface (a typing.Protocol, whose users subclass nothing)."""
+    if not getattr(kind, "_is_protocol", False):
+        return issubclass(found, kind)
+    methods = [name for name, value in vars(kind).items() if callable(value) and not name.startswith("_")]
+    return all(callable(getattr(found, name, None)) for name in methods)

@@ -75,3 +75,8 @@ def test_arguments_that_do_not_fit_say_what_does() -> None:
 def test_an_interface_is_a_kind_too() -> None:
     assert build({"_target_": "ser.protocols.loso.LeaveOneSpeakerOut"}, Protocol).splits
     assert find_class("ser.corpora.demo.Demo", Corpus) is Demo
+
+
+def test_a_class_without_an_interface_s_methods_is_refused_uncalled() -> None:
+    with pytest.raises(ConfigError, match=r"subprocess\.Popen is not a Protocol"):
+        build({"_target_": "subprocess.Popen", "args": "true"}, Protocol)

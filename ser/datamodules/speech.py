@@ -20,7 +20,9 @@ from ser.datamodules.batch import Batch
 from ser.datamodules.buckets import LengthBuckets
 from ser.errors import ConfigError, SplitError
 from ser.labels import LabelScheme
-from ser.protocols.split import Protocol, Split, check
+from ser.protocols.audit import Policy, check_fitted, enforce, stamps
+from ser.protocols.plan import SYNTHETIC, plan
+from ser.protocols.split import Protocol, Split
 from ser.waveforms import Store, prepare
 
 log = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ RESIDENT_SHARE = 0.5
 class SpeechDataModule(L.LightningDataModule):
     """Utterances with targets, ready to train on.
 
-    After `setup`, `labelled` holds the manifest, targets and classes, and `split` the fold's rows.
+    After `setup`, `labelled` holds the manifest, targets and classes, `split` the fold's rows, and `findings` the audit's.
 
     Args:
         corpora: By name; several are trained and tested on together.
@@ -48,6 +50,7 @@ class SpeechDataModule(L.LightningDataModule):
         workers: Processes that read the memory map where the samples are not resident.
         seed: Of the order of batches.
         strict: Make a file that cannot be used an error.
+        audit: Whether a leak that the protocol does not admit refuses to train (``refuse``), or stamps the result (``warn``).
 
     Raises:
         ConfigError: If there is no corpus, or a number is out of its range.
@@ -66,6 +69,7 @@ class SpeechDataModule(L.LightningDataModule):
         workers: int = 2,
         seed: int = 0,
         strict: bool = False,
+        audit: Policy = "refuse",
     ) -> None:
         super().__init__()
         if not corpora:
@@ -75,7 +79,7 @@ class SpeechDataModule(L.LightningDataModule):
         if workers < 0:
             raise ConfigError(f"workers is {workers}, but it is a number of processes: 0 or more.")
         self.corpora, self.labels, self.protocol, self.fold = dict(corpora), labels, protocol, fold
-        self.stores, self.settings, self.strict = stores, settings or AudioSettings(), strict
+        self.stores, self.settings, self.strict, self.audit = stores, settings or AudioSettings(), strict, audit
         self.batch_size, self.resident, self.workers, self.seed = batch_size, resident, workers, seed
         self.parts: list[Store] = []
         self._samples: Tensor | None = None
@@ -91,24 +95,12 @@ class SpeechDataModule(L.LightningDataModule):
         """Open the stores, apply the labels, choose and check the fold."""
         if self.parts:
             return
-        import pandas as pd
-
         parts = [prepare(corpus, self.stores, self.settings) for corpus in self.corpora.values()]
-        offsets = np.cumsum([0] + [part.card["samples"] for part in parts])
-        tables = [
-            part.manifest.assign(start=part.manifest["start"] + offset)
-            for part, offset in zip(parts, offsets[:-1], strict=True)
-        ]
-        self.labelled = self.labels.apply(pd.concat(tables, ignore_index=True))
-        splits = self.protocol.splits(self.labelled.manifest)
-        if not 0 <= self.fold < len(splits):
-            raise SplitError(
-                f"fold={self.fold}, but protocol={self.protocol.name} has the folds 0 to {len(splits) - 1} here; "
-                "fold=all runs every one."
-            )
-        self.folds = len(splits)
-        self.split: Split = splits[self.fold]
-        check(self.split, self.labelled.manifest)
+        planned = plan(parts, self.labels, self.protocol)
+        self.labelled, self.folds = planned.labelled, len(planned.splits)
+        self.split: Split = planned.split(self.fold)
+        self.findings = planned.audit(self.fold)
+        enforce(self.findings, self.fold, self.audit)
         self._start = torch.from_numpy(self.labelled.manifest["start"].to_numpy(copy=True))
         self._length = torch.from_numpy(self.labelled.manifest["length"].to_numpy(copy=True))
         soft = self.labelled.soft
@@ -129,6 +121,15 @@ class SpeechDataModule(L.LightningDataModule):
     def synthetic(self) -> bool:
         """Whether any of the speech is synthetic, which every result must then say."""
         return any(part.card["synthetic"] for part in self.parts)
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """The words that every result had on this fold must carry."""
+        return (*(SYNTHETIC,) * self.synthetic, *stamps(self.split, self.findings))
+
+    def check_fitted(self, rows: np.ndarray) -> None:
+        """Hold what statistics were taken from to the training side; see `ser.protocols.audit.check_fitted`."""
+        check_fitted(self.split, rows)
 
     def class_weights(self) -> list[float]:
         """Weights that give every class the same say, from the training side alone; their mean over clips is 1.

@@ -106,8 +106,16 @@ class SpeechClassifier(L.LightningModule):
         if self.normalise.by != "training" or self.trainer.ckpt_path is not None:
             return
         data: SpeechDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
-        batches = (data.transfer_batch_to_device(b, self.device, 0) for b in data.train_dataloader())
-        self.normalise.fit(self.features(batch.waveform, batch.lengths) for batch in batches)
+        rows: list[Tensor] = []
+
+        def features() -> Iterator[tuple[Tensor, Tensor]]:
+            for loaded in data.train_dataloader():
+                batch = data.transfer_batch_to_device(loaded, self.device, 0)
+                rows.append(batch.index)
+                yield self.features(batch.waveform, batch.lengths)
+
+        self.normalise.fit(features())
+        data.check_fitted(torch.cat(rows).cpu().numpy())
 
     def on_train_epoch_start(self) -> None:
         """Log the learning rate that the epoch starts with."""

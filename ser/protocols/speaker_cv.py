@@ -4,14 +4,21 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import SplitError
-from ser.protocols.split import Split, from_speakers
+from ser.protocols.split import DEV_SHARES_SPEAKERS, Split, from_speakers
+from ser.protocols.text_independent import deal_sentences
+
+DEV_PARTS = 5
+"""Into how many parts the training sentences are dealt where one of them is dev, for want of a third speaker."""
 
 
 class SpeakerCV:
     """Each fold of speakers tests once, the fold after it is dev, and the rest train.
 
+    There are no more folds than speakers. Two speakers leave none to be dev, which is then a fifth of the training
+    speaker's sentences, held out from training; results are stamped so.
+
     Args:
-        folds: How many, at least 3.
+        folds: How many at most, at least 3.
         seed: Of the shuffle that deals speakers to folds.
     """
 
@@ -24,22 +31,37 @@ class SpeakerCV:
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
         """Every fold; see `ser.protocols.split.Protocol`."""
-        speakers = manifest[["corpus", "sex", "speaker"]].drop_duplicates().sort_values(["corpus", "sex", "speaker"])
-        if len(speakers) < self.folds:
-            other = (
-                f"protocol=loso, or protocol.folds={len(speakers)} at most" if len(speakers) > 2 else "protocol=oaf_yaf"
-            )
+        heard = manifest["speaker"].nunique()
+        if heard < 2:
             raise SplitError(
-                f"protocol=speaker_cv has {self.folds} folds, but there are {len(speakers)} speakers. Use {other}."
+                f"protocol=speaker_cv needs 2 speakers at least, one to train and one to test; the data has {heard}."
             )
-        random = np.random.default_rng(self.seed)
-        dealt: list[str] = []
-        for _, group in speakers.groupby(["corpus", "sex"], sort=True):
-            dealt += list(random.permutation(group["speaker"].to_numpy()))
-        # Dealt round like cards, so each corpus and sex spreads evenly and fold sizes differ by one at most.
-        fold_of = {speaker: i % self.folds for i, speaker in enumerate(dealt)}
-        members = [{s for s, f in fold_of.items() if f == fold} for fold in range(self.folds)]
+        members = deal_speakers(manifest, min(self.folds, heard), self.seed)
+        if len(members) == 2:
+            return [self._of_two(manifest, fold, test) for fold, test in enumerate(members)]
         return [
-            from_speakers(manifest, fold, dev=members[(fold + 1) % self.folds], test=members[fold])
-            for fold in range(self.folds)
+            from_speakers(manifest, fold, dev=members[(fold + 1) % len(members)], test=members[fold])
+            for fold in range(len(members))
         ]
+
+    def _of_two(self, manifest: pd.DataFrame, fold: int, test: set[str]) -> Split:
+        tests = manifest["speaker"].isin(test).to_numpy()
+        is_dev = np.zeros(len(manifest), dtype=bool)
+        trainable = np.flatnonzero(~tests)
+        is_dev[trainable] = deal_sentences(manifest.iloc[trainable], DEV_PARTS, self.seed) == 0
+        train, dev = np.flatnonzero(~tests & ~is_dev), np.flatnonzero(is_dev)
+        return Split(fold, train, dev, np.flatnonzero(tests), stamps=(DEV_SHARES_SPEAKERS,))
+
+
+def deal_speakers(manifest: pd.DataFrame, folds: int, seed: int) -> list[set[str]]:
+    """Deal speakers to folds, so that each corpus and sex spreads evenly and the folds' sizes differ by one at most.
+
+    The deal hangs on who the speakers are, not on their order or on what they say.
+    """
+    speakers = manifest[["corpus", "sex", "speaker"]].drop_duplicates().sort_values(["corpus", "sex", "speaker"])
+    random = np.random.default_rng(seed)
+    dealt: list[str] = []
+    for _, group in speakers.groupby(["corpus", "sex"], sort=True):
+        dealt += list(random.permutation(group["speaker"].to_numpy()))
+    # Round like cards: who comes next in the row goes to the next fold.
+    return [set(dealt[fold::folds]) for fold in range(folds)]

@@ -1,17 +1,14 @@
-"""A split: the utterances that train, tune and test in one fold, and the promises it is checked against."""
+"""A split: the utterances that train, tune and test in one fold, and what it admits, which the audit holds it to."""
 
 import hashlib
 import json
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Protocol as Interface
 
 import numpy as np
 import pandas as pd
 
-from ser.errors import SplitError
-
-SPEAKER_DEPENDENT = "speaker-dependent"
+SPEAKER_DEPENDENT = "not speaker-independent"
 """Stamps results whose test speakers were heard in training or chose the model."""
 DEV_SHARES_SPEAKERS = "dev speakers also train"
 """Stamps results whose model was chosen on other utterances of the training speakers; the test speakers stay unheard."""
@@ -27,6 +24,7 @@ class Split:
         fold: 0, 1, ...
         train, dev, test: Row positions in the manifest, ascending.
         stamps: Words that every result had under this split carries; they are also what it is allowed to share.
+        text_independent: The promise that no test sentence is in training or dev; the audit holds it to that.
     """
 
     fold: int
@@ -34,6 +32,7 @@ class Split:
     dev: np.ndarray
     test: np.ndarray
     stamps: tuple[str, ...] = ()
+    text_independent: bool = False
 
     def sides(self) -> dict[str, np.ndarray]:
         """The three sides by name."""
@@ -68,31 +67,22 @@ def from_speakers(
     return Split(fold, np.flatnonzero(in_train), np.flatnonzero(in_dev), np.flatnonzero(in_test))
 
 
-def check(split: Split, manifest: pd.DataFrame) -> None:
-    """Check a split against what its stamps admit. Runs before every training.
+def stratified_share(manifest: pd.DataFrame, rows: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Choose a random share of some utterances, of each corpus and emotion alike.
 
-    Raises:
-        SplitError: If a side is empty, an utterance is on two sides, or a speaker is where no stamp admits it.
+    Args:
+        manifest: See `ser.manifest`.
+        rows: Positions of the utterances to choose from.
+        share: Between 0 and 1; of two utterances at least one is chosen, however small it is.
+        seed: Of the choice, which hangs on the ids and not on the order of rows.
+
+    Returns:
+        Positions of the chosen, ascending.
     """
-    rows = split.sides()
-    for side in SIDES:
-        if not len(rows[side]):
-            raise SplitError(
-                f"Fold {split.fold} has no {side} utterances. The protocol asks for more speakers than the corpus has, "
-                "or the labels dropped them all; see `python -m ser.prepare` for what is there."
-            )
-    for one, other in combinations(SIDES, 2):
-        if twice := sorted(set(manifest["id"].iloc[rows[one]]) & set(manifest["id"].iloc[rows[other]])):
-            raise SplitError(
-                f"Fold {split.fold}: {len(twice)} utterances are in {one} and {other}, {twice[0]} for one."
-            )
-        if SPEAKER_DEPENDENT in split.stamps or (
-            {one, other} == {"train", "dev"} and DEV_SHARES_SPEAKERS in split.stamps
-        ):
-            continue
-        speakers = [set(manifest["speaker"].iloc[rows[side]]) for side in (one, other)]
-        if both := sorted(speakers[0] & speakers[1]):
-            raise SplitError(
-                f"Fold {split.fold}: speakers are in {one} and in {other}: {', '.join(both[:10])}. A result had this way "
-                "says nothing of new speakers. protocol=random does that on purpose, and stamps what it touches."
-            )
+    random = np.random.default_rng(seed)
+    some = manifest.iloc[rows][["id", "corpus", "emotion"]].assign(row=rows).sort_values("id")
+    chosen = [np.empty(0, dtype=np.int64)]
+    for _, group in some.groupby(["corpus", "emotion"], sort=True):
+        enough = min(max(1, round(share * len(group))), len(group) - 1)
+        chosen.append(random.permutation(group["row"].to_numpy())[:enough])
+    return np.sort(np.concatenate(chosen))

@@ -6,6 +6,7 @@ Figures are made without pyplot, so that nothing of matplotlib's global state is
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from ser.files import replacing
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 DPI = 150
 STAMP_COLOUR = "#b3261e"
 STAMP_INCHES = 0.5
+LETTERS_AN_INCH = 8
+"""Of a stamp's words: how many fit beside each other."""
 
 
 @contextmanager
@@ -26,9 +29,9 @@ def drawing(
 
     Args:
         path: Where to; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
-        inches: Width and height, at 150 dots per inch; a stamp adds half an inch of height.
+        inches: Width and height, at 150 dots per inch; a stamp adds half an inch of height, or more.
         grid: Whether axes have grid lines.
-        stamps: What nobody may overlook (``speaker-dependent``, ``synthetic speech``), in a strip below the picture.
+        stamps: What nobody may overlook (``not speaker-independent``, ``synthetic speech``), in a strip below the picture.
 
     Example:
         >>> import tempfile
@@ -45,13 +48,15 @@ def drawing(
 
     look: dict[Any, Any] = {"font.size": 10.5, "axes.labelsize": 11, "axes.labelpad": 6, "grid.color": "0.9"}
     with mpl.rc_context(sns.axes_style("whitegrid" if grid else "white") | look):
-        width, height = inches[0], inches[1] + STAMP_INCHES * bool(stamps)
+        words = [fill("  ·  ".join(stamps).upper(), int(LETTERS_AN_INCH * inches[0]))] if stamps else []
+        strips = sum(STAMP_INCHES + 0.2 * text.count("\n") for text in words)
+        width, height = inches[0], inches[1] + strips
         figure = Figure(figsize=(width, height), dpi=DPI)
         FigureCanvasAgg(figure)
-        strip = STAMP_INCHES * bool(stamps) / height  # at the bottom, out of the layout's reach
+        strip = strips / height  # at the bottom, out of the layout's reach
         figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1, rect=(0, strip, 1, 1 - strip))
-        if stamps:
-            _stamp(figure, "  ·  ".join(stamps), strip / 2)
+        for text in words:
+            _stamp(figure, text, strip / 2)
         yield figure
         with replacing(path) as unfinished:
             figure.savefig(unfinished, dpi=DPI)
@@ -59,5 +64,5 @@ def drawing(
 
 def _stamp(figure: "Figure", words: str, height: float) -> None:
     box = {"boxstyle": "round,pad=0.4", "facecolor": STAMP_COLOUR, "edgecolor": "none"}
-    text = figure.text(0.5, height, words.upper(), fontsize=11, fontweight="bold", color="white", bbox=box)
+    text = figure.text(0.5, height, words, fontsize=11, fontweight="bold", color="white", bbox=box)
     text.set(horizontalalignment="center", verticalalignment="center")

@@ -22,7 +22,7 @@ def results_table(
     Args:
         summary: See `ser.evaluation.summary.summarise`.
         title: What was scored: ``cnn on ravdess``.
-        stamps: What nobody may overlook (``speaker-dependent``, ``synthetic speech``): in capitals in a frame
+        stamps: What nobody may overlook (``not speaker-independent``, ``synthetic speech``): in capitals in a frame
             above the scores and again in their title, with or without colour.
         notes: Lines below the tables.
 

@@ -35,9 +35,7 @@ def make_model() -> MakeModel:
             config = OmegaConf.to_container(compose("train", [f"model={name}", *overrides]), resolve=True)
         assert isinstance(config, dict)
         chosen = list(weights or [1.0] * len(classes))
-        data = SimpleNamespace(
-            classes=classes, class_weights=lambda: chosen, synthetic=False, split=SimpleNamespace(stamps=())
-        )
+        data = SimpleNamespace(classes=classes, class_weights=lambda: chosen, stamps=())
         torch.manual_seed(0)
         return experiment.build_model({str(k): v for k, v in config.items()}, data)  # type: ignore[arg-type]
 

@@ -8,10 +8,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 
+from ser.build import build
+from ser.conf_dir import conf_dir
 from ser.errors import SplitError
+from ser.labels import EMOTIONS, LabelScheme
 from ser.protocols.speaker_lists import SpeakerLists
-from ser.protocols.split import check
+from tests.protocols.conftest import check
 
 Lists = list[dict[str, set[str]]]
 
@@ -78,16 +82,42 @@ def test_emosuperb_is_what_was_published(shipped: Any, crema: pd.DataFrame, publ
             assert fold[side] == set(theirs[f"fold{i}"][name])
 
 
+def test_audeering_has_every_actor_on_one_side(shipped: Any, crema: pd.DataFrame) -> None:
+    (fold,) = folds(shipped("audeering"), crema)
+    assert [len(fold[side]) for side in ("train", "dev", "test")] == [56, 18, 17]
+    assert set.union(*fold.values()) == {str(actor) for actor in range(1001, 1092)}
+
+
+def test_pepino_trains_on_the_first_twenty_actors(shipped: Any, ravdess: pd.DataFrame) -> None:
+    (fold,) = folds(shipped("pepino"), ravdess)
+    assert fold == {"train": {f"{a:02d}" for a in range(1, 21)}, "dev": {"21", "22"}, "test": {"23", "24"}}
+
+
 @pytest.mark.corpora
-def test_a_listed_training_side_is_taken_as_it_is(ravdess: pd.DataFrame, published: dict[str, Any]) -> None:
+def test_audeering_is_what_was_published(shipped: Any, crema: pd.DataFrame, published: dict[str, Any]) -> None:
+    (fold,) = folds(shipped("audeering"), crema)
+    assert fold == {side: set(map(str, actors)) for side, actors in published["crema_audeering"]["splits"].items()}
+
+
+@pytest.mark.corpora
+def test_pepino_is_what_was_published(shipped: Any, ravdess: pd.DataFrame, published: dict[str, Any]) -> None:
+    (fold,) = folds(shipped("pepino"), ravdess)
     pepino = published["ravdess_pepino"]
-    lists = {side: [f"{actor:02d}" for actor in pepino[side]] for side in ("train", "dev", "test")}
-    (fold,) = folds(SpeakerLists("pepino", "ravdess", pepino["source"], [lists]), ravdess)
-    assert {side: {int(a) for a in actors} for side, actors in fold.items()} == {
-        "train": set(range(1, 21)),
-        "dev": {21, 22},
-        "test": {23, 24},
-    }
+    assert {side: {int(a) for a in actors} for side, actors in fold.items()} == {s: set(pepino[s]) for s in fold}
+
+
+def test_a_listed_training_side_is_taken_as_it_is(ravdess: pd.DataFrame) -> None:
+    lists = {"train": ["01", "02"], "dev": ["21", "22"], "test": ["23", "24"]}
+    (fold,) = folds(SpeakerLists("part", "ravdess", "nobody", [lists]), ravdess)
+    assert fold == {side: set(speakers) for side, speakers in lists.items()}
+
+
+def test_seven_labels_have_calm_as_neutral_and_all_else_as_it_is() -> None:
+    config = yaml.safe_load((Path(conf_dir()) / "labels" / "seven.yaml").read_text())
+    scheme = build(config, LabelScheme)
+    assert scheme.name == "seven"
+    assert scheme.classes == tuple(sorted(set(EMOTIONS) - {"calm"}))
+    assert {e: scheme.class_of(e) for e in EMOTIONS} == {e: e for e in EMOTIONS} | {"calm": "neutral"}
 
 
 def test_who_is_missing_is_named(shipped: Any, ravdess: pd.DataFrame) -> None:

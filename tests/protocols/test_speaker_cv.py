@@ -1,14 +1,17 @@
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from ser.conf_dir import conf_dir
 from ser.errors import SplitError
 from ser.protocols.loso import LeaveOneSpeakerOut
 from ser.protocols.speaker_cv import SpeakerCV
-from ser.protocols.split import Split, check
+from ser.protocols.split import DEV_SHARES_SPEAKERS, Split
+from tests.protocols.conftest import check
 
 
 def speakers(manifest: pd.DataFrame, rows: np.ndarray) -> set[str]:
@@ -67,10 +70,28 @@ def test_labels_that_drop_clips_do_not_move_speakers(ravdess: pd.DataFrame) -> N
     assert assigned(fewer, SpeakerCV(5).splits(fewer)) == assigned(ravdess, SpeakerCV(5).splits(ravdess))
 
 
-def test_too_few_speakers_are_counted_in_the_error(savee: pd.DataFrame) -> None:
-    with pytest.raises(SplitError, match=r"has 5 folds, but there are 4 speakers.*protocol=loso.*folds=4"):
-        SpeakerCV(5).splits(savee)
-    assert len(SpeakerCV(4).splits(savee)) == 4
+def test_there_are_no_more_folds_than_speakers(savee: pd.DataFrame) -> None:
+    splits = SpeakerCV(5).splits(savee)
+    assert [speakers(savee, split.test) for split in splits] == [
+        speakers(savee, split.test) for split in SpeakerCV(4).splits(savee)
+    ]
+    assert [len(speakers(savee, split.train)) for split in splits] == [2, 2, 2, 2]
+
+
+def test_two_speakers_test_each_other_and_dev_is_words_that_training_lacks(tess: pd.DataFrame) -> None:
+    splits = SpeakerCV(5).splits(tess)
+    assert sorted(tuple(speakers(tess, split.test)) for split in splits) == [("tess/OAF",), ("tess/YAF",)]
+    for split in splits:
+        check(split, tess)
+        assert split.stamps == (DEV_SHARES_SPEAKERS,)
+        words = [set(tess["sentence"].iloc[rows]) for rows in (split.train, split.dev)]
+        assert not words[0] & words[1]
+        assert len(split.dev) * 4 == len(split.train)
+
+
+def test_one_speaker_cannot_be_split(tess: pd.DataFrame) -> None:
+    with pytest.raises(SplitError, match="needs 2 speakers at least"):
+        SpeakerCV().splits(tess[tess["speaker"] == "tess/OAF"])
 
 
 @pytest.mark.parametrize("folds", [2, 1, 0, -1])
@@ -103,6 +124,6 @@ def test_leave_one_out_of_two_points_to_the_protocol_for_two(tess: pd.DataFrame)
         LeaveOneSpeakerOut().splits(tess)
 
 
-@pytest.mark.parametrize("name", ["speaker_cv", "loso", "random", "luna5", "emosuperb", "oaf_yaf"])
+@pytest.mark.parametrize("name", sorted(file.stem for file in (Path(conf_dir()) / "protocol").glob("*.yaml")))
 def test_each_shipped_protocol_is_known_by_the_name_of_its_file(name: str, shipped: Any) -> None:
     assert shipped(name).name == name

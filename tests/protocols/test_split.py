@@ -7,7 +7,8 @@ import pytest
 
 from ser.errors import SplitError
 from ser.manifest import Utterance, to_table
-from ser.protocols.split import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT, Split, check, from_speakers
+from ser.protocols.split import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT, Split, from_speakers
+from tests.protocols.conftest import check
 
 SIDES = ("train", "dev", "test")
 

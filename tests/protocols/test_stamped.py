@@ -9,7 +9,8 @@ import pytest
 from ser.errors import SplitError
 from ser.protocols.cross_speaker import CrossSpeaker
 from ser.protocols.random_split import RandomUtterances
-from ser.protocols.split import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT, check
+from ser.protocols.split import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT
+from tests.protocols.conftest import check
 
 
 def test_oaf_yaf_tests_the_unheard_speaker_both_ways(shipped: Any, tess: pd.DataFrame) -> None:

@@ -37,7 +37,7 @@ def history() -> pd.DataFrame:
     return pd.concat([train, dev]).sort_values("epoch", ignore_index=True)
 
 
-@pytest.mark.parametrize("stamps", [(), ("synthetic speech", "speaker-dependent")])
+@pytest.mark.parametrize("stamps", [(), ("synthetic speech", "not speaker-independent")])
 def test_a_confusion_matrix_of_eight_classes_is_drawn(summary, tmp_path: Path, stamps: tuple[str, ...]) -> None:
     path = tmp_path / "figures" / "confusion.png"
     plots.confusion_matrix(summary, path, "cnn on ravdess", stamps=stamps)
@@ -94,7 +94,7 @@ def test_two_classes_are_enough(tmp_path: Path) -> None:
     assert _pixels(tmp_path / "two.png").std() > 0.1
 
 
-@pytest.mark.parametrize("stamps", [(), ("synthetic speech", "speaker-dependent")])
+@pytest.mark.parametrize("stamps", [(), ("synthetic speech", "not speaker-independent")])
 def test_training_curves_are_drawn(history: pd.DataFrame, tmp_path: Path, stamps: tuple[str, ...]) -> None:
     path = tmp_path / "training.png"
     plots.training_curves(history, 12, path, stamps=stamps)

@@ -1,0 +1,62 @@
+"""Speaker- and text-independent folds: neither the speakers who test nor the sentences that they say were trained on."""
+
+import numpy as np
+import pandas as pd
+
+from ser.errors import SplitError
+from ser.protocols.speaker_cv import DEV_PARTS, deal_speakers
+from ser.protocols.split import DEV_SHARES_SPEAKERS, Split
+from ser.protocols.text_independent import deal_sentences
+
+
+class SpeakerTextIndependent:
+    """A fold is a group of speakers saying a group of sentences; other speakers saying other sentences train.
+
+    The next group of speakers is dev, saying the training sentences. With two groups of speakers, as TESS has, dev is a
+    fifth of the training *sentences*, and results are stamped so. Every utterance tests once over all folds; in each
+    fold, the test speakers' other sentences and the other speakers' test sentences are left out.
+
+    Args:
+        speaker_folds: Groups of speakers, at least 2; as many as speakers at most.
+        sentence_folds: Groups of sentences, at least 2; as many as the sentences of a corpus at most.
+        seed: Of the deals.
+    """
+
+    name = "speaker_text_independent"
+
+    def __init__(self, speaker_folds: int = 5, sentence_folds: int = 2, seed: int = 0) -> None:
+        for argument, folds in (("speaker_folds", speaker_folds), ("sentence_folds", sentence_folds)):
+            if folds < 2:
+                raise SplitError(f"protocol.{argument} is {folds}, but it takes 2 at least: one tests, another trains.")
+        self.speaker_folds, self.sentence_folds, self.seed = speaker_folds, sentence_folds, seed
+
+    def splits(self, manifest: pd.DataFrame) -> list[Split]:
+        """Every fold; see `ser.protocols.split.Protocol`."""
+        speakers = manifest["speaker"]
+        if (heard := speakers.nunique()) < 2:
+            raise SplitError(
+                f"protocol={self.name} needs 2 speakers at least, one to train and one to test; the data has {heard}."
+            )
+        groups = deal_speakers(manifest, min(self.speaker_folds, heard), self.seed)
+        group_of = speakers.map({s: i for i, group in enumerate(groups) for s in group}).to_numpy()
+        text_of = deal_sentences(manifest, self.sentence_folds, self.seed)
+        return [
+            self._split(manifest, group_of, text_of, group, text)
+            for group in range(len(groups))
+            for text in range(int(text_of.max()) + 1)
+        ]
+
+    def _split(self, manifest: pd.DataFrame, group_of: np.ndarray, text_of: np.ndarray, group: int, text: int) -> Split:
+        groups, texts = int(group_of.max()) + 1, int(text_of.max()) + 1
+        test = np.flatnonzero((group_of == group) & (text_of == text))
+        rest = (group_of != group) & (text_of != text)
+        if groups > 2:
+            is_dev = group_of == (group + 1) % groups
+            stamps: tuple[str, ...] = ()
+        else:
+            is_dev = np.zeros(len(manifest), dtype=bool)
+            trainable = np.flatnonzero(rest)
+            is_dev[trainable] = deal_sentences(manifest.iloc[trainable], DEV_PARTS, self.seed) == 0
+            stamps = (DEV_SHARES_SPEAKERS,)
+        train, dev = np.flatnonzero(rest & ~is_dev), np.flatnonzero(rest & is_dev)
+        return Split(group * texts + text, train, dev, test, stamps, text_independent=True)

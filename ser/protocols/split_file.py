@@ -1,0 +1,107 @@
+"""Splits in a file: write the utterances of every fold, to publish them, and use a file of them as a protocol."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser.errors import SplitError
+from ser.files import replacing
+from ser.protocols.split import SIDES, Split
+
+
+class SplitFile:
+    """The folds of a file that `write_splits` wrote.
+
+    Utterances of the data that the file does not name are left out.
+
+    Args:
+        path: The file.
+    """
+
+    name = "file"
+
+    def __init__(self, path: str | Path | None) -> None:
+        self.path = path
+
+    def splits(self, manifest: pd.DataFrame) -> list[Split]:
+        """Every fold; see `ser.protocols.split.Protocol`."""
+        if self.path is None:
+            raise SplitError("protocol=file needs protocol.path=..., the file of splits to use.")
+        return read_splits(Path(self.path).expanduser(), manifest)
+
+
+def write_splits(splits: Sequence[Split], manifest: pd.DataFrame, path: Path, protocol: str) -> None:
+    """Write splits as one JSON file: of every fold its hash, stamps, promise, and the ids of each side, sorted.
+
+    Args:
+        splits: Of this manifest.
+        manifest: See `ser.manifest`.
+        path: The file to write, or to replace.
+        protocol: The name of the protocol that made them.
+
+    Example:
+        >>> import tempfile
+        >>> from ser.protocols.split import from_speakers
+        >>> ids = ["x/a1", "x/b1", "x/c1"]
+        >>> manifest = pd.DataFrame({"id": ids, "speaker": ["x/a", "x/b", "x/c"]})
+        >>> split = from_speakers(manifest, 0, dev={"x/b"}, test={"x/c"})
+        >>> path = Path(tempfile.mkdtemp()) / "splits.json"
+        >>> write_splits([split], manifest, path, "loso")
+        >>> (read_back,) = read_splits(path, manifest)
+        >>> read_back.hash(manifest) == split.hash(manifest)
+        True
+    """
+    folds = [
+        {
+            "fold": split.fold,
+            "hash": split.hash(manifest),
+            "stamps": list(split.stamps),
+            "text_independent": split.text_independent,
+            **{side: sorted(manifest["id"].iloc[rows]) for side, rows in split.sides().items()},
+        }
+        for split in splits
+    ]
+    with replacing(path) as unfinished:
+        unfinished.write_text(json.dumps({"protocol": protocol, "folds": folds}, indent=1), encoding="utf-8")
+
+
+def read_splits(path: Path, manifest: pd.DataFrame) -> list[Split]:
+    """Read what `write_splits` wrote, as splits of a manifest that has all of its utterances.
+
+    Raises:
+        SplitError: If there is no such file, it is not one of splits, it names utterances that the manifest lacks, or
+            its ids are not those that its hashes were taken of.
+    """
+    try:
+        folds = json.loads(path.read_text(encoding="utf-8"))["folds"]
+        return [_read(fold, manifest, path) for fold in folds]
+    except FileNotFoundError as error:
+        raise SplitError(f"There is no file of splits at {path}: see protocol.path.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise SplitError(f"{path} is not a file of splits, or a part of one: {error!r}. Write it anew.") from error
+
+
+def _read(fold: dict[str, Any], manifest: pd.DataFrame, path: Path) -> Split:
+    sides = {}
+    ids = pd.Index(manifest["id"])
+    for side in SIDES:
+        rows = ids.get_indexer(fold[side])
+        if absent := sorted(np.asarray(fold[side], dtype=object)[rows < 0]):
+            raise SplitError(
+                f"{path}: fold {fold['fold']}, {side}: {len(absent)} utterances are not in the data, "
+                f"{', '.join(absent[:3])} among them. Use the corpora and the labels that the file was written for."
+            )
+        sides[side] = np.sort(rows)
+    split = Split(
+        int(fold["fold"]), **sides, stamps=tuple(fold["stamps"]), text_independent=bool(fold["text_independent"])
+    )
+    if split.hash(manifest) != fold["hash"]:
+        raise SplitError(
+            f"{path}: the ids of fold {split.fold} are not those that its hash {fold['hash']} was taken of: the file was "
+            "edited after it was written. Get it anew, or write your own folds with write_splits."
+        )
+    return split

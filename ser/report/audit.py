@@ -1,0 +1,50 @@
+"""What the leak audit found in a protocol's folds, for the terminal."""
+
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ser.protocols.audit import Finding, stamps
+from ser.protocols.plan import Plan
+
+STYLES = {"error": "bold red", "stamp": "yellow", "note": "dim"}
+
+
+def audit_report(plan: Plan, findings: Mapping[int, Sequence[Finding]]) -> RenderableType:
+    """Lay out every fold's size, and every finding with the folds that it is of.
+
+    Args:
+        plan: The folds.
+        findings: By fold.
+    """
+    sizes = Table(
+        "fold", title=f"protocol={plan.protocol}: clips / speakers", title_justify="left", box=box.SIMPLE_HEAD
+    )
+    for side in ("train", "dev", "test"):
+        sizes.add_column(side, justify="right")
+    sizes.add_column("hash", no_wrap=True)
+    manifest = plan.labelled.manifest
+    for split in plan.splits:
+        counts = [f"{len(rows)} / {manifest['speaker'].iloc[rows].nunique()}" for rows in split.sides().values()]
+        sizes.add_row(str(split.fold), *counts, split.hash(manifest))
+    table = Table("folds", "level", "finding", title="Findings", title_justify="left", box=box.SIMPLE_HEAD)
+    for (level, kind, text), folds in _folds_of(findings).items():
+        where = "all" if len(folds) == len(plan.splits) else ", ".join(map(str, folds))
+        table.add_row(where, Text(level, style=STYLES[level]), Text(f"{kind}: {text}", overflow="fold"))
+    words = dict.fromkeys(word for split in plan.splits for word in stamps(split, findings[split.fold]))
+    carried = Text("\n".join(f"Results will carry: {word}" for word in words), style=STYLES["stamp"])
+    errors = sum(f.level == "error" for several in findings.values() for f in several)
+    refused = Text(f"{errors} errors: training refuses these folds.", style=STYLES["error"])
+    return Group(sizes, table, carried, refused if errors else Text("No error."))
+
+
+def _folds_of(findings: Mapping[int, Sequence[Finding]]) -> dict[tuple[str, str, str], list[int]]:
+    """The folds of each distinct finding: errors first, then stamps, then notes."""
+    folds: dict[tuple[str, str, str], list[int]] = {}
+    for fold, several in findings.items():
+        for finding in several:
+            folds.setdefault((finding.level, finding.kind, finding.text), []).append(fold)
+    return dict(sorted(folds.items(), key=lambda item: (list(STYLES).index(item[0][0]), item[1])))
