@@ -1,8 +1,8 @@
 """From a configuration to a run folder: train on each fold asked for, score its test speakers, write and print the numbers.
 
-A run folder holds ``config.yaml``, ``environment.json``, ``checkpoints/``, ``predictions.parquet``, ``metrics.json``,
-``metrics.csv``, ``confusion_matrix.png``, ``training_curves.png`` and ``run.log``; with ``fold=all``, one such folder a fold,
-and the pooled predictions and numbers above them.
+A run folder holds ``config.yaml``, ``environment.json``, ``checkpoints/``, ``split.json``, ``audit.json``,
+``metrics.csv``, ``training_curves.png``, ``run.log`` and what `ser.results` writes; with ``fold=all``, one such folder a
+fold, and the pooled results above them.
 """
 
 import json
@@ -17,11 +17,11 @@ import pandas as pd
 from ser import run_folder, tracking
 from ser.audio import AudioSettings
 from ser.build import build
+from ser.card import write_card
 from ser.corpora.corpus import Corpus
 from ser.errors import ConfigError, SerError
-from ser.evaluation import predictions
-from ser.evaluation.summary import summarise, write_metrics
-from ser.report import plots, tables
+from ser.report import plots
+from ser.results import left_out, pool, write_results, write_split
 from ser.waveforms import prepare
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Config = Mapping[str, Any]
-SYNTHETIC = "synthetic speech"
 
 
 def run(config: "DictConfig") -> Path:
@@ -118,6 +117,7 @@ def build_data(config: Config, fold: int) -> "SpeechDataModule":
         workers=config["workers"],
         seed=config["seed"],
         strict=config["strict"],
+        audit=config.get("audit", "refuse"),
     )
 
 
@@ -136,13 +136,8 @@ def build_model(config: Config, data: "SpeechDataModule") -> "SpeechClassifier":
         features=dict(config["features"]),
         augment={name: dict(step) for name, step in (config.get("augment") or {}).items()},
         loss={**config["loss"], "class_weights": data.class_weights() if weights else None},
-        stamps=list(stamps(data)),
+        stamps=list(data.stamps),
     )
-
-
-def stamps(data: "SpeechDataModule") -> tuple[str, ...]:
-    """The words that every result had on this data must carry."""
-    return (*(SYNTHETIC,) * data.synthetic, *data.split.stamps)
 
 
 def labels_of(data: "SpeechDataModule") -> str:
@@ -230,14 +225,8 @@ def _describe(data: "SpeechDataModule", folder: Path) -> None:
     for part in data.parts:
         for difference in part.card["differences"]:
             log.info("%s", difference)
-        if out := [p for p in part.card["problems"] if p["left_out"]]:
-            log.info(
-                "Left out of %s: %d files, the first: %s (%s)",
-                part.card["title"],
-                len(out),
-                out[0]["path"],
-                out[0]["kind"],
-            )
+    if out := left_out(data):
+        log.info("Left out: %d files, the first: %s (%s)", len(out), out[0]["path"], out[0]["kind"])
     log.info("Protocol: %s, %d folds", data.protocol.name, data.folds)
 
 
@@ -250,18 +239,15 @@ def _train_all(config: Config, folder: Path, folds: int) -> None:
         data.setup()
         _train_fold(config, below, data)
     parts = [folder / f"fold_{fold}" for fold in range(folds)]
-    pooled = pd.concat([predictions.read(part / "predictions.parquet") for part in parts], ignore_index=True)
-    about = [json.loads((part / "metrics.json").read_text())["run"] for part in parts]
-    shared = {key: about[0][key] for key in ("stamps", "corpora", "labels", "protocol", "fingerprint", "seed")}
-    shared["split_hash"] = [fold["split_hash"] for fold in about]
-    shared["train_seconds"] = sum(fold["train_seconds"] for fold in about)
-    _report(pooled, folder, shared)
+    pool(folder, parts, left_out(data))
 
 
 def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
     """Fit, choose on dev, score test, write; a fold that is finished stays as it is."""
     if (folder / "metrics.json").exists():
         log.info("Fold %d is finished already: %s", data.fold, folder)
+        if not (folder / "card.json").exists():  # stopped between the two
+            write_card(folder, left_out(data))
         return
 
     import lightning as L
@@ -273,21 +259,25 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
     for side, rows in data.split.sides().items():
         speakers = data.labelled.manifest["speaker"].iloc[rows].nunique()
         log.info("Fold %d, %s: %d utterances of %d speakers", data.fold, side, len(rows), speakers)
+    for finding in data.findings:
+        log.info("Audit, %s: %s", finding.level, finding.text)
+    write_split(folder, data)
     model = build_model(config, data)
     log.info("%s: %d parameters", type(model).__name__, sum(p.numel() for p in model.parameters()))
     name = folder.name if folder.name.startswith(run_name(config)) else f"{run_name(config)}-fold{data.fold}"
     group = f"{'+'.join(data.corpora)}-{data.protocol.name}-{data.labels.name}"
-    loggers = tracking.loggers(config["logger"], folder, name, group, config, stamps(data))
+    loggers = tracking.loggers(config["logger"], folder, name, group, config, data.stamps)
     try:
         fitted = _fit(config, folder, model, data, loggers)
-        table = score(load(folder / BEST, device=fitted.device), data, data.split.test)
+        best = load(folder / BEST, device=fitted.device)
+        test, dev = (score(best, data, rows) for rows in (data.split.test, data.split.dev))
         environment = run_folder.environment(config["seed"], data.fingerprint, str(fitted.device))
         (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
         curves = folder / "training_curves.png"
-        plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=stamps(data))
-        summary = _report(table, folder, _about(config, model, data, fitted))
+        plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=data.stamps)
+        summary = write_results(folder, test, dev, _about(config, model, data, fitted), left_out(data))
         pictures = {"confusion_matrix": folder / "confusion_matrix.png", "training_curves": curves}
-        tracking.log_results(loggers, summary, table, pictures)
+        tracking.log_results(loggers, summary, test, pictures)
     finally:
         tracking.finish(loggers)
 
@@ -324,7 +314,7 @@ def _fit(
 def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", fitted: Fitted) -> dict[str, Any]:
     """What stands beside a run's numbers: on what, how and from what they were had."""
     return {
-        "stamps": list(stamps(data)),
+        "stamps": list(data.stamps),
         "corpora": list(data.corpora),
         "labels": labels_of(data),
         "protocol": data.protocol.name,
@@ -352,25 +342,3 @@ def _checkpoint(config: Config, folder: Path) -> str | None:
         log.info("No checkpoint in %s yet: starting at the first epoch.", folder)
         return None
     return str(file)
-
-
-def _report(table: pd.DataFrame, folder: Path, about: dict[str, Any]) -> dict[str, Any]:
-    """Write predictions, numbers and the confusion matrix, and print the numbers: all from the table."""
-    from rich.console import Console
-
-    marks = tuple(about["stamps"])
-    file = folder / "predictions.parquet"
-    predictions.write(table, file)
-    summary = summarise(predictions.read(file))
-    title = f"{'+'.join(about['corpora'])}, {about['protocol']}" + (
-        f", fold {about['fold']}" if "fold" in about else ""
-    )
-    plots.confusion_matrix(summary, folder / "confusion_matrix.png", title, stamps=marks)
-    write_metrics({**summary, "run": about}, folder / "metrics.json")
-    console = Console()
-    console.print(tables.results_table(summary, title, marks))
-    console.print(tables.confusion_table(summary))
-    if summary["n_folds"] > 1:
-        console.print(tables.folds_table(summary))
-    console.print(f"Labels: {about['labels']}", f"Run folder: {folder}", sep="\n", highlight=False, soft_wrap=True)
-    return summary

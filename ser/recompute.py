@@ -1,13 +1,21 @@
-"""Recompute a finished run's numbers, from its stored predictions or by scoring its test speakers again."""
+"""Recompute a finished run's numbers: from its stored predictions, or by scoring its test speakers again."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from ser.errors import RunError
 from ser.evaluation import predictions
+from ser.evaluation.profile import profile
 from ser.evaluation.summary import differences, read_metrics, summarise
 from ser.report import tables
+from ser.report.highlights import highlights_table
+
+if TYPE_CHECKING:
+    from ser.datamodules.speech import SpeechDataModule
+    from ser.models.classifier import SpeechClassifier
 
 SAME_PROBABILITY = 1e-5
 """Two scorings of a clip agree within this: a hundred roundings of single precision, as another device or batch makes."""
@@ -34,7 +42,7 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
     if rescore:
         source = "the checkpoint"
         again = scored_again(folder, corpora, stores)
-        _compare(table, again, folder)
+        check_same(table, again, folder)
         table = again
     summary = summarise(table)
     title = f"{folder}, from {source}"
@@ -43,6 +51,8 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
     console.print(tables.confusion_table(summary))
     if summary["n_folds"] > 1:
         console.print(tables.folds_table(summary))
+    dev = folder / "dev_predictions.parquet"
+    console.print(highlights_table(profile(table, predictions.read(dev) if dev.exists() else None)))
     tolerance = SAME_PROBABILITY if rescore else 1e-9
     if changed := differences(stored, summary, tolerance):
         shown = "\n".join(f"  {difference}" for difference in changed[:20])
@@ -58,9 +68,28 @@ def scored_again(folder: Path, corpora: str, stores: str) -> pd.DataFrame:
     Raises:
         RunError: If the corpus on disk is not what the run was trained on.
     """
+    from ser.inference.score import score
+
+    folds = folds_of(folder, corpora, stores)
+    return pd.concat([score(model, data, data.split.test) for data, model, _ in folds], ignore_index=True)
+
+
+def folds_of(
+    folder: Path, corpora: str, stores: str, device: str = "cpu"
+) -> "Iterator[tuple[SpeechDataModule, SpeechClassifier, Path]]":
+    """Each fold of a run as it was trained: its data, set up, its model, and its folder.
+
+    Args:
+        folder: Of a run, or of a ``fold=all`` run.
+        corpora: Where to look for a corpus that is no longer where the run found it.
+        stores: Folder of the prepared waveform stores.
+        device: Where to put the models.
+
+    Raises:
+        RunError: If the corpus on disk is not what the run was trained on.
+    """
     from ser.experiment import build_data
     from ser.inference.load import load
-    from ser.inference.score import score
     from ser.run_folder import read_config
 
     config = read_config(folder)
@@ -69,7 +98,6 @@ def scored_again(folder: Path, corpora: str, stores: str) -> pd.DataFrame:
         if "root" in corpus and not Path(corpus["root"]).expanduser().exists():
             corpus["root"] = str(Path(corpora) / Path(corpus["root"]).name)
     parts = sorted(folder.glob("fold_*"), key=lambda part: int(part.name.removeprefix("fold_")))
-    tables_ = []
     for part in parts or [folder]:
         about = read_metrics(part / "metrics.json")["run"]
         data = build_data(config, fold=about["fold"])
@@ -79,12 +107,20 @@ def scored_again(folder: Path, corpora: str, stores: str) -> pd.DataFrame:
                 f"{part} was trained on data with the fingerprint {about['fingerprint']}; what is on disk has "
                 f"{data.fingerprint}. Its numbers cannot be had again from other recordings or settings."
             )
-        tables_.append(score(load(part), data, data.split.test))
-    return pd.concat(tables_, ignore_index=True)
+        yield data, load(part, device), part
 
 
-def _compare(old: pd.DataFrame, new: pd.DataFrame, folder: Path) -> None:
-    """Raise unless two tables hold the same utterances, targets and, within rounding, probabilities."""
+def check_same(old: pd.DataFrame, new: pd.DataFrame, folder: Path) -> None:
+    """Check that a checkpoint still gives what a run's predictions say.
+
+    Args:
+        old: The run's predictions table.
+        new: The one that the checkpoint gives.
+        folder: The run's, for the messages.
+
+    Raises:
+        RunError: Unless both hold the same utterances, targets and, within rounding, probabilities.
+    """
     keys = ["fold", "utterance"]
     one, two = (table.sort_values(keys).reset_index(drop=True) for table in (old, new))
     if list(one.columns) != list(two.columns) or not one[[*keys, "target"]].equals(two[[*keys, "target"]]):

@@ -31,13 +31,14 @@ def command(tmp_path: Path, stores: Path) -> Command:
     return run
 
 
-@pytest.mark.parametrize("name", ["train", "prepare", "evaluate"])
+@pytest.mark.parametrize("name", ["train", "prepare", "evaluate", "audit", "compare", "verify"])
 def test_help_is_a_page_for_people(command: Command, name: str) -> None:
     done = command(name, "--help")
     assert done.returncode == 0, done.stderr
     assert f"python -m ser.{name}" in done.stdout
     assert "Powered by Hydra" not in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 110
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("protocol: ")]  # Hydra's, in one line
+    assert max(map(len, lines)) <= 110
 
 
 @pytest.mark.parametrize(
@@ -162,3 +163,30 @@ def test_tensorboard_by_choice(command: Command, tmp_path: Path) -> None:
     done = command("train", *QUICK, "logger=tensorboard")
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("runs/*/tensorboard/events.out.*"))
+
+
+def test_an_audit_prints_what_sides_share_and_writes_the_splits_that_another_run_reads(
+    command: Command, tmp_path: Path
+) -> None:
+    done = command("audit", "protocol=random", "out=found.json", "splits=split.json")
+    assert done.returncode == 0, done.stderr
+    assert "not speaker-independent (100 % of test clips by training speakers" in done.stdout
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert {finding["fold"] for finding in found} == set(range(5))
+    again = command("audit", "protocol=file", "protocol.path=split.json")
+    assert again.returncode == 0, again.stderr
+    hashes = [fold["hash"] for fold in json.loads((tmp_path / "split.json").read_text())["folds"]]
+    assert all(name in done.stdout and name in again.stdout for name in hashes)
+
+
+def test_an_audit_with_an_error_exits_1_and_training_refuses_the_same(command: Command, tmp_path: Path) -> None:
+    command("audit", "protocol=random", "splits=split.json")
+    splits = json.loads((tmp_path / "split.json").read_text())
+    for fold in splits["folds"]:
+        fold["stamps"] = []
+    (tmp_path / "split.json").write_text(json.dumps(splits))
+    for name in ("audit", "train"):
+        done = command(name, "protocol=file", "protocol.path=split.json")
+        assert done.returncode == 1
+        assert "speakers are in train and in test" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr

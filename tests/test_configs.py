@@ -66,9 +66,7 @@ def check(config: dict[str, Any], folder: Path) -> None:
         if unknown := [key for key in keys if key not in inspect.signature(cls).parameters]:
             raise ConfigError(f"{node['_target_']} takes no {', '.join(unknown)}.")
     experiment.build_data(config, fold=0)
-    stub = SimpleNamespace(
-        classes=("angry", "sad"), class_weights=lambda: [1.0, 1.0], synthetic=False, split=SimpleNamespace(stamps=())
-    )
+    stub = SimpleNamespace(classes=("angry", "sad"), class_weights=lambda: [1.0, 1.0], stamps=())
     experiment.build_model(config, stub)  # type: ignore[arg-type]
     experiment.build_trainer(config, folder, [], L.Callback())
 

@@ -14,22 +14,30 @@ import pandas as pd
 import pytest
 import torch
 
+import ser
 from ser import experiment
 from ser.datamodules.buckets import LengthBuckets
 from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
+from ser.protocols.plan import SYNTHETIC
 from ser.recompute import recompute
 from tests.conftest import Settings
 
 FILES = {
+    "audit.json",
+    "card.html",
+    "card.json",
     "checkpoints",
     "config.yaml",
     "confusion_matrix.png",
+    "dev_predictions.parquet",
     "environment.json",
     "metrics.csv",
     "metrics.json",
     "predictions.parquet",
+    "profile.json",
     "run.log",
+    "split.json",
     "training_curves.png",
 }
 
@@ -143,7 +151,9 @@ def test_rescoring_refuses_other_data(settings: Settings, tiny_demo: Path, tmp_p
 
 def test_the_random_protocol_stamps_what_it_touches(settings: Settings) -> None:
     folder = experiment.train(settings("protocol=random", "trainer.max_epochs=1"))
-    assert "speaker-dependent" in metrics_of(folder)["run"]["stamps"]
+    stamp = "not speaker-independent (100 % of test clips by training speakers, 100 % with a sentence of training)"
+    assert stamp in metrics_of(folder)["run"]["stamps"]
+    assert ser.load(folder).stamps == (SYNTHETIC, stamp)
 
 
 def test_nothing_to_go_on_with_is_said(settings: Settings) -> None:

@@ -1,0 +1,1 @@
+"""Test speech as users record it: noisy, reverberant, coded, too quiet, cut short."""

@@ -1,0 +1,118 @@
+"""Score one fold's test speakers under every condition of a suite, condition by condition, each kept as it is done.
+
+A part file, ``robustness/<effect>_<level>-<hash>.parquet`` in the fold's folder, is a predictions table. The hash is of
+the checkpoint, the speech, the seed and the condition's settings: a part that is there is not scored again, and one that was
+made from anything else is not found.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.progress import track
+
+from ser.datamodules.speech import SpeechDataModule
+from ser.errors import ConfigError
+from ser.evaluation import predictions
+from ser.inference.load import checkpoint_of
+from ser.inference.score import SECONDS_A_BATCH
+from ser.models.classifier import SpeechClassifier
+from ser.robustness.conditions import Condition, Scene, Talkers, conditions_of, generator
+
+CLEAN = "clean"
+FORMAT = 1
+"""Counted up when a condition comes to sound otherwise, so that parts of an older version are not kept."""
+
+
+class Suite:
+    """Conditions to score a run under.
+
+    Args:
+        name: Names the run's files: ``robustness`` for ``robustness.json``.
+        seed: Of all that is drawn.
+        effects: See `ser.robustness.conditions.conditions_of`.
+
+    Raises:
+        ConfigError: If the suite cannot be made.
+    """
+
+    def __init__(self, name: str, seed: int, effects: Mapping[str, Mapping[str, Any]]) -> None:
+        if not name.isidentifier():
+            raise ConfigError(f"suite.name names files: letters, digits and _, not {name!r}.")
+        if not isinstance(seed, int) or isinstance(seed, bool):
+            raise ConfigError(f"suite.seed is a whole number, not {seed!r}.")
+        self.name, self.seed = name, seed
+        self.conditions = conditions_of(effects)
+
+    def score_fold(
+        self, model: SpeechClassifier, data: SpeechDataModule, clean: pd.DataFrame, folder: Path
+    ) -> pd.DataFrame:
+        """Score a fold's test speakers under every condition that no part file holds yet.
+
+        Args:
+            model: The fold's.
+            data: The fold's, set up.
+            clean: Predictions table of ``data.split.test`` as it is, in its order.
+            folder: The fold's, with its checkpoint; parts are kept below it.
+
+        Returns:
+            The clean table and one a condition, one below the other, with the columns ``condition`` (``white 10 dB``),
+            ``family`` and ``level`` behind those of a predictions table; ``clean`` has no level.
+        """
+        talkers = Talkers(data)
+        digest = hashlib.sha256(checkpoint_of(folder).read_bytes()).hexdigest()
+        speech = [data.fingerprint, data.split.hash(data.labelled.manifest)]
+        tables = [clean.assign(condition=CLEAN, family=CLEAN, level=np.nan)]
+        for condition in track(self.conditions, f"Fold {data.fold}, {self.name}", transient=True):
+            text = json.dumps([FORMAT, digest, *speech, self.seed, condition.settings])
+            name = f"{condition.effect}_{condition.level:g}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
+            part = folder / self.name / name
+            if not part.exists():
+                heard = probabilities(model, data, data.split.test, condition, self.seed, talkers)
+                columns = {predictions.PREFIX + c: heard[:, i] for i, c in enumerate(data.classes)}
+                predictions.write(clean.assign(**columns), part)
+            there = predictions.read(part)
+            tables.append(there.assign(condition=condition.name, family=condition.how.family, level=condition.level))
+        return pd.concat(tables, ignore_index=True)
+
+
+def probabilities(
+    model: SpeechClassifier,
+    data: SpeechDataModule,
+    rows: np.ndarray,
+    condition: Condition,
+    seed: int,
+    talkers: Talkers,
+    batch_size: int | None = None,
+) -> np.ndarray:
+    """Probabilities of some utterances as they are heard in a condition, each scored whole.
+
+    Args:
+        model: In any mode; it is scored in evaluation mode.
+        data: Set up.
+        rows: Row positions in the data module's manifest.
+        condition: What is heard.
+        seed: Of what is drawn.
+        talkers: The fold's.
+        batch_size: No result depends on it; ``None`` bounds the memory of a batch as `ser.inference.score.score` does.
+
+    Returns:
+        ``(utterance, class)`` float64, in the order of ``rows``.
+    """
+    manifest, rate = data.labelled.manifest, data.settings.sample_rate
+    ids = manifest["id"].to_numpy()
+    longest = int(manifest["length"].iloc[rows].max())
+    size = batch_size or max(1, int(SECONDS_A_BATCH * rate / longest))
+    position = np.full(len(manifest), -1)
+    position[rows] = np.arange(len(rows))
+    scored = np.empty((len(rows), len(data.classes)))
+    for batch in data.batches(rows, model.device, size):
+        index = batch.index.cpu().numpy()
+        draws = [generator(seed, condition.effect, str(utterance)) for utterance in ids[index]]
+        waveform, lengths = condition.apply(batch.waveform, batch.lengths, Scene(rate, draws, talkers))
+        scored[position[index]] = model.probabilities(waveform, lengths).numpy()
+    return scored
