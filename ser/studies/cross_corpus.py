@@ -1,0 +1,66 @@
+"""Every corpus to every other, each within itself, and all but one to that one: how far a model carries."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.experimental.callback import Callback
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class CrossCorpusMatrix(Callback):
+    """Hydra's callback of ``experiment=cross_corpus_matrix``: draws when the sweep has ended."""
+
+    def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
+        """Write ``cross_corpus.csv``, ``cross_corpus.md`` and ``cross_corpus.png`` beside the runs, and print the table."""
+        report(Path(config.hydra.sweep.dir))
+
+
+def report(folder: Path) -> "pd.DataFrame":
+    """Write and print the table of a sweep's folder, and draw it.
+
+    Raises:
+        RunError: If no run has finished.
+    """
+    from rich.console import Console
+
+    from ser.report.cross_corpus import cross_corpus_markdown, cross_corpus_plot, cross_corpus_table
+
+    rows = cells(folder)
+    rows.to_csv(folder / "cross_corpus.csv", index=False)
+    (folder / "cross_corpus.md").write_text(cross_corpus_markdown(rows), encoding="utf-8")
+    cross_corpus_plot(rows, folder / "cross_corpus.png")
+    console = Console()
+    console.print(cross_corpus_table(rows))
+    console.print(f"Picture: {folder / 'cross_corpus.png'}", highlight=False, soft_wrap=True)
+    return rows
+
+
+def cells(folder: Path) -> "pd.DataFrame":
+    """One row a training set and test corpus.
+
+    Returns:
+        Columns ``train`` (a corpus, or ``others``), ``test``, ``model``, ``classes``, ``speakers``, ``uar``, ``low``,
+        ``high``, ``accuracy``, ``caution``, ``stamps``.
+    """
+    import pandas as pd
+
+    from ser.evaluation.summary import summarise
+    from ser.studies.runs import finished
+
+    rows = []
+    for run in finished(folder):
+        trained = run.config["protocol"]["train"]
+        for test, table in run.table.groupby("corpus"):
+            summary = summarise(table)
+            interval = summary["uar_interval"]
+            row = {
+                "train": trained if isinstance(trained, str) else "+".join(trained),
+                "test": test,
+                "model": run.model,
+            }
+            row |= {"classes": len(summary["classes"]), "speakers": summary["n_speakers"], "uar": summary["uar"]}
+            row |= {"low": interval["low"], "high": interval["high"], "accuracy": summary["accuracy"]}
+            rows.append(row | {"caution": interval["caution"], "stamps": "; ".join(run.about["stamps"])})
+    return pd.DataFrame(rows)

@@ -1,0 +1,56 @@
+"""The finished runs of a sweep, and what a study says of those that did not finish."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ser.errors import RunError
+from ser.evaluation import predictions
+from ser.evaluation.summary import read_metrics
+from ser.run_folder import read_config
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run of a sweep.
+
+    Attributes:
+        folder: Its own.
+        config: What it was made by.
+        about: The ``run`` block of its ``metrics.json``.
+        table: Its predictions.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    about: dict[str, Any]
+    table: pd.DataFrame
+
+    @property
+    def model(self) -> str:
+        """The model's class, in lower case."""
+        return str(self.config["model"]["_target_"]).rpartition(".")[2].lower()
+
+
+def finished(folder: Path) -> Iterator[Run]:
+    """The finished runs below a sweep's folder, in the order of their names; the log names those that are not.
+
+    Raises:
+        RunError: If none is.
+    """
+    found = sorted(folder.glob("*/config.yaml"), key=lambda file: file.parent.name)
+    done = [file.parent for file in found if (file.parent / "metrics.json").exists()]
+    for file in found:
+        if file.parent not in done:
+            log.warning("%s did not finish; the same command goes on with it.", file.parent)
+    if not done:
+        raise RunError(f"No run below {folder} has finished, so that there is nothing to show.")
+    for run in done:
+        about = read_metrics(run / "metrics.json")["run"]
+        yield Run(run, read_config(run), about, predictions.read(run / "predictions.parquet"))
