@@ -62,11 +62,12 @@ def audit(split: Split, manifest: pd.DataFrame, classes: pd.Series, twins: pd.Da
         >>> from ser.manifest import to_table
         >>> from ser.protocols.random_split import RandomUtterances
         >>> manifest = to_table(Demo().utterances())
-        >>> found = audit(RandomUtterances().splits(manifest)[0], manifest, manifest["emotion"])
+        >>> split = RandomUtterances().splits(manifest)[0]
+        >>> found = audit(split, manifest, manifest["emotion"])
         >>> found[0].level, found[0].kind
         ('stamp', 'speakers')
-        >>> found[0].stamp
-        'not speaker-independent (100 % of test clips by training speakers, 100 % with a sentence of training)'
+        >>> stamps(split, found)
+        ('not speaker-independent (100 % of test clips by training speakers, 100 % with a sentence of training)',)
     """
     findings = list(_empty(split))
     if not findings:
