@@ -112,4 +112,9 @@ def _speakers(rows: pd.DataFrame, test: str) -> str:
 
 
 def _stamps(rows: pd.DataFrame) -> list[str]:
-    return list(dict.fromkeys(stamp for text in rows["stamps"] for stamp in text.split("; ") if stamp))
+    """Each stamp with the cells that carry it, or alone where all do."""
+    cells_of: dict[str, list[str]] = {}
+    for row in rows.to_dict("records"):
+        for stamp in filter(None, row["stamps"].split("; ")):
+            cells_of.setdefault(stamp, []).append(f"{row['train']} to {row['test']}")
+    return [s if len(cells) == len(rows) else f"{', '.join(cells)}: {s}" for s, cells in cells_of.items()]
