@@ -1,8 +1,11 @@
 """Score the utterances of a data module with a model, into the predictions table."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
+from ser.datamodules.batch import Batch
 from ser.datamodules.speech import SpeechDataModule
 from ser.evaluation import predictions
 from ser.models.classifier import SpeechClassifier
@@ -11,8 +14,12 @@ SECONDS_A_BATCH = 240
 """Bounds the memory of a batch whatever the clips' lengths."""
 
 
+Change = Callable[[Batch], Batch]
+"""What a batch is heard as."""
+
+
 def score(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> pd.DataFrame:
-    """Probabilities of some utterances, each scored whole, in single precision on the model's device.
+    """Predictions of some utterances, each scored whole, in single precision on the model's device.
 
     Args:
         model: In any mode; it is scored in evaluation mode.
@@ -22,21 +29,44 @@ def score(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> 
     Returns:
         The predictions table (see `ser.evaluation.predictions`), one row an utterance in the order of ``rows``.
     """
-    longest = int(data.labelled.manifest["length"].iloc[rows].max())
-    batch_size = max(1, int(SECONDS_A_BATCH * data.settings.sample_rate / longest))
-    position = np.full(len(data.labelled.manifest), -1)
-    position[rows] = np.arange(len(rows))
-    probabilities = np.empty((len(rows), len(data.classes)))
-    for batch in data.batches(rows, model.device, batch_size):
-        scored = model.probabilities(batch.waveform, batch.lengths)
-        probabilities[position[batch.index.cpu().numpy()]] = scored.numpy()
+    scored = probabilities(model, data, rows)
     manifest = data.labelled.manifest.iloc[rows].reset_index(drop=True)
     known = [c for c in predictions.OPTIONAL if c in manifest and manifest[c].notna().all()]
     table = manifest[["id", "corpus", "speaker", "sex", "sentence"]].rename(columns={"id": "utterance"})
     table["fold"] = data.fold
     table["target"] = [data.classes[i] for i in data.labelled.target[rows]]
     table[known] = manifest[known]
-    columns = {f"{predictions.PREFIX}{name}": probabilities[:, i] for i, name in enumerate(data.classes)}
+    columns = {f"{predictions.PREFIX}{name}": scored[:, i] for i, name in enumerate(data.classes)}
     if (votes := data.labelled.votes) is not None:
         columns |= {f"{predictions.VOTES}{name}": votes[rows, i] for i, name in enumerate(data.classes)}
     return table.assign(**columns)
+
+
+def probabilities(
+    model: SpeechClassifier,
+    data: SpeechDataModule,
+    rows: np.ndarray,
+    change: Change | None = None,
+    batch_size: int | None = None,
+) -> np.ndarray:
+    """Probabilities of some utterances, each scored whole.
+
+    Args:
+        model: In any mode; it is scored in evaluation mode.
+        data: Set up.
+        rows: Row positions in the data module's manifest.
+        change: Of each batch, on the device, before it is scored; ``None`` leaves it as it is.
+        batch_size: No result depends on it; ``None`` bounds the memory of a batch.
+
+    Returns:
+        ``(utterance, class)`` float64, in the order of ``rows``.
+    """
+    longest = int(data.labelled.manifest["length"].iloc[rows].max())
+    size = batch_size or max(1, int(SECONDS_A_BATCH * data.settings.sample_rate / longest))
+    position = np.full(len(data.labelled.manifest), -1)
+    position[rows] = np.arange(len(rows))
+    scored = np.empty((len(rows), len(data.classes)))
+    for batch in data.batches(rows, model.device, size):
+        heard = batch if change is None else change(batch)
+        scored[position[batch.index.cpu().numpy()]] = model.probabilities(heard.waveform, heard.lengths).numpy()
+    return scored

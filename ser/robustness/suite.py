@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 from rich.progress import track
 
+from ser.datamodules.batch import Batch
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
 from ser.evaluation import predictions
+from ser.inference import score
 from ser.inference.load import checkpoint_of
-from ser.inference.score import SECONDS_A_BATCH
 from ser.models.classifier import SpeechClassifier
 from ser.robustness.conditions import Condition, Scene, Talkers, conditions_of, generator
 
@@ -103,16 +104,12 @@ def probabilities(
     Returns:
         ``(utterance, class)`` float64, in the order of ``rows``.
     """
-    manifest, rate = data.labelled.manifest, data.settings.sample_rate
-    ids = manifest["id"].to_numpy()
-    longest = int(manifest["length"].iloc[rows].max())
-    size = batch_size or max(1, int(SECONDS_A_BATCH * rate / longest))
-    position = np.full(len(manifest), -1)
-    position[rows] = np.arange(len(rows))
-    scored = np.empty((len(rows), len(data.classes)))
-    for batch in data.batches(rows, model.device, size):
-        index = batch.index.cpu().numpy()
-        draws = [generator(seed, condition.effect, str(utterance)) for utterance in ids[index]]
-        waveform, lengths = condition.apply(batch.waveform, batch.lengths, Scene(rate, draws, talkers))
-        scored[position[index]] = model.probabilities(waveform, lengths).numpy()
-    return scored
+    ids = data.labelled.manifest["id"].to_numpy()
+
+    def heard(batch: Batch) -> Batch:
+        draws = [generator(seed, condition.effect, str(utterance)) for utterance in ids[batch.index.cpu().numpy()]]
+        scene = Scene(data.settings.sample_rate, draws, talkers)
+        waveform, lengths = condition.apply(batch.waveform, batch.lengths, scene)
+        return batch._replace(waveform=waveform, lengths=lengths)
+
+    return score.probabilities(model, data, rows, heard, batch_size)
