@@ -1,9 +1,11 @@
 """A file that is either the old one or the whole new one: written beside its place, then moved there."""
 
+import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -27,3 +29,14 @@ def replacing(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Write plain JSON whole or not at all.
+
+    Raises:
+        ValueError: If it holds NaN or an infinity, which JSON does not have.
+    """
+    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
+    with replacing(path) as unfinished:
+        unfinished.write_text(text + "\n", encoding="utf-8")

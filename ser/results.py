@@ -14,7 +14,7 @@ from ser.card import write_card
 from ser.evaluation import predictions
 from ser.evaluation.profile import profile
 from ser.evaluation.summary import summarise, write_metrics
-from ser.files import replacing
+from ser.files import write_json
 from ser.protocols.split_file import write_splits
 from ser.report import plots, tables
 from ser.report.highlights import highlights_table
@@ -94,9 +94,3 @@ def write_split(folder: Path, data: "SpeechDataModule") -> None:
 def left_out(data: "SpeechDataModule") -> list[dict[str, Any]]:
     """The files that the corpora have and that could not be used."""
     return [problem for part in data.parts for problem in part.card["problems"] if problem["left_out"]]
-
-
-def write_json(value: Any, file: Path) -> None:
-    """Write plain JSON whole or not at all."""
-    with replacing(file) as unfinished:
-        unfinished.write_text(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
