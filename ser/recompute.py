@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ser import card
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.evaluation.profile import profile
@@ -97,8 +98,7 @@ def folds_of(
     for corpus in config["data"]["corpora"].values():
         if "root" in corpus and not Path(corpus["root"]).expanduser().exists():
             corpus["root"] = str(Path(corpora) / Path(corpus["root"]).name)
-    parts = sorted(folder.glob("fold_*"), key=lambda part: int(part.name.removeprefix("fold_")))
-    for part in parts or [folder]:
+    for part in card.folds_of(folder) or [folder]:
         about = read_metrics(part / "metrics.json")["run"]
         data = build_data(config, fold=about["fold"])
         data.setup()

@@ -23,17 +23,11 @@ def report(folder: Path) -> "pd.DataFrame":
     Raises:
         RunError: If no run has finished.
     """
-    from rich.console import Console
-
     from ser.report.cross_corpus import cross_corpus_markdown, cross_corpus_plot, cross_corpus_table
+    from ser.studies.runs import present
 
     rows = cells(folder)
-    rows.to_csv(folder / "cross_corpus.csv", index=False)
-    (folder / "cross_corpus.md").write_text(cross_corpus_markdown(rows), encoding="utf-8")
-    cross_corpus_plot(rows, folder / "cross_corpus.png")
-    console = Console()
-    console.print(cross_corpus_table(rows))
-    console.print(f"Picture: {folder / 'cross_corpus.png'}", highlight=False, soft_wrap=True)
+    present(rows, folder / "cross_corpus", cross_corpus_markdown(rows), cross_corpus_table(rows), cross_corpus_plot)
     return rows
 
 

@@ -30,17 +30,11 @@ def report(folder: Path) -> "pd.DataFrame":
     Raises:
         RunError: If no run has finished.
     """
-    from rich.console import Console
-
     from ser.report.leakage import leakage_markdown, leakage_plot, leakage_table
+    from ser.studies.runs import present
 
     rows = leaks(folder)
-    rows.to_csv(folder / "leakage.csv", index=False)
-    (folder / "leakage.md").write_text(leakage_markdown(rows), encoding="utf-8")
-    leakage_plot(rows, folder / "leakage.png")
-    console = Console()
-    console.print(leakage_table(rows))
-    console.print(f"Picture: {folder / 'leakage.png'}", highlight=False, soft_wrap=True)
+    present(rows, folder / "leakage", leakage_markdown(rows), leakage_table(rows), leakage_plot)
     return rows
 
 

@@ -1,10 +1,10 @@
 """The finished runs of a sweep, and what a study says of those that did not finish."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -12,6 +12,9 @@ from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.evaluation.summary import read_metrics
 from ser.run_folder import read_config
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 log = logging.getLogger(__name__)
 
@@ -54,3 +57,26 @@ def finished(folder: Path) -> Iterator[Run]:
     for run in done:
         about = read_metrics(run / "metrics.json")["run"]
         yield Run(run, read_config(run), about, predictions.read(run / "predictions.parquet"))
+
+
+def present(
+    rows: pd.DataFrame, file: Path, markdown: str, table: "Table", plot: Callable[[pd.DataFrame, Path], None]
+) -> None:
+    """Write a study's rows as ``.csv``, ``.md`` and ``.png``, and print its table.
+
+    Args:
+        rows: What the study found.
+        file: Where to, without a suffix.
+        markdown: The rows as a table.
+        table: The same for the terminal.
+        plot: Draws the rows into a file.
+    """
+    from rich.console import Console
+
+    picture = file.with_suffix(".png")
+    rows.to_csv(file.with_suffix(".csv"), index=False)
+    file.with_suffix(".md").write_text(markdown, encoding="utf-8")
+    plot(rows, picture)
+    console = Console()
+    console.print(table)
+    console.print(f"Picture: {picture}", highlight=False, soft_wrap=True)
