@@ -1,0 +1,1 @@
+"""Pretrained speech encoders: from raw waveform to frames."""
