@@ -185,7 +185,8 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def _title(about: Mapping[str, Any], config: Mapping[str, Any] | None) -> str:
     """``CNN on ravdess, luna5, fold 0``."""
-    model = str((config or {}).get("model", {}).get("_target_", "")).rpartition(".")[2]
+    settings = (config or {}).get("model", {})
+    model = str(settings.get("checkpoint") or settings.get("_target_", "").rpartition(".")[2])
     folds = f"fold {about['fold']}" if "fold" in about else f"all {len(split_hashes(about))} folds"
     return (f"{model} on " if model else "") + f"{'+'.join(about['corpora'])}, {about['protocol']}, {folds}"
 

@@ -22,6 +22,7 @@ from ser.corpora.corpus import Corpus
 from ser.errors import ConfigError, SerError
 from ser.report import plots
 from ser.results import left_out, pool, write_results, write_split
+from ser.run_folder import model_name
 from ser.waveforms import prepare
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Config = Mapping[str, Any]
+ADAPTED = "speaker-adapted"
+"""Stamps a result that was had knowing each test speaker's own recordings, without their labels."""
 
 
 def run(config: "DictConfig") -> Path:
@@ -89,7 +92,7 @@ def train(config: Config) -> Path:
 
 def run_name(config: Config) -> str:
     """``ravdess-cnn-luna5``: corpora, model and protocol."""
-    model = str(config["model"]["_target_"]).rpartition(".")[2].lower()
+    model = model_name(config["model"])
     protocol = config["protocol"].get("name") or str(config["protocol"]["_target_"]).split(".")[-2]
     return f"{'+'.join(config['data']['corpora'])}-{model}-{protocol}"
 
@@ -133,11 +136,16 @@ def build_model(config: Config, data: "SpeechDataModule") -> "SpeechClassifier":
         SpeechClassifier,
         classes=list(data.classes),
         audio=dict(config["audio"]),
-        features=dict(config["features"]),
+        features=dict(config.get("features") or {}),
         augment={name: dict(step) for name, step in (config.get("augment") or {}).items()},
         loss={**config["loss"], "class_weights": data.class_weights() if weights else None},
-        stamps=list(data.stamps),
+        stamps=stamps_of(config, data),
     )
+
+
+def stamps_of(config: Config, data: "SpeechDataModule") -> list[str]:
+    """The words that every result of a run must carry: those of its data, and that a model knows its test speakers."""
+    return [*data.stamps, *([ADAPTED] if config["model"].get("normalise") == "speaker" else [])]
 
 
 def labels_of(data: "SpeechDataModule") -> str:
@@ -252,7 +260,7 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
 
     import lightning as L
 
-    from ser.inference.load import BEST, load
+    from ser.inference.load import BEST, complete, load
     from ser.inference.score import score
 
     L.seed_everything(config["seed"], workers=True, verbose=False)
@@ -263,18 +271,22 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
         log.info("Audit, %s: %s", finding.level, finding.text)
     write_split(folder, data)
     model = build_model(config, data)
-    log.info("%s: %d parameters", type(model).__name__, sum(p.numel() for p in model.parameters()))
+    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    trained = sum(size for size, learns in sizes if learns)
+    log.info("%s: %d parameters, %d of them trained", type(model).__name__, sum(size for size, _ in sizes), trained)
     name = folder.name if folder.name.startswith(run_name(config)) else f"{run_name(config)}-fold{data.fold}"
     group = f"{'+'.join(data.corpora)}-{data.protocol.name}-{data.labels.name}"
-    loggers = tracking.loggers(config["logger"], folder, name, group, config, data.stamps)
+    marks = stamps_of(config, data)
+    loggers = tracking.loggers(config["logger"], folder, name, group, config, marks)
     try:
         fitted = _fit(config, folder, model, data, loggers)
+        complete(folder / BEST, model)
         best = load(folder / BEST, device=fitted.device)
         test, dev = (score(best, data, rows) for rows in (data.split.test, data.split.dev))
         environment = run_folder.environment(config["seed"], data.fingerprint, str(fitted.device))
         (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
         curves = folder / "training_curves.png"
-        plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=data.stamps)
+        plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=tuple(marks))
         summary = write_results(folder, test, dev, _about(config, model, data, fitted), left_out(data))
         pictures = {"confusion_matrix": folder / "confusion_matrix.png", "training_curves": curves}
         tracking.log_results(loggers, summary, test, pictures)
@@ -314,7 +326,7 @@ def _fit(
 def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", fitted: Fitted) -> dict[str, Any]:
     """What stands beside a run's numbers: on what, how and from what they were had."""
     return {
-        "stamps": list(data.stamps),
+        "stamps": stamps_of(config, data),
         "corpora": list(data.corpora),
         "labels": labels_of(data),
         "protocol": data.protocol.name,

@@ -28,9 +28,27 @@ RECORDED = (
     "scikit-learn",
     "soundfile",
     "soxr",
+    "transformers",
+    "peft",
 )
 IDENTITY_IGNORES = ("ckpt", "paths", "logger", "workers", "resident")
 """Settings that two runs may differ in and still be the same run, gone on with."""
+
+
+def model_name(model: Mapping[str, Any]) -> str:
+    """What to call a model in the names of runs: its checkpoint's name, or its class.
+
+    Example:
+        >>> model_name({"_target_": "ser.models.cnn.CNN"})
+        'cnn'
+        >>> model_name({"_target_": "ser.models.pretrained.Pretrained", "checkpoint": "openai/whisper-base"})
+        'whisper-base'
+    """
+    return (
+        Path(str(model["checkpoint"])).name
+        if model.get("checkpoint")
+        else str(model["_target_"]).split(".")[-1].lower()
+    )
 
 
 def new_folder(runs: Path, name: str) -> Path:

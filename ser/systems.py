@@ -143,7 +143,7 @@ def names(systems: Sequence[Mapping[str, Any]]) -> list[str]:
         ['cnn, label_smoothing=0.1', 'cnn, label_smoothing=0']
     """
     kept = [{key: value for key, value in system.items() if key not in SCORED_ON} for system in systems]
-    models = [_last(system["model"]["_target_"]) for system in systems]
+    models = [run_folder.model_name(system["model"]) for system in systems]
     named = []
     for model, system in zip(models, kept, strict=True):
         paths = _differing([other for m, other in zip(models, kept, strict=True) if m == model])

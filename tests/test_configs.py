@@ -31,7 +31,9 @@ def options(group: str, conf: Path = CONF) -> list[str]:
 
 GROUPS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir())
 CHOICES = [(group, option) for group in GROUPS for option in options(group)]
-PAIRS = [(data, model) for data in options("data") for model in options("model")]
+PRETRAINED = [model for model in options("model") if "checkpoint" in (CONF / "model" / f"{model}.yaml").read_text()]
+"""Those that are made from a checkpoint; tests/models/test_pretrained.py makes and trains them."""
+PAIRS = [(data, model) for data in options("data") for model in options("model") if model not in PRETRAINED]
 
 
 def composed(*overrides: str, config: str = "train", conf: Path = CONF) -> dict[str, Any]:
@@ -67,18 +69,22 @@ def check(config: dict[str, Any], folder: Path) -> None:
             raise ConfigError(f"{node['_target_']} takes no {', '.join(unknown)}.")
     experiment.build_data(config, fold=0)
     stub = SimpleNamespace(classes=("angry", "sad"), class_weights=lambda: [1.0, 1.0], stamps=())
-    experiment.build_model(config, stub)  # type: ignore[arg-type]
+    if "checkpoint" not in config["model"]:
+        experiment.build_model(config, stub)  # type: ignore[arg-type]
     experiment.build_trainer(config, folder, [], L.Callback())
 
 
 def chosen(group: str, option: str) -> str:
+    if (group, option) in (("features", "own"), ("model", "pretrained")):
+        return "model=pretrained"
     default = "+" if group not in composed() and group not in ("data", "logger", "paths", "experiment") else ""
     return f"{default}{group}={option}"
 
 
 @pytest.mark.parametrize(("group", "option"), CHOICES)
 def test_each_option_composes_and_can_be_made(group: str, option: str, tmp_path: Path) -> None:
-    check(composed(chosen(group, option)), tmp_path)
+    more = ["model.checkpoint=x"] if chosen(group, option) == "model=pretrained" else []
+    check(composed(chosen(group, option), *more), tmp_path)
 
 
 @pytest.mark.parametrize(("data", "model"), PAIRS)

@@ -25,7 +25,7 @@ ROOMS = [
     {"protocols"},
     {"datamodules"},
     {"features"},
-    {"augment"},
+    {"augment", "encoders"},
     {"models"},
     {"metrics"},
     {"evaluation"},
@@ -37,7 +37,7 @@ ROOMS = [
     {"experiment"},
     {"recompute"},
     {"systems"},
-    {"robustness", "verification", "leaderboard", "studies"},
+    {"adaptation", "robustness", "verification", "leaderboard", "studies"},
     {"command"},
 ]
 """Each imports from its own room and those above. Entry points (modules that run as ``python -m``) come last."""

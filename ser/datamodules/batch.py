@@ -13,9 +13,14 @@ class Batch(NamedTuple):
         - lengths: ``(batch,)`` in samples
         - target: ``(batch,)`` class positions, or ``(batch, class)`` rows that sum to 1 where targets are soft
         - index: ``(batch,)`` rows of the data module's manifest
+        - speaker: ``(batch,)`` positions in the data module's ``speakers``
+        - features: what the model's features are of the waveform, ``(batch, feature, frame)`` and ``(batch,)`` in frames,
+          where they were computed before (`ser.datamodules.cache`); the waveform then has no samples
     """
 
     waveform: Tensor
     lengths: Tensor
     target: Tensor
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody wants of a batch
+    speaker: Tensor
+    features: tuple[Tensor, Tensor] | None = None

@@ -4,12 +4,15 @@ Where the samples fit on the device they live there as int16, a batch is a list 
 gathered and converted on the device. Where they do not fit, workers read them from the memory map.
 """
 
+import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -18,6 +21,7 @@ from ser.audio import AudioSettings
 from ser.corpora.corpus import Corpus
 from ser.datamodules.batch import Batch
 from ser.datamodules.buckets import LengthBuckets
+from ser.datamodules.cache import FeatureCache, Features, open_cache
 from ser.errors import ConfigError, SplitError
 from ser.labels import LabelScheme
 from ser.protocols.audit import Policy, check_fitted, enforce, stamps
@@ -28,6 +32,8 @@ from ser.waveforms import Store, prepare
 log = logging.getLogger(__name__)
 
 FULL_SCALE = 32768.0
+SECONDS_A_BATCH = 60
+"""Of what computes features to remember."""
 RESIDENT_SHARE = 0.5
 """Of the device's free memory; the rest is for the model and its activations."""
 
@@ -83,6 +89,7 @@ class SpeechDataModule(L.LightningDataModule):
         self.batch_size, self.resident, self.workers, self.seed = batch_size, resident, workers, seed
         self.parts: list[Store] = []
         self._samples: Tensor | None = None
+        self._cache: FeatureCache | None = None
 
     def prepare_data(self) -> None:
         """Decode what is not decoded yet (once, also if several processes start together)."""
@@ -105,6 +112,8 @@ class SpeechDataModule(L.LightningDataModule):
         self._length = torch.from_numpy(self.labelled.manifest["length"].to_numpy(copy=True))
         soft = self.labelled.soft
         self._target = torch.tensor(self.labelled.target if soft is None else soft.astype(np.float32))
+        codes, self.speakers = pd.factorize(self.labelled.manifest["speaker"], sort=True)
+        self._speaker = torch.from_numpy(codes.astype(np.int64))
         self.parts = parts  # last: a setup that failed is not taken for done
 
     @property
@@ -155,6 +164,38 @@ class SpeechDataModule(L.LightningDataModule):
         for loaded in self._loader(rows, batch_size or 2 * self.batch_size, device, shuffle=False):
             yield self.transfer_batch_to_device(loaded, device, 0)
 
+    def remember(self, key: Mapping[str, Any], features: Features, n_features: int, device: torch.device) -> None:
+        """Have batches carry features instead of waveforms; those that no cache holds yet are computed.
+
+        Args:
+            key: All that the features depend on beside the waveforms, as plain JSON.
+            features: Computes them.
+            n_features: Features a frame.
+            device: Where to compute them.
+        """
+        self.forget()
+        manifest = self.labelled.manifest
+        longest = manifest["length"].max() / self.settings.sample_rate
+        size = max(1, int(SECONDS_A_BATCH / longest))
+
+        def compute(rows: np.ndarray) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+            for batch in self.batches(rows, device, size):
+                with torch.no_grad():
+                    yield batch.index, *features(batch.waveform, batch.lengths)
+
+        ids = hashlib.sha256("\n".join(manifest["id"]).encode()).hexdigest()
+        whole = {**key, "data": self.fingerprint, "utterances_hash": ids}
+        self._cache = open_cache(Path(self.stores).expanduser(), whole, len(manifest), n_features, compute)
+
+    def forget(self) -> None:
+        """Have batches carry waveforms again."""
+        self._cache = None
+
+    @property
+    def remembers(self) -> bool:
+        """Whether batches carry features that were computed before."""
+        return self._cache is not None
+
     def _loader(self, rows: np.ndarray, batch_size: int, device: torch.device, *, shuffle: bool) -> DataLoader[Any]:
         resident = self._is_resident(device)
         where = torch.from_numpy(rows)
@@ -173,6 +214,8 @@ class SpeechDataModule(L.LightningDataModule):
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Batch:
         """Turn what the loader gave (row numbers, or int16 clips) into a `Batch` on the device."""
         if isinstance(batch, Tensor):
+            if self._cache is not None:
+                return self._remembered(batch, device, self._cache)
             return self.gather(batch, device)
         samples, index = (part.to(device, non_blocking=True) for part in batch)
         return self._batch(samples, index)
@@ -189,17 +232,26 @@ class SpeechDataModule(L.LightningDataModule):
         windows = samples.unfold(0, int(self._length[index].max()), 1)
         return self._batch(windows[self._start[index]], index)
 
+    def _remembered(self, index: Tensor, device: torch.device, cache: FeatureCache) -> Batch:
+        """The batch of some rows with their features, and a waveform without samples."""
+        self._move(device)
+        features = cache.gather(index, device)
+        index = index.to(device)
+        none = torch.empty(len(index), 0, device=device)
+        return Batch(none, self._length[index], self._target[index], index, self._speaker[index], features)
+
     def _batch(self, samples: Tensor, index: Tensor) -> Batch:
         """Int16 ``(batch, sample)`` to a batch; whatever stands beyond a clip's length is made zero."""
         self._move(samples.device)
         lengths = self._length[index]
         beyond = torch.arange(samples.shape[1], device=samples.device) >= lengths[:, None]
         waveform = samples.to(torch.float32).div_(FULL_SCALE).masked_fill_(beyond, 0.0)
-        return Batch(waveform, lengths, self._target[index], index)
+        return Batch(waveform, lengths, self._target[index], index, self._speaker[index])
 
     def _move(self, device: torch.device) -> None:
         if self._length.device != device:
-            self._start, self._length, self._target = (t.to(device) for t in (self._start, self._length, self._target))
+            per_row = (self._start, self._length, self._target, self._speaker)
+            self._start, self._length, self._target, self._speaker = (t.to(device) for t in per_row)
 
     def _resident_samples(self, device: torch.device) -> Tensor:
         if self._samples is None or self._samples.device != device:
@@ -216,6 +268,8 @@ class SpeechDataModule(L.LightningDataModule):
         return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
     def _is_resident(self, device: torch.device) -> bool:
+        if self._cache is not None:
+            return True
         if self.resident != "auto":
             return self.resident
         if device.type != "cuda":

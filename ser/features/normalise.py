@@ -1,7 +1,7 @@
-"""Normalisation of features: by each utterance's own statistics, or by those of the training set, kept in the checkpoint."""
+"""Normalisation of features: by the statistics of each utterance, of the training set, or of whoever speaks."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,51 @@ from torch import Tensor, nn
 from ser.errors import ConfigError
 from ser.features.mask import frame_mask
 
-By = Literal["utterance", "training", "none"]
+By = Literal["utterance", "training", "speaker", "none"]
+RELEVANCE = 4.0
+"""In clips: a speaker of whom as many are known has statistics halfway between those and the training speakers'."""
+
+
+class Statistics(NamedTuple):
+    """Mean and deviation of every band: ``(speaker, feature, 1)``, or ``(batch, feature, 1)`` once each clip has its own."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def of(self, speaker: Tensor) -> "Statistics":
+        """The statistics of each clip of a batch, from the positions of their speakers, ``(batch,)``."""
+        return Statistics(self.mean[speaker], self.deviation[speaker])
+
+
+class Moments:
+    """Sums over clips by group (a speaker, or everybody), in double precision, whatever the order of the batches.
+
+    Args:
+        groups: How many.
+        n_features: Bands.
+    """
+
+    def __init__(self, groups: int, n_features: int) -> None:
+        self.total = torch.zeros(groups, n_features, dtype=torch.float64)
+        self.squares = torch.zeros_like(self.total)
+        self.frames, self.clips = (torch.zeros(groups, 1, dtype=torch.float64) for _ in range(2))
+
+    def add(self, features: Tensor, lengths: Tensor, group: Tensor) -> None:
+        """Take in a batch: ``(batch, feature, frame)``, ``(batch,)`` in frames, ``(batch,)`` positions of groups."""
+        valid = (features * frame_mask(lengths, features.shape[-1])[:, None]).double().cpu()
+        group = group.cpu()
+        self.total.index_add_(0, group, valid.sum(dim=2))
+        self.squares.index_add_(0, group, valid.square().sum(dim=2))
+        self.frames.index_add_(0, group, lengths.double().cpu()[:, None])
+        self.clips.index_add_(0, group, torch.ones(len(group), 1, dtype=torch.float64))
+
+    def mean(self) -> Tensor:
+        """``(group, feature)``; a group without clips has zeros."""
+        return self.total / self.frames.clamp(min=1)
+
+    def variance(self) -> Tensor:
+        """``(group, feature)``, of all frames of a group about their mean."""
+        return (self.squares / self.frames.clamp(min=1) - self.mean().square()).clamp(min=0)
 
 
 class Normalise(nn.Module):
@@ -18,33 +62,40 @@ class Normalise(nn.Module):
     Shapes:
         - features: ``(batch, feature, frame)``
         - lengths: ``(batch,)`` in frames
+        - own: each clip's statistics, for ``speaker``; without, those of whom `adapt` was given, or of nobody in particular
         - returns: as ``features``, zero beyond a clip's frames
 
     Args:
         n_features: Bands.
         by: ``utterance`` takes each clip's own mean and deviation (blind to level and channel); ``training`` those of the
-            training clips, set once by `fit`; ``none`` leaves the features alone.
+            training clips, set once by `fit`; ``speaker`` those of the clip's speaker (see `statistics`); ``none`` leaves the
+            features alone.
         epsilon: Added to the deviation, so that a constant band stays finite.
     """
 
     mean: Tensor
     deviation: Tensor
+    own_mean: Tensor | None
+    own_deviation: Tensor | None
 
     def __init__(self, n_features: int, by: By = "utterance", epsilon: float = 1e-3) -> None:
         super().__init__()
-        if by not in ("utterance", "training", "none"):
-            raise ConfigError(f"model.normalise is one of utterance, training, none, not {by!r}.")
+        if by not in ("utterance", "training", "speaker", "none"):
+            raise ConfigError(f"model.normalise is one of utterance, training, speaker, none, not {by!r}.")
         self.by, self.epsilon = by, epsilon
         self.register_buffer("mean", torch.zeros(n_features, 1))
         self.register_buffer("deviation", torch.ones(n_features, 1))
+        self.register_buffer("own_mean", None, persistent=False)
+        self.register_buffer("own_deviation", None, persistent=False)
 
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, features: Tensor, lengths: Tensor, own: Statistics | None = None) -> Tensor:
         """See the class."""
         mask = frame_mask(lengths, features.shape[-1])[:, None]
         if self.by == "none":
             return features * mask
-        if self.by == "training":
-            return (features - self.mean) / (self.deviation + self.epsilon) * mask
+        if self.by in ("training", "speaker"):
+            mean, deviation = own or self.adapted or (self.mean, self.deviation)
+            return (features - mean) / (deviation + self.epsilon) * mask
         count = lengths[:, None, None].clamp(min=1)
         centred = (features - (features * mask).sum(-1, keepdim=True) / count) * mask
         deviation = (centred.square().sum(-1, keepdim=True) / count).sqrt()
@@ -53,14 +104,44 @@ class Normalise(nn.Module):
     @torch.no_grad()
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Set the statistics from ``(features, lengths)`` of the training clips, in double precision."""
-        total = torch.zeros(len(self.mean), dtype=torch.float64)
-        squares, count = torch.zeros_like(total), 0
+        everybody = Moments(1, len(self.mean))
         for features, lengths in batches:
-            valid = (features * frame_mask(lengths, features.shape[-1])[:, None]).double().cpu()
-            total += valid.sum(dim=(0, 2))
-            squares += valid.square().sum(dim=(0, 2))
-            count += int(lengths.sum())
-        mean = total / count
-        deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
+            everybody.add(features, lengths, torch.zeros(len(lengths), dtype=torch.int64))
+        self._set(everybody.mean()[0], everybody.variance()[0])
+
+    @torch.no_grad()
+    def fit_speakers(self, speakers: Moments) -> None:
+        """Set what a speaker never heard before is taken for: the mean over the training speakers of their statistics."""
+        heard = speakers.clips[:, 0] > 0
+        self._set(speakers.mean()[heard].mean(dim=0), speakers.variance()[heard].mean(dim=0))
+
+    def statistics(self, speakers: Moments) -> Statistics:
+        """Each speaker's statistics as far as their clips tell, from their unlabelled features alone.
+
+        A mean of ``n`` clips counts ``n / (n + RELEVANCE)``, that of the training speakers the rest, and so for the
+        variance about the speaker's own mean: of one clip little is believed, of fifty all. Without a clip they are the
+        training speakers'. `RELEVANCE` was chosen on dev speakers of RAVDESS and SAVEE.
+
+        Source: the MAP adaptation of means and variances of Reynolds et al., 2000, https://doi.org/10.1006/dspr.1999.0361,
+        with a clip as what is counted.
+        """
+        weight = speakers.clips / (speakers.clips + RELEVANCE)
+        prior, spread = self.mean.double().cpu().T, self.deviation.double().cpu().T.square()
+        mean = weight * speakers.mean() + (1 - weight) * prior
+        variance = weight * speakers.variance() + (1 - weight) * spread
+        return Statistics(*(x[..., None].to(self.mean) for x in (mean, variance.sqrt())))
+
+    def adapt(self, speaker: Statistics | None) -> None:
+        """Take the one speaker of ``speaker`` for whoever speaks from now on; ``None`` forgets them again."""
+        self.own_mean, self.own_deviation = (None, None) if speaker is None else (speaker.mean[0], speaker.deviation[0])
+
+    @property
+    def adapted(self) -> Statistics | None:
+        """The statistics of the speaker that `adapt` was given, ``(feature, 1)`` each."""
+        if self.own_mean is None or self.own_deviation is None:
+            return None
+        return Statistics(self.own_mean, self.own_deviation)
+
+    def _set(self, mean: Tensor, variance: Tensor) -> None:
         self.mean.copy_(mean[:, None])
-        self.deviation.copy_(deviation[:, None])
+        self.deviation.copy_(variance.sqrt()[:, None])

@@ -6,7 +6,8 @@ import torch
 
 from ser.build import find_class
 from ser.errors import RunError
-from ser.models.classifier import SpeechClassifier
+from ser.files import replacing
+from ser.models.classifier import LEFT_OUT, SpeechClassifier
 
 BEST = "checkpoints/best.ckpt"
 """Where a run keeps the weights with the best dev UAR, below its folder."""
@@ -33,6 +34,11 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> SpeechClassifi
         ) from error
     if not isinstance(checkpoint, dict) or not checkpoint.keys() >= PARTS:
         raise RunError(f"{file} is not a checkpoint of ser: it lacks one of {', '.join(sorted(PARTS))}.")
+    if LEFT_OUT in checkpoint:
+        raise RunError(
+            f"{file} is of a training that has not come to its end: it lacks {checkpoint[LEFT_OUT]} pretrained weights "
+            "that training does not change. Go on with it: the same command with ckpt=last."
+        )
     kind = find_class(str(checkpoint["ser_model"]), SpeechClassifier)
     try:
         model = kind(**checkpoint["hyper_parameters"])
@@ -41,6 +47,16 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> SpeechClassifi
         first = str(error).partition("\n")[0]
         raise RunError(f"{file} does not fit this version's {kind.__name__}: {first} Train it again.") from error
     return model.to(device).eval()
+
+
+def complete(path: Path, model: SpeechClassifier) -> None:
+    """Put the weights that checkpoints went without in training into one that is to stand alone."""
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    if checkpoint.pop(LEFT_OUT, None) is None:
+        return
+    model.on_load_checkpoint(checkpoint)
+    with replacing(path) as unfinished:
+        torch.save(checkpoint, unfinished)
 
 
 def checkpoint_of(path: Path) -> Path:

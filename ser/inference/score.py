@@ -48,8 +48,11 @@ def probabilities(
     rows: np.ndarray,
     change: Change | None = None,
     batch_size: int | None = None,
+    known: np.ndarray | None = None,
 ) -> np.ndarray:
     """Probabilities of some utterances, each scored whole.
+
+    A model that normalises by speaker hears each speaker's utterances, without their labels, before it scores any.
 
     Args:
         model: In any mode; it is scored in evaluation mode.
@@ -57,16 +60,24 @@ def probabilities(
         rows: Row positions in the data module's manifest.
         change: Of each batch, on the device, before it is scored; ``None`` leaves it as it is.
         batch_size: No result depends on it; ``None`` bounds the memory of a batch.
+        known: Rows that speakers are known by, where the model normalises by speaker; ``None`` is ``rows`` themselves.
 
     Returns:
         ``(utterance, class)`` float64, in the order of ``rows``.
     """
+    if change is not None:
+        data.forget()  # features of speech as it is are of no use
     longest = int(data.labelled.manifest["length"].iloc[rows].max())
     size = batch_size or max(1, int(SECONDS_A_BATCH * data.settings.sample_rate / longest))
     position = np.full(len(data.labelled.manifest), -1)
     position[rows] = np.arange(len(rows))
     scored = np.empty((len(rows), len(data.classes)))
-    for batch in data.batches(rows, model.device, size):
-        heard = batch if change is None else change(batch)
-        scored[position[batch.index.cpu().numpy()]] = model.probabilities(heard.waveform, heard.lengths).numpy()
+    with model.evaluating():
+        speakers = None
+        if model.normalise.by == "speaker":
+            speakers = model.normalise.statistics(model.moments(data, rows if known is None else known, change))
+        for batch in data.batches(rows, model.device, size):
+            heard = batch if change is None else change(batch)
+            logits = model.logits(heard, speakers).cpu().double()
+            scored[position[batch.index.cpu().numpy()]] = logits.softmax(dim=1).numpy()
     return scored

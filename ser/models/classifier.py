@@ -6,8 +6,8 @@ that its checkpoint alone predicts. A subclass adds one method, `SpeechClassifie
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
@@ -18,17 +18,19 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from ser.audio import SILENCE_PEAK, AudioSettings, read_audio, standardise, to_mono
+from ser.audio import AudioSettings
 from ser.build import build
 from ser.datamodules.batch import Batch
 from ser.datamodules.speech import SpeechDataModule
-from ser.errors import AudioError, ConfigError
-from ser.features.normalise import By, Normalise
+from ser.errors import ConfigError
+from ser.features.normalise import By, Moments, Normalise, Statistics
+from ser.models.clips import AudioInput, batches, named
 
 Config = Mapping[str, Any]
-AudioInput = str | Path | np.ndarray | Tensor
-LOWEST_RATE = 1000
-"""In Hz; what is below it is a slip, such as a rate in kHz."""
+LEFT_OUT = "ser_left_out"
+"""In a checkpoint: how many weights it goes without, since training does not change them."""
+STATES = {"state_dict", "current_model_state"}
+"""In a checkpoint: the weights to use, and those that training goes on from where the former are a running average."""
 
 
 class SpeechClassifier(L.LightningModule):
@@ -42,7 +44,7 @@ class SpeechClassifier(L.LightningModule):
     Args:
         classes: Class names in the order of the logits.
         audio: How audio is decoded: the arguments of `ser.audio.AudioSettings`.
-        features: ``_target_`` and arguments of a module of `ser.features`.
+        features: ``_target_`` and arguments of a module of `ser.features`, or such a module.
         normalise: See `ser.features.normalise.Normalise`.
         augment: By name, ``_target_`` and arguments of modules of `ser.augment`; used in training only.
         optimizer: ``lr``, ``weight_decay`` and ``warmup`` (share of all steps) of AdamW with a cosine down to zero.
@@ -59,7 +61,7 @@ class SpeechClassifier(L.LightningModule):
         self,
         classes: Sequence[str],
         audio: Config,
-        features: Config,
+        features: Config | nn.Module,
         normalise: By,
         augment: Mapping[str, Config],
         optimizer: Config,
@@ -69,7 +71,7 @@ class SpeechClassifier(L.LightningModule):
         super().__init__()
         self.classes, self.stamps = tuple(classes), tuple(stamps)
         self.audio = AudioSettings(**audio)
-        self.features = build(features, nn.Module)
+        self.features = features if isinstance(features, nn.Module) else build(features, nn.Module)
         self.n_features: int = self.features.n_features  # type: ignore[assignment]  # of every module of ser.features
         self.normalise = Normalise(self.n_features, normalise)
         steps = [build(config, nn.Module) for config in augment.values()]
@@ -83,6 +85,7 @@ class SpeechClassifier(L.LightningModule):
         weights = loss.get("class_weights")
         self.register_buffer("class_weights", None if weights is None else torch.tensor(weights), persistent=False)
         self.dev_confusion = MulticlassConfusionMatrix(len(self.classes))
+        self._speakers: dict[str, Statistics] = {}  # by side, where features are normalised by speaker
 
     @abstractmethod
     def classify(self, features: Tensor, lengths: Tensor) -> Tensor:
@@ -99,23 +102,67 @@ class SpeechClassifier(L.LightningModule):
         features, frames = self.features(waveform, lengths)
         return self.classify(self.normalise(features, frames), frames)
 
+    def logits(self, batch: Batch, speakers: Statistics | None = None) -> Tensor:
+        """Logits of a batch, ``(batch, class)``, from its features where it has them.
+
+        Args:
+            batch: See `ser.datamodules.batch.Batch`.
+            speakers: Of each of the data's speakers, where features are normalised by speaker.
+        """
+        features, frames = batch.features or self.features(batch.waveform, batch.lengths)
+        return self.classify(self.normalise(features, frames, _own(speakers, batch)), frames)
+
+    def cache_key(self) -> dict[str, Any] | None:
+        """All that the features depend on, as plain JSON, where computing them once for a run saves much; else ``None``."""
+        return None
+
     # ---- training
 
     def on_fit_start(self) -> None:
-        """Take the statistics of the training clips, where normalisation is by them; never of dev or test clips."""
+        """Compute features that are to be remembered, and take the statistics that normalisation is by.
+
+        Those of ``training`` are of the training clips alone, never of dev or test clips. Those of ``speaker`` are of each
+        side's own speakers; what stands in for an unknown speaker is of the training side.
+        """
+        data: SpeechDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
+        if (key := self.cache_key()) is not None:
+            with self.evaluating():
+                data.remember(key, self.features, self.n_features, self.device)
+        if self.normalise.by == "speaker":
+            train, dev = (self.moments(data, rows) for rows in (data.split.train, data.split.dev))
+            data.check_fitted(data.split.train)
+            self.normalise.fit_speakers(train)
+            self._speakers = {"train": self.normalise.statistics(train), "dev": self.normalise.statistics(dev)}
         if self.normalise.by != "training" or self.trainer.ckpt_path is not None:
             return
-        data: SpeechDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         rows: list[Tensor] = []
 
         def features() -> Iterator[tuple[Tensor, Tensor]]:
             for loaded in data.train_dataloader():
                 batch = data.transfer_batch_to_device(loaded, self.device, 0)
                 rows.append(batch.index)
-                yield self.features(batch.waveform, batch.lengths)
+                yield batch.features or self.features(batch.waveform, batch.lengths)
 
         self.normalise.fit(features())
         data.check_fitted(torch.cat(rows).cpu().numpy())
+
+    def moments(
+        self, data: SpeechDataModule, rows: np.ndarray, change: Callable[[Batch], Batch] | None = None
+    ) -> Moments:
+        """Moments of the features of some utterances, by speaker, whatever their labels.
+
+        Args:
+            data: Set up.
+            rows: Row positions in the data module's manifest.
+            change: Of each batch before its features are computed.
+        """
+        moments = Moments(len(data.speakers), self.n_features)
+        with self.evaluating():
+            for loaded in data.batches(rows, self.device):
+                batch = loaded if change is None else change(loaded)
+                features, frames = batch.features or self.features(batch.waveform, batch.lengths)
+                moments.add(features, frames, batch.speaker)
+        return moments
 
     def on_train_epoch_start(self) -> None:
         """Log the learning rate that the epoch starts with."""
@@ -125,11 +172,14 @@ class SpeechClassifier(L.LightningModule):
         """The loss of one batch, augmented."""
         target = batch.target
         soft = target if target.is_floating_point() else nn.functional.one_hot(target, len(self.classes)).float()
-        waveform, lengths = batch.waveform, batch.lengths
-        for step in self.waveform_augment:
-            waveform, lengths, soft = step(waveform, lengths, soft)
-        features, frames = self.features(waveform, lengths)
-        features = self.normalise(features, frames)
+        if batch.features is None:
+            waveform, lengths = batch.waveform, batch.lengths
+            for step in self.waveform_augment:
+                waveform, lengths, soft = step(waveform, lengths, soft)
+            features, frames = self.features(waveform, lengths)
+        else:
+            features, frames = batch.features
+        features = self.normalise(features, frames, _own(self._speakers.get("train"), batch))
         for step in self.feature_augment:
             features, frames, soft = step(features, frames, soft)
         loss = self._loss(self.classify(features, frames), soft)
@@ -147,7 +197,7 @@ class SpeechClassifier(L.LightningModule):
 
     def validation_step(self, batch: Batch) -> None:
         """Count what the dev side is taken for."""
-        logits = self(batch.waveform, batch.lengths).float()
+        logits = self.logits(batch, self._speakers.get("dev")).float()
         hard = batch.target.argmax(dim=1) if batch.target.is_floating_point() else batch.target
         self.log("dev_loss", nn.functional.cross_entropy(logits, batch.target), batch_size=len(logits))
         self.dev_confusion.update(logits, hard)
@@ -160,12 +210,14 @@ class SpeechClassifier(L.LightningModule):
         recall = counts.diagonal()[present] / counts.sum(dim=1)[present]
         self.log("dev_uar", recall.mean().float(), prog_bar=True)
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What AdamW is given: no decay on biases and norms. The first group's rate is the one that is logged."""
+        return groups_of(self.parameters())
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW, no decay on biases and norms; the rate rises linearly, then falls as a cosine, by step."""
-        matrices = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
-        vectors = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
-        groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, self.optimizer["lr"], weight_decay=self.optimizer["weight_decay"])
+        """AdamW; every group's rate rises linearly, then falls as a cosine, by step."""
+        decay = self.optimizer["weight_decay"]
+        optimizer = torch.optim.AdamW(self.parameter_groups(), self.optimizer["lr"], weight_decay=decay)
         steps = self.trainer.estimated_stepping_batches
         if not 0 < steps < math.inf:
             raise ConfigError("The cosine needs an end: trainer.max_epochs or trainer.max_steps is a number above 0.")
@@ -180,13 +232,25 @@ class SpeechClassifier(L.LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def unchanging(self) -> dict[str, Tensor]:
+        """Weights that training never changes; checkpoints go without until training has come to its end."""
+        return {}
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write down which class to load this into."""
+        """Write down which class to load this into, and leave out what training does not change."""
         checkpoint["ser_model"] = f"{type(self).__module__}.{type(self).__qualname__}"
+        if left_out := self.unchanging().keys():
+            checkpoint[LEFT_OUT] = len(left_out)
+            for part in STATES & checkpoint.keys():
+                checkpoint[part] = {k: v for k, v in checkpoint[part].items() if k not in left_out}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put back what was left out."""
+        for part in STATES & checkpoint.keys():
+            checkpoint[part] = {**self.unchanging(), **checkpoint[part]}
 
     # ---- use
 
-    @torch.no_grad()
     def probabilities(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Class probabilities in evaluation mode, in single precision whatever the training's was.
 
@@ -194,15 +258,21 @@ class SpeechClassifier(L.LightningModule):
             - waveform, lengths: See the class
             - returns: ``(batch, class)`` float64, on the CPU
         """
+        with self.evaluating():
+            logits: Tensor = self(waveform, lengths)
+        return logits.cpu().double().softmax(dim=1)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Evaluation mode without gradients, and with the same precision on every device."""
         was_training = self.training
         self.eval()
         try:
             # The TF32 of cuDNN's convolutions, on by default, would be 1e-3 from what a CPU gives.
-            with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-                logits: Tensor = self(waveform, lengths)
+            with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+                yield
         finally:
             self.train(was_training)
-        return logits.cpu().double().softmax(dim=1)
 
     def predict(
         self, audio: AudioInput | Sequence[AudioInput], rate: int | None = None, batch_size: int = 16
@@ -221,60 +291,53 @@ class SpeechClassifier(L.LightningModule):
 
         Raises:
             AudioError: If one cannot be read, or holds no sound; the message names it.
-            ConfigError: If an array comes without a usable ``rate``, or ``batch_size`` is below 1.
+            ConfigError: If an array comes without a usable ``rate``, ``batch_size`` is below 1, or the model normalises by
+                speaker and does not know who speaks.
         """
-        if batch_size < 1:
-            raise ConfigError(f"batch_size is {batch_size}, but a batch has at least 1 clip.")
-        items = [audio] if isinstance(audio, (str, Path, np.ndarray, Tensor)) else list(audio)
-        names = [str(x) if isinstance(x, (str, Path)) else str(i) for i, x in enumerate(items)]
-        clips = [torch.from_numpy(self._clip(x, name, rate)) for x, name in zip(items, names, strict=True)]
-        probabilities = torch.empty(len(clips), len(self.classes), dtype=torch.float64)
-        for rows in _by_length(clips, batch_size):
-            lengths = torch.tensor([len(clips[i]) for i in rows], device=self.device)
-            waveform = nn.utils.rnn.pad_sequence([clips[i] for i in rows], batch_first=True).to(self.device)
+        if self.normalise.by == "speaker" and self.normalise.adapted is None:
+            raise ConfigError(
+                "This model normalises by speaker: first model.adapt([...]) with recordings of the one who speaks; they need "
+                "no labels, and can be those to be scored."
+            )
+        recordings = named(audio)
+        probabilities = torch.empty(len(recordings), len(self.classes), dtype=torch.float64)
+        for rows, waveform, lengths in batches(recordings, rate, self.audio, batch_size, self.device):
             probabilities[rows] = self.probabilities(waveform, lengths)
         table = pd.DataFrame(probabilities.numpy(), columns=list(self.classes))
         table.insert(0, "label", [self.classes[i] for i in probabilities.argmax(dim=1).tolist()])
-        table.insert(0, "audio", names)
+        table.insert(0, "audio", [name for name, _ in recordings])
         table.attrs["stamps"] = list(self.stamps)
         return table
 
-    def _clip(self, audio: AudioInput, name: str, rate: int | None) -> np.ndarray:
-        """One recording as a store would hold it, float32 at the model's rate."""
-        if isinstance(audio, (str, Path)):
-            samples, rate = read_audio(audio)
-        else:
-            if rate is None:
-                raise ConfigError("An array needs its sampling rate: model.predict(array, rate=16000).")
-            if not LOWEST_RATE <= rate < math.inf:
-                raise ConfigError(f"rate is in Hz, and at least {LOWEST_RATE}, not {rate!r}.")
-            samples = _mono_of(audio, f"array {name}")
-        if np.abs(samples).max() < SILENCE_PEAK:
-            raise AudioError(name, "silent", "there is no speech to score")
-        clip = standardise(samples, rate, self.audio)
-        if not len(clip):
-            raise AudioError(name, "too short", f"{len(samples)} samples at {rate} Hz are none at the model's rate")
-        return clip.astype(np.float32) / np.float32(32768.0)
+    def adapt(self, audio: AudioInput | Sequence[AudioInput], rate: int | None = None, batch_size: int = 16) -> None:
+        """Take the speaker of some recordings for whoever speaks from now on, where the model normalises by speaker.
+
+        Args:
+            audio: Recordings of one speaker, without labels; the more and the more varied, the better.
+            rate: See `predict`.
+            batch_size: See `predict`.
+
+        Raises:
+            AudioError: If one cannot be read, or holds no sound; the message names it.
+            ConfigError: If the model does not normalise by speaker, or as for `predict`.
+        """
+        if self.normalise.by != "speaker":
+            raise ConfigError(f"This model normalises by {self.normalise.by}: there is nothing to adapt to a speaker.")
+        moments = Moments(1, self.n_features)
+        with self.evaluating():
+            for rows, waveform, lengths in batches(named(audio), rate, self.audio, batch_size, self.device):
+                features, frames = self.features(waveform, lengths)
+                moments.add(features, frames, torch.zeros(len(rows), dtype=torch.int64))
+        self.normalise.adapt(self.normalise.statistics(moments))
 
 
-def _mono_of(audio: np.ndarray | Tensor, name: str) -> np.ndarray:
-    """An array as ``(sample,)`` float32, full scale = 1."""
-    if isinstance(audio, Tensor):
-        audio = (audio.float() if audio.is_floating_point() else audio).detach().cpu().numpy()
-    array = np.asarray(audio)
-    if array.ndim not in (1, 2) or not array.size:
-        raise AudioError(name, "empty", f"or not (sample,) or (sample, channel): its shape is {array.shape}")
-    if array.ndim == 2 and array.shape[1] > array.shape[0]:
-        raise AudioError(name, "more channels than samples", f"(sample, channel) is {array.shape}; transpose it")
-    if np.issubdtype(array.dtype, np.integer):
-        bounds = np.iinfo(array.dtype)
-        full_scale = (bounds.max - bounds.min + 1) / 2
-        array = (array - (bounds.max + 1 - full_scale)) / full_scale  # unsigned ones have their zero in the middle
-    return to_mono(array.astype(np.float32, copy=False), name)
+def groups_of(parameters: Iterable[nn.Parameter], **settings: float) -> list[dict[str, Any]]:
+    """Those of some parameters that are trained, as an optimizer's groups: matrices, then biases and norms without decay."""
+    trained = [p for p in parameters if p.requires_grad]
+    matrices, vectors = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
+    return [{"params": matrices, **settings}, {"params": vectors, **settings, "weight_decay": 0.0}]
 
 
-def _by_length(clips: Sequence[Tensor], batch_size: int) -> Iterator[list[int]]:
-    """Positions in batches of like length, so that little is spent on padding."""
-    order = sorted(range(len(clips)), key=lambda i: len(clips[i]))
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
+def _own(speakers: Statistics | None, batch: Batch) -> Statistics | None:
+    """The statistics of the speaker of each clip of a batch."""
+    return None if speakers is None else speakers.of(batch.speaker)

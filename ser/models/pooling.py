@@ -33,3 +33,34 @@ class AttentiveStatistics(nn.Module):
         mean = (weight * frames).sum(dim=1)
         variance = (weight * (frames - mean[:, None]).square()).sum(dim=1)
         return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)
+
+
+class LayerMix(nn.Module):
+    """A weighted mean of layers, with learned weights that are positive and sum to 1; all the same at first.
+
+    Source: Peters et al., 2018, https://doi.org/10.18653/v1/N18-1202, as in SUPERB, Yang et al., 2021,
+    https://doi.org/10.21437/Interspeech.2021-1775.
+
+    Shapes:
+        - layers: ``(batch, layer, ...)``
+        - returns: ``(batch, ...)``
+
+    Args:
+        n_layers: How many.
+    """
+
+    GAIN = 10.0
+    """Before the softmax, so that weights move at the pace of the head's, few steps as there are."""
+
+    def __init__(self, n_layers: int) -> None:
+        super().__init__()
+        self.scores = nn.Parameter(torch.zeros(n_layers))
+
+    @property
+    def weights(self) -> Tensor:
+        """``(layer,)``."""
+        return (self.GAIN * self.scores).softmax(dim=0)
+
+    def forward(self, layers: Tensor) -> Tensor:
+        """See the class."""
+        return torch.einsum("l,bl...->b...", self.weights, layers)

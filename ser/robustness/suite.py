@@ -47,6 +47,7 @@ class Suite:
         if not isinstance(seed, int) or isinstance(seed, bool):
             raise ConfigError(f"suite.seed is a whole number, not {seed!r}.")
         self.name, self.seed = name, seed
+        self.settings = {"name": name, "seed": seed, "effects": effects}
         self.conditions = conditions_of(effects)
 
     def score_fold(

@@ -11,7 +11,7 @@ import pandas as pd
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.evaluation.summary import read_metrics
-from ser.run_folder import read_config
+from ser.run_folder import model_name, read_config
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,8 +37,8 @@ class Run:
 
     @property
     def model(self) -> str:
-        """The model's class, in lower case."""
-        return str(self.config["model"]["_target_"]).rpartition(".")[2].lower()
+        """See `ser.run_folder.model_name`."""
+        return model_name(self.config["model"])
 
 
 def finished(folder: Path) -> Iterator[Run]:

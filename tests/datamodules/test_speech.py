@@ -69,7 +69,7 @@ def test_loading_from_memory_or_in_workers_gives_the_same_bits(make: Any, savee:
     for other in runs[1:]:
         assert len(other) == len(runs[0]) > 3
         for one, two in zip(runs[0], other, strict=True):
-            for a, b in zip(one, two, strict=True):
+            for a, b in zip(one[:-1], two[:-1], strict=True):  # all but features, which these have not
                 assert a.dtype == b.dtype
                 assert a.shape == b.shape
                 assert a.numpy().tobytes() == b.numpy().tobytes()
@@ -200,7 +200,7 @@ def test_another_test_clip_changes_nothing_in_training(ravdess: Corpus, make: An
         soundfile.write(before.labelled.manifest["path"][row], louder, 16000)
     after = make(Ravdess(root))
     for one, two in zip(trained, batches(after, after.train_dataloader()), strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(one[:-1], two[:-1], strict=True))
     assert after.class_weights() == weights
     assert after.split.hash(after.labelled.manifest) == before.split.hash(before.labelled.manifest)
     assert after.fingerprint != before.fingerprint

@@ -92,5 +92,5 @@ def test_a_constant_band_stays_finite() -> None:
 
 
 def test_an_unknown_way_is_named() -> None:
-    with pytest.raises(ConfigError, match="utterance, training, none, not 'speaker'"):
-        Normalise(4, "speaker")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="utterance, training, speaker, none, not 'sex'"):
+        Normalise(4, "sex")  # type: ignore[arg-type]

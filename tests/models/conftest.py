@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +18,14 @@ from ser.audio import AudioSettings, read_audio, standardise
 from ser.conf_dir import conf_dir
 from ser.corpora.demo import Demo
 from ser.models.classifier import SpeechClassifier
+from tests.checkpoints import save_brisk
 
 EIGHT = ("angry", "calm", "disgust", "fear", "happy", "neutral", "sad", "surprise")
-NAMES = sorted(file.stem for file in Path(conf_dir(), "model").glob("*.yaml"))
+PRETRAINED = ("data2vec", "hubert", "pretrained", "wav2vec2", "wavlm", "whisper")
+NAMES = sorted({file.stem for file in Path(conf_dir(), "model").glob("*.yaml")} - set(PRETRAINED))
+"""Those that train from scratch; `test_pretrained` has the others."""
 MakeModel = Callable[..., SpeechClassifier]
+MakeCheckpoint = Callable[..., Path]
 
 
 @pytest.fixture
@@ -54,3 +59,17 @@ def demo_clips() -> list[Tensor]:
             torch.from_numpy(standardise(samples, rate, AudioSettings(trim_db=30.0)).astype(np.float32) / 32768)
         )
     return clips
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> MakeCheckpoint:
+    """``make_checkpoint("whisper 80", dropout=0.1)``: the folder of a small one, saved once."""
+    made: dict[str, Path] = {}
+
+    def make(name: str, **settings: Any) -> Path:
+        key = f"{name} {sorted(settings.items())}"
+        if key not in made:
+            made[key] = save_brisk(tmp_path_factory.mktemp("checkpoint"), name, **settings)
+        return made[key]
+
+    return make

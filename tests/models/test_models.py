@@ -89,9 +89,7 @@ def test_evaluation_ignores_augmentation_and_chance(make_model: MakeModel, name:
 def test_training_augments(make_model: MakeModel, name: str) -> None:
     model = quiet(make_model(name)).eval()  # no dropout: what chance there is comes from the augmentation
     clips = waveforms(9000, 16000)
-    batch = Batch(
-        pad_sequence(clips, batch_first=True), torch.tensor([9000, 16000]), torch.tensor([0, 1]), torch.arange(2)
-    )
+    batch = Batch(pad_sequence(clips, batch_first=True), torch.tensor([9000, 16000]), *3 * [torch.arange(2)])
     with torch.no_grad():
         losses = {float(model.training_step(batch)) for _ in range(4)}
     assert len(losses) > 1
@@ -101,9 +99,7 @@ def test_training_augments(make_model: MakeModel, name: str) -> None:
 def test_no_parameter_is_dead(make_model: MakeModel, name: str) -> None:
     model = quiet(make_model(name, "augment=[]"))
     clips = waveforms(12000, 16000, 9000, 4000, 16000, 15000, 8000, 7000)
-    batch = Batch(
-        pad_sequence(clips, batch_first=True), torch.tensor([len(c) for c in clips]), torch.arange(8), torch.arange(8)
-    )
+    batch = Batch(pad_sequence(clips, batch_first=True), torch.tensor([len(c) for c in clips]), *3 * [torch.arange(8)])
     before = {key: p.detach().clone() for key, p in model.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     model.training_step(batch).backward()
@@ -127,7 +123,8 @@ def test_loss_is_the_formula(make_model: MakeModel, name: str) -> None:
     lengths = torch.tensor([9000, 16000, 4000])
     hard = torch.tensor([1, 4, 5])
     with torch.no_grad():
-        given = float(model.training_step(Batch(pad_sequence(clips, batch_first=True), lengths, hard, torch.arange(3))))
+        padded, index = pad_sequence(clips, batch_first=True), torch.arange(3)
+        given = float(model.training_step(Batch(padded, lengths, hard, index, index)))
     logits = logits_of(model, clips).double().numpy()
     logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     # 0.2 is spread over all eight classes; the rest stays with the true one.
@@ -143,13 +140,13 @@ def test_soft_targets_that_are_certain_are_hard_targets_and_others_are_in_betwee
 
     def loss(target: Tensor) -> float:
         with torch.no_grad():
-            return float(model.training_step(Batch(padded, lengths, target, index)))
+            return float(model.training_step(Batch(padded, lengths, target, index, index)))
 
     one, two = torch.tensor([0, 3]), torch.tensor([6, 2])
     rows = torch.eye(8)
     assert loss(rows[one]) == pytest.approx(loss(one), abs=1e-6)
     assert loss((rows[one] + rows[two]) / 2) == pytest.approx((loss(one) + loss(two)) / 2, abs=1e-5)
-    model.validation_step(Batch(padded, lengths, (0.7 * rows[one] + 0.3 * rows[two]), index))
+    model.validation_step(Batch(padded, lengths, (0.7 * rows[one] + 0.3 * rows[two]), index, index))
     assert int(model.dev_confusion.compute().sum()) == 2
 
 
@@ -157,7 +154,7 @@ def test_soft_targets_that_are_certain_are_hard_targets_and_others_are_in_betwee
 def test_eight_clips_can_be_learnt_by_heart(make_model: MakeModel, name: str, demo_clips: list[Tensor]) -> None:
     model = quiet(make_model(name, "augment=[]", "loss.label_smoothing=0"))
     lengths = torch.tensor([len(c) for c in demo_clips])
-    batch = Batch(pad_sequence(demo_clips, batch_first=True), lengths, torch.arange(8), torch.arange(8))
+    batch = Batch(pad_sequence(demo_clips, batch_first=True), lengths, *3 * [torch.arange(8)])
     model.normalise.fit([model.features(batch.waveform, batch.lengths)])
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
     losses: list[float] = []

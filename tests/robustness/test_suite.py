@@ -21,7 +21,7 @@ from ser.robustness import report
 from ser.robustness import suite as suites
 from ser.robustness.conditions import Talkers, conditions_of
 from ser.robustness.results import measure
-from ser.robustness.run import score_suite
+from ser.robustness.run import Robustness
 from ser.robustness.suite import Suite, probabilities
 from tests.robustness.conftest import shipped
 
@@ -35,7 +35,7 @@ def results_of(folder: Path, name: str = "small") -> tuple[pd.DataFrame, dict[st
 
 
 def test_a_suite_leaves_every_prediction_the_numbers_and_the_picture(run: Path, stores: Path) -> None:
-    score_suite(run, "corpora", str(stores), SMALL)
+    Robustness(**SMALL).run(run, "corpora", str(stores))
     table, measured = results_of(run)
     stored = predictions.read(run / "predictions.parquet")
     assert list(table.columns) == [*stored.columns, "condition", "family", "level"]
@@ -62,7 +62,7 @@ def test_a_stopped_suite_goes_on_and_gives_what_it_would_have(
     run: Path, stores: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "curves", lambda *_, **__: None)  # takes a second, and is tested elsewhere
-    score_suite(run, "corpora", str(stores), SMALL)
+    Robustness(**SMALL).run(run, "corpora", str(stores))
     whole, _ = results_of(run)
     scored: list[str] = []
 
@@ -73,17 +73,17 @@ def test_a_stopped_suite_goes_on_and_gives_what_it_would_have(
     monkeypatch.setattr(suites, "probabilities", watched)
     (lost,) = (run / "fold_1" / "small").glob("white_0-*.parquet")
     lost.unlink()
-    score_suite(run, "corpora", str(stores), SMALL)
+    Robustness(**SMALL).run(run, "corpora", str(stores))
     assert scored == ["1 white 0 dB"]
     pd.testing.assert_frame_equal(results_of(run)[0], whole)
 
     scored.clear()
     more = {**SMALL, "effects": {"gain": {**GAIN, "levels": [0, -40, 5]}, "white": WHITE}}
-    score_suite(run, "corpora", str(stores), more)
+    Robustness(**more).run(run, "corpora", str(stores))
     assert scored == ["0 gain 5 dB", "1 gain 5 dB", "2 gain 5 dB"]
 
     scored.clear()
-    score_suite(run, "corpora", str(stores), {**SMALL, "seed": 1, "effects": {"white": WHITE}})
+    Robustness(**{**SMALL, "seed": 1, "effects": {"white": WHITE}}).run(run, "corpora", str(stores))
     assert scored == ["0 white 0 dB", "1 white 0 dB", "2 white 0 dB"]
 
 
@@ -108,7 +108,7 @@ def test_predictions_that_the_checkpoint_does_not_give_stop_it(run: Path, stores
     table.loc[3, ["p_angry", "p_sad"]] = [float(p) for p in table.loc[3, ["p_sad", "p_angry"]]]
     predictions.write(table, file)
     with pytest.raises(RunError, match=table["utterance"][3]):
-        score_suite(run, "corpora", str(stores), SMALL)
+        Robustness(**SMALL).run(run, "corpora", str(stores))
     assert not (run / "small.json").exists()
 
 

@@ -1,0 +1,191 @@
+"""What a pretrained encoder costs: its features cached or not, Whisper on true lengths or 30 s, and how much audio fits.
+
+    python benchmarks/encoders.py model=whisper data=savee model.checkpoint=DIR
+
+Prints, in one run and on the device that there is: seconds and peak memory of two epochs of a frozen encoder without a cache
+and with one; for Whisper, seconds of a batch on true lengths against padding to 30 s, and how alike the states are; on a GPU,
+the seconds of audio that a GiB holds, by what is trained.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from ser.conf_dir import conf_dir
+from ser.datamodules.batch import Batch
+from ser.experiment import build_data, build_model
+from ser.models.pretrained import Pretrained
+
+EPOCHS = 2
+CLIPS = 16
+GIB = 2**30
+console = Console()
+
+
+def composed(overrides: list[str]) -> dict[str, Any]:
+    """The training configuration, as plain data."""
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        config = OmegaConf.to_container(compose("train", overrides), resolve=True)
+    assert isinstance(config, dict)
+    return {str(key): value for key, value in config.items()}
+
+
+def device() -> torch.device:
+    """A GPU where there is one."""
+    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def peak(where: torch.device) -> float:
+    """Peak memory so far in GiB: of the GPU, or of this process."""
+    if where.type == "cuda":
+        return torch.cuda.max_memory_allocated(where) / GIB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
+
+
+def epochs(overrides: list[str]) -> None:
+    """Time epochs of training on a frozen encoder, and print each and the peak memory."""
+    from ser.experiment import build_trainer
+
+    config = composed(overrides)
+    data = build_data(config, fold=0)
+    data.setup()
+    torch.manual_seed(0)
+    model = build_model(config, data)
+    with tempfile.TemporaryDirectory() as folder:
+        import lightning as L
+
+        class Clock(L.Callback):
+            def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+                self.began = time.perf_counter()
+
+            def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+                sys.stdout.write(f"{time.perf_counter() - self.began}\n")
+
+        trainer = build_trainer(config, Path(folder), [], Clock())
+        began = time.perf_counter()
+        trainer.fit(model, datamodule=data)
+        sys.stdout.write(f"{time.perf_counter() - began}\n{peak(device())}\n")
+
+
+def cached_or_not(overrides: list[str]) -> None:
+    """Epochs without and with the cache, each in a process of its own, so that memory is its own."""
+    table = Table("frozen encoder", "first epoch, s", "second epoch, s", "whole, s", "peak memory, GiB")
+    seconds = []
+    with tempfile.TemporaryDirectory() as stores:
+        data = build_data(composed([*overrides, f"paths.stores={stores}"]), fold=0)
+        data.prepare_data()
+        for name, cache in (("computed every time", False), ("cached", True)):
+            settings = [
+                f"paths.stores={stores}",
+                f"model.cache={cache}",
+                f"trainer.max_epochs={EPOCHS}",
+                "trainer.enable_progress_bar=false",
+                *overrides,
+            ]
+            command = [sys.executable, __file__, "--epochs", *settings]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            *each, whole, memory = (float(line) for line in done.stdout.split()[-EPOCHS - 2 :])
+            seconds.append(each[-1])
+            table.add_row(name, *(f"{value:.1f}" for value in each), f"{whole:.1f}", f"{memory:.1f}")
+    clips = len(data.labelled.manifest) if data.parts else 0
+    console.print(
+        table, f"The second epoch is {seconds[0] / seconds[1]:.0f} times as fast with the cache.", clips or ""
+    )
+
+
+def batch_of(config: dict[str, Any]) -> Batch:
+    """The first clips of the training side."""
+    data = build_data(config, fold=0)
+    data.setup()
+    return next(iter(data.batches(data.split.train[:: max(1, len(data.split.train) // CLIPS)], device(), CLIPS)))
+
+
+def lengths_or_padding(overrides: list[str]) -> None:
+    """Whisper on true lengths with some silence behind, against 30 s of it."""
+    config = composed([*overrides, "model.layer=mix", "model.pool=attentive", "augment=[]"])
+    batch = batch_of(config)
+    table = Table("silence behind each clip", "seconds a batch", "times as fast", "cosine to 30 s, last layer")
+    states = {}
+    taken = {}
+    for silence in (30.0, 1.0, 0.0):
+        config["model"]["silence"] = silence
+        model = model_of(config)
+        encoder = model.features.encoder
+        with torch.no_grad():
+            for _ in range(2):  # the first warms up
+                began = time.perf_counter()
+                states[silence], frames = encoder(batch.waveform, batch.lengths)
+                if device().type == "cuda":
+                    torch.cuda.synchronize()
+                taken[silence] = time.perf_counter() - began
+        real = torch.arange(states[silence].shape[2], device=device()) < frames[:, None]
+        alike = torch.cosine_similarity(states[silence][:, -1], states[30.0][:, -1], dim=-1)[real].mean()
+        ratio = taken[30.0] / taken[silence]
+        table.add_row(f"{silence:g} s", f"{taken[silence]:.2f}", f"{ratio:.1f}", f"{alike:.3f}")
+    seconds = float(batch.lengths.sum()) / config["audio"]["sample_rate"]
+    console.print(table, f"{CLIPS} clips, {seconds:.0f} s of audio, on {device()}.")
+
+
+def model_of(config: dict[str, Any]) -> Pretrained:
+    """The model of a configuration, on the device."""
+    data = build_data(config, fold=0)
+    data.setup()
+    model = build_model(config, data)
+    assert isinstance(model, Pretrained)
+    return model.to(device())
+
+
+def what_fits(overrides: list[str]) -> None:
+    """Peak memory of a training step against the seconds of audio in it, on a GPU."""
+    table = Table("trained", "precision", "weights and states, GiB", "seconds of audio a GiB")
+    for trained, extra in (("2", []), ("all", []), ("all", ["model.gradient_checkpointing=true"])):
+        for precision in ("32-true", "bf16-mixed"):
+            config = composed([*overrides, f"model.trained={trained}", *extra, f"trainer.precision={precision}"])
+            model = model_of(config)
+            optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)
+            used = []
+            for seconds in (20, 80):
+                waveform = torch.randn(seconds // 4, 4 * 16000, device=device()) * 0.1
+                lengths = torch.full((len(waveform),), 4 * 16000, device=device())
+                target = torch.zeros(len(waveform), dtype=torch.int64, device=device())
+                for _ in range(2):
+                    torch.cuda.reset_peak_memory_stats()
+                    with torch.autocast("cuda", torch.bfloat16, enabled=precision != "32-true"):
+                        loss = torch.nn.functional.cross_entropy(model(waveform, lengths).float(), target)
+                    loss.backward()
+                    optimizer.step()
+                    optimizer.zero_grad()
+                used.append(peak(device()))
+            a_second = (used[1] - used[0]) / 60
+            name = trained + (", gradient checkpointing" if extra else "")
+            table.add_row(name, precision, f"{used[0] - 20 * a_second:.1f}", f"{1 / a_second:.0f}")
+    console.print(table)
+
+
+def main() -> None:
+    """Measure and print."""
+    overrides = [*sys.argv[1:], "logger=csv"]
+    cached_or_not(overrides)
+    if composed(overrides)["model"]["checkpoint"].rstrip("/").rpartition("/")[2].startswith("whisper"):
+        lengths_or_padding(overrides)
+    if torch.cuda.is_available():
+        what_fits(overrides)
+    else:
+        console.print("No GPU: how much audio a GiB holds is not measured.")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--epochs"]:
+        epochs(sys.argv[2:])
+    else:
+        main()

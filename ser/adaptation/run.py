@@ -1,0 +1,139 @@
+"""Score a speaker-adapted run with only some of each test speaker's clips known; write and print the curve.
+
+What is known of a speaker is where the features lie, never a label (`ser.features.normalise.Normalise`). All clips of a
+speaker are scored every time, those that are known among them: a user's own recordings are both, too, and every point of the
+curve is then of the same utterances.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from ser.adaptation import report
+from ser.adaptation.results import ALL, measure
+from ser.datamodules.speech import SpeechDataModule
+from ser.errors import ConfigError
+from ser.evaluation import predictions
+from ser.evaluation.summary import read_metrics, write_metrics
+from ser.experiment import ADAPTED
+from ser.files import replacing
+from ser.inference.score import probabilities, score
+from ser.models.classifier import SpeechClassifier
+from ser.recompute import check_same, folds_of
+
+NAME = "adaptation"
+"""Of the files that are written."""
+
+
+class Adaptation:
+    """The curve of UAR over the number of known clips.
+
+    Which clips are known is drawn (see `first`), the same ones for every model, and along the curve each draw adds to the
+    clips that it had. Nobody known, k = 0, and everything known, k = all, are always scored, once: nothing is drawn.
+
+    Args:
+        ks: How many clips of each test speaker are known; of a speaker who has fewer, all.
+        draws: How many for each of ``ks``.
+        seed: Of the draws.
+
+    Raises:
+        ConfigError: If one of them is not a whole number in its range.
+    """
+
+    def __init__(self, ks: Sequence[int], draws: int, seed: int) -> None:
+        if not isinstance(ks, list | tuple) or not all(_is_whole(k, 1) for k in ks):
+            raise ConfigError(f"suite.ks are numbers of clips, 1 or more (0 and all are always scored), not {ks!r}.")
+        if not _is_whole(draws, 1):
+            raise ConfigError(f"suite.draws is a whole number, 1 or more, not {draws!r}.")
+        if not _is_whole(seed, 0):
+            raise ConfigError(f"suite.seed is a whole number, 0 or more, not {seed!r}.")
+        self.ks, self.draws, self.seed = sorted(set(ks)), draws, seed
+
+    def run(self, folder: Path, corpora: str, stores: str) -> None:
+        """Score every fold of a run, on a GPU where there is one, and report the folds together.
+
+        In the run's folder: ``adaptation.parquet`` has every prediction, ``.json`` the numbers, ``.png`` the curve.
+
+        Args:
+            folder: Of a run, or of a ``fold=all`` run.
+            corpora: Where to look for a corpus that is no longer where the run found it.
+            stores: Folder of the prepared waveform stores, and of what models have remembered features in.
+
+        Raises:
+            ConfigError: If the run's model does not normalise by speaker.
+            RunError: If the corpus on disk is not what the run was trained on, or the checkpoint does not give the run's
+                predictions where everything is known, so that nothing can be compared to them.
+        """
+        about = read_metrics(folder / "metrics.json")["run"]
+        if ADAPTED not in about["stamps"]:
+            raise ConfigError(
+                f"{folder} does not normalise by speaker, so it has nothing to learn from a speaker's clips. "
+                "Train it with model.normalise=speaker."
+            )
+        scored = []
+        for data, model, part in folds_of(folder, corpora, stores, "cuda" if torch.cuda.is_available() else "cpu"):
+            if (key := model.cache_key()) is not None:
+                with model.evaluating():
+                    data.remember(key, model.features, model.n_features, model.device)
+            known = score(model, data, data.split.test)
+            check_same(predictions.read(part / "predictions.parquet"), known, part)
+            scored.append(self.score_fold(model, data, known))
+        table = pd.concat(scored, ignore_index=True)
+        with replacing(folder / f"{NAME}.parquet") as unfinished:
+            table.to_parquet(unfinished, index=False)
+        measured = measure(table)
+        suite = {"ks": self.ks, "draws": self.draws, "seed": self.seed}
+        write_metrics({**measured, "suite": suite, "run": about}, folder / f"{NAME}.json")
+        title, stamps = f"{'+'.join(about['corpora'])}, {about['protocol']}: {NAME}", tuple(about["stamps"])
+        report.curve(measured, folder / f"{NAME}.png", title, stamps=stamps)
+        console = Console()
+        console.print(report.curve_table(measured, title, stamps))
+        console.print(f"Written to {folder}: {NAME}.parquet, .json, .png", highlight=False, soft_wrap=True)
+
+    def score_fold(self, model: SpeechClassifier, data: SpeechDataModule, known: pd.DataFrame) -> pd.DataFrame:
+        """Score a fold's test speakers with as many of their clips known as ``ks`` says.
+
+        Args:
+            model: The fold's.
+            data: The fold's, set up.
+            known: Predictions table of ``data.split.test`` in its order, where every clip is known.
+
+        Returns:
+            Predictions tables, one below the other, with the columns ``k`` (``0``, ``1``, ... ``all``) and ``draw`` behind.
+        """
+        rows = data.split.test
+        speaker = data.labelled.manifest["speaker"].to_numpy(dtype=str)[rows]
+        steps = [(0, 0), *((k, draw) for k in self.ks for draw in range(self.draws))]
+        tables = []
+        for k, draw in track(steps, f"Fold {data.fold}, {NAME}", transient=True):
+            clips = rows[first(speaker, k, np.random.default_rng([self.seed, data.fold, draw]))]
+            heard = probabilities(model, data, rows, known=clips)
+            columns = {predictions.PREFIX + c: heard[:, i] for i, c in enumerate(data.classes)}
+            tables.append(known.assign(**columns, k=str(k), draw=draw))
+        return pd.concat([*tables, known.assign(k=ALL, draw=0)], ignore_index=True)
+
+
+def first(speaker: np.ndarray, k: int, random: np.random.Generator) -> np.ndarray:
+    """Positions of the first ``k`` clips of every speaker, in a random order: a corpus's own is by emotion.
+
+    Shapes:
+        - speaker: ``(clip,)`` names
+        - returns: ``(known clip,)``; the same generator with a larger ``k`` gives these clips and more
+
+    Example:
+        >>> found = first(np.array(["b", "a", "a", "b", "a"]), 2, np.random.default_rng(0))
+        >>> sorted(np.array(["b", "a", "a", "b", "a"])[found].tolist())
+        ['a', 'a', 'b', 'b']
+    """
+    order = random.permutation(len(speaker))
+    place = pd.Series(speaker[order]).groupby(speaker[order]).cumcount().to_numpy()
+    return order[place < k]
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least

@@ -1,0 +1,170 @@
+"""Features that no training changes, computed once for every utterance and read from one memory-mapped file ever after.
+
+A cache is a folder beside the waveform stores, named by a hash of what its features depend on:
+
+- ``features.f32``: the frames of all utterances end to end, little-endian float32, each frame with all its features, then as
+  many zeros as the longest utterance has frames, so that a window of that length fits behind any utterance's start
+- ``frames.npy``: int64 ``(utterance, 2)``, the row of the data module's manifest and its frames, in the file's order
+- ``card.json``: what the features are of
+
+It grows utterance by utterance under a lock: a job that was stopped goes on where it stopped, and two that start together
+compute once.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ser.errors import ConfigError
+from ser.files import write_json
+
+log = logging.getLogger(__name__)
+
+Compute = Callable[[np.ndarray], Iterator[tuple[Tensor, Tensor, Tensor]]]
+"""From rows of the manifest to batches of them: rows, features ``(batch, feature, frame)``, and their lengths in frames."""
+Features = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""``(waveform, lengths)`` to ``(features, frames)``, as the modules of `ser.features`."""
+FORMAT = 1
+"""Raised when what a cache holds changes, so that older ones are computed again."""
+RECORD = np.dtype("<i8")
+
+
+class FeatureCache:
+    """The features of every utterance of a data module.
+
+    Args:
+        folder: Of a finished cache.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.n_features: int = json.loads((folder / "card.json").read_text())["n_features"]
+        index = np.load(folder / "frames.npy")
+        rows = torch.from_numpy(index[:, 0])
+        ends = torch.from_numpy(index[:, 1].cumsum())
+        self._frames, self._start = (
+            torch.zeros(len(index), dtype=torch.int64),
+            torch.zeros(len(index), dtype=torch.int64),
+        )
+        self._frames[rows] = torch.from_numpy(index[:, 1])
+        self._start[rows] = ends - torch.from_numpy(index[:, 1])
+
+    @cached_property
+    def _flat(self) -> Tensor:
+        # Copy on write: nothing writes, but torch warns of an array that cannot be written to.
+        return torch.from_numpy(np.memmap(self.folder / "features.f32", dtype="<f4", mode="c"))
+
+    def gather(self, rows: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The features of some rows of the manifest, on a device.
+
+        Shapes:
+            - rows: ``(batch,)``
+            - returns: ``(batch, feature, frame)`` float32, zero beyond a clip's frames, and ``(batch,)`` in frames
+        """
+        rows = rows.cpu()
+        frames = self._frames[rows]
+        longest = int(frames.max())
+        windows = self._flat.unfold(0, longest * self.n_features, self.n_features)
+        found = windows[self._start[rows]].view(len(rows), longest, self.n_features).mT
+        found, frames = found.to(device), frames.to(device)
+        return found * (torch.arange(longest, device=device) < frames[:, None])[:, None], frames
+
+
+def open_cache(stores: Path, key: Mapping[str, Any], count: int, n_features: int, compute: Compute) -> FeatureCache:
+    """Open the cache of some features, and first compute what it lacks.
+
+    Args:
+        stores: Folder of the waveform stores.
+        key: All that the features depend on, as plain JSON.
+        count: Utterances.
+        n_features: Features a frame.
+        compute: Gives some rows' features, every row once.
+
+    Raises:
+        ConfigError: If the disk has no room for it.
+    """
+    from filelock import FileLock
+
+    text = json.dumps({"format": FORMAT, **key}, sort_keys=True)
+    folder = stores / f"features-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    if not _is_whole(folder):
+        stores.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not _is_whole(folder):
+                _compute(folder, json.loads(text), count, n_features, compute)
+    return FeatureCache(folder)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a cache was finished, and nobody cut its file short since."""
+    if not (folder / "card.json").is_file():
+        return False
+    card = json.loads((folder / "card.json").read_text())
+    return bool((folder / "features.f32").stat().st_size == 4 * card["n_features"] * (card["frames"] + card["longest"]))
+
+
+def _compute(folder: Path, key: Mapping[str, Any], count: int, n_features: int, compute: Compute) -> None:
+    """Append to the unfinished cache what it lacks, then finish it: its card is written last."""
+    from rich.progress import Progress
+
+    folder.mkdir(exist_ok=True)
+    index = _whole_records(folder, n_features)
+    missing = np.setdiff1d(np.arange(count), index[:, 0])
+    log.info("Computing the features of %d utterances once (%d are there): %s", len(missing), len(index), folder)
+    try:
+        with (
+            (folder / "features.f32").open("ab") as features_file,
+            (folder / "index.i64").open("ab") as index_file,
+            Progress(transient=True) as progress,
+        ):
+            bar = progress.add_task("Features", total=len(missing))
+            for rows, features, frames in compute(missing) if len(missing) else ():
+                records = _append(features_file, rows, features, frames)
+                index_file.write(records.tobytes())
+                index_file.flush()
+                index = np.concatenate([index, records])
+                progress.advance(bar, len(records))
+            longest = int(index[:, 1].max())
+            features_file.write(np.zeros(longest * n_features, "<f4").tobytes())
+    except OSError as error:
+        free = shutil.disk_usage(folder).free / 2**30
+        raise ConfigError(
+            f"{folder} cannot be written ({error.strerror}; {free:.1f} GiB are free). Make room and run the same command "
+            "again: it goes on. model.pool=mean or one of model.layers needs less; cache=false does without."
+        ) from error
+    np.save(folder / "frames.npy", index)
+    counts = {"n_features": n_features, "utterances": count, "frames": int(index[:, 1].sum()), "longest": longest}
+    write_json({**key, **counts}, folder / "card.json")
+
+
+def _append(file: Any, rows: Tensor, features: Tensor, frames: Tensor) -> np.ndarray:
+    """Write the frames of a batch, and give back its records."""
+    for clip, count in zip(features.float().cpu().mT.numpy(), frames.tolist(), strict=True):
+        file.write(np.ascontiguousarray(clip[:count], dtype="<f4").tobytes())
+    file.flush()
+    return np.stack([rows.cpu().numpy(), frames.cpu().numpy()], axis=1).astype(RECORD)
+
+
+def _whole_records(folder: Path, n_features: int) -> np.ndarray:
+    """What an unfinished cache holds for certain; a half-written batch behind it is cut off."""
+    features, index = folder / "features.f32", folder / "index.i64"
+    if not (features.exists() and index.exists()):
+        features.write_bytes(b"")
+        index.write_bytes(b"")
+        return np.empty((0, 2), RECORD)
+    raw = np.frombuffer(index.read_bytes()[: index.stat().st_size // 16 * 16], RECORD).reshape(-1, 2)
+    ends = raw[:, 1].cumsum() * n_features * 4
+    whole = raw[ends <= features.stat().st_size]
+    os.truncate(index, 16 * len(whole))
+    os.truncate(features, int(ends[len(whole) - 1]) if len(whole) else 0)
+    return whole

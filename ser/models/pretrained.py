@@ -1,0 +1,213 @@
+"""A pretrained speech encoder with a small head: frozen, its top layers trained, all of it, or low-rank adapters in it.
+
+The encoder is the model's features: `ser.encoders` makes it from any checkpoint of transformers that hears speech.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+from torch import Tensor, nn
+
+from ser.encoders import lora as adapters
+from ser.encoders.checkpoint import Architecture, build_encoder, fetch
+from ser.encoders.embedding import Embedding
+from ser.encoders.encoder import Encoder
+from ser.encoders.masks import SpanMask
+from ser.errors import ConfigError
+from ser.features.mask import frame_mask
+from ser.features.normalise import By
+from ser.models.classifier import Config, SpeechClassifier, groups_of
+from ser.models.pooling import AttentiveStatistics, LayerMix
+
+Pool = Literal["mean", "statistics", "attentive"]
+
+
+class Pretrained(SpeechClassifier):
+    """Pretrained encoder, normalised embeddings, a mix of layers or one layer, pooling over time, one or two linear layers.
+
+    Args:
+        checkpoint: A folder with a checkpoint of transformers, or the name of one on the Hugging Face Hub.
+        revision: Of a checkpoint of the Hub: a commit, tag or branch. What it was is kept in ``architecture``.
+        pickle: Take pickled weights where there are no safetensors; they are read as plain tensors.
+        trained: ``none`` freezes the encoder, a number trains as many of its top layers, ``all`` trains all of them.
+        front_end: Train the convolutions below the transformer too, with ``trained=all``.
+        lora: ``rank``, ``alpha`` and perhaps ``dropout`` and ``targets`` of `ser.encoders.lora.add_lora`: adapters are all
+            that is trained of the encoder.
+        layer: ``mix`` learns a weighted mean of all layers; a number takes one, 0 what enters the first.
+        pool: ``mean``, ``statistics`` (mean and deviation) or ``attentive`` statistics over time.
+        hidden: Units of a layer before the last; ``None`` goes without.
+        dropout: Before each linear layer.
+        mask: Arguments of `ser.encoders.masks.SpanMask`, SpecAugment inside an encoder that is trained.
+        silence: Behind each clip in seconds, for Whisper (`ser.encoders.whisper.WhisperEncoder`).
+        attention: ``auto``, ``sdpa`` or ``eager``.
+        gradient_checkpointing: Recompute layers in the backward pass rather than hold what they computed.
+        batch_seconds: See `ser.encoders.embedding.Embedding`.
+        compile: Have torch compile the encoder's layers, where that pays: on a GPU, in long trainings.
+        cache: Compute the features of a frozen encoder once, and keep them beside the waveform stores.
+        architecture: What `ser.encoders.checkpoint.fetch` says of the encoder. Given, as in a checkpoint of ``ser``, the
+            encoder is made from it, untrained, and ``checkpoint`` is not looked at.
+        optimizer: Beside those of `SpeechClassifier`, ``encoder_lr`` and ``layer_decay``, by which each layer's rate is
+            smaller than that of the one above it.
+        classes, audio, features, normalise, augment, loss, stamps: See `SpeechClassifier`; ``features`` is empty.
+
+    Raises:
+        ConfigError: If the checkpoint cannot be had or does not fit, or settings contradict each other.
+    """
+
+    features: Embedding
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        audio: Config,
+        features: Config,
+        normalise: By,
+        augment: Mapping[str, Config],
+        optimizer: Config,
+        loss: Config,
+        stamps: Sequence[str] = (),
+        checkpoint: str = "",
+        revision: str | None = None,
+        pickle: bool = False,
+        trained: Literal["none", "all"] | int = "none",
+        front_end: bool = False,
+        lora: Config | None = None,
+        layer: Literal["mix"] | int = "mix",
+        pool: Pool = "statistics",
+        hidden: int | None = None,
+        dropout: float = 0.5,
+        mask: Config | None = None,
+        silence: float = 1.0,
+        attention: str = "auto",
+        gradient_checkpointing: bool = False,
+        batch_seconds: float | None = None,
+        compile: bool = False,
+        cache: bool = True,
+        architecture: Architecture | None = None,
+    ) -> None:
+        if features:
+            raise ConfigError("A pretrained encoder has features of its own: take features=own, which is none.")
+        if pool not in get_args(Pool):
+            raise ConfigError(f"model.pool is one of {', '.join(get_args(Pool))}, not {pool!r}.")
+        weights: dict[str, Tensor] | None = None
+        if architecture is None:
+            architecture, weights = fetch(checkpoint, revision, pickle)
+        encoder = build_encoder(architecture, attention, silence)
+        if weights is not None:
+            encoder.load_state_dict(weights)
+        _check_rate(encoder, audio)
+        embedding = Embedding(encoder, _layer(layer, encoder), "frames" if pool == "attentive" else pool, batch_seconds)
+        super().__init__(classes, audio, embedding, normalise, augment, optimizer, loss, stamps)
+        self.save_hyperparameters()
+        self.hparams["architecture"] = dict(architecture)
+        self.architecture, self.cache, self.pool = architecture, cache, pool
+        _choose_trained(encoder, trained, front_end)
+        if lora is not None:
+            adapters.add_lora(encoder, **{"targets": adapters.default_targets(architecture["family"]), **lora})
+        self.is_frozen = not any(p.requires_grad for p in embedding.parameters())
+        if normalise == "speaker" and not self.is_frozen:
+            raise ConfigError(
+                "normalise=speaker takes statistics of fixed features: it needs trained=none and no lora."
+            )
+        if mask is not None and not self.is_frozen:
+            encoder.mask = SpanMask(**mask)
+        encoder.gradient_checkpointing(gradient_checkpointing)
+        if compile:
+            for block in encoder.blocks:
+                block.compile(dynamic=True)
+        self.mix = LayerMix(embedding.n_layers)
+        self.attend = AttentiveStatistics(encoder.width) if pool == "attentive" else None
+        size = 2 * encoder.width if pool == "attentive" else embedding.size
+        self.head = _head(size, hidden, len(self.classes), dropout)
+        self.train()
+
+    def classify(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """See `SpeechClassifier.classify`."""
+        layers = features.view(len(features), self.features.n_layers, self.features.size, -1)
+        mixed = self.mix(layers)  # (batch, size, frame)
+        pooled = mixed[..., 0] if self.attend is None else self.attend(mixed.mT, frame_mask(lengths, mixed.shape[2]))
+        logits: Tensor = self.head(pooled)
+        return logits
+
+    def train(self, mode: bool = True) -> "Pretrained":
+        """What is not trained stays in evaluation mode, dropout and all."""
+        super().train(mode)
+        for part in [*self.features.encoder.stem, *self.features.encoder.blocks]:
+            if not any(p.requires_grad for p in part.parameters()):
+                part.eval()
+        return self
+
+    def cache_key(self) -> dict[str, Any] | None:
+        """See `SpeechClassifier.cache_key`: of a frozen encoder that hears every clip as it is."""
+        if not (self.cache and self.is_frozen and not self.waveform_augment):
+            return None
+        chosen = {name: self.hparams[name] for name in ("layer", "pool", "silence")}
+        chosen["pool"] = self.features.summary
+        return {**chosen, **{name: self.architecture[name] for name in ("family", "config", "preprocessor", "sha256")}}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """See `SpeechClassifier.parameter_groups`: the head first, then the encoder's layers from the top, each slower."""
+        encoder = self.features.encoder
+        rate, decay = self.optimizer.get("encoder_lr", self.optimizer["lr"]), self.optimizer.get("layer_decay", 1.0)
+        inside = {id(p) for p in encoder.parameters()}
+        groups = groups_of(p for p in self.parameters() if id(p) not in inside)
+        blocks = list(encoder.blocks)
+        in_blocks = {id(p) for block in blocks for p in block.parameters()}
+        in_stem = {id(p) for part in encoder.stem for p in part.parameters()}
+        above = [p for p in encoder.parameters() if id(p) not in in_blocks | in_stem]
+        groups += groups_of(above, lr=rate)
+        for depth, block in enumerate(reversed(blocks)):
+            groups += groups_of(block.parameters(), lr=rate * decay**depth)
+        groups += groups_of([p for part in encoder.stem for p in part.parameters()], lr=rate * decay ** len(blocks))
+        return [group for group in groups if group["params"]]
+
+    def merge(self) -> None:
+        """Fold the adapters of ``lora`` into the encoder's weights: the same predictions, and nothing left to slow them."""
+        adapters.merge_lora(self.features.encoder)
+
+    # ---- checkpoints
+
+    def unchanging(self) -> dict[str, Tensor]:
+        """See `SpeechClassifier.unchanging`: the frozen weights of the encoder."""
+        trained = {name for name, p in self.named_parameters() if p.requires_grad}
+        return {k: v for k, v in self.state_dict().items() if k.startswith("features.") and k not in trained}
+
+
+def _head(size: int, hidden: int | None, classes: int, dropout: float) -> nn.Sequential:
+    if hidden is None:
+        return nn.Sequential(nn.Dropout(dropout), nn.Linear(size, classes))
+    return nn.Sequential(
+        nn.Dropout(dropout), nn.Linear(size, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, classes)
+    )
+
+
+def _check_rate(encoder: Encoder, audio: Config) -> None:
+    if encoder.sample_rate != audio["sample_rate"]:
+        raise ConfigError(f"The encoder hears {encoder.sample_rate} Hz: take audio.sample_rate={encoder.sample_rate}.")
+
+
+def _layer(layer: str | int, encoder: Encoder) -> int | None:
+    """The layer asked for; ``None`` for their mix."""
+    if layer == "mix":
+        return None
+    if not isinstance(layer, int) or not 0 <= layer < encoder.n_states:
+        raise ConfigError(f"model.layer is mix, or one of 0 to {encoder.n_states - 1}, not {layer!r}.")
+    return layer
+
+
+def _choose_trained(encoder: Encoder, trained: str | int, front_end: bool) -> None:
+    """Leave gradients to what is trained of an encoder."""
+    blocks = list(encoder.blocks)
+    encoder.requires_grad_(trained == "all")
+    if trained == "all":
+        encoder.feature_extractor.requires_grad_(front_end)
+    elif isinstance(trained, int) and 0 < trained <= len(blocks):
+        below = {id(p) for part in [*encoder.stem, *blocks[: len(blocks) - trained]] for p in part.parameters()}
+        for parameter in encoder.parameters():
+            parameter.requires_grad_(id(parameter) not in below)
+    elif trained not in ("none", 0):
+        raise ConfigError(
+            f"model.trained is none, all, or a number of top layers up to {len(blocks)}, not {trained!r}."
+        )
+    if front_end and trained != "all":
+        raise ConfigError("model.front_end=true trains the convolutions below the layers, and needs trained=all.")
