@@ -14,8 +14,9 @@ help:
 train: $(READY)
 	$(VENV)/bin/python -m ser.train $(ARGS)
 
+# Up to four workers, a file's tests in one of them, and one thread each, so that they do not fight for the cores.
 test: $(READY)
-	$(VENV)/bin/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile $(ARGS)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

@@ -42,7 +42,7 @@ FILES = (
 )
 """What a card holds the SHA-256 of, where it is there; and the cards of a run's folds."""
 CORPUS_FACTS = ("title", "licence", "citation", "doi", "homepage", "notes", "synthetic")
-TRAINING_FACTS = ("seed", "parameters", "epochs", "best_epoch", "dev_uar", "train_seconds")
+TRAINING_FACTS = ("seed", "parameters", "encoder", "epochs", "best_epoch", "dev_uar", "train_seconds")
 LEFT_OUT_FACTS = ("utterance", "kind", "detail")
 """Of a file that was left out; not its path, which is somebody's own."""
 

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pandas as pd
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Config = Mapping[str, Any]
+MODES: dict[str, Literal["max", "min"]] = {"dev_uar": "max", "dev_loss": "min"}
+"""What an epoch may be chosen by, and which of its values is best."""
 ADAPTED = "speaker-adapted"
 """Stamps a result that was had knowing each test speaker's own recordings, without their labels."""
 
@@ -54,6 +56,8 @@ def run(config: "DictConfig") -> Path:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
+    if missing := sorted(OmegaConf.missing_keys(config)):
+        raise ConfigError(f"{missing[0]} has no value, and no default: give it one, {missing[0]}=...")
     settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         settings["paths"]["run"] = settings["paths"]["run"] or HydraConfig.get().runtime.output_dir
@@ -154,7 +158,7 @@ def labels_of(data: "SpeechDataModule") -> str:
 
 
 def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history: "L.Callback") -> "L.Trainer":
-    """The Lightning trainer, with callbacks that keep the best weights by dev UAR and the last."""
+    """The Lightning trainer, with callbacks that keep the best weights on dev and the last."""
     import lightning as L
     import torch
     from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -163,17 +167,20 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
     from ser.callbacks import Averaging, Best, Patience, SeedEachBatch
 
     chosen = config["selection"]
+    if chosen["by"] not in MODES:
+        raise ConfigError(f"selection.by is one of {', '.join(MODES)}, not {chosen['by']!r}.")
+    by, mode = chosen["by"], MODES[chosen["by"]]
     checkpoints = folder / "checkpoints"
     callbacks: list[L.Callback] = [
         SeedEachBatch(config["seed"]),
         history,
-        Best(checkpoints, "best", "dev_uar", mode="max", enable_version_counter=False),
+        Best(checkpoints, "best", by, mode=mode, enable_version_counter=False),
         ModelCheckpoint(checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False),
     ]
     if chosen["ema"] is not None:
         callbacks.append(Averaging(decay=chosen["ema"]))
     if chosen["patience"] is not None:
-        callbacks.append(Patience("dev_uar", mode="max", patience=chosen["patience"]))
+        callbacks.append(Patience(by, mode=mode, patience=chosen["patience"]))
     if config["trainer"].get("enable_progress_bar"):
         callbacks.append(RichProgressBar(leave=False))
     settings = dict(config["trainer"])
@@ -316,11 +323,11 @@ def _fit(
     except SystemExit as error:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from error
     table = history.table()
-    best_epoch = int(
-        table["epoch"].to_numpy()[table["dev_uar"].to_numpy().argmax()]
-    )  # the first of equals, as ModelCheckpoint keeps
+    by = config["selection"]["by"]
+    measured = table[by].to_numpy() * (1 if MODES[by] == "max" else -1)
+    best = int(measured.argmax())  # the first of equals, as ModelCheckpoint keeps
     # The model itself is back on the CPU by now.
-    return Fitted(table, best_epoch, time.perf_counter() - began, trainer.strategy.root_device)
+    return Fitted(table, int(table["epoch"].iloc[best]), time.perf_counter() - began, trainer.strategy.root_device)
 
 
 def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", fitted: Fitted) -> dict[str, Any]:
@@ -335,9 +342,10 @@ def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", 
         "fingerprint": data.fingerprint,
         "seed": config["seed"],
         "parameters": sum(p.numel() for p in model.parameters()),
+        **model.origin(),
         "epochs": len(fitted.history),
         "best_epoch": fitted.best_epoch,
-        "dev_uar": float(fitted.history["dev_uar"].max()),
+        "dev_uar": float(fitted.history.set_index("epoch")["dev_uar"][fitted.best_epoch]),
         "train_seconds": fitted.seconds,
     }
 

@@ -22,6 +22,7 @@ from ser.evaluation.calibration import ece
 from ser.evaluation.comparison import holm, paired
 from ser.evaluation.intervals import bootstrap, bootstrap_seeds
 from ser.evaluation.selective import aurc
+from ser.experiment import ADAPTED
 from ser.files import replacing
 from ser.report import comparison_plots, comparison_tables, page
 from ser.report.comparison import Comparison, Group, Pair, Row, folds_in_words
@@ -82,8 +83,9 @@ def rank(runs: Sequence[Run], notes: Sequence[str] = (), baseline: str | None = 
     pooled, repeated = pool(runs)
     groups: dict[Any, list[Run]] = defaultdict(list)
     for run in pooled:
-        groups[run.data, frozenset(run.splits.values())].append(run)
-    first, *others = sorted(groups.values(), key=lambda g: (-len({r.system for r in g}), -len(g[0].splits)))
+        groups[run.data, frozenset(run.splits.values()), _is_adapted(run)].append(run)
+    sizes = {key: (-len({run.system for run in g}), _is_adapted(g[0]), -len(g[0].splits)) for key, g in groups.items()}
+    first, *others = (groups[key] for key in sorted(groups, key=lambda key: sizes[key]))
     systems = list(dict.fromkeys(run.system for run in pooled))
     named = dict(zip(systems, names([json.loads(system) for system in systems]), strict=True))
     main, tables = _group(first, named)
@@ -158,6 +160,10 @@ def _reason(other: Run, main: Run) -> str:
     if other.about["fingerprint"] != main.about["fingerprint"] and other.about["corpora"] == main.about["corpora"]:
         prints = f"{other.about['fingerprint']} against {main.about['fingerprint']}"
         reasons.append(f"other recordings or audio settings: fingerprint {prints}")
+    if _is_adapted(other) != _is_adapted(main):
+        reasons.append(
+            "knows its test speakers' own recordings" if _is_adapted(other) else "does not know its test speakers"
+        )
     here, there = {*other.splits.values()}, {*main.splits.values()}
     if here < there:
         reasons.append(f"{folds_in_words(sorted(other.splits))} only, of {folds_in_words(sorted(main.splits))}")
@@ -166,6 +172,11 @@ def _reason(other: Run, main: Run) -> str:
     elif here != there and not reasons:
         reasons.append("other splits of the same protocol")
     return "; ".join(reasons) or "other classes"
+
+
+def _is_adapted(run: Run) -> bool:
+    """Whether it was scored knowing the recordings of its test speakers, which no other system did."""
+    return ADAPTED in run.about["stamps"]
 
 
 def _baseline(main: Group, asked: str | None) -> tuple[str, str]:

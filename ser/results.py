@@ -22,8 +22,8 @@ from ser.report.highlights import highlights_table
 if TYPE_CHECKING:
     from ser.datamodules.speech import SpeechDataModule
 
-SHARED = ("stamps", "corpora", "labels", "protocol", "fingerprint", "seed", "parameters")
-"""What all folds of a run have in common; stamps may differ by a percentage, and are joined."""
+SHARED = ("stamps", "corpora", "labels", "protocol", "fingerprint", "seed", "parameters", "encoder")
+"""What all folds of a run have in common, where they have it; stamps may differ by a percentage, and are joined."""
 
 
 def write_results(
@@ -73,7 +73,7 @@ def pool(folder: Path, parts: Sequence[Path], left_out: Sequence[Mapping[str, An
         for name in ("predictions", "dev_predictions")
     }
     each = [json.loads((part / "metrics.json").read_text())["run"] for part in parts]
-    about = {key: each[0][key] for key in SHARED}
+    about = {key: each[0][key] for key in SHARED if key in each[0]}
     about["stamps"] = list(dict.fromkeys(stamp for fold in each for stamp in fold["stamps"]))
     about["split_hash"] = [fold["split_hash"] for fold in each]
     about["train_seconds"] = sum(fold["train_seconds"] for fold in each)

@@ -77,7 +77,7 @@ def test_a_training_leaves_nothing_in_the_folder_but_its_run(command: Command, t
         ("modle=cnn", ["modle"]),
         ("fold=9", ["fold=9", "0 to 2"]),
         ("model.chanels=3", ["chanels"]),
-        ("model.normalise=speaker", ["normalise", "utterance, training, none"]),
+        ("model.normalise=sex", ["normalise", "utterance, training, speaker, none"]),
         ("+model.extra=1", ["extra", "channels"]),
         ("labels.target=distribution", ["votes", "demo"]),
         ("protocol=luna5", ["ravdess", "speaker_cv"]),

@@ -170,6 +170,17 @@ def test_what_cannot_be_compared_stands_apart_with_its_reason(
     assert [row.system for row in group.rows] == ["cnn, width=4"]
 
 
+def test_what_knows_its_test_speakers_stands_apart(make: Make, tmp_path: Path) -> None:
+    make("plain", skill=1.0)
+    make("adapted", "bilstm.BiLSTM", skill=2.0, stamps=["speaker-adapted"])
+    comparison, _ = rank(find([tmp_path / "runs"])[0])
+    assert [row.system for row in comparison.main.rows] == ["cnn"]
+    (apart,) = comparison.apart
+    assert [row.system for row in apart.rows] == ["bilstm"]
+    assert apart.apart == "knows its test speakers' own recordings"
+    assert apart.rows[0].stamps == ("speaker-adapted",)
+
+
 def test_of_groups_alike_in_size_the_one_with_more_folds_is_the_main_table(make: Make, tmp_path: Path) -> None:
     make("0", fold=0)
     make("1", "bilstm.BiLSTM")

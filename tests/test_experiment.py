@@ -176,6 +176,7 @@ def test_a_folder_of_another_configuration_is_refused(settings: Settings, tmp_pa
         ("fold=first", "fold is 0, 1"),
         ("loss.class_weights=equal", "class_weights is balanced"),
         ("ckpt=first", "ckpt is"),
+        ("selection.by=test_uar", "selection.by is one of dev_uar, dev_loss"),
     ],
 )
 def test_a_wrong_value_is_named(settings: Settings, override: str, message: str) -> None:
@@ -295,3 +296,13 @@ def test_a_foreign_file_among_the_runs_is_passed_over(settings: Settings) -> Non
         (Path("runs") / f"foreign{number}").mkdir()
         (Path("runs") / f"foreign{number}" / "config.yaml").write_text(text)
     assert experiment.train({**config, "ckpt": "last"}) == folder
+
+
+def test_the_epoch_is_chosen_by_what_was_asked_for(settings: Settings) -> None:
+    folder = experiment.train(settings("selection.by=dev_loss", "trainer.max_epochs=4", "model.optimizer.lr=0.02"))
+    history, about = pd.read_csv(folder / "metrics.csv"), metrics_of(folder)["run"]
+    best = int(history["dev_loss"].argmin())
+    assert about["best_epoch"] == history["epoch"][best]
+    assert about["dev_uar"] == pytest.approx(history["dev_uar"][best])
+    kept = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    assert kept["epoch"] == about["best_epoch"]

@@ -4,13 +4,14 @@ A cache is a folder beside the waveform stores, named by a hash of what its feat
 
 - ``features.f32``: the frames of all utterances end to end, little-endian float32, each frame with all its features, then as
   many zeros as the longest utterance has frames, so that a window of that length fits behind any utterance's start
-- ``frames.npy``: int64 ``(utterance, 2)``, the row of the data module's manifest and its frames, in the file's order
+- ``index.i64``: little-endian int64 ``(utterance, 2)``, the row of the data module's manifest and its frames, in that order
 - ``card.json``: what the features are of
 
 It grows utterance by utterance under a lock: a job that was stopped goes on where it stopped, and two that start together
 compute once.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -37,6 +38,8 @@ Features = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 FORMAT = 1
 """Raised when what a cache holds changes, so that older ones are computed again."""
 RECORD = np.dtype("<i8")
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a system says of a disk, or of a user's share of it, that has no room left."""
 
 
 class FeatureCache:
@@ -49,7 +52,7 @@ class FeatureCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.n_features: int = json.loads((folder / "card.json").read_text())["n_features"]
-        index = np.load(folder / "frames.npy")
+        index = np.fromfile(folder / "index.i64", RECORD).reshape(-1, 2)
         rows = torch.from_numpy(index[:, 0])
         ends = torch.from_numpy(index[:, 1].cumsum())
         self._frames, self._start = (
@@ -106,11 +109,13 @@ def open_cache(stores: Path, key: Mapping[str, Any], count: int, n_features: int
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether a cache was finished, and nobody cut its file short since."""
-    if not (folder / "card.json").is_file():
+    """Whether a cache was finished, and nobody cut its files short since, or deleted them."""
+    if not all((folder / name).is_file() for name in ("card.json", "features.f32", "index.i64")):
         return False
     card = json.loads((folder / "card.json").read_text())
-    return bool((folder / "features.f32").stat().st_size == 4 * card["n_features"] * (card["frames"] + card["longest"]))
+    features = 4 * card["n_features"] * (card["frames"] + card["longest"])
+    sizes = {"features.f32": features, "index.i64": RECORD.itemsize * 2 * card["utterances"]}
+    return all((folder / name).stat().st_size == size for name, size in sizes.items())
 
 
 def _compute(folder: Path, key: Mapping[str, Any], count: int, n_features: int, compute: Compute) -> None:
@@ -137,12 +142,13 @@ def _compute(folder: Path, key: Mapping[str, Any], count: int, n_features: int, 
             longest = int(index[:, 1].max())
             features_file.write(np.zeros(longest * n_features, "<f4").tobytes())
     except OSError as error:
+        if error.errno not in FULL:
+            raise
         free = shutil.disk_usage(folder).free / 2**30
         raise ConfigError(
             f"{folder} cannot be written ({error.strerror}; {free:.1f} GiB are free). Make room and run the same command "
-            "again: it goes on. model.pool=mean or one of model.layers needs less; cache=false does without."
+            "again: it goes on. model.pool=mean or a single model.layer needs less; model.cache=false does without."
         ) from error
-    np.save(folder / "frames.npy", index)
     counts = {"n_features": n_features, "utterances": count, "frames": int(index[:, 1].sum()), "longest": longest}
     write_json({**key, **counts}, folder / "card.json")
 

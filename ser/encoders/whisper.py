@@ -87,7 +87,8 @@ class WhisperEncoder(Encoder):
         hidden = nn.functional.gelu(self.net.conv1(mel * valid)) * valid
         hidden = nn.functional.gelu(self.net.conv2(hidden)).transpose(1, 2)
         hidden = hidden + self.net.embed_positions.weight[: hidden.shape[1]]
-        hidden = nn.functional.dropout(hidden, self.net.dropout, self.training)
+        # A stem that is frozen is in evaluation mode, whatever the layers above it are in.
+        hidden = nn.functional.dropout(hidden, self.net.dropout, self.net.conv2.training)
         attended = self._attended((total + 1) // 2, hidden.shape[1])
         states = [hidden]
         for block in self.blocks:

@@ -10,7 +10,7 @@ from ser.files import replacing
 from ser.models.classifier import LEFT_OUT, SpeechClassifier
 
 BEST = "checkpoints/best.ckpt"
-"""Where a run keeps the weights with the best dev UAR, below its folder."""
+"""Where a run keeps the weights that were best on dev, below its folder."""
 PARTS = {"ser_model", "hyper_parameters", "state_dict"}
 
 

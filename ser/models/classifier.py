@@ -143,7 +143,8 @@ class SpeechClassifier(L.LightningModule):
                 rows.append(batch.index)
                 yield batch.features or self.features(batch.waveform, batch.lengths)
 
-        self.normalise.fit(features())
+        with self.evaluating():
+            self.normalise.fit(features())
         data.check_fitted(torch.cat(rows).cpu().numpy())
 
     def moments(
@@ -179,14 +180,22 @@ class SpeechClassifier(L.LightningModule):
             features, frames = self.features(waveform, lengths)
         else:
             features, frames = batch.features
-        features = self.normalise(features, frames, _own(self._speakers.get("train"), batch))
+        features = self.normalise(features, frames, self.training_statistics(batch))
         for step in self.feature_augment:
             features, frames, soft = step(features, frames, soft)
-        loss = self._loss(self.classify(features, frames), soft)
+        loss = self.loss(features, frames, soft)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(soft))
         return loss
 
-    def _loss(self, logits: Tensor, soft: Tensor) -> Tensor:
+    def training_statistics(self, batch: Batch) -> Statistics | None:
+        """What each clip of a training batch is normalised by, where that is not the same for all."""
+        return _own(self._speakers.get("train"), batch)
+
+    def loss(self, features: Tensor, frames: Tensor, soft: Tensor) -> Tensor:
+        """What a training step lessens, from what `classify` takes and soft targets, ``(batch, class)``."""
+        return self.cross_entropy(self.classify(features, frames), soft)
+
+    def cross_entropy(self, logits: Tensor, soft: Tensor) -> Tensor:
         """Cross-entropy to soft targets in nats; each clip weighs what its classes weigh."""
         smooth = soft * (1 - self.label_smoothing) + self.label_smoothing / soft.shape[1]
         losses = -(smooth * logits.float().log_softmax(dim=1)).sum(dim=1)
@@ -231,6 +240,10 @@ class SpeechClassifier(L.LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def origin(self) -> dict[str, Any]:
+        """What stands beside a result on where the model's weights began, as plain JSON; nothing where that is chance."""
+        return {}
 
     def unchanging(self) -> dict[str, Tensor]:
         """Weights that training never changes; checkpoints go without until training has come to its end."""

@@ -6,24 +6,25 @@ The encoder is the model's features: `ser.encoders` makes it from any checkpoint
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
+from ser.datamodules.batch import Batch
 from ser.encoders import lora as adapters
 from ser.encoders.checkpoint import Architecture, build_encoder, fetch
 from ser.encoders.embedding import Embedding
 from ser.encoders.encoder import Encoder
 from ser.encoders.masks import SpanMask
-from ser.errors import ConfigError
-from ser.features.mask import frame_mask
-from ser.features.normalise import By
+from ser.errors import ConfigError, RunError
+from ser.features.normalise import By, Statistics
 from ser.models.classifier import Config, SpeechClassifier, groups_of
-from ser.models.pooling import AttentiveStatistics, LayerMix
+from ser.models.head import Head
 
 Pool = Literal["mean", "statistics", "attentive"]
 
 
 class Pretrained(SpeechClassifier):
-    """Pretrained encoder, normalised embeddings, a mix of layers or one layer, pooling over time, one or two linear layers.
+    """Pretrained encoder, normalised embeddings, and heads of a mix of layers, pooling over time, one or two linear layers.
 
     Args:
         checkpoint: A folder with a checkpoint of transformers, or the name of one on the Hugging Face Hub.
@@ -35,7 +36,8 @@ class Pretrained(SpeechClassifier):
             that is trained of the encoder.
         layer: ``mix`` learns a weighted mean of all layers; a number takes one, 0 what enters the first.
         pool: ``mean``, ``statistics`` (mean and deviation) or ``attentive`` statistics over time.
-        hidden: Units of a layer before the last; ``None`` goes without.
+        heads: How many are trained on the same features; their probabilities are averaged.
+        hidden: Units of a head's layer before the last; ``None`` goes without.
         dropout: Before each linear layer.
         mask: Arguments of `ser.encoders.masks.SpanMask`, SpecAugment inside an encoder that is trained.
         silence: Behind each clip in seconds, for Whisper (`ser.encoders.whisper.WhisperEncoder`).
@@ -43,6 +45,8 @@ class Pretrained(SpeechClassifier):
         gradient_checkpointing: Recompute layers in the backward pass rather than hold what they computed.
         batch_seconds: See `ser.encoders.embedding.Embedding`.
         compile: Have torch compile the encoder's layers, where that pays: on a GPU, in long trainings.
+        swap: Share of the training clips whose embedding gets the mean of another training speaker in place of their own
+            speaker's, so that heads learn to do without knowing who speaks; with ``normalise=training``.
         cache: Compute the features of a frozen encoder once, and keep them beside the waveform stores.
         architecture: What `ser.encoders.checkpoint.fetch` says of the encoder. Given, as in a checkpoint of ``ser``, the
             encoder is made from it, untrained, and ``checkpoint`` is not looked at.
@@ -74,6 +78,7 @@ class Pretrained(SpeechClassifier):
         lora: Config | None = None,
         layer: Literal["mix"] | int = "mix",
         pool: Pool = "statistics",
+        heads: int = 1,
         hidden: int | None = None,
         dropout: float = 0.5,
         mask: Config | None = None,
@@ -82,13 +87,15 @@ class Pretrained(SpeechClassifier):
         gradient_checkpointing: bool = False,
         batch_seconds: float | None = None,
         compile: bool = False,
+        swap: float = 0.0,
         cache: bool = True,
         architecture: Architecture | None = None,
     ) -> None:
         if features:
             raise ConfigError("A pretrained encoder has features of its own: take features=own, which is none.")
-        if pool not in get_args(Pool):
-            raise ConfigError(f"model.pool is one of {', '.join(get_args(Pool))}, not {pool!r}.")
+        _check_head(pool, normalise, heads, swap)
+        if lora is not None and trained not in ("none", 0):
+            raise ConfigError(f"model.lora trains its adapters alone: it needs trained=none, not {trained!r}.")
         weights: dict[str, Tensor] | None = None
         if architecture is None:
             architecture, weights = fetch(checkpoint, revision, pickle)
@@ -100,7 +107,8 @@ class Pretrained(SpeechClassifier):
         super().__init__(classes, audio, embedding, normalise, augment, optimizer, loss, stamps)
         self.save_hyperparameters()
         self.hparams["architecture"] = dict(architecture)
-        self.architecture, self.cache, self.pool = architecture, cache, pool
+        self.hparams["compile"] = False  # what a checkpoint is loaded for does not pay for it, nor need a compiler
+        self.architecture, self.cache, self.swap = architecture, cache, swap
         _choose_trained(encoder, trained, front_end)
         if lora is not None:
             adapters.add_lora(encoder, **{"targets": adapters.default_targets(architecture["family"]), **lora})
@@ -115,24 +123,50 @@ class Pretrained(SpeechClassifier):
         if compile:
             for block in encoder.blocks:
                 block.compile(dynamic=True)
-        self.mix = LayerMix(embedding.n_layers)
-        self.attend = AttentiveStatistics(encoder.width) if pool == "attentive" else None
-        size = 2 * encoder.width if pool == "attentive" else embedding.size
-        self.head = _head(size, hidden, len(self.classes), dropout)
+        size, attend = (encoder.width, True) if pool == "attentive" else (embedding.size, False)
+        shape = embedding.n_layers, size, attend, hidden, len(self.classes), dropout
+        self.heads = nn.ModuleList(Head(*shape) for _ in range(heads))
         self.train()
 
     def classify(self, features: Tensor, lengths: Tensor) -> Tensor:
         """See `SpeechClassifier.classify`."""
-        layers = features.view(len(features), self.features.n_layers, self.features.size, -1)
-        mixed = self.mix(layers)  # (batch, size, frame)
-        pooled = mixed[..., 0] if self.attend is None else self.attend(mixed.mT, frame_mask(lengths, mixed.shape[2]))
-        logits: Tensor = self.head(pooled)
+        each = torch.stack(self._each(features, lengths))  # (head, batch, class)
+        logits: Tensor = each.float().log_softmax(dim=2).logsumexp(dim=0)  # of the mean, but for a constant
         return logits
+
+    def loss(self, features: Tensor, frames: Tensor, soft: Tensor) -> Tensor:
+        """See `SpeechClassifier.loss`: the mean over heads, each of which learns by itself."""
+        losses = [self.cross_entropy(logits, soft) for logits in self._each(features, frames)]
+        return torch.stack(losses).mean()
+
+    def on_fit_start(self) -> None:
+        """See `SpeechClassifier.on_fit_start`; and take the training speakers' means, where they are swapped."""
+        super().on_fit_start()
+        if self.swap:
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            voices = self.moments(data, data.split.train)
+            self._voices = voices.mean()[..., None].to(self.normalise.mean)  # (speaker, feature, 1)
+            self._training = (voices.clips[:, 0] > 0).nonzero()[:, 0].to(self.device)
+
+    def training_statistics(self, batch: Batch) -> Statistics | None:
+        """See `SpeechClassifier.training_statistics`: those of a clip that another speaker's mean is lent to."""
+        if not self.swap:
+            return super().training_statistics(batch)
+        count, device = len(batch.speaker), batch.speaker.device
+        other = self._training[torch.randint(len(self._training), (count,), device=device)]
+        lent = torch.rand(count, device=device) < self.swap
+        shift = self._voices[batch.speaker] - self._voices[torch.where(lent, other, batch.speaker)]
+        return Statistics(self.normalise.mean + shift, self.normalise.deviation.expand_as(shift))
+
+    def _each(self, features: Tensor, lengths: Tensor) -> list[Tensor]:
+        layers = features.view(len(features), self.features.n_layers, self.features.size, -1)
+        return [head(layers, lengths) for head in self.heads]
 
     def train(self, mode: bool = True) -> "Pretrained":
         """What is not trained stays in evaluation mode, dropout and all."""
         super().train(mode)
-        for part in [*self.features.encoder.stem, *self.features.encoder.blocks]:
+        encoder = self.features.encoder
+        for part in [encoder, nn.ModuleList(encoder.stem), *encoder.blocks]:
             if not any(p.requires_grad for p in part.parameters()):
                 part.eval()
         return self
@@ -167,18 +201,44 @@ class Pretrained(SpeechClassifier):
 
     # ---- checkpoints
 
+    def origin(self) -> dict[str, Any]:
+        """See `SpeechClassifier.origin`: the checkpoint, its revision on the hub, and the SHA-256 of its weights."""
+        return {"encoder": {name: self.architecture[name] for name in ("checkpoint", "revision", "sha256")}}
+
     def unchanging(self) -> dict[str, Tensor]:
         """See `SpeechClassifier.unchanging`: the frozen weights of the encoder."""
         trained = {name for name, p in self.named_parameters() if p.requires_grad}
         return {k: v for k, v in self.state_dict().items() if k.startswith("features.") and k not in trained}
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """See `SpeechClassifier.on_load_checkpoint`.
 
-def _head(size: int, hidden: int | None, classes: int, dropout: float) -> nn.Sequential:
-    if hidden is None:
-        return nn.Sequential(nn.Dropout(dropout), nn.Linear(size, classes))
-    return nn.Sequential(
-        nn.Dropout(dropout), nn.Linear(size, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, classes)
-    )
+        Raises:
+            RunError: If the checkpoint that the encoder is made from is not the one that the training began with.
+        """
+        began, now = (x["sha256"] for x in (checkpoint["hyper_parameters"]["architecture"], self.architecture))
+        if began != now:
+            raise RunError(
+                f"{self.architecture['checkpoint']} holds other weights (SHA-256 {now[:12]}) than the training began with "
+                f"({began[:12]}). Give it those again (model.checkpoint, model.revision), or start a new run."
+            )
+        super().on_load_checkpoint(checkpoint)
+
+
+def _check_head(pool: str, normalise: str, heads: int, swap: float) -> None:
+    if not 0 <= swap <= 1:
+        raise ConfigError(f"model.swap is a share of the clips, 0 to 1, not {swap}.")
+    if swap and normalise != "training":
+        raise ConfigError(f"model.swap lends speakers' means to others, and needs normalise=training, not {normalise}.")
+    if heads < 1:
+        raise ConfigError(f"model.heads is {heads}, but a model has at least 1.")
+    if pool not in get_args(Pool):
+        raise ConfigError(f"model.pool is one of {', '.join(get_args(Pool))}, not {pool!r}.")
+    if normalise == "utterance" and pool != "attentive":
+        raise ConfigError(
+            f"model.pool={pool} leaves one frame a clip, of which normalise=utterance would leave nothing: take "
+            "model.normalise=training, or model.pool=attentive."
+        )
 
 
 def _check_rate(encoder: Encoder, audio: Config) -> None:
@@ -190,7 +250,7 @@ def _layer(layer: str | int, encoder: Encoder) -> int | None:
     """The layer asked for; ``None`` for their mix."""
     if layer == "mix":
         return None
-    if not isinstance(layer, int) or not 0 <= layer < encoder.n_states:
+    if type(layer) is not int or not 0 <= layer < encoder.n_states:
         raise ConfigError(f"model.layer is mix, or one of 0 to {encoder.n_states - 1}, not {layer!r}.")
     return layer
 
@@ -198,10 +258,11 @@ def _layer(layer: str | int, encoder: Encoder) -> int | None:
 def _choose_trained(encoder: Encoder, trained: str | int, front_end: bool) -> None:
     """Leave gradients to what is trained of an encoder."""
     blocks = list(encoder.blocks)
-    encoder.requires_grad_(trained == "all")
-    if trained == "all":
+    if trained == "all":  # all but what transformers itself holds fixed: Whisper's positions, which are sinusoids
         encoder.feature_extractor.requires_grad_(front_end)
-    elif isinstance(trained, int) and 0 < trained <= len(blocks):
+        return
+    encoder.requires_grad_(False)
+    if type(trained) is int and 0 < trained <= len(blocks):
         below = {id(p) for part in [*encoder.stem, *blocks[: len(blocks) - trained]] for p in part.parameters()}
         for parameter in encoder.parameters():
             parameter.requires_grad_(id(parameter) not in below)
@@ -209,5 +270,5 @@ def _choose_trained(encoder: Encoder, trained: str | int, front_end: bool) -> No
         raise ConfigError(
             f"model.trained is none, all, or a number of top layers up to {len(blocks)}, not {trained!r}."
         )
-    if front_end and trained != "all":
+    if front_end:
         raise ConfigError("model.front_end=true trains the convolutions below the layers, and needs trained=all.")

@@ -1,4 +1,4 @@
-"""Normalisation against numpy over the valid frames, and what it must not see."""
+"""Normalisation against numpy over the valid frames, by training set and by speaker, and what it must not see."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ser.errors import ConfigError
-from ser.features.normalise import Normalise
+from ser.features.normalise import RELEVANCE, Moments, Normalise
 
 LENGTHS = torch.tensor([50, 31, 7])
 
@@ -94,3 +94,122 @@ def test_a_constant_band_stays_finite() -> None:
 def test_an_unknown_way_is_named() -> None:
     with pytest.raises(ConfigError, match="utterance, training, speaker, none, not 'sex'"):
         Normalise(4, "sex")  # type: ignore[arg-type]
+
+
+# ---- by speaker
+
+SPEAKER = torch.tensor([2, 0, 2])
+"""Of the three clips; a speaker 1 is not heard, as a test speaker is not in training."""
+
+
+def moments(parts: list[Tensor], speaker: Tensor, groups: int = 3, size: int = 2, junk: float = 0.0) -> Moments:
+    made = Moments(groups, 4)
+    for start in range(0, len(parts), size):
+        some = parts[start : start + size]
+        made.add(padded(some, junk), torch.tensor([p.shape[1] for p in some]), speaker[start : start + size])
+    return made
+
+
+def by_speaker(parts: list[Tensor], speaker: Tensor) -> dict[int, np.ndarray]:
+    """Each speaker's frames, ``(feature, frame)`` in double precision."""
+    frames = [part.double().numpy() for part in parts]
+    return {
+        who: np.concatenate([f for f, s in zip(frames, speaker.tolist(), strict=True) if s == who], axis=1)
+        for who in speaker.unique().tolist()
+    }
+
+
+def trained() -> Normalise:
+    made = Normalise(4, "speaker")
+    made.fit_speakers(moments(clips(), SPEAKER))
+    return made
+
+
+def one_speaker(parts: list[Tensor]) -> Moments:
+    return moments(parts, torch.zeros(len(parts), dtype=torch.int64), groups=1)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("junk", [0.0, 1e6])
+def test_moments_are_numpys_of_each_speakers_frames(size: int, junk: float) -> None:
+    made = moments(clips(), SPEAKER, size=size, junk=junk)
+    assert made.clips[:, 0].tolist() == [1, 0, 2]
+    for s, frames in by_speaker(clips(), SPEAKER).items():
+        np.testing.assert_allclose(made.mean()[s], frames.mean(axis=1), rtol=1e-9)
+        np.testing.assert_allclose(made.variance()[s], frames.var(axis=1), rtol=1e-9)
+    assert not made.mean()[1].any()
+
+
+def test_nobody_in_particular_is_the_mean_of_the_training_speakers_and_not_of_their_clips() -> None:
+    frames = by_speaker(clips(), SPEAKER)
+    made = trained()
+    np.testing.assert_allclose(made.mean[:, 0], np.mean([f.mean(axis=1) for f in frames.values()], axis=0), rtol=1e-6)
+    spread = np.mean([f.var(axis=1) for f in frames.values()], axis=0)
+    np.testing.assert_allclose(made.deviation[:, 0], np.sqrt(spread), rtol=1e-6)
+    assert not np.allclose(made.mean[:, 0], np.concatenate(list(frames.values()), axis=1).mean(axis=1), rtol=1e-3)
+
+
+def test_a_speakers_statistics_are_weighed_by_clips_against_those_of_training() -> None:
+    """Reynolds et al., 2000, equations 11 to 14, with clips counted, and variances each about its own mean."""
+    made = trained()
+    prior, spread = made.mean[:, 0].double().numpy(), made.deviation[:, 0].double().numpy() ** 2
+    parts, speaker = clips(1) + clips(2), torch.tensor([0, 0, 0, 0, 0, 1])
+    found = made.statistics(moments(parts, speaker, groups=3))
+    assert found.mean.shape == found.deviation.shape == (3, 4, 1)
+    for s, n in ((0, 5), (1, 1)):
+        frames = by_speaker(parts, speaker)[s]
+        alpha = n / (n + RELEVANCE)
+        mean = alpha * frames.mean(axis=1) + (1 - alpha) * prior
+        variance = alpha * frames.var(axis=1) + (1 - alpha) * spread
+        np.testing.assert_allclose(found.mean[s, :, 0], mean, rtol=1e-6)
+        np.testing.assert_allclose(found.deviation[s, :, 0], np.sqrt(variance), rtol=1e-6)
+    np.testing.assert_allclose(found.mean[2], made.mean, rtol=1e-6)  # of whom nothing is known
+    np.testing.assert_allclose(found.deviation[2], made.deviation, rtol=1e-6)
+
+
+def test_of_many_clips_all_is_believed() -> None:
+    found = trained().statistics(one_speaker(clips(1) * 400))
+    frames = np.concatenate(clips(1), axis=1)
+    np.testing.assert_allclose(found.mean[0, :, 0], frames.mean(axis=1), rtol=5e-3)
+    np.testing.assert_allclose(found.deviation[0, :, 0], frames.std(axis=1), rtol=5e-3)
+
+
+def test_a_speakers_statistics_do_not_hang_on_other_speakers() -> None:
+    made, parts = trained(), clips(1) + clips(2)
+    speaker = torch.tensor([0, 1, 0, 1, 0, 2])
+    together = made.statistics(moments(parts, speaker))
+    kept = [i for i, s in enumerate(speaker.tolist()) if s == 1]
+    alone = made.statistics(moments([parts[i] for i in kept], speaker[kept]))
+    for one, other in zip(together, alone, strict=True):
+        torch.testing.assert_close(one[1], other[1], rtol=1e-6, atol=0)
+        assert not torch.allclose(one[0], other[0])
+
+
+def test_each_clip_is_normalised_by_its_own_speaker() -> None:
+    made = trained()
+    statistics = made.statistics(moments(clips(), SPEAKER))
+    out = made(padded(clips(), 1e4), LENGTHS, statistics.of(SPEAKER))
+    for i, (part, s) in enumerate(zip(clips(), SPEAKER.tolist(), strict=True)):
+        mean, deviation = (x[s].double() for x in statistics)
+        expected = (part.double() - mean) / (deviation + made.epsilon)
+        torch.testing.assert_close(out[i, :, : part.shape[1]].double(), expected, atol=1e-5, rtol=0)
+        assert not out[i, :, part.shape[1] :].any()
+
+
+def test_who_was_adapted_to_speaks_until_forgotten() -> None:
+    made, features = trained(), padded(clips(3))
+    assert made.adapted is None
+    nobody = made(features, LENGTHS)
+    torch.testing.assert_close(nobody[0], (features[0] - made.mean) / (made.deviation + made.epsilon))
+    everywhere = torch.zeros(3, dtype=torch.int64)
+    known, other = (made.statistics(one_speaker(clips(seed))) for seed in (3, 4))
+    made.adapt(known)
+    adapted = made(features, LENGTHS)
+    torch.testing.assert_close(adapted, made(features, LENGTHS, known.of(everywhere)))
+    assert not torch.allclose(adapted, nobody, atol=1e-2)
+    assert not torch.allclose(made(features, LENGTHS, other.of(everywhere)), adapted, atol=1e-2), (
+        "named ones come first"
+    )
+    assert list(made.state_dict()) == ["mean", "deviation"], "who was adapted to is no part of a checkpoint"
+    made.adapt(None)
+    assert torch.equal(made(features, LENGTHS), nobody)

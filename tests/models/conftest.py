@@ -1,5 +1,6 @@
 """Any model of ``conf/model`` as a command line would make it, with the waveforms and clips to try it on."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from ser import experiment
@@ -28,6 +29,22 @@ MakeModel = Callable[..., SpeechClassifier]
 MakeCheckpoint = Callable[..., Path]
 
 
+@functools.cache
+def composed(*overrides: str) -> DictConfig:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        return compose("train", list(overrides))
+
+
+def settings_of(name: str, *overrides: str) -> DictConfig:
+    """Composed, but only once where no more than the model's own settings are changed: Hydra takes its time."""
+    if not all(override.startswith("model.") for override in overrides):
+        return composed(f"model={name}", *overrides)
+    merged = OmegaConf.merge(composed(f"model={name}"), OmegaConf.from_dotlist(list(overrides)))
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
 @pytest.fixture
 def make_model() -> MakeModel:
     """``make_model("cnn", "augment=[]")``: seeded, untrained, in training mode."""
@@ -35,9 +52,7 @@ def make_model() -> MakeModel:
     def make(
         name: str, *overrides: str, classes: Sequence[str] = EIGHT, weights: Sequence[float] | None = None
     ) -> SpeechClassifier:
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(conf_dir(), version_base="1.3"):
-            config = OmegaConf.to_container(compose("train", [f"model={name}", *overrides]), resolve=True)
+        config = OmegaConf.to_container(settings_of(name, *overrides), resolve=True)
         assert isinstance(config, dict)
         chosen = list(weights or [1.0] * len(classes))
         data = SimpleNamespace(classes=classes, class_weights=lambda: chosen, stamps=())
