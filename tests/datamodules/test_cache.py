@@ -5,7 +5,7 @@ import json
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from ser import experiment
 from ser.datamodules import cache
 from ser.datamodules.cache import FeatureCache, open_cache
-from ser.datamodules.speech import SpeechDataModule
-from ser.encoders.waveform import WaveformEncoder
 from ser.errors import ConfigError
-from ser.evaluation import predictions
-from ser.inference import score
-from ser.models.pretrained import Pretrained
-from tests.checkpoints import save_brisk
-from tests.conftest import Settings
 
 CPU = torch.device("cpu")
 COUNT, WIDTH = 23, 3
 KEY = {"encoder": "tiny"}
-LORA = "model.lora={rank: 2, alpha: 4}"
 
 
 def clip(row: int) -> Tensor:
@@ -232,189 +223,3 @@ def test_processes_that_start_together_compute_once(tmp_path: Path) -> None:
     assert [process.exitcode for process in processes] == [0, 0]
     asked = [json.loads(file.read_text()) for file in notes.iterdir()]
     assert sorted(map(len, asked)) == [0, COUNT]
-
-
-# ---- of an encoder
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_brisk(tmp_path_factory.mktemp("checkpoints") / "tiny", "wav2vec2 base")
-
-
-@pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many clips went through encoders, batch by batch."""
-    forward, seen = WaveformEncoder.forward, list[int]()
-
-    def watched(encoder: WaveformEncoder, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        seen.append(len(lengths))
-        return forward(encoder, waveform, lengths)
-
-    monkeypatch.setattr(WaveformEncoder, "forward", watched)
-    return seen
-
-
-Config = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def config(settings: Settings, checkpoint: Path, tmp_path: Path) -> Config:
-    """Settings of a frozen encoder, with stores of the test's own."""
-
-    def made(*overrides: str) -> dict[str, Any]:
-        chosen = [f"model.checkpoint={checkpoint}", "model.hidden=16", f"paths.stores={tmp_path / 'stores'}"]
-        return settings("model=wav2vec2", *chosen, *overrides)
-
-    return made
-
-
-def made_of(config: dict[str, Any]) -> tuple[Pretrained, SpeechDataModule]:
-    data = experiment.build_data(config, fold=0)
-    data.prepare_data()
-    data.setup()
-    model = experiment.build_model(config, data)
-    assert isinstance(model, Pretrained)
-    return model, data
-
-
-def remember(model: Pretrained, data: SpeechDataModule) -> Path:
-    """The folder in which the features are."""
-    key = model.cache_key()
-    assert key is not None
-    with model.evaluating():
-        data.remember(key, model.features, model.n_features, CPU)
-    assert data._cache is not None
-    return data._cache.folder
-
-
-@pytest.mark.parametrize("settings_of", [("model.pool=attentive",), ("model.pool=mean", "model.layer=1"), ()])
-def test_remembered_features_are_those_of_the_waveforms(config: Config, settings_of: tuple[str, ...]) -> None:
-    model, data = made_of(config(*settings_of))
-    rows = np.random.default_rng(0).permutation(36)
-    with model.evaluating():
-        plain = {
-            int(i): (f[:, :n], n, speaker, target)
-            for b in data.batches(rows, CPU, 5)
-            for i, f, n, speaker, target in zip(
-                b.index, *model.features(b.waveform, b.lengths), b.speaker, b.target, strict=True
-            )
-        }
-    remember(model, data)
-    assert data.remembers
-    for batch in data.batches(rows, CPU, 7):
-        assert batch.features is not None
-        assert batch.waveform.shape == (len(batch.index), 0)
-        for i, f, n, speaker, target in zip(batch.index, *batch.features, batch.speaker, batch.target, strict=True):
-            expected, frames, who, what = plain.pop(int(i))
-            assert (n, speaker, target) == (frames, who, what)
-            torch.testing.assert_close(f[:, :n], expected, atol=1e-5, rtol=0)
-            assert not f[:, n:].any()
-    assert not plain
-    data.forget()
-    (batch,) = data.batches(rows[:3], CPU, 3)
-    assert batch.features is None
-    assert batch.waveform.shape[1] > 8000
-
-
-def test_a_cache_is_known_by_all_that_its_features_depend_on(
-    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And by no more: the head and the fold are of no matter."""
-    save_brisk(tmp_path / "seed1", "wav2vec2 base", seed=1)
-    save_brisk(tmp_path / "copy" / "of it", "wav2vec2 base")
-    save_brisk(tmp_path / "whisper", "whisper 80")
-    monkeypatch.setattr(cache, "_compute", lambda *_: None)
-    monkeypatch.setattr("ser.datamodules.speech.open_cache", lambda *a: cache.open_cache(*a))
-    monkeypatch.setattr(cache, "FeatureCache", lambda folder: type("Named", (), {"folder": folder})())
-
-    def folder(*overrides: str) -> Path:
-        return remember(*made_of(config(*overrides)))
-
-    usual = folder()
-    assert folder("model.hidden=null", "fold=1", "seed=3", "model.dropout=0") == usual
-    assert folder(f"model.checkpoint={tmp_path / 'copy' / 'of it'}") == usual
-    whisper = ["model=whisper", f"model.checkpoint={tmp_path / 'whisper'}"]
-    others = [
-        folder(f"model.checkpoint={tmp_path / 'seed1'}"),
-        folder("model.layer=1"),
-        folder("model.layer=2"),
-        folder("model.pool=mean"),
-        folder("model.pool=attentive"),
-        folder("audio.trim_db=null"),
-        folder("labels=four"),
-        folder(*whisper),
-        folder(*whisper, "model.silence=0.5"),
-    ]
-    assert len({usual, *others}) == 10
-
-
-@pytest.mark.parametrize("overrides", [("model.trained=1",), (LORA,), ("model.cache=false",)])
-def test_what_changes_or_is_not_to_be_kept_is_not_remembered(config: Config, overrides: tuple[str, ...]) -> None:
-    model, _ = made_of(config(*overrides))
-    assert model.cache_key() is None
-
-
-def test_clips_that_are_changed_before_they_are_heard_are_not_remembered(config: Config) -> None:
-    """As by an augmentation of waveforms, which never gives the same clip twice."""
-    model, _ = made_of(config())
-    model.waveform_augment.append(torch.nn.Identity())
-    assert model.cache_key() is None
-
-
-def test_an_encoder_hears_every_clip_once_in_all_epochs_folds_and_runs(config: Config, heard: list[int]) -> None:
-    experiment.train(config("fold=all", "trainer.max_epochs=2"))
-    assert sum(heard) == 36
-    experiment.train(config("seed=1", "model.hidden=8"))
-    assert sum(heard) == 36
-
-
-def test_a_training_that_is_stopped_while_it_computes_goes_on(
-    config: Config, heard: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ser.datamodules.speech.SECONDS_A_BATCH", 8)
-    forward = WaveformEncoder.forward
-
-    def stop(*arguments: Any) -> Any:
-        if len(heard) == 4:
-            raise ProcessLookupError("stands for whatever ends a process")
-        return forward(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(WaveformEncoder, "forward", stop)
-        with pytest.raises(ProcessLookupError):
-            experiment.train(config())
-    done = sum(heard)
-    assert 0 < done < 36
-    experiment.train(config())
-    assert sum(heard) == 36
-
-
-def test_without_a_cache_the_same_comes_out(config: Config, heard: list[int]) -> None:
-    remembered = experiment.train(config("trainer.max_epochs=3"))
-    heard.clear()
-    plain = experiment.train(config("trainer.max_epochs=3", "model.cache=false"))
-    assert sum(heard) > 3 * 24
-    one, two = (predictions.probabilities(predictions.read(f / "predictions.parquet")) for f in (remembered, plain))
-    # Rounding of features by the batch that they are computed in, through a few steps of AdamW.
-    np.testing.assert_allclose(one, two, atol=1e-4, rtol=0)
-    assert np.ptp(one, axis=0).max() > 1e-2
-
-
-def test_speech_that_is_changed_is_heard_and_not_remembered(config: Config, heard: list[int]) -> None:
-    model, data = made_of(config())
-    rows = data.split.test
-    direct = score.probabilities(model, data, rows)
-    remember(model, data)
-    heard.clear()
-    np.testing.assert_allclose(score.probabilities(model, data, rows), direct, atol=1e-5, rtol=0)
-    assert heard == []
-    louder = score.probabilities(
-        model, data, rows, lambda b: b._replace(waveform=b.waveform + 0.5 * b.waveform.square())
-    )
-    assert sum(heard) == len(rows)
-    assert np.abs(louder - direct).max() > 1e-3
-    remember(model, data)
-    same = score.probabilities(model, data, rows, lambda batch: batch)
-    np.testing.assert_allclose(same, direct, atol=1e-5, rtol=0)
-    assert sum(heard) == 2 * len(rows)
