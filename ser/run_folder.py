@@ -44,11 +44,9 @@ def model_name(model: Mapping[str, Any]) -> str:
         >>> model_name({"_target_": "ser.models.pretrained.Pretrained", "checkpoint": "openai/whisper-base"})
         'whisper-base'
     """
-    return (
-        Path(str(model["checkpoint"])).name
-        if model.get("checkpoint")
-        else str(model["_target_"]).split(".")[-1].lower()
-    )
+    if model.get("checkpoint"):
+        return Path(str(model["checkpoint"])).name
+    return str(model["_target_"]).rpartition(".")[2].lower()
 
 
 def new_folder(runs: Path, name: str) -> Path:

@@ -35,6 +35,7 @@ from ser.metrics import uar
 from ser.models.classifier import SpeechClassifier
 from ser.models.cnn import CNN
 from ser.recompute import SAME_PROBABILITY
+from ser.suites import Suite
 from tests.robustness.conftest import composed
 
 SMALL: dict[str, Any] = {"ks": [3, 1, 50], "draws": 3, "seed": 0}
@@ -166,7 +167,7 @@ def test_k_clips_of_every_speaker_are_known(
     speaker = data.labelled.manifest["speaker"].to_numpy()
     known = score(model, data, data.split.test)
     heard.clear()
-    Adaptation([1, 3, 50], 3, 0).score_fold(model, data, known)
+    Adaptation([1, 3, 50], 3, 0).score_fold(model, data, known, Path())
     nobody, *rest = heard
     assert len(nobody) == 0
     assert len(rest) == 9
@@ -185,7 +186,7 @@ def test_the_statistics_are_those_of_the_k_clips(
     """In NumPy, clip by clip: the mean and variance of three clips' frames count 3 / 7, the training speakers' the rest."""
     known = score(model, data, data.split.test)
     heard.clear()
-    table = Adaptation([3], 1, 0).score_fold(model, data, known)
+    table = Adaptation([3], 1, 0).score_fold(model, data, known, Path())
     manifest = data.labelled.manifest
     about = manifest.iloc[heard[1]]
     speaker = about["speaker"].iloc[0]
@@ -214,7 +215,7 @@ def test_the_statistics_are_those_of_the_k_clips(
 
 def test_draws_are_those_of_the_seed(data: SpeechDataModule, model: SpeechClassifier) -> None:
     known = score(model, data, data.split.test)
-    one, again, other = (Adaptation([2], 2, seed).score_fold(model, data, known) for seed in (0, 0, 1))
+    one, again, other = (Adaptation([2], 2, seed).score_fold(model, data, known, Path()) for seed in (0, 0, 1))
     pd.testing.assert_frame_equal(one, again)
     apart = predictions.probabilities(of(one, 2)) - predictions.probabilities(of(other, 2))
     assert abs(apart).max() > 1e-4
@@ -308,12 +309,12 @@ def test_a_suite_that_cannot_be_made_is_refused(key: str, value: Any) -> None:
 
 @pytest.mark.parametrize("file", sorted((Path(conf_dir()) / "suite").glob("*.yaml")), ids=lambda file: file.stem)
 def test_every_file_of_conf_suite_names_a_suite(file: Path) -> None:
-    assert find_class(OmegaConf.load(file)["_target_"], evaluate.Suite)
+    assert find_class(OmegaConf.load(file)["_target_"], Suite)
 
 
 def test_what_is_no_suite_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"CNN is not a Suite"):
-        build({"_target_": "ser.models.cnn.CNN"}, evaluate.Suite)
+        build({"_target_": "ser.models.cnn.CNN"}, Suite)
 
 
 def test_the_command_writes_the_curve_and_shows_it(

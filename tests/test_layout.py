@@ -36,7 +36,7 @@ ROOMS = [
     {"results"},
     {"experiment"},
     {"recompute"},
-    {"systems"},
+    {"systems", "suites"},
     {"adaptation", "robustness", "verification", "leaderboard", "studies"},
     {"command"},
 ]

@@ -6,9 +6,9 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from ser.report.drawing import drawing
+from ser.report.tables import change_cells, ends, heading
 
 
 def curve_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] = ()) -> Table:
@@ -19,19 +19,13 @@ def curve_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] =
         title: What was scored.
         stamps: What nobody may overlook, in capitals behind the title.
     """
-    heading = Text(title, style="bold")
-    for stamp in stamps:
-        heading.append(f"  [{stamp.upper()}]", style="bold red")
-    table = Table(title=heading, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=heading(title, stamps), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD)
     for column in ("known clips", "UAR", "sd", "95 % interval", "change", "95 % interval"):
         table.add_column(column, justify="right", no_wrap=True)
     for point in measured["curve"]:
-        ends = point["change_interval"]
-        sure = ends["low"] is not None and (ends["high"] < 0 or ends["low"] > 0)
-        change = Text(f"{100 * point['change']:+.1f}", style="bold" if sure else "")
         sd = "" if point["uar_sd"] is None else f"{100 * point['uar_sd']:.1f}"
-        row = [str(point["k"]), f"{100 * point['uar']:.1f} %", sd, _ends(point["uar_interval"])]
-        table.add_row(*row, *((change, _ends(ends, signed=True)) if point["k"] else ()))
+        row = [str(point["k"]), f"{100 * point['uar']:.1f} %", sd, ends(point["uar_interval"])]
+        table.add_row(*row, *(change_cells(point) if point["k"] else ()))
     draws, (fewest, most) = _draws(measured), measured["clips_per_speaker"]
     clips = str(most) if fewest == most else f"{fewest} to {most}"
     table.caption = f"{measured['n_utterances']} utterances, {measured['n_speakers']} speakers of {clips} clips, "
@@ -72,9 +66,9 @@ def curve(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Sequen
             axes.fill_between(
                 at, low, high, color=blue, alpha=0.25, linewidth=0, label=f"± sd of {draws} draws of clips"
             )
-        ends = [point["uar_interval"] for point in points]
-        if all(end["low"] is not None for end in ends):
-            low, high = ([100 * end[side] for end in ends] for side in ("low", "high"))
+        intervals = [point["uar_interval"] for point in points]
+        if all(end["low"] is not None for end in intervals):
+            low, high = ([100 * end[side] for end in intervals] for side in ("low", "high"))
             axes.vlines(at, low, high, color=blue, alpha=0.45, linewidth=1.6, label="95 % over speakers")
         axes.set_xticks(at, [str(point["k"]) for point in points])
         axes.set_xlim(-0.35, len(points) - 0.65)
@@ -89,10 +83,3 @@ def curve(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Sequen
 
 def _draws(measured: Mapping[str, Any]) -> int:
     return max(int(point["draws"]) for point in measured["curve"])
-
-
-def _ends(interval: Mapping[str, Any], *, signed: bool = False) -> str:
-    if interval["low"] is None:
-        return "none"
-    sign = "+" if signed else ""
-    return f"[{100 * interval['low']:{sign}.1f}, {100 * interval['high']:{sign}.1f}]"

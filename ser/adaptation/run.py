@@ -5,32 +5,28 @@ speaker are scored every time, those that are known among them: a user's own rec
 curve is then of the same utterances.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from rich.console import Console
 from rich.progress import track
+from rich.table import Table
 
 from ser.adaptation import report
 from ser.adaptation.results import ALL, measure
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
 from ser.evaluation import predictions
-from ser.evaluation.summary import read_metrics, write_metrics
+from ser.evaluation.summary import read_metrics
 from ser.experiment import ADAPTED
-from ser.files import replacing
-from ser.inference.score import probabilities, score
+from ser.inference.score import probabilities
 from ser.models.classifier import SpeechClassifier
-from ser.recompute import check_same, folds_of
-
-NAME = "adaptation"
-"""Of the files that are written."""
+from ser.suites import Suite
 
 
-class Adaptation:
+class Adaptation(Suite):
     """The curve of UAR over the number of known clips.
 
     Which clips are known is drawn (see `first`), the same ones for every model, and along the curve each draw adds to the
@@ -53,55 +49,39 @@ class Adaptation:
         if not _is_whole(seed, 0):
             raise ConfigError(f"suite.seed is a whole number, 0 or more, not {seed!r}.")
         self.ks, self.draws, self.seed = sorted(set(ks)), draws, seed
+        self.name, self.settings = "adaptation", {"ks": self.ks, "draws": draws, "seed": seed}
 
     def run(self, folder: Path, corpora: str, stores: str) -> None:
-        """Score every fold of a run, on a GPU where there is one, and report the folds together.
-
-        In the run's folder: ``adaptation.parquet`` has every prediction, ``.json`` the numbers, ``.png`` the curve.
-
-        Args:
-            folder: Of a run, or of a ``fold=all`` run.
-            corpora: Where to look for a corpus that is no longer where the run found it.
-            stores: Folder of the prepared waveform stores, and of what models have remembered features in.
-
-        Raises:
-            ConfigError: If the run's model does not normalise by speaker.
-            RunError: If the corpus on disk is not what the run was trained on, or the checkpoint does not give the run's
-                predictions where everything is known, so that nothing can be compared to them.
-        """
-        about = read_metrics(folder / "metrics.json")["run"]
-        if ADAPTED not in about["stamps"]:
+        """See `ser.suites.Suite`; a run whose model does not normalise by speaker is refused."""
+        if ADAPTED not in read_metrics(folder / "metrics.json")["run"]["stamps"]:
             raise ConfigError(
                 f"{folder} does not normalise by speaker, so it has nothing to learn from a speaker's clips. "
                 "Train it with model.normalise=speaker."
             )
-        scored = []
-        for data, model, part in folds_of(folder, corpora, stores, "cuda" if torch.cuda.is_available() else "cpu"):
-            if (key := model.cache_key()) is not None:
-                with model.evaluating():
-                    data.remember(key, model.features, model.n_features, model.device)
-            known = score(model, data, data.split.test)
-            check_same(predictions.read(part / "predictions.parquet"), known, part)
-            scored.append(self.score_fold(model, data, known))
-        table = pd.concat(scored, ignore_index=True)
-        with replacing(folder / f"{NAME}.parquet") as unfinished:
-            table.to_parquet(unfinished, index=False)
-        measured = measure(table)
-        suite = {"ks": self.ks, "draws": self.draws, "seed": self.seed}
-        write_metrics({**measured, "suite": suite, "run": about}, folder / f"{NAME}.json")
-        title, stamps = f"{'+'.join(about['corpora'])}, {about['protocol']}: {NAME}", tuple(about["stamps"])
-        report.curve(measured, folder / f"{NAME}.png", title, stamps=stamps)
-        console = Console()
-        console.print(report.curve_table(measured, title, stamps))
-        console.print(f"Written to {folder}: {NAME}.parquet, .json, .png", highlight=False, soft_wrap=True)
+        super().run(folder, corpora, stores)
 
-    def score_fold(self, model: SpeechClassifier, data: SpeechDataModule, known: pd.DataFrame) -> pd.DataFrame:
+    def measure(self, table: pd.DataFrame) -> dict[str, Any]:
+        """See `ser.adaptation.results.measure`."""
+        return measure(table)
+
+    def draw(self, measured: Mapping[str, Any], path: Path, title: str, stamps: tuple[str, ...]) -> None:
+        """See `ser.adaptation.report.curve`."""
+        report.curve(measured, path, title, stamps=stamps)
+
+    def lay_out(self, measured: Mapping[str, Any], title: str, stamps: tuple[str, ...]) -> Table:
+        """See `ser.adaptation.report.curve_table`."""
+        return report.curve_table(measured, title, stamps)
+
+    def score_fold(
+        self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, folder: Path
+    ) -> pd.DataFrame:
         """Score a fold's test speakers with as many of their clips known as ``ks`` says.
 
         Args:
             model: The fold's.
             data: The fold's, set up.
-            known: Predictions table of ``data.split.test`` in its order, where every clip is known.
+            same: Predictions table of ``data.split.test`` in its order, where every clip is known.
+            folder: The fold's.
 
         Returns:
             Predictions tables, one below the other, with the columns ``k`` (``0``, ``1``, ... ``all``) and ``draw`` behind.
@@ -110,12 +90,12 @@ class Adaptation:
         speaker = data.labelled.manifest["speaker"].to_numpy(dtype=str)[rows]
         steps = [(0, 0), *((k, draw) for k in self.ks for draw in range(self.draws))]
         tables = []
-        for k, draw in track(steps, f"Fold {data.fold}, {NAME}", transient=True):
+        for k, draw in track(steps, f"Fold {data.fold}, {self.name}", transient=True):
             clips = rows[first(speaker, k, np.random.default_rng([self.seed, data.fold, draw]))]
             heard = probabilities(model, data, rows, known=clips)
             columns = {predictions.PREFIX + c: heard[:, i] for i, c in enumerate(data.classes)}
-            tables.append(known.assign(**columns, k=str(k), draw=draw))
-        return pd.concat([*tables, known.assign(k=ALL, draw=0)], ignore_index=True)
+            tables.append(same.assign(**columns, k=str(k), draw=draw))
+        return pd.concat([*tables, same.assign(k=ALL, draw=0)], ignore_index=True)
 
 
 def first(speaker: np.ndarray, k: int, random: np.random.Generator) -> np.ndarray:

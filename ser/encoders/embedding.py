@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ser.encoders.encoder import Encoder
+from ser.encoders.encoder import Encoder, rejoined
 from ser.features.mask import frame_mask
 
 Summary = Literal["frames", "mean", "statistics"]
@@ -49,21 +49,17 @@ class Embedding(nn.Module):
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
-        parts = [torch.arange(len(lengths))] if self.most is None else list(parts_of(lengths, self.most))
-        if len(parts) == 1:
+        parts = [] if self.most is None else [part.to(lengths.device) for part in parts_of(lengths, self.most)]
+        if len(parts) < 2:
             return self._part(waveform, lengths)
         learns = torch.is_grad_enabled() and any(p.requires_grad for p in self.parameters())
         features, frames = [], []
         for rows in parts:
-            rows = rows.to(lengths.device)
             inputs = waveform[rows, : int(lengths[rows].max())], lengths[rows]
             some, count = checkpoint(self._part, *inputs, use_reentrant=False) if learns else self._part(*inputs)
             features.append(some)
             frames.append(count)
-        longest = max(part.shape[2] for part in features)
-        order = torch.cat(parts).argsort().to(lengths.device)
-        padded = [nn.functional.pad(part, (0, longest - part.shape[2])) for part in features]
-        return torch.cat(padded)[order], torch.cat(frames)[order]
+        return rejoined(parts, features, frames)
 
     def _part(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         states, frames = self.encoder(waveform, lengths)  # (batch, layer, frame, width)

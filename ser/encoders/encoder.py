@@ -111,6 +111,26 @@ def stack_states(states: list[Tensor], frames: Tensor) -> Tensor:
     return stacked.masked_fill(~frame_mask(frames, stacked.shape[2])[:, None, :, None], 0.0)
 
 
+def rejoined(rows: list[Tensor], parts: list[Tensor], frames: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """A batch that went through the encoder in parts, whole again and in its order.
+
+    Shapes:
+        - rows: positions in the batch, each ``(part,)``
+        - parts: each ``(part, feature, frame)``, or ``(part, layer, frame, width)``
+        - frames: each ``(part,)``
+
+    Example:
+        >>> whole, frames = rejoined([torch.tensor([1]), torch.tensor([0])], [torch.ones(1, 1, 2)] * 2, [torch.ones(1)] * 2)
+        >>> tuple(whole.shape)
+        (2, 1, 2)
+    """
+    longest = max(part.shape[2] for part in parts)
+    behind = [0, 0] * (parts[0].dim() - 3)  # what pad is told of the dimensions after the frames
+    padded = [nn.functional.pad(part, [*behind, 0, longest - part.shape[2]]) for part in parts]
+    order = torch.cat(rows).argsort()
+    return torch.cat(padded)[order], torch.cat(frames)[order]
+
+
 def attention_of(net: Any, attention: str) -> str:
     """The attention that a class of transformers is to use: ``sdpa`` (fused) or ``eager`` (plain).
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ser.encoders.encoder import Encoder, attention_of, library, stack_states
+from ser.encoders.encoder import Encoder, attention_of, library, rejoined, stack_states
 from ser.errors import ConfigError
 from ser.features.mask import frame_mask
 
@@ -105,10 +105,7 @@ class WaveformEncoder(Encoder):
             rows.append(here)
             states.append(some_states)
             frames.append(some_frames)
-        longest = max(part.shape[2] for part in states)
-        padded = [nn.functional.pad(part, (0, 0, 0, longest - part.shape[2])) for part in states]
-        order = torch.cat(rows).argsort()
-        return torch.cat(padded)[order], torch.cat(frames)[order]
+        return rejoined(rows, states, frames)
 
     def train(self, mode: bool = True) -> "WaveformEncoder":
         """Batch norms stay in evaluation: in training their statistics would mix the clips of a batch, and padding."""

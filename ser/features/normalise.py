@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -37,15 +38,30 @@ class Moments:
         self.total = torch.zeros(groups, n_features, dtype=torch.float64)
         self.squares = torch.zeros_like(self.total)
         self.frames, self.clips = (torch.zeros(groups, 1, dtype=torch.float64) for _ in range(2))
+        self._rows: list[Tensor] = []
 
-    def add(self, features: Tensor, lengths: Tensor, group: Tensor) -> None:
-        """Take in a batch: ``(batch, feature, frame)``, ``(batch,)`` in frames, ``(batch,)`` positions of groups."""
+    def add(self, features: Tensor, lengths: Tensor, group: Tensor, index: Tensor | None = None) -> None:
+        """Take in a batch.
+
+        Shapes:
+            - features: ``(batch, feature, frame)``
+            - lengths: ``(batch,)`` in frames
+            - group: ``(batch,)`` positions of groups
+            - index: ``(batch,)`` row positions in the manifest, kept in `rows`
+        """
+        if index is not None:
+            self._rows.append(index.cpu())
         valid = (features * frame_mask(lengths, features.shape[-1])[:, None]).double().cpu()
         group = group.cpu()
         self.total.index_add_(0, group, valid.sum(dim=2))
         self.squares.index_add_(0, group, valid.square().sum(dim=2))
         self.frames.index_add_(0, group, lengths.double().cpu()[:, None])
         self.clips.index_add_(0, group, torch.ones(len(group), 1, dtype=torch.float64))
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Of the manifest: what was taken in, for whoever checks that it may be."""
+        return torch.cat(self._rows).numpy() if self._rows else np.empty(0, dtype=np.int64)
 
     def mean(self) -> Tensor:
         """``(group, feature)``; a group without clips has zeros."""

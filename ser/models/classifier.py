@@ -116,6 +116,12 @@ class SpeechClassifier(L.LightningModule):
         """All that the features depend on, as plain JSON, where computing them once for a run saves much; else ``None``."""
         return None
 
+    def remember(self, data: SpeechDataModule) -> None:
+        """Have a data module's batches carry the features that this model computes once, where it does."""
+        if (key := self.cache_key()) is not None:
+            with self.evaluating():
+                data.remember(key, self.features, self.n_features, self.device)
+
     # ---- training
 
     def on_fit_start(self) -> None:
@@ -125,12 +131,10 @@ class SpeechClassifier(L.LightningModule):
         side's own speakers; what stands in for an unknown speaker is of the training side.
         """
         data: SpeechDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
-        if (key := self.cache_key()) is not None:
-            with self.evaluating():
-                data.remember(key, self.features, self.n_features, self.device)
+        self.remember(data)
         if self.normalise.by == "speaker":
             train, dev = (self.moments(data, rows) for rows in (data.split.train, data.split.dev))
-            data.check_fitted(data.split.train)
+            data.check_fitted(train.rows)
             self.normalise.fit_speakers(train)
             self._speakers = {"train": self.normalise.statistics(train), "dev": self.normalise.statistics(dev)}
         if self.normalise.by != "training" or self.trainer.ckpt_path is not None:
@@ -162,7 +166,7 @@ class SpeechClassifier(L.LightningModule):
             for loaded in data.batches(rows, self.device):
                 batch = loaded if change is None else change(loaded)
                 features, frames = batch.features or self.features(batch.waveform, batch.lengths)
-                moments.add(features, frames, batch.speaker)
+                moments.add(features, frames, batch.speaker, batch.index)
         return moments
 
     def on_train_epoch_start(self) -> None:

@@ -145,6 +145,7 @@ class Pretrained(SpeechClassifier):
         if self.swap:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             voices = self.moments(data, data.split.train)
+            data.check_fitted(voices.rows)
             self._voices = voices.mean()[..., None].to(self.normalise.mean)  # (speaker, feature, 1)
             self._training = (voices.clips[:, 0] > 0).nonzero()[:, 0].to(self.device)
 
@@ -175,8 +176,7 @@ class Pretrained(SpeechClassifier):
         """See `SpeechClassifier.cache_key`: of a frozen encoder that hears every clip as it is."""
         if not (self.cache and self.is_frozen and not self.waveform_augment):
             return None
-        chosen = {name: self.hparams[name] for name in ("layer", "pool", "silence")}
-        chosen["pool"] = self.features.summary
+        chosen = {"layer": self.hparams["layer"], "pool": self.features.summary, "silence": self.hparams["silence"]}
         return {**chosen, **{name: self.architecture[name] for name in ("family", "config", "preprocessor", "sha256")}}
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from ser.report.comparison import (
     what_is_tested,
     where,
 )
+from ser.report.tables import heading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,10 +142,7 @@ def _table(title: Text) -> Table:
 
 
 def _group_table(group: Group, title: str) -> Table:
-    heading = Text(title, style="bold")
-    for stamp in group.stamps:
-        heading.append(f"  [{stamp.upper()}]", style="bold red")
-    table = _table(heading)
+    table = _table(heading(title, group.stamps))
     table.add_column("system", overflow="fold", min_width=14)
     kept = [header for header in COLUMNS if header != "ECE"]  # no room
     for header in kept:

@@ -39,7 +39,7 @@ def results_table(
     """
     caution = summary["uar_interval"]["caution"]
     parts: list[RenderableType] = [_stamp(stamps)] if stamps else []
-    parts.append(_scores(summary, _title(title, stamps)))
+    parts.append(_scores(summary, heading(title, stamps)))
     parts += [Text(f"Caution: {caution}.", style="bold yellow")] if caution else []
     parts += [Text(), _classes(summary), *(Text(note, style="dim") for note in notes)]
     return Group(*parts)
@@ -113,7 +113,8 @@ def _stamp(stamps: Sequence[str]) -> RenderableType:
     return Panel(Align.center(text), box=box.HEAVY, style="bold white on red", width=WIDTH)
 
 
-def _title(title: str, stamps: Sequence[str]) -> Text:
+def heading(title: str, stamps: Sequence[str]) -> Text:
+    """A table's title, and behind it in capitals what nobody may overlook."""
     text = Text(title, style="bold")
     for stamp in stamps:
         text.append(f"  [{stamp.upper()}]", style="bold red")
@@ -130,6 +131,21 @@ def _interval(summary: Mapping[str, Any]) -> str:
 
 def _percent(value: float | None, unit: str = " %") -> str:
     return UNDEFINED if value is None else f"{100 * value:.1f}{unit}"
+
+
+def ends(interval: Mapping[str, Any], *, signed: bool = False) -> str:
+    """Show an interval of shares in percent, or of their differences in points."""
+    if interval["low"] is None:
+        return "none"
+    sign = "+" if signed else ""
+    return f"[{100 * interval['low']:{sign}.1f}, {100 * interval['high']:{sign}.1f}]"
+
+
+def change_cells(row: Mapping[str, Any]) -> tuple[Text, str]:
+    """Show a row's change in percentage points, in bold where its interval leaves out 0, and that interval."""
+    interval = row["change_interval"]
+    sure = interval["low"] is not None and (interval["high"] < 0 or interval["low"] > 0)
+    return Text(f"{100 * row['change']:+.1f}", style="bold" if sure else ""), ends(interval, signed=True)
 
 
 def _nats(value: float | None) -> str:

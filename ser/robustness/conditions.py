@@ -22,6 +22,9 @@ from ser.build import build
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
 
+CLEAN = "clean"
+"""Speech as it is: a condition that every suite has."""
+
 
 class Talkers:
     """The training speech of one fold, to be talked over; dev and test speech is never drawn.

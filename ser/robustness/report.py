@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ser.report.drawing import drawing
+from ser.report.tables import change_cells, ends, heading
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,25 +26,18 @@ def conditions_table(measured: Mapping[str, Any], title: str, stamps: Sequence[s
         title: What was scored.
         stamps: What nobody may overlook, in capitals behind the title.
     """
-    heading = Text(title, style="bold")
-    for stamp in stamps:
-        heading.append(f"  [{stamp.upper()}]", style="bold red")
-    table = Table(title=heading, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=heading(title, stamps), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("condition")
     for column in ("UAR", "95 % interval", "change", "95 % interval"):
         table.add_column(column, justify="right", no_wrap=True)
     clean = measured["clean"]
-    table.add_row(Text("clean", style="bold"), _percent(clean["uar"]), _ends(clean["uar_interval"]))
+    table.add_row(Text("clean", style="bold"), _percent(clean["uar"]), ends(clean["uar_interval"]))
     family = ""
     for row in measured["conditions"]:
         if row["family"] != family:
             table.add_section()
-        family, ends = row["family"], row["change_interval"]
-        sure = ends["low"] is not None and (ends["high"] < 0 or ends["low"] > 0)
-        change = Text(f"{100 * row['change']:+.1f}", style="bold" if sure else "")
-        table.add_row(
-            row["condition"], _percent(row["uar"]), _ends(row["uar_interval"]), change, _ends(ends, signed=True)
-        )
+        family = row["family"]
+        table.add_row(row["condition"], _percent(row["uar"]), ends(row["uar_interval"]), *change_cells(row))
     table.caption = f"{measured['n_utterances']} utterances, {measured['n_speakers']} speakers. "
     table.caption += "Changes in percentage points, in bold where the interval leaves out 0."
     if caution := clean["uar_interval"]["caution"]:
@@ -96,10 +90,10 @@ def _panel(axes: "Axes", rows: Sequence[Mapping[str, Any]], measured: Mapping[st
         uars = [100 * row["uar"] for row in mine]
         (line,) = axes.plot(at, uars, color=colour, marker=marker, markersize=4.5, linewidth=1.8, label=effect)
         lines.append(line)
-        ends = [row["uar_interval"] for row in mine]
-        if any(end["low"] is None for end in ends):
+        intervals = [row["uar_interval"] for row in mine]
+        if any(end["low"] is None for end in intervals):
             continue
-        low, high = ([100 * end[side] for end in ends] for side in ("low", "high"))
+        low, high = ([100 * end[side] for end in intervals] for side in ("low", "high"))
         if len(at) > 1:
             axes.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
         else:
@@ -130,10 +124,3 @@ def _in_order(rows: Sequence[Mapping[str, Any]]) -> list[float]:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
-
-
-def _ends(interval: Mapping[str, Any], *, signed: bool = False) -> str:
-    if interval["low"] is None:
-        return "none"
-    sign = "+" if signed else ""
-    return f"[{100 * interval['low']:{sign}.1f}, {100 * interval['high']:{sign}.1f}]"

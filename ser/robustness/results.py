@@ -14,15 +14,14 @@ import pandas as pd
 from ser.evaluation import predictions
 from ser.evaluation.intervals import bootstrap, confusion_by_speaker
 from ser.metrics import uar
-from ser.robustness.conditions import Condition
-from ser.robustness.suite import CLEAN
+from ser.robustness.conditions import CLEAN, Condition
 
 
 def measure(table: pd.DataFrame, conditions: Sequence[Condition], seed: int = 0) -> dict[str, Any]:
     """Every number that the suite's report shows; plain JSON.
 
     Args:
-        table: As `ser.robustness.suite.Suite.score_fold` gives it, of one fold or of several, pooled.
+        table: As `ser.robustness.run.Robustness.score_fold` gives it, of one fold or of several, pooled.
         conditions: Of the suite, in its order.
         seed: Of the bootstrap; that of `ser.evaluation.summary` gives clean speech the interval of ``metrics.json``.
 

@@ -1,53 +1,131 @@
-"""Score a run's test speakers under every condition of a suite; write and print what comes of it."""
+"""Robustness: score each fold's test speakers under every condition of a suite, each kept as it is done; report them.
 
+A part file, ``robustness/<effect>_<level>-<hash>.parquet`` in the fold's folder, is a predictions table. The hash is of
+the checkpoint, the speech, the seed and the condition's settings: a part that is there is not scored again, and one that was
+made from anything else is not found. So a suite that was stopped goes on.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
-import torch
-from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
+from ser.datamodules.batch import Batch
+from ser.datamodules.speech import SpeechDataModule
+from ser.errors import ConfigError
 from ser.evaluation import predictions
-from ser.evaluation.summary import read_metrics, write_metrics
-from ser.files import replacing
-from ser.inference.score import score
-from ser.recompute import check_same, folds_of
+from ser.inference import score
+from ser.inference.load import checkpoint_of
+from ser.models.classifier import SpeechClassifier
 from ser.robustness import report
+from ser.robustness.conditions import CLEAN, Condition, Scene, Talkers, conditions_of, generator
 from ser.robustness.results import measure
-from ser.robustness.suite import Suite
+from ser.suites import Suite
+
+FORMAT = 1
+"""Counted up when a condition comes to sound otherwise, so that parts of an older version are not kept."""
 
 
 class Robustness(Suite):
-    """A suite that scores a run; see `ser.robustness.suite.Suite` for its arguments."""
+    """Conditions to score a run under; see `ser.suites.Suite` for what is written.
 
-    def run(self, folder: Path, corpora: str, stores: str) -> None:
-        """Score every fold of a run, on a GPU where there is one, and report the folds together.
+    Args:
+        name: Names the run's files: ``robustness`` for ``robustness.json``.
+        seed: Of all that is drawn.
+        effects: See `ser.robustness.conditions.conditions_of`.
 
-        In the run's folder, under the suite's name: ``.parquet`` has every prediction, ``.json`` the numbers, ``.png`` the
-        curves, and a folder in each fold what is done so far, so that a suite that was stopped goes on.
+    Raises:
+        ConfigError: If the suite cannot be made.
+    """
+
+    def __init__(self, name: str, seed: int, effects: Mapping[str, Mapping[str, Any]]) -> None:
+        if not name.isidentifier():
+            raise ConfigError(f"suite.name names files: letters, digits and _, not {name!r}.")
+        if not isinstance(seed, int) or isinstance(seed, bool):
+            raise ConfigError(f"suite.seed is a whole number, not {seed!r}.")
+        self.name, self.seed = name, seed
+        self.settings = {"name": name, "seed": seed, "effects": effects}
+        self.conditions = conditions_of(effects)
+
+    def score_fold(
+        self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, folder: Path
+    ) -> pd.DataFrame:
+        """Score a fold's test speakers under every condition that no part file holds yet.
 
         Args:
-            folder: Of a run, or of a ``fold=all`` run.
-            corpora: Where to look for a corpus that is no longer where the run found it.
-            stores: Folder of the prepared waveform stores.
+            model: The fold's.
+            data: The fold's, set up.
+            same: Predictions table of ``data.split.test`` as it is, in its order.
+            folder: The fold's, with its checkpoint; parts are kept below it.
 
-        Raises:
-            ConfigError: If a condition is none for this run.
-            RunError: If the corpus on disk is not what the run was trained on, or the checkpoint does not give the run's
-                predictions on speech as it is, so that nothing can be compared to them.
+        Returns:
+            The clean table and one a condition, one below the other, with the columns ``condition`` (``white 10 dB``),
+            ``family`` and ``level`` behind those of a predictions table; ``clean`` has no level.
         """
-        about = read_metrics(folder / "metrics.json")["run"]
-        scored = []
-        for data, model, part in folds_of(folder, corpora, stores, "cuda" if torch.cuda.is_available() else "cpu"):
-            clean = score(model, data, data.split.test)
-            check_same(predictions.read(part / "predictions.parquet"), clean, part)
-            scored.append(self.score_fold(model, data, clean, part))
-        table = pd.concat(scored, ignore_index=True)
-        with replacing(folder / f"{self.name}.parquet") as unfinished:
-            table.to_parquet(unfinished, index=False)
-        measured = measure(table, self.conditions)
-        write_metrics({**measured, "suite": self.settings, "run": about}, folder / f"{self.name}.json")
-        title, stamps = f"{'+'.join(about['corpora'])}, {about['protocol']}: {self.name}", tuple(about["stamps"])
-        report.curves(measured, folder / f"{self.name}.png", title, stamps=stamps)
-        console = Console()
-        console.print(report.conditions_table(measured, title, stamps))
-        console.print(f"Written to {folder}: {self.name}.parquet, .json, .png", highlight=False, soft_wrap=True)
+        talkers = Talkers(data)
+        digest = hashlib.sha256(checkpoint_of(folder).read_bytes()).hexdigest()
+        speech = [data.fingerprint, data.split.hash(data.labelled.manifest)]
+        tables = [same.assign(condition=CLEAN, family=CLEAN, level=np.nan)]
+        for condition in track(self.conditions, f"Fold {data.fold}, {self.name}", transient=True):
+            text = json.dumps([FORMAT, digest, *speech, self.seed, condition.settings])
+            name = f"{condition.effect}_{condition.level:g}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
+            part = folder / self.name / name
+            if not part.exists():
+                heard = probabilities(model, data, data.split.test, condition, self.seed, talkers)
+                columns = {predictions.PREFIX + c: heard[:, i] for i, c in enumerate(data.classes)}
+                predictions.write(same.assign(**columns), part)
+            there = predictions.read(part)
+            tables.append(there.assign(condition=condition.name, family=condition.how.family, level=condition.level))
+        return pd.concat(tables, ignore_index=True)
+
+    def measure(self, table: pd.DataFrame) -> dict[str, Any]:
+        """See `ser.robustness.results.measure`."""
+        return measure(table, self.conditions)
+
+    def draw(self, measured: Mapping[str, Any], path: Path, title: str, stamps: tuple[str, ...]) -> None:
+        """See `ser.robustness.report.curves`."""
+        report.curves(measured, path, title, stamps=stamps)
+
+    def lay_out(self, measured: Mapping[str, Any], title: str, stamps: tuple[str, ...]) -> Table:
+        """See `ser.robustness.report.conditions_table`."""
+        return report.conditions_table(measured, title, stamps)
+
+
+def probabilities(
+    model: SpeechClassifier,
+    data: SpeechDataModule,
+    rows: np.ndarray,
+    condition: Condition,
+    seed: int,
+    talkers: Talkers,
+    batch_size: int | None = None,
+) -> np.ndarray:
+    """Probabilities of some utterances as they are heard in a condition, each scored whole.
+
+    Args:
+        model: In any mode; it is scored in evaluation mode.
+        data: Set up.
+        rows: Row positions in the data module's manifest.
+        condition: What is heard.
+        seed: Of what is drawn.
+        talkers: The fold's.
+        batch_size: No result depends on it; ``None`` bounds the memory of a batch as `ser.inference.score.score` does.
+
+    Returns:
+        ``(utterance, class)`` float64, in the order of ``rows``.
+    """
+    ids = data.labelled.manifest["id"].to_numpy()
+
+    def heard(batch: Batch) -> Batch:
+        draws = [generator(seed, condition.effect, str(utterance)) for utterance in ids[batch.index.cpu().numpy()]]
+        scene = Scene(data.settings.sample_rate, draws, talkers)
+        waveform, lengths = condition.apply(batch.waveform, batch.lengths, scene)
+        return batch._replace(waveform=waveform, lengths=lengths)
+
+    return score.probabilities(model, data, rows, heard, batch_size)

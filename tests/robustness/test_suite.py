@@ -18,11 +18,10 @@ from ser.inference.load import load
 from ser.inference.score import score
 from ser.metrics import confusion, uar
 from ser.robustness import report
-from ser.robustness import suite as suites
+from ser.robustness import run as suites
 from ser.robustness.conditions import Talkers, conditions_of
 from ser.robustness.results import measure
-from ser.robustness.run import Robustness
-from ser.robustness.suite import Suite, probabilities
+from ser.robustness.run import Robustness, probabilities
 from tests.robustness.conftest import shipped
 
 GAIN = {"_target_": "ser.robustness.channel.Gain", "levels": [0, -40]}
@@ -88,7 +87,7 @@ def test_a_stopped_suite_goes_on_and_gives_what_it_would_have(
 
 
 def test_parts_of_another_checkpoint_are_not_taken(run: Path, data: SpeechDataModule) -> None:
-    folder, suite = run / "fold_0", Suite("small", 0, {"gain": GAIN})
+    folder, suite = run / "fold_0", Robustness("small", 0, {"gain": GAIN})
     checkpoint = folder / "checkpoints" / "best.ckpt"
     tables = []
     for other in ("fold_0", "fold_1"):
@@ -172,7 +171,7 @@ def test_one_speaker_has_no_interval() -> None:
 @pytest.mark.parametrize(("key", "value", "words"), [("name", "a b", "suite.name"), ("seed", 0.5, "suite.seed")])
 def test_a_suite_that_cannot_be_made_is_refused(key: str, value: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        Suite(**{**SMALL, key: value})
+        Robustness(**{**SMALL, key: value})
 
 
 def test_the_command_scores_the_suite_that_it_is_given(
