@@ -6,10 +6,10 @@ from collections.abc import Callable
 from errno import ENOSPC
 from functools import wraps
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from ser.conf_dir import conf_dir
-from ser.errors import SerError
+from ser.errors import ConfigError, SerError
 
 Task = Callable[[DictConfig], None]
 
@@ -31,6 +31,8 @@ def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
         def run(config: DictConfig) -> None:
             logging.captureWarnings(True)
             try:
+                if missing := sorted(OmegaConf.missing_keys(config)):
+                    raise ConfigError(f"{missing[0]} has no value, and no default: give it one, {missing[0]}=...")
                 task(config)
             except SerError as error:
                 stop(str(error), error.exit_code)

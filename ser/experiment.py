@@ -56,8 +56,6 @@ def run(config: "DictConfig") -> Path:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    if missing := sorted(OmegaConf.missing_keys(config)):
-        raise ConfigError(f"{missing[0]} has no value, and no default: give it one, {missing[0]}=...")
     settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         settings["paths"]["run"] = settings["paths"]["run"] or HydraConfig.get().runtime.output_dir

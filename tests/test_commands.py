@@ -97,6 +97,12 @@ def test_a_wrong_setting_is_a_sentence_that_names_it(command: Command, override:
         assert word in done.stderr, done.stderr
 
 
+def test_evaluate_asks_for_the_run(command: Command) -> None:
+    done = command("evaluate")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "run has no value, and no default: give it one, run=..."
+
+
 def test_evaluate_names_what_a_folder_lacks(command: Command, tmp_path: Path) -> None:
     done = command("evaluate", f"run={tmp_path}")
     assert done.returncode == 1

@@ -94,8 +94,7 @@ class Pretrained(SpeechClassifier):
         if features:
             raise ConfigError("A pretrained encoder has features of its own: take features=own, which is none.")
         _check_head(pool, normalise, heads, swap)
-        if lora is not None and trained not in ("none", 0):
-            raise ConfigError(f"model.lora trains its adapters alone: it needs trained=none, not {trained!r}.")
+        _check_trained(layer, trained, lora)
         weights: dict[str, Tensor] | None = None
         if architecture is None:
             architecture, weights = fetch(checkpoint, revision, pickle)
@@ -239,6 +238,13 @@ def _check_head(pool: str, normalise: str, heads: int, swap: float) -> None:
             f"model.pool={pool} leaves one frame a clip, of which normalise=utterance would leave nothing: take "
             "model.normalise=training, or model.pool=attentive."
         )
+
+
+def _check_trained(layer: str | int, trained: str | int, lora: Config | None) -> None:
+    if lora is not None and trained not in ("none", 0):
+        raise ConfigError(f"model.lora trains its adapters alone: it needs trained=none, not {trained!r}.")
+    if layer == 0 and (lora is not None or trained not in ("none", 0, "all")):
+        raise ConfigError("model.layer=0 is what goes into the layers, so that training some of them changes nothing.")
 
 
 def _check_rate(encoder: Encoder, audio: Config) -> None:

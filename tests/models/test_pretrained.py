@@ -349,6 +349,8 @@ def test_compiled_layers_give_the_same_logits(make: Make) -> None:
         (["audio.sample_rate=8000"], "hears 16000 Hz: take audio.sample_rate=16000"),
         (["model.front_end=true"], "needs trained=all"),
         (["model.front_end=true", "model.trained=1"], "needs trained=all"),
+        (["model.layer=0", "model.trained=1"], "training some of them changes nothing"),
+        (["model.layer=0", LORA], "training some of them changes nothing"),
         (["model.trained=all", LORA], "needs trained=none, not 'all'"),
         (["model.normalise=speaker", "model.trained=1"], "needs trained=none and no lora"),
         (["model.normalise=speaker", LORA], "needs trained=none and no lora"),
