@@ -2,16 +2,21 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from errno import ENOSPC
 from functools import wraps
+from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
 from ser.conf_dir import conf_dir
 from ser.errors import ConfigError, SerError
+from ser.sweeps import names
 
-Task = Callable[[DictConfig], None]
+Task = Callable[[DictConfig], Any]
+FULL = "The disk is full. Make room, or choose another with paths.runs=/folder or paths.stores=/folder."
+GO_ON = {"one": "; the same command with ckpt=last goes on", "sweep": "; the same command goes on", "other": ""}
 
 
 def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
@@ -24,35 +29,53 @@ def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
     def decorate(task: Task) -> Callable[[], None]:
         import hydra
         from hydra.core.hydra_config import HydraConfig
-        from hydra.errors import CompactHydraException
         from hydra.types import RunMode
 
         @wraps(task)
-        def run(config: DictConfig) -> None:
+        def run(config: DictConfig) -> Any:
             logging.captureWarnings(True)
-            try:
+            alone = HydraConfig.get().mode == RunMode.RUN
+            kind = ("one" if alone else "sweep") if config_name == "train" else "other"
+            with in_words(GO_ON[kind], _exit if alone else _end_job):
                 if missing := sorted(OmegaConf.missing_keys(config)):
                     raise ConfigError(f"{missing[0]} has no value, and no default: give it one, {missing[0]}=...")
-                task(config)
-            except SerError as error:
-                stop(str(error), error.exit_code)
-            except OSError as error:
-                if error.errno != ENOSPC:
-                    raise
-                stop(
-                    "The disk is full. Make room, or choose another with paths.runs=/folder or paths.stores=/folder.", 1
-                )
-            except KeyboardInterrupt:
-                hint = "; the same command with ckpt=last goes on" if config_name == "train" else ""
-                sys.stderr.write(f"\nStopped. Nothing half-written is left{hint}.\n")
-                sys.exit(130)
+                return task(config)
 
-        def stop(message: str, code: int) -> None:
-            sys.stderr.write(f"\n{message}\n")
-            if HydraConfig.get().mode == RunMode.RUN:
-                sys.exit(code)
-            raise CompactHydraException(message.splitlines()[0])  # its own job of a sweep: Hydra prints no traceback
+        names.register()
+        composed = hydra.main(version_base="1.3", config_path=conf_dir(), config_name=config_name)(run)
 
-        return hydra.main(version_base="1.3", config_path=conf_dir(), config_name=config_name)(run)  # type: ignore[no-any-return]
+        @wraps(task)
+        def begin() -> None:
+            with in_words():  # what comes of a job alone has been told by now
+                sys.argv[1:] = names.resumed(sys.argv[1:])
+                composed()
+
+        return begin
 
     return decorate
+
+
+def _exit(message: str, code: int) -> NoReturn:
+    sys.stderr.write(f"\n{message}\n")
+    sys.exit(code)
+
+
+def _end_job(message: str, code: int) -> NoReturn:
+    from hydra.errors import CompactHydraException
+
+    raise CompactHydraException(message.splitlines()[0])
+
+
+@contextmanager
+def in_words(hint: str = GO_ON["sweep"], end: Callable[[str, int], NoReturn] = _exit) -> Iterator[None]:
+    """End a command, or one job of a sweep, by a sentence where its user can put it right."""
+    try:
+        yield
+    except SerError as error:
+        end(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno != ENOSPC:
+            raise
+        end(FULL, 1)
+    except KeyboardInterrupt:
+        _exit(f"Stopped. Nothing half-written is left{hint}.", 130)

@@ -22,7 +22,7 @@ from ser.corpora.corpus import Corpus
 from ser.errors import ConfigError, SerError
 from ser.report import plots
 from ser.results import left_out, pool, write_results, write_split
-from ser.run_folder import model_name
+from ser.run_folder import run_name
 from ser.waveforms import prepare
 
 if TYPE_CHECKING:
@@ -52,32 +52,42 @@ def run(config: "DictConfig") -> Path:
     Raises:
         SerError: Whatever the user can put right, in words.
     """
+    return train(settings_of(config))
+
+
+def settings_of(config: "DictConfig") -> dict[str, Any]:
+    """The plain settings of a composed configuration.
+
+    Raises:
+        ConfigError: If there are several corpora, and their protocol was not chosen.
+    """
     from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
     from omegaconf import OmegaConf
 
     settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        settings["paths"]["run"] = settings["paths"]["run"] or HydraConfig.get().runtime.output_dir
     chosen = [override.partition("=")[0] for override in HydraConfig.get().overrides.task]
     if len(settings["data"]["corpora"]) > 1 and "protocol" not in chosen:
         raise ConfigError("Several corpora have no protocol of their own: choose one, such as protocol=speaker_cv.")
-    return train(settings)
+    return settings
 
 
-def train(config: Config) -> Path:
-    """Train and report what plain settings say; see `run`."""
+def train(config: Config, *, terminal: bool = True) -> Path:
+    """Train and report what plain settings say; see `run`.
+
+    Args:
+        config: The settings.
+        terminal: Tell it what is done, and print the result; ``run.log`` has it either way.
+    """
     if not isinstance(config["seed"], int) or not 0 <= config["seed"] < 2**32:
         raise ConfigError(f"seed is {config['seed']!r}, but it is a whole number from 0 to {2**32 - 1}.")
     first = 0 if config["fold"] == "all" else _fold(config["fold"])
     # Before torch is imported and the run has a folder: an absent corpus says so at once, and leaves nothing.
-    for corpus in build_corpora(config).values():
-        prepare(corpus, config["paths"]["stores"], AudioSettings(**config["audio"]), strict=config["strict"])
+    fingerprint(config)
     data = build_data(config, fold=first)
     data.setup()
     folder = _folder(config)
     run_folder.write_config(folder, config)
-    with run_folder.logging_to(folder / "run.log"):
+    with run_folder.logging_to(folder / "run.log", terminal=terminal):
         try:
             _describe(data, folder)
             if config["fold"] == "all":
@@ -92,11 +102,15 @@ def train(config: Config) -> Path:
     return folder
 
 
-def run_name(config: Config) -> str:
-    """``ravdess-cnn-luna5``: corpora, model and protocol."""
-    model = model_name(config["model"])
-    protocol = config["protocol"].get("name") or str(config["protocol"]["_target_"]).split(".")[-2]
-    return f"{'+'.join(config['data']['corpora'])}-{model}-{protocol}"
+def fingerprint(config: Config) -> str:
+    """Names the recordings that a configuration is trained on, whose waveform stores are made where they lack.
+
+    Raises:
+        SerError: If a corpus is absent, or cannot be used.
+    """
+    settings, where, strict = AudioSettings(**config["audio"]), config["paths"]["stores"], config["strict"]
+    stores = [prepare(corpus, where, settings, strict=strict) for corpus in build_corpora(config).values()]
+    return "+".join(store.fingerprint for store in stores)
 
 
 def build_corpora(config: Config) -> dict[str, Corpus]:

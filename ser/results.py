@@ -41,7 +41,7 @@ def write_results(
     Returns:
         The summary (`ser.evaluation.summary`).
     """
-    from rich.console import Console
+    from rich import get_console
 
     marks = tuple(about["stamps"])
     for name, table in (("predictions", test), ("dev_predictions", dev)):
@@ -56,7 +56,7 @@ def write_results(
     plots.confusion_matrix(summary, folder / "confusion_matrix.png", title, stamps=marks)
     write_metrics({**summary, "run": dict(about)}, folder / "metrics.json")
     write_card(folder, left_out=[dict(file) for file in left_out])
-    console = Console()
+    console = get_console()  # quiet in a sweep
     console.print(tables.results_table(summary, title, marks))
     console.print(tables.confusion_table(summary))
     if summary["n_folds"] > 1:

@@ -31,7 +31,7 @@ RECORDED = (
     "transformers",
     "peft",
 )
-IDENTITY_IGNORES = ("ckpt", "paths", "logger", "workers", "resident")
+IDENTITY_IGNORES = ("ckpt", "paths", "logger", "workers", "resident", "sweep")
 """Settings that two runs may differ in and still be the same run, gone on with."""
 
 
@@ -49,6 +49,12 @@ def model_name(model: Mapping[str, Any]) -> str:
     return str(model["_target_"]).rpartition(".")[2].lower()
 
 
+def run_name(config: Mapping[str, Any]) -> str:
+    """``ravdess-cnn-luna5``: corpora, model and protocol."""
+    protocol = config["protocol"].get("name") or str(config["protocol"]["_target_"]).split(".")[-2]
+    return f"{'+'.join(config['data']['corpora'])}-{model_name(config['model'])}-{protocol}"
+
+
 def new_folder(runs: Path, name: str) -> Path:
     """Make ``runs/<name>-<date>-<time>``, with a number behind it if that is taken."""
     stem = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -63,8 +69,12 @@ def new_folder(runs: Path, name: str) -> Path:
 
 
 def identity(config: Mapping[str, Any]) -> str:
-    """What makes two configurations the same run, as text."""
+    """What makes two configurations the same run, as text; where corpora lie does not."""
     kept = {key: value for key, value in config.items() if key not in IDENTITY_IGNORES}
+    corpora = {
+        name: {k: v for k, v in corpus.items() if k != "root"} for name, corpus in config["data"]["corpora"].items()
+    }
+    kept["data"] = {**config["data"], "corpora": corpora}
     ignored = ("enable_progress_bar", "accelerator")
     kept["trainer"] = {key: value for key, value in (kept.get("trainer") or {}).items() if key not in ignored}
     return json.dumps(kept, sort_keys=True)
@@ -169,8 +179,9 @@ def _is_for_people(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def logging_to(file: Path) -> Iterator[None]:
-    """Write the log of ``ser`` and of Lightning, and warnings, to a file as well as to the terminal."""
+def logging_to(file: Path, *, terminal: bool = True) -> Iterator[None]:
+    """Write the log of ``ser`` and of Lightning, and warnings, to a file, and unless it is to be quiet to the terminal."""
+    from rich import get_console
     from rich.logging import RichHandler
 
     loggers = [logging.getLogger(name) for name in ("ser", "lightning.pytorch", "py.warnings")]
@@ -182,9 +193,12 @@ def logging_to(file: Path) -> Iterator[None]:
         logger.setLevel(logging.INFO)
         logger.handlers = [to_file, to_terminal]
         logger.propagate = False
+    console = get_console()
+    was_quiet, console.quiet = console.quiet, not terminal
     try:
         yield
     finally:
+        console.quiet = was_quiet
         for logger in loggers:
             logger.handlers = []
         to_file.close()

@@ -171,11 +171,8 @@ def _parameters(folder: Path, about: Mapping[str, Any]) -> int | None:
 
 
 def _system(config: Mapping[str, Any]) -> str:
-    """A configuration but for seed, fold, and where its corpora lie: the fingerprint says what is in them."""
-    data = config["data"]
-    corpora = {name: {k: v for k, v in corpus.items() if k != "root"} for name, corpus in data["corpora"].items()}
-    kept = {key: value for key, value in config.items() if key not in ("seed", "fold")}
-    return run_folder.identity({**kept, "data": {**data, "corpora": corpora}})
+    """A configuration but for seed and fold."""
+    return run_folder.identity({key: value for key, value in config.items() if key not in ("seed", "fold")})
 
 
 def _joined(parts: Sequence[Run]) -> Run:

@@ -6,11 +6,20 @@ from ser.command import command
 
 
 @command("train")
-def main(config: DictConfig) -> None:
-    """Train what the configuration says."""
+def main(config: DictConfig) -> float | None:
+    """Train what the configuration says; a job of a sweep gives the UAR of its dev speakers."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        from ser.sweeps import job
+
+        return job.run(config)
+
     from ser.experiment import run
 
     run(config)
+    return None
 
 
 if __name__ == "__main__":

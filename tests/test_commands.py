@@ -114,8 +114,9 @@ def test_a_failing_job_of_a_sweep_leaves_the_others_whole(command: Command, tmp_
     done = command("train", "-m", *QUICK, "logger=csv", "fold=0,9,1")
     assert done.returncode == 1
     (sweep,) = (tmp_path / "multirun").iterdir()
-    assert {d.name for d in sweep.iterdir() if (d / "metrics.json").exists()} == {"0", "2"}
+    assert {d.name.split("-")[3] for d in sweep.iterdir() if (d / "metrics.json").exists()} == {"fold0", "fold1"}
     assert "fold=9" in done.stderr
+    assert (sweep / "comparison" / "comparison.html").exists()
     assert "Traceback" not in done.stderr
 
 
@@ -144,10 +145,9 @@ def wandb_records(log: Path) -> Iterator[Any]:
 def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(command: Command, tmp_path: Path) -> None:
     done = command("train", "-m", *QUICK, "seed=0,1")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("offline") == 2
     (sweep,) = (tmp_path / "multirun").iterdir()
     seen = []
-    for job in sorted(sweep.glob("[01]")):
+    for job in sorted(sweep.glob("*-seed[01]-*")):
         (log,) = job.glob("wandb/offline-run-*/*.wandb")
         records = list(wandb_records(log))
         (run,) = (r.run for r in records if r.HasField("run"))

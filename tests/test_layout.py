@@ -36,7 +36,7 @@ ROOMS = [
     {"results"},
     {"experiment"},
     {"recompute"},
-    {"systems", "suites"},
+    {"systems", "suites", "sweeps"},
     {"adaptation", "robustness", "verification", "leaderboard", "studies"},
     {"command"},
 ]

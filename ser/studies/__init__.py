@@ -1,1 +1,1 @@
-"""Studies: sweeps that answer one question, with the table and the picture that Hydra's callback makes at their end."""
+"""Studies: what a sweep answers when it has ended, a table and a picture each."""

@@ -1,37 +1,28 @@
 """Every corpus to every other, each within itself, and all but one to that one: how far a model carries."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hydra.experimental.callback import Callback
+from ser.sweeps.report import Report
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class CrossCorpusMatrix(Callback):
-    """Hydra's callback of ``experiment=cross_corpus_matrix``: draws when the sweep has ended."""
+class CrossCorpusMatrix(Report):
+    """Of ``experiment=cross_corpus_matrix``."""
 
-    def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
+    def write(self, folder: Path, runs: Sequence[Path]) -> None:
         """Write ``cross_corpus.csv``, ``cross_corpus.md`` and ``cross_corpus.png`` beside the runs, and print the table."""
-        report(Path(config.hydra.sweep.dir))
+        from ser.report.cross_corpus import cross_corpus_markdown, cross_corpus_plot, cross_corpus_table
+        from ser.studies.runs import present
+
+        rows = cells(runs)
+        present(rows, folder / "cross_corpus", cross_corpus_markdown(rows), cross_corpus_table(rows), cross_corpus_plot)
 
 
-def report(folder: Path) -> "pd.DataFrame":
-    """Write and print the table of a sweep's folder, and draw it.
-
-    Raises:
-        RunError: If no run has finished.
-    """
-    from ser.report.cross_corpus import cross_corpus_markdown, cross_corpus_plot, cross_corpus_table
-    from ser.studies.runs import present
-
-    rows = cells(folder)
-    present(rows, folder / "cross_corpus", cross_corpus_markdown(rows), cross_corpus_table(rows), cross_corpus_plot)
-    return rows
-
-
-def cells(folder: Path) -> "pd.DataFrame":
+def cells(folders: Sequence[Path]) -> "pd.DataFrame":
     """One row a training set and test corpus.
 
     Returns:
@@ -44,7 +35,7 @@ def cells(folder: Path) -> "pd.DataFrame":
     from ser.studies.runs import finished
 
     rows = []
-    for run in finished(folder):
+    for run in finished(folders):
         trained = run.config["protocol"]["train"]
         for test, table in run.table.groupby("corpus"):
             summary = summarise(table)

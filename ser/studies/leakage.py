@@ -4,10 +4,11 @@ Every protocol tests each utterance of a corpus once, so that two protocols are 
 speaker, and what differs is what training was allowed to hear.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hydra.experimental.callback import Callback
+from ser.sweeps.report import Report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,29 +17,19 @@ HONEST = "speaker_cv"
 """What the others are compared with."""
 
 
-class Leakage(Callback):
-    """Hydra's callback of ``experiment=leakage``: draws when the sweep has ended."""
+class Leakage(Report):
+    """Of ``experiment=leakage``."""
 
-    def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
+    def write(self, folder: Path, runs: Sequence[Path]) -> None:
         """Write ``leakage.csv``, ``leakage.md`` and ``leakage.png`` beside the runs, and print the table."""
-        report(Path(config.hydra.sweep.dir))
+        from ser.report.leakage import leakage_markdown, leakage_plot, leakage_table
+        from ser.studies.runs import present
+
+        rows = leaks(runs)
+        present(rows, folder / "leakage", leakage_markdown(rows), leakage_table(rows), leakage_plot)
 
 
-def report(folder: Path) -> "pd.DataFrame":
-    """Write and print the table of a sweep's folder, and draw it.
-
-    Raises:
-        RunError: If no run has finished.
-    """
-    from ser.report.leakage import leakage_markdown, leakage_plot, leakage_table
-    from ser.studies.runs import present
-
-    rows = leaks(folder)
-    present(rows, folder / "leakage", leakage_markdown(rows), leakage_table(rows), leakage_plot)
-    return rows
-
-
-def leaks(folder: Path) -> "pd.DataFrame":
+def leaks(folders: Sequence[Path]) -> "pd.DataFrame":
     """One row a corpus and protocol.
 
     Returns:
@@ -53,7 +44,7 @@ def leaks(folder: Path) -> "pd.DataFrame":
     from ser.report.leakage import NAMES
     from ser.studies.runs import finished
 
-    runs = {("+".join(run.about["corpora"]), run.model, run.about["protocol"]): run for run in finished(folder)}
+    runs = {("+".join(run.about["corpora"]), run.model, run.about["protocol"]): run for run in finished(folders)}
     rows = []
     for (corpus, model, protocol), run in runs.items():
         summary = summarise(run.table)

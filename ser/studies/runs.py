@@ -1,22 +1,18 @@
-"""The finished runs of a sweep, and what a study says of those that did not finish."""
+"""The finished runs of a sweep, and where a study of them goes."""
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.evaluation.summary import read_metrics
 from ser.run_folder import model_name, read_config
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,22 +37,11 @@ class Run:
         return model_name(self.config["model"])
 
 
-def finished(folder: Path) -> Iterator[Run]:
-    """The finished runs below a sweep's folder, in the order of their names; the log names those that are not.
-
-    Raises:
-        RunError: If none is.
-    """
-    found = sorted(folder.glob("*/config.yaml"), key=lambda file: file.parent.name)
-    done = [file.parent for file in found if (file.parent / "metrics.json").exists()]
-    for file in found:
-        if file.parent not in done:
-            log.warning("%s did not finish; the same command goes on with it.", file.parent)
-    if not done:
-        raise RunError(f"No run below {folder} has finished, so that there is nothing to show.")
-    for run in done:
-        about = read_metrics(run / "metrics.json")["run"]
-        yield Run(run, read_config(run), about, predictions.read(run / "predictions.parquet"))
+def finished(folders: Sequence[Path]) -> Iterator[Run]:
+    """The runs in some folders, in the order of their names."""
+    for folder in sorted(folders, key=lambda folder: folder.name):
+        about = read_metrics(folder / "metrics.json")["run"]
+        yield Run(folder, read_config(folder), about, predictions.read(folder / "predictions.parquet"))
 
 
 def present(

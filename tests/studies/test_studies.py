@@ -9,13 +9,15 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
+from ser.build import build
 from ser.conf_dir import conf_dir
-from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.evaluation.summary import summarise, write_metrics
 from ser.protocols.split import SPEAKER_DEPENDENT
 from ser.studies import cross_corpus, leakage
+from ser.sweeps.report import Report
 
 CLASSES = ("angry", "happy", "sad")
 
@@ -54,13 +56,11 @@ def leaks(tmp_path: Path) -> Path:
             {"name": "random"},
             [f"{SPEAKER_DEPENDENT} (100 %)"],
         )
-    (tmp_path / "there-text").mkdir()
-    (tmp_path / "there-text" / "config.yaml").write_text("{}")
     return tmp_path
 
 
 def test_a_leak_s_gain_is_the_difference_on_the_same_utterances(leaks: Path) -> None:
-    rows = leakage.leaks(leaks)
+    rows = leakage.leaks([*leaks.iterdir()])
     assert rows[["corpus", "protocol"]].to_numpy().tolist() == [
         ["here", "random"], ["here", "speaker_cv"], ["there", "random"], ["there", "speaker_cv"]
     ]  # fmt: skip
@@ -74,7 +74,7 @@ def test_a_leak_s_gain_is_the_difference_on_the_same_utterances(leaks: Path) -> 
 
 
 def test_the_report_of_leaks_is_a_table_a_file_and_a_picture(leaks: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    leakage.Leakage().on_multirun_end(SweepOf(leaks))
+    leakage.Leakage().write(leaks, [*leaks.iterdir()])
     assert "random" in capsys.readouterr().out
     assert (leaks / "leakage.png").stat().st_size > 10_000
     assert len(pd.read_csv(leaks / "leakage.csv")) == 4
@@ -83,22 +83,15 @@ def test_the_report_of_leaks_is_a_table_a_file_and_a_picture(leaks: Path, capsys
     assert "100.0" in markdown
 
 
-class SweepOf:
-    """A Hydra configuration, as far as a callback looks into it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.hydra = self.sweep = self
-        self.dir = str(folder)
-
-
 def test_each_training_set_and_test_corpus_is_a_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for train in ("here", "there", "others"):
         for test in ("here", "there"):
             right = 0.9 if train == test else 0.5
             protocol = {"name": "cross_corpus", "train": train, "test": test}
             run(tmp_path / f"{train}-{test}", table(test, right, 3), protocol)
-    cross_corpus.CrossCorpusMatrix().on_multirun_end(SweepOf(tmp_path))
-    rows = cross_corpus.cells(tmp_path).set_index(["train", "test"])
+    runs = [*tmp_path.iterdir()]
+    cross_corpus.CrossCorpusMatrix().write(tmp_path, runs)
+    rows = cross_corpus.cells(runs).set_index(["train", "test"])
     assert len(rows) == 6
     assert rows.loc[("here", "here"), "uar"] == summarise(table("here", 0.9, 3))["uar"]
     assert rows.loc[("others", "there"), "low"] < rows.loc[("others", "there"), "uar"]
@@ -109,17 +102,14 @@ def test_each_training_set_and_test_corpus_is_a_cell(tmp_path: Path, capsys: pyt
     assert "UAR in %" in capsys.readouterr().out
 
 
-def test_a_sweep_without_a_finished_run_says_so(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"No run below .* has finished"):
-        leakage.leaks(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["leakage", "cross_corpus_matrix"])
-def test_an_experiment_sweeps_by_itself_and_reports_at_its_end(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "report"), [("leakage", leakage.Leakage), ("cross_corpus_matrix", cross_corpus.CrossCorpusMatrix)]
+)
+def test_an_experiment_sweeps_by_itself_and_reports_at_its_end(name: str, report: type[Report]) -> None:
     GlobalHydra.instance().clear()
     with initialize_config_dir(conf_dir(), version_base="1.3"):
         config = compose("train", [f"experiment={name}"], return_hydra_config=True)
     assert config.hydra.mode.name == "MULTIRUN"
     assert config.hydra.sweeper.params
-    assert config.hydra.callbacks.study._target_.startswith("ser.studies.")
-    assert (config.fold, config.ckpt) == ("all", "last")
+    assert type(build(OmegaConf.to_container(config.sweep.report), Report)) is report  # type: ignore[arg-type]
+    assert config.fold == "all"

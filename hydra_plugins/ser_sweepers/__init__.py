@@ -1,0 +1,1 @@
+"""Hydra's side of `ser.sweeps`: sweepers, found by Hydra in this namespace."""

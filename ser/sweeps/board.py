@@ -1,0 +1,181 @@
+"""What a sweep shows while it runs: a live table on a terminal, a line for each job that ends in a log."""
+
+import logging
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ser.sweeps.job import read
+
+log = logging.getLogger(__name__)
+
+SHOWN_FAILED = 8
+"""Of the jobs that failed: how many the live table names."""
+POLL_SECONDS = 1.0
+
+
+class Board:
+    """The jobs of a sweep as their folders tell.
+
+    Args:
+        folders: Of all its jobs.
+        before: Of those that were done before this command.
+    """
+
+    def __init__(self, folders: Sequence[Path], before: Sequence[Path] = ()) -> None:
+        self.folders = list(folders)
+        self.ended = list(before)
+        self.began = time.time()
+        self.jobs = {folder: read(folder) for folder in folders}
+
+    def look(self) -> list[Path]:
+        """Read what has changed, and return the jobs that have ended since the last look."""
+        fresh = []
+        for folder in self.folders:
+            if folder in self.ended:
+                continue
+            self.jobs[folder] = job = read(folder)
+            if job.state in ("done", "failed") and job.attempts and job.attempts[-1].get("ended", 0) >= self.began:
+                self.ended.append(folder)
+                fresh.append(folder)
+        return fresh
+
+    def state(self, folder: Path) -> str:
+        """Of a job, within this command: what an earlier one left undone is ``waiting``."""
+        job = self.jobs[folder]
+        if folder in self.ended:
+            return job.state
+        ours = bool(job.attempts) and job.attempts[-1]["began"] >= self.began
+        return "running" if ours and job.state == "running" else "waiting"
+
+    def counts(self) -> Counter[str]:
+        """How many jobs are in each state."""
+        return Counter(self.state(folder) for folder in self.folders)
+
+    def best(self) -> Path | None:
+        """The finished job with the highest UAR on dev speakers: test speakers choose nothing."""
+        done = [folder for folder in self.folders if self.state(folder) == "done"]
+        return max(done, key=lambda folder: self.jobs[folder].dev_uar or 0.0, default=None)
+
+    def seconds_left(self) -> float | None:
+        """An estimate: for each job to come the time of one like it, shared among those that run at once."""
+        counts = self.counts()
+        taken = {f: self.jobs[f].seconds for f in self.ended if self.jobs[f].state == "done" and self._is_new(f)}
+        if not taken or not (counts["waiting"] or counts["running"]):
+            return None
+        left = 0.0
+        for folder in self.folders:
+            if (state := self.state(folder)) in ("waiting", "running"):
+                alike = [s for other, s in taken.items() if _kind(other) == _kind(folder)] or list(taken.values())
+                spent = time.time() - self.jobs[folder].attempts[-1]["began"] if state == "running" else 0.0
+                left += max(0.0, statistics.median(alike) - spent)
+        return left / max(1, counts["running"])
+
+    def headline(self) -> str:
+        """``12 of 54 done, 2 running, 1 failed; best on dev ravdess-cnn-luna5-... 61.2 %; about 12 min left``."""
+        counts = self.counts()
+        parts = [f"{counts['done']} of {len(self.folders)} done"]
+        parts += [f"{counts[state]} {state}" for state in ("running", "failed") if counts[state]]
+        text = ", ".join(parts)
+        if (best := self.best()) is not None:
+            text += f"; best on dev {best.name} {100 * (self.jobs[best].dev_uar or 0):.1f} %"
+        if (left := self.seconds_left()) is not None:
+            text += f"; about {in_words(left)} left"
+        return text
+
+    def render(self) -> RenderableType:
+        """The live table."""
+        self.look()
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        for folder in self.folders:
+            if self.state(folder) == "running":
+                job = self.jobs[folder]
+                spent = in_words(time.time() - job.attempts[-1]["began"])
+                table.add_row(Text("running", style="cyan"), folder.name, epoch_of(folder), spent)
+        failed = [folder for folder in self.folders if self.state(folder) == "failed"]
+        for folder in failed[-SHOWN_FAILED:]:
+            table.add_row(Text("failed", style="bold red"), folder.name, first_line(self.jobs[folder].reason), "")
+        return Group(Text(self.headline(), style="bold"), table)
+
+    def line(self, folder: Path) -> str:
+        """A job that ended, for a log."""
+        job = self.jobs[folder]
+        at = f"[{self.ended.index(folder) + 1}/{len(self.folders)}]"
+        if job.state == "failed":
+            return f"{at} failed  {folder.name}: {first_line(job.reason)}"
+        left = self.seconds_left()
+        tail = f"; about {in_words(left)} left" if left is not None else ""
+        return f"{at} done    {folder.name}  dev UAR {100 * (job.dev_uar or 0):.1f} %, {in_words(job.seconds)}{tail}"
+
+    def _is_new(self, folder: Path) -> bool:
+        return bool(self.jobs[folder].attempts) and self.jobs[folder].attempts[-1]["began"] >= self.began
+
+
+@contextmanager
+def watched(board: Board, console: Console) -> Iterator[None]:
+    """Show a board while the block runs: live on a terminal, else line by line."""
+    if console.is_terminal:
+        with Live(console=console, get_renderable=board.render, refresh_per_second=2, transient=True):
+            yield
+        return
+    stop = Event()
+
+    def tell() -> None:
+        over = False
+        while not over:
+            over = stop.wait(POLL_SECONDS)  # one more look when all is over
+            for folder in board.look():
+                console.print(board.line(folder), highlight=False, markup=False, soft_wrap=True)
+
+    teller = Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        teller.join()
+
+
+def epoch_of(folder: Path) -> str:
+    """How far a training is, from the histories of its folds: ``fold_2: epoch 13, dev UAR 51.2 %``."""
+    files = sorted([*folder.glob("metrics.csv"), *folder.glob("fold_*/metrics.csv")], key=lambda f: f.stat().st_mtime)
+    if not files:
+        return ""
+    names, *_, last = files[-1].read_text().splitlines()
+    row = dict(zip(names.split(","), last.split(","), strict=True))
+    where = f"{files[-1].parent.name}: " if files[-1].parent != folder else ""
+    return f"{where}epoch {int(row['epoch']) + 1}, dev UAR {100 * float(row['dev_uar']):.1f} %"
+
+
+def in_words(seconds: float) -> str:
+    """A duration.
+
+    Example:
+        >>> [in_words(seconds) for seconds in (4.2, 75, 4000)]
+        ['4 s', '1 min 15 s', '1 h 07 min']
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def first_line(text: str | None) -> str:
+    """Of a reason."""
+    return (text or "").strip().partition("\n")[0]
+
+
+def _kind(folder: Path) -> str:
+    """What jobs that take alike long share: all but the seed and the hash of their names."""
+    return folder.name.rpartition("-seed")[0]

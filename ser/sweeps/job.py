@@ -1,0 +1,185 @@
+"""A job of a sweep: one training, and what became of it, in the file ``job.json`` of its folder.
+
+A job runs where a launcher puts it: in this process, another, on another machine. All that a sweep knows of it, it knows from
+that file and from the run's own, so that every launcher is watched, resumed and reported alike.
+"""
+
+import json
+import logging
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig
+
+from ser.errors import SerError
+from ser.evaluation.summary import read_metrics
+from ser.experiment import fingerprint, settings_of, train
+from ser.files import write_json
+
+log = logging.getLogger(__name__)
+
+State = Literal["waiting", "running", "interrupted", "failed", "done"]
+RECORD, LOCK = "job.json", ".lock"
+CLAIM_SECONDS = 5.0
+"""Longer than anybody holds a job to look whether it is held."""
+REPLACED = "replaced"
+"""Below a sweep's folder: runs on recordings that are no longer what is on disk."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a job.
+
+    Attributes:
+        state: What became of its last attempt; ``running`` also of one whose process was killed (see `state_of`).
+        overrides: Of the command line, its own.
+        fingerprint: Of the recordings.
+        attempts: ``began`` and ``ended`` in seconds since 1970, ``host``, ``pid``, and ``reason`` where one failed.
+        uar: Of its test speakers, once it is done.
+        dev_uar: Of its dev speakers, at the epochs that were chosen; the mean over folds.
+    """
+
+    state: State = "waiting"
+    overrides: tuple[str, ...] = ()
+    fingerprint: str = ""
+    attempts: tuple[Mapping[str, Any], ...] = ()
+    uar: float | None = None
+    dev_uar: float | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the last attempt failed."""
+        return self.attempts[-1].get("reason") if self.attempts else None
+
+    def begun(self, overrides: tuple[str, ...]) -> "Record":
+        """With another attempt, by this process."""
+        attempt = {"began": time.time(), "host": socket.gethostname(), "pid": os.getpid()}
+        return replace(self, state="running", overrides=overrides, attempts=(*self.attempts, attempt))
+
+    def ended(self, state: State, reason: str | None = None, **more: Any) -> "Record":
+        """With the end of the last attempt."""
+        last = {**self.attempts[-1], "ended": time.time()} | ({} if reason is None else {"reason": reason})
+        return replace(self, state=state, attempts=(*self.attempts[:-1], last), **more)
+
+    @property
+    def seconds(self) -> float:
+        """That its attempts took, but for those that were killed."""
+        return sum(float(attempt["ended"] - attempt["began"]) for attempt in self.attempts if attempt.get("ended"))
+
+
+def read(folder: Path) -> Record:
+    """The record in a job's folder; that of a job which nobody has begun, if there is none."""
+    try:
+        known = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Record()
+    return Record(**{**known, "overrides": tuple(known["overrides"]), "attempts": tuple(known["attempts"])})
+
+
+def state_of(folder: Path, data: str) -> State:
+    """What is to be said of a job on the recordings that are there now.
+
+    Args:
+        folder: Its own.
+        data: Fingerprint of the recordings.
+
+    Returns:
+        ``waiting`` also if it ran on other recordings or its results were deleted, ``interrupted`` also if its process was
+        killed.
+    """
+    record = read(folder)
+    if record.fingerprint != data or (record.state == "done" and not (folder / "metrics.json").exists()):
+        return "waiting"
+    if record.state != "running":
+        return record.state
+    with _claim(folder) as mine:
+        return "interrupted" if mine else "running"
+
+
+def run(config: DictConfig) -> float | None:
+    """Run a job of a sweep, unless it is done or somebody else runs it.
+
+    Returns:
+        The UAR of its dev speakers; ``None`` if somebody else runs it.
+
+    Raises:
+        Exception: Whatever ended the training; the record says it too.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    with _claim(folder, seconds=CLAIM_SECONDS) as mine:
+        if not mine:
+            return None
+        job = read(folder).begun(tuple(hydra.overrides.task))
+        try:
+            settings = settings_of(config)
+            settings["paths"]["run"], settings["ckpt"] = str(folder), "last"
+            settings["trainer"]["enable_progress_bar"] = False  # the sweep shows its own
+            data = fingerprint(settings)
+            if state_of(folder, data) == "done":
+                return read(folder).dev_uar
+            if job.fingerprint not in ("", data):
+                _put_aside(folder)
+                job = replace(job, attempts=job.attempts[-1:])
+            job = replace(job, fingerprint=data)
+            _write(job, folder)
+            train(settings, terminal=False)
+        except KeyboardInterrupt:
+            _write(job.ended("interrupted", "stopped by hand"), folder)
+            raise
+        except Exception as error:
+            reason = str(error) if isinstance(error, SerError) else f"{type(error).__name__}: {error}"
+            _write(job.ended("failed", reason), folder)
+            raise
+        dev = [read_metrics(file)["run"]["dev_uar"] for file in _folds(folder)]
+        job = job.ended("done", uar=read_metrics(folder / "metrics.json")["uar"], dev_uar=float(sum(dev) / len(dev)))
+        _write(job, folder)
+        return job.dev_uar
+
+
+def _write(job: Record, folder: Path) -> None:
+    write_json(asdict(job), folder / RECORD)
+
+
+def _folds(folder: Path) -> list[Path]:
+    """Where the numbers of a run's folds stand, or of its only one."""
+    return sorted(folder.glob("fold_*/metrics.json")) or [folder / "metrics.json"]
+
+
+def _put_aside(folder: Path) -> None:
+    """Move what was had from other recordings out of the way, where whoever wonders finds it."""
+    for number in range(1, 1000):
+        aside = folder.parent / REPLACED / f"{folder.name}-{number}"
+        if not aside.exists():
+            aside.mkdir(parents=True)
+            for file in folder.iterdir():
+                if file.name != LOCK:
+                    shutil.move(file, aside / file.name)
+            log.warning("The recordings have changed: %s was had from others, and is in %s now.", folder.name, aside)
+            return
+
+
+@contextmanager
+def _claim(folder: Path, seconds: float = 0.0) -> Iterator[bool]:
+    """Hold a job for this process while the block runs, unless another holds it: then ``False``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK, timeout=seconds)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

@@ -1,0 +1,111 @@
+"""What the folders of sweeps and of their jobs are called: the same command finds its own again.
+
+A job's folder is named by its configuration, so that a job that is there already is never run again, and one whose
+settings have changed has another folder.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ser.errors import ConfigError
+from ser.run_folder import identity, run_name
+
+LONGEST = 80
+"""Characters of a sweep's name that are taken from its command."""
+JOBS = "sweep.json"
+ELSEWHERE = ("paths", "sweep", "hydra", "launcher", "logger", "workers", "resident", "ckpt")
+
+
+def job_name(config: Mapping[str, Any]) -> str:
+    """``ravdess-cnn-luna5-seed0-3fa94c12``: what is trained, and a hash of every setting that a result depends on.
+
+    Args:
+        config: Of a training, plain and resolved.
+    """
+    fold = "" if config["fold"] == "all" else f"-fold{config['fold']}"
+    return f"{run_name(config)}{fold}-seed{config['seed']}-{_digest(identity(config))}"
+
+
+def command(overrides: Sequence[str]) -> list[str]:
+    """The overrides that say which jobs a sweep has, in any order: not where it runs, and what is written where.
+
+    Example:
+        >>> command(["model=cnn,bilstm", "launcher=joblib", "data=savee", "paths.corpora=/corpora"])
+        ['data=savee', 'model=cnn,bilstm']
+    """
+    keys = {override: override.partition("=")[0].lstrip("+~").replace("/", ".") for override in overrides}
+    return sorted(override for override, key in keys.items() if key.partition(".")[0] not in ELSEWHERE)
+
+
+def sweep_name(overrides: Sequence[str]) -> str:
+    """``data=ravdess,savee_model=cnn,bilstm-9f30c1d2``, of a `command`."""
+    kept = command(overrides)
+    readable = re.sub(r"[^\w=,.+-]+", "_", "_".join(kept))[:LONGEST].strip("_")
+    return f"{readable or 'defaults'}-{_digest(*kept)}"
+
+
+def quoted(text: str) -> str:
+    r"""A text as a value of an override.
+
+    Example:
+        >>> print(quoted("it's"))
+        'it\'s'
+    """
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def commands_of(folder: Path) -> list[dict[str, Any]]:
+    """The commands that a sweep's folder was made by: ``command``, its overrides, and ``jobs``, their folders' names."""
+    try:
+        known: list[dict[str, Any]] = json.loads((folder / JOBS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    return known
+
+
+def resumed(arguments: Sequence[str]) -> list[str]:
+    """A command line with ``sweep.resume=<folder>``, as the one that the folder was made by; any other as it is.
+
+    What else it says goes before what the folder's command said.
+
+    Raises:
+        ConfigError: If the folder is no sweep's.
+    """
+    given = [argument for argument in arguments if not argument.startswith("sweep.resume=")]
+    folders = [argument.partition("=")[2] for argument in arguments if argument.startswith("sweep.resume=")]
+    if not folders or folders[-1] in ("", "null"):
+        return list(arguments)
+    folder = Path(folders[-1]).expanduser()
+    if not (known := commands_of(folder)):
+        raise ConfigError(f"{folder} is no sweep's folder: it has no {JOBS}.")
+    keys = {argument.partition("=")[0] for argument in given}
+    before = [override for override in known[-1]["command"] if override.partition("=")[0] not in keys]
+    flag = [] if {"-m", "--multirun"} & keys else ["-m"]
+    return [*flag, *before, *given, f"hydra.sweep.dir={quoted(str(folder.absolute()))}"]
+
+
+def register() -> None:
+    """Let ``hydra.sweep.dir`` and ``subdir`` say ``${sweep_name:}`` and ``${job_name:}``."""
+    OmegaConf.register_new_resolver("sweep_name", _sweep_name, replace=True)
+    OmegaConf.register_new_resolver("job_name", _job_name, replace=True)
+
+
+def _sweep_name(_root_: DictConfig) -> str:
+    return sweep_name(_root_.hydra.overrides.task)
+
+
+def _job_name(_root_: DictConfig) -> str:
+    task = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
+    config = OmegaConf.to_container(task, resolve=True)
+    assert isinstance(config, dict)
+    return job_name({str(key): value for key, value in config.items()})
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:8]

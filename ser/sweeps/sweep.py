@@ -1,0 +1,152 @@
+"""`Sweep`: launch the jobs that are not done, watch them, and report them together."""
+
+import logging
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from rich.console import Console
+
+from ser.build import build
+from ser.errors import SerError
+from ser.experiment import fingerprint
+from ser.files import write_json
+from ser.sweeps import job, names
+from ser.sweeps.board import Board, first_line, in_words, watched
+from ser.sweeps.report import Report
+
+log = logging.getLogger(__name__)
+
+SAID: Mapping[job.State, str] = {
+    "done": "done already",
+    "failed": "failed before",
+    "interrupted": "stopped half way",
+    "running": "run elsewhere",
+}
+DEATHS = 2
+"""How often the process of a job may die before the job is given up."""
+
+
+class Planned(NamedTuple):
+    """A job before it is launched: its folder, its overrides, and the fingerprint of its recordings, if they are there."""
+
+    folder: Path
+    overrides: tuple[str, ...]
+    data: str
+
+
+class Sweep:
+    """The jobs of one command.
+
+    Args:
+        config: Of the sweep, as Hydra composed it.
+        hydra_context: Hydra's.
+        launcher: Runs jobs: here, in other processes, on a cluster.
+    """
+
+    def __init__(self, config: DictConfig, hydra_context: HydraContext, launcher: Launcher) -> None:
+        self.config, self.loader, self.launcher = config, hydra_context.config_loader, launcher
+        self.folder = Path(str(config.hydra.sweep.dir)).absolute()
+        with read_write(config), open_dict(config):  # jobs are composed anew, each by its own overrides
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={names.quoted(str(self.folder))}")
+            config.hydra.sweep.dir = str(self.folder)
+        self.command = names.command(config.hydra.overrides.task)
+        self.console = Console(stderr=True)
+        self.planned: list[Planned] = []
+        self._data: dict[str, str] = {}
+
+    def plan(self, batch: Sequence[Sequence[str]]) -> list[Planned]:
+        """Compose jobs, and prepare the recordings that they share, once.
+
+        Args:
+            batch: The overrides of each.
+
+        Returns:
+            One each; those of the same configuration are one job. ``sweep.json`` lists them, and those of other commands with
+            this folder.
+        """
+        found = {plan.folder: plan for plan in (self._compose(overrides) for overrides in batch)}
+        known = {plan.folder for plan in self.planned}
+        self.planned += [plan for folder, plan in found.items() if folder not in known]
+        jobs = {plan.folder.name: list(plan.overrides) for plan in self.planned}
+        others = [each for each in names.commands_of(self.folder) if each["command"] != self.command]
+        write_json([*others, {"command": self.command, "jobs": jobs}], self.folder / names.JOBS)
+        return list(found.values())
+
+    def launch(self, jobs: Sequence[Planned], first: int = 0) -> Sequence[JobReturn]:
+        """Run jobs that are not done, and watch them. A job whose process dies is launched once more.
+
+        Args:
+            jobs: See `plan`.
+            first: The number of the first, for Hydra's names of jobs.
+        """
+        states = {plan.folder: job.state_of(plan.folder, plan.data) for plan in jobs}
+        done = [plan.folder for plan in jobs if states[plan.folder] == "done"]
+        todo = [plan for plan in jobs if states[plan.folder] not in ("done", "running")]
+        board = Board([plan.folder for plan in jobs], before=done)
+        self._say_what_is_there(states)
+        returns: list[JobReturn] = []
+        with watched(board, self.console):
+            for _ in range(DEATHS):
+                if not todo:
+                    break
+                try:
+                    returns += self.launcher.launch([list(plan.overrides) for plan in todo], initial_job_idx=first)
+                except Exception as error:  # of the launcher: those of jobs are in what it returns
+                    self._say(f"The launcher stopped: {type(error).__name__}: {first_line(str(error))}")
+                todo = [plan for plan in todo if job.state_of(plan.folder, plan.data) in ("waiting", "interrupted")]
+        return returns
+
+    def finish(self) -> None:
+        """Print what became of every job, and write the sweep's report; exit with 1 if a job is not done."""
+        board = Board([plan.folder for plan in self.planned], before=[plan.folder for plan in self.planned])
+        done = [plan.folder for plan in self.planned if job.state_of(plan.folder, plan.data) == "done"]
+        for plan in self.planned:
+            if plan.folder not in done:
+                record = board.jobs[plan.folder]
+                self._say(f"Not done: {plan.folder.name}: {first_line(record.reason) or 'its process died'}")
+                self._say(f"  {' '.join(plan.overrides)}")
+        total = in_words(sum(board.jobs[folder].seconds for folder in done))
+        self._say(f"{len(done)} of {len(self.planned)} jobs are done, in {total} of training: {self.folder}")
+        if done and self.config.sweep.report is not None:
+            report = build(OmegaConf.to_container(self.config.sweep.report, resolve=True), Report)  # type: ignore[arg-type]
+            report.write(self.folder, [*done, *self._of_others()])
+        if len(done) < len(self.planned):
+            sys.exit(1)
+
+    def _of_others(self) -> list[Path]:
+        """The finished jobs of other commands with this folder."""
+        mine = {plan.folder.name for plan in self.planned}
+        theirs = {name for each in names.commands_of(self.folder) for name in each["jobs"]} - mine
+        return [self.folder / name for name in sorted(theirs) if job.read(self.folder / name).state == "done"]
+
+    def _compose(self, overrides: Sequence[str]) -> Planned:
+        composed = self.loader.load_sweep_config(self.config, list(overrides))
+        folder = self.folder / str(OmegaConf.select(composed, "hydra.sweep.subdir"))
+        return Planned(folder, tuple(overrides), self._fingerprint(composed))
+
+    def _fingerprint(self, config: DictConfig) -> str:
+        """Of the recordings of a job; empty if they cannot be had, which the job itself says in its words."""
+        parts = {key: OmegaConf.to_container(config[key], resolve=True) for key in ("data", "audio", "paths")}
+        settings: dict[str, Any] = {**parts, "strict": config.strict}
+        key = repr(settings)
+        if key not in self._data:
+            try:
+                self._data[key] = fingerprint(settings)
+            except SerError:
+                self._data[key] = ""
+        return self._data[key]
+
+    def _say_what_is_there(self, states: Mapping[Path, job.State]) -> None:
+        there = Counter(SAID[state] for state in states.values() if state in SAID)
+        known = ", ".join(f"{count} {said}" for said, count in there.items())
+        self._say(f"Sweep of {len(states)} jobs{f' ({known})' if known else ''}: {self.folder}")
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,97 @@
+"""Sweeps whose jobs take no time: a training that writes what a sweep reads of one."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+
+from ser import train
+from ser.errors import ConfigError
+from ser.sweeps import job
+from ser.sweeps.names import JOBS
+
+Begun = list[dict[str, Any]]
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> Begun:
+    """The settings of the trainings that began; ``seed=666`` fails, ``seed=777`` fails otherwise, ``seed=888`` is stopped."""
+    seen: Begun = []
+
+    def trained(settings: dict[str, Any], *, terminal: bool) -> Path:
+        seen.append(settings)
+        folder = Path(settings["paths"]["run"])
+        assert json.loads((folder / job.RECORD).read_text())["state"] == "running"
+        if settings["seed"] == 666:
+            raise ConfigError("The number of the beast.\nTake another.")
+        if settings["seed"] == 777:
+            raise ZeroDivisionError("float division by zero")
+        if settings["seed"] == 888:
+            raise KeyboardInterrupt
+        fold = folder / "fold_0"
+        fold.mkdir()
+        (fold / "metrics.json").write_text(json.dumps({"uar": 0.5, "run": {"dev_uar": 0.1 + settings["seed"] / 10}}))
+        (folder / "metrics.json").write_text(json.dumps({"uar": 0.4 - settings["seed"] / 10, "run": {}}))
+        return folder
+
+    monkeypatch.setattr(job, "train", trained)
+    return seen
+
+
+@pytest.fixture
+def sweep(
+    tmp_path: Path, stores: Path, tiny_demo: Path, monkeypatch: pytest.MonkeyPatch, begun: Begun
+) -> Iterator[Callable[..., int]]:
+    """``sweep("seed=0,1")``: the command in this process, with no report; its exit code."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SER_STORES", str(stores))
+
+    def run(*arguments: str, report: str = "null") -> int:
+        GlobalHydra.instance().clear()
+        HydraConfig.instance().cfg = None
+        resumed = any(argument.startswith("sweep.resume") for argument in arguments)
+        tiny = [] if any(a.startswith("data=") for a in arguments) else [f"+data.corpora.demo.root={tiny_demo}"]
+        command = [] if resumed else ["-m", *tiny, "fold=all", "logger=csv"]
+        line = ["train", *command, f"sweep.report={report}", *arguments]
+        monkeypatch.setattr(sys, "argv", line)
+        try:
+            train.main()
+        except SystemExit as left:
+            return int(left.code or 0)
+        return 0
+
+    yield run
+    GlobalHydra.instance().clear()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[[], Path]:
+    """The folder of the only sweep."""
+
+    def only() -> Path:
+        (found,) = (file.parent for file in tmp_path.glob(f"multirun/*/{JOBS}"))
+        return found
+
+    return only
+
+
+def record(folder: Path, **known: Any) -> Mapping[str, Any]:
+    """Write a job's record as another process would have left it."""
+    attempt = {"began": time.time() - 60, "host": "elsewhere", "pid": 1}
+    whole = {
+        "state": "waiting",
+        "overrides": [],
+        "fingerprint": "",
+        "attempts": [attempt],
+        "uar": None,
+        "dev_uar": None,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / job.RECORD).write_text(json.dumps(whole | known))
+    return whole | known

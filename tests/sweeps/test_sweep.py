@@ -1,0 +1,189 @@
+"""The same command again runs what is missing, failed, stopped or changed, and nothing else."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ser.sweeps import job
+from ser.sweeps.names import commands_of
+from ser.sweeps.sweep import DEATHS
+from tests.sweeps.conftest import Begun, record
+
+Sweep = Callable[..., int]
+Folder = Callable[[], Path]
+
+
+def seeds(begun: Begun) -> list[int]:
+    return [settings["seed"] for settings in begun]
+
+
+def jobs(folder: Path) -> dict[int, Path]:
+    """By seed."""
+    return {int(file.parent.name.split("-seed")[1].split("-")[0]): file.parent for file in folder.glob("*/job.json")}
+
+
+def test_every_combination_runs_once_and_none_again(sweep: Sweep, begun: Begun, folder: Folder) -> None:
+    assert sweep("seed=0,1", "model=cnn,bilstm") == 0
+    assert sorted((s["seed"], s["model"]["_target_"].split(".")[-1]) for s in begun) == [
+        (0, "BiLSTM"), (0, "CNN"), (1, "BiLSTM"), (1, "CNN")
+    ]  # fmt: skip
+    assert all(settings["ckpt"] == "last" for settings in begun)
+    assert sweep("model=cnn,bilstm", "seed=0,1") == 0, "the order of overrides is nothing"
+    assert len(begun) == 4
+    (command,) = commands_of(folder())
+    assert set(command["jobs"]) == {path.name for path in folder().iterdir() if path.is_dir()}
+    for path in folder().glob("*/job.json"):
+        known = json.loads(path.read_text())
+        assert known["state"] == "done"
+        assert len(known["attempts"]) == 1
+        assert known["dev_uar"] == pytest.approx(0.1 + (0.1 if "-seed1-" in path.parent.name else 0))
+
+
+def test_a_job_that_fails_is_kept_with_its_reason_and_tried_again(
+    sweep: Sweep, begun: Begun, folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep("seed=666,0,777") == 1
+    assert seeds(begun) == [666, 0, 777], "one failure does not stop the others"
+    error = capsys.readouterr().err
+    assert [line[:12] for line in error.splitlines() if line.startswith("[")] == [
+        "[1/3] failed", "[2/3] done  ", "[3/3] failed"
+    ]  # fmt: skip
+    assert "The number of the beast." in error
+    assert "ZeroDivisionError: float division by zero" in error
+    assert "1 of 3 jobs are done" in error
+    assert "Traceback" not in error
+    found = {seed: job.read(path) for seed, path in jobs(folder()).items()}
+    assert {seed: known.state for seed, known in found.items()} == {666: "failed", 0: "done", 777: "failed"}
+    assert found[666].reason == "The number of the beast.\nTake another."
+    assert sweep("seed=666,0,777") == 1
+    assert seeds(begun) == [666, 0, 777, 666, 777]
+    assert len(job.read(jobs(folder())[666]).attempts) == 2
+
+
+def test_ctrl_c_stops_the_sweep_and_the_same_command_goes_on(
+    sweep: Sweep, begun: Begun, folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep("seed=0,888,1") == 130
+    assert seeds(begun) == [0, 888]
+    assert "the same command goes on" in capsys.readouterr().err
+    assert job.read(jobs(folder())[888]).state == "interrupted"
+    assert sweep("seed=0,888,1") == 130
+    assert seeds(begun) == [0, 888, 888]
+    assert "1 done already, 1 stopped half way" in capsys.readouterr().err
+
+
+def test_a_killed_job_is_run_again(sweep: Sweep, begun: Begun, folder: Folder) -> None:
+    assert sweep("seed=0,1") == 0
+    there = jobs(folder())
+    known = json.loads((there[1] / "job.json").read_text())
+    record(there[1], **{**known, "state": "running"})
+    shutil.rmtree(there[1] / "fold_0")
+    (there[1] / "metrics.json").unlink()
+    assert sweep("seed=0,1") == 0
+    assert seeds(begun) == [0, 1, 1]
+    assert len(job.read(there[1]).attempts) == 2
+
+
+def test_a_job_that_another_process_runs_is_left_to_it(
+    sweep: Sweep, begun: Begun, folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep("seed=0,1") == 0
+    path = jobs(folder())[1]
+    known = json.loads((path / "job.json").read_text())
+    record(path, **{**known, "state": "running"})
+    hold = "import sys, filelock\nwith filelock.FileLock(sys.argv[1]):\n    print('held', flush=True)\n    sys.stdin.read()"
+    line = [sys.executable, "-c", hold, str(path / job.LOCK)]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        assert sweep("seed=0,1") == 1, "not done yet"
+        other.communicate("")
+    assert seeds(begun) == [0, 1]
+    assert "1 run elsewhere" in capsys.readouterr().err
+
+
+def test_other_recordings_put_a_job_aside_and_run_it_again(
+    sweep: Sweep, begun: Begun, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sweep("seed=0,1") == 0
+    path = jobs(folder())[1]
+    known = json.loads((path / "job.json").read_text())
+    record(path, **{**known, "fingerprint": "of other recordings"})
+    assert sweep("seed=0,1") == 0
+    assert seeds(begun) == [0, 1, 1]
+    assert job.read(path).fingerprint == known["fingerprint"]
+    (aside,) = (folder() / job.REPLACED).iterdir()
+    assert json.loads((aside / "job.json").read_text())["fingerprint"] == "of other recordings"
+    assert (aside / "metrics.json").exists()
+
+
+def test_deleted_results_are_had_again(sweep: Sweep, begun: Begun, folder: Folder) -> None:
+    assert sweep("seed=0,1") == 0
+    shutil.rmtree(jobs(folder())[0])
+    assert sweep("seed=0,1") == 0
+    assert seeds(begun) == [0, 1, 0]
+
+
+def test_a_sweep_s_folder_is_enough_to_go_on_and_takes_more_jobs(sweep: Sweep, begun: Begun, folder: Folder) -> None:
+    assert sweep("seed=0,1", "batch_size=8") == 0
+    assert sweep(f"sweep.resume={folder()}") == 0
+    assert seeds(begun) == [0, 1]
+    assert sweep(f"sweep.resume={folder()}", "seed=0,1,2") == 0
+    assert seeds(begun) == [0, 1, 2]
+    assert begun[2]["batch_size"] == 8
+    assert [len(each["jobs"]) for each in commands_of(folder())] == [2, 3]
+
+
+def test_what_is_no_sweep_s_folder_is_refused(sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep(f"sweep.resume={tmp_path}") == 1
+    assert "is no sweep's folder" in capsys.readouterr().err
+
+
+def test_where_a_sweep_runs_and_logs_does_not_make_it_another(sweep: Sweep, begun: Begun, folder: Folder) -> None:
+    assert sweep("seed=0,1") == 0
+    assert sweep("seed=0,1", "logger=wandb", "workers=0", "hydra.job.chdir=false") == 0
+    assert len(begun) == 2
+    assert folder().name.endswith(folder().name.rpartition("-")[2])
+
+
+def test_one_job_for_the_same_settings_said_twice(sweep: Sweep, begun: Begun) -> None:
+    assert sweep("seed=0,0", "batch_size=32,32") == 0
+    assert len(begun) == 1
+
+
+def test_a_launcher_whose_worker_dies_is_started_again(
+    sweep: Sweep, begun: Begun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As joblib's is, which stops the whole sweep when the system kills one of its processes."""
+    from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+
+    launch, deaths = BasicLauncher.launch, []
+
+    def dying(launcher: Any, overrides: list[list[str]], initial_job_idx: int) -> Any:
+        if len(deaths) < DEATHS - 1:
+            deaths.append(launch(launcher, overrides[:1], initial_job_idx))
+            raise RuntimeError("A worker process was terminated.")
+        return launch(launcher, overrides, initial_job_idx)
+
+    monkeypatch.setattr(BasicLauncher, "launch", dying)
+    assert sweep("seed=0,1,2") == 0
+    assert seeds(begun) == [0, 1, 2]
+    assert "A worker process was terminated." in capsys.readouterr().err
+
+
+def test_an_absent_corpus_fails_its_own_jobs(sweep: Sweep, begun: Begun, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep("data=demo,crema", "paths.corpora=/nowhere") == 1
+    assert [list(settings["data"]["corpora"]) for settings in begun] == [["demo"]]
+    assert "CREMA-D is not at /nowhere/crema" in capsys.readouterr().err
+
+
+def test_the_report_has_the_finished_jobs(sweep: Sweep, folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep("seed=0,666", report="{_target_: tests.sweeps.reports.Names}") == 1
+    (line,) = (folder() / "names.txt").read_text().splitlines()
+    assert "-seed0-" in line
