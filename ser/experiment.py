@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pandas as pd
 
-from ser import run_folder, tracking
+from ser import memory, run_folder, tracking
 from ser.audio import AudioSettings
 from ser.build import build
 from ser.card import write_card
 from ser.corpora.corpus import Corpus
-from ser.errors import ConfigError, SerError
+from ser.errors import ConfigError, RunError, SerError
 from ser.report import plots
 from ser.results import left_out, pool, write_results, write_split
 from ser.run_folder import run_name
@@ -276,7 +276,30 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
         if not (folder / "card.json").exists():  # stopped between the two
             write_card(folder, left_out(data))
         return
+    parts = memory.parts_of(folder)
+    for retries in reversed(range(config["retries"] + 1)):
+        try:
+            smaller = data if parts == 1 else build_data(memory.divided(config, parts), data.fold)
+            smaller.setup()
+            _train_once(memory.divided(config, parts), folder, smaller)
+            return
+        except Exception as error:
+            if not memory.ran_out(error):
+                raise
+            if not retries or config["batch_size"] < 2 * parts:
+                size = memory.divided(config, parts)["batch_size"]
+                raise RunError(
+                    f"Memory ran out with batches of {size}: {str(error).partition('. ')[0]}. Take a smaller batch_size, "
+                    "trainer.precision=bf16-mixed, or resident=false; for a pretrained encoder, model.batch_seconds."
+                ) from error
+        # Out of the except block, whose error would hold on to the memory.
+        parts *= 2
+        memory.start_over(folder, parts)
+        size = memory.divided(config, parts)["batch_size"]
+        log.warning("Out of memory: again with batches of %d, and the gradients of %d of them a step.", size, parts)
 
+
+def _train_once(config: Config, folder: Path, data: "SpeechDataModule") -> None:
     import lightning as L
 
     from ser.inference.load import BEST, complete, load
@@ -359,6 +382,7 @@ def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", 
         "best_epoch": fitted.best_epoch,
         "dev_uar": float(fitted.history.set_index("epoch")["dev_uar"][fitted.best_epoch]),
         "train_seconds": fitted.seconds,
+        "batch": {"size": config["batch_size"], "accumulated": config["trainer"].get("accumulate_grad_batches", 1)},
     }
 
 

@@ -31,7 +31,7 @@ ROOMS = [
     {"evaluation"},
     {"report"},
     {"inference"},
-    {"tracking", "run_folder", "callbacks", "planning"},
+    {"tracking", "run_folder", "callbacks", "planning", "memory"},
     {"card"},
     {"results"},
     {"experiment"},
