@@ -37,10 +37,11 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 # Pin anew what pyproject.toml asks for.
-pin: $(READY)
-	@echo "# Everything pinned, made by \`make pin\`: what pyproject.toml asks for with its dev extra, for Python 3.11 to 3.13." > requirements.new
-	$(VENV)/bin/uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 --no-annotate --no-header >> requirements.new
-	mv requirements.new requirements.txt
+pin: $(READY)  # what is pinned already stays, where it may; delete requirements.txt first for the newest of everything
+	touch requirements.txt && cp requirements.txt requirements.new
+	$(VENV)/bin/uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 --no-annotate --no-header -o requirements.new
+	(echo "# Everything pinned, made by \`make pin\`: what pyproject.toml asks for with its dev extra, for Python 3.11 to 3.13."; cat requirements.new) > requirements.txt
+	rm requirements.new
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
+from ser.devices import take_gpu
 from ser.errors import SerError
 from ser.evaluation.summary import read_metrics
 from ser.experiment import fingerprint, settings_of, train
@@ -125,6 +126,8 @@ def run(config: DictConfig) -> float | None:
             settings = settings_of(config)
             settings["paths"]["run"], settings["ckpt"] = str(folder), "last"
             settings["trainer"]["enable_progress_bar"] = False  # the sweep shows its own
+            if "joblib" in str(hydra.launcher.get("_target_")):  # the others give a job its GPUs
+                take_gpu()
             data = fingerprint(settings)
             if state_of(folder, data) == "done":
                 return read(folder).dev_uar

@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ser.devices import jobs_at_once
 from ser.errors import ConfigError
 from ser.run_folder import identity, run_name
 
@@ -91,9 +92,10 @@ def resumed(arguments: Sequence[str]) -> list[str]:
 
 
 def register() -> None:
-    """Let ``hydra.sweep.dir`` and ``subdir`` say ``${sweep_name:}`` and ``${job_name:}``."""
+    """Let the configuration of Hydra say ``${sweep_name:}``, ``${job_name:}`` and ``${jobs_at_once:}``."""
     OmegaConf.register_new_resolver("sweep_name", _sweep_name, replace=True)
     OmegaConf.register_new_resolver("job_name", _job_name, replace=True)
+    OmegaConf.register_new_resolver("jobs_at_once", jobs_at_once, replace=True)
 
 
 def _sweep_name(_root_: DictConfig) -> str:

@@ -1,0 +1,73 @@
+"""The same sweep here, in processes of joblib, under submitit and on a one-node Ray: the same jobs, the same numbers."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+
+from ser.conf_dir import conf_dir
+from ser.evaluation import predictions
+from ser.sweeps import job
+
+pytestmark = pytest.mark.slow
+JOBS = 3
+
+Launched = Callable[..., "tuple[dict[str, Path], str]"]
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory, stores: Path, tiny_demo: Path) -> Launched:
+    """Run the sweep in a folder of its own; its finished jobs by name, and what it said."""
+
+    def run(*arguments: str) -> tuple[dict[str, Path], str]:
+        home = tmp_path_factory.mktemp("launched")
+        small = ["protocol.folds=3", "trainer.max_epochs=1", "batch_size=8", "trainer.accelerator=cpu", "logger=csv"]
+        where = [f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}", "sweep.report=null"]
+        line = [sys.executable, "-m", "ser.train", "-m", *small, *where, "fold=0,1,9", *arguments]
+        variables = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+        done = subprocess.run(line, cwd=home, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 1, done.stderr  # there is no fold 9
+        assert "Traceback" not in done.stderr
+        (sweep,) = (home / "multirun").iterdir()
+        return {path.parent.name: path.parent for path in sweep.glob("*/metrics.json")}, done.stderr
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def here(launched: Launched) -> dict[str, Path]:
+    """The sweep in one process, job after job."""
+    return launched()[0]
+
+
+@pytest.mark.parametrize(
+    ("launcher", "needs", "several"),
+    [("joblib", "joblib", True), ("submitit", "submitit", True), ("ray", "ray", True)],
+)
+def test_every_launcher_gives_the_numbers_of_one_process(
+    launched: Launched, here: dict[str, Path], launcher: str, needs: str, several: bool
+) -> None:
+    pytest.importorskip(needs)
+    at_once = {"joblib": ["hydra.launcher.n_jobs=2"], "ray": ["hydra.launcher.ray.init.num_cpus=2"]}.get(launcher, [])
+    jobs, said = launched(f"launcher={launcher}", *at_once)
+    assert jobs.keys() == here.keys()
+    for name, folder in jobs.items():
+        one, other = (predictions.read(path / "predictions.parquet") for path in (here[name], folder))
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+        assert json.loads((folder / "metrics.json").read_text())["uar"] == job.read(folder).uar
+    assert f"2 of {JOBS} jobs are done" in said
+    assert "fold=9, but protocol=speaker_cv" in said
+    pids = {attempt["pid"] for folder in jobs.values() for attempt in job.read(folder).attempts}
+    assert (len(pids) > 1) == several, "each in a process of its own"
+
+
+@pytest.mark.parametrize("file", sorted((Path(conf_dir()) / "launcher").glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_launcher_s_file_names_an_engine(file: Path) -> None:
+    assert OmegaConf.load(file)["defaults"][0]["override /hydra/launcher"]
+    assert file.read_text().count("python -m") <= 1
