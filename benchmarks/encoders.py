@@ -21,9 +21,9 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
+from ser.assemble import build_data, build_model
 from ser.conf_dir import conf_dir
 from ser.datamodules.batch import Batch
-from ser.experiment import build_data, build_model
 from ser.models.pretrained import Pretrained
 
 EPOCHS = 2
@@ -54,7 +54,7 @@ def peak(where: torch.device) -> float:
 
 def epochs(overrides: list[str]) -> None:
     """Time epochs of training on a frozen encoder, and print each and the peak memory."""
-    from ser.experiment import build_trainer
+    from ser.assemble import build_trainer
 
     config = composed(overrides)
     data = build_data(config, fold=0)

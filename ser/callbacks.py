@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 
-from ser.errors import RunError
+from ser.errors import PrunedError, RunError
 from ser.files import replacing
 
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
@@ -98,3 +98,42 @@ class History(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Come back from the checkpoint."""
         self.rows = list(state_dict["rows"])
+
+
+class Trial(L.Callback):
+    """Tell a search how dev speakers fare after every epoch, and stop where its pruner has seen better.
+
+    The folds of a run are one after the other: an epoch is compared with the same epoch of the same fold.
+
+    Args:
+        storage: Optuna's, where the search is kept.
+        study: Its name there.
+        number: Of the trial.
+    """
+
+    def __init__(self, storage: str, study: str, number: int) -> None:
+        self.storage, self.study, self.number = storage, study, number
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Find the trial."""
+        import optuna
+
+        study = optuna.load_study(storage=self.storage, study_name=self.study)
+        self._trial = optuna.trial.Trial(study, study.trials[self.number]._trial_id)
+        self._told = set(study.trials[self.number].intermediate_values)
+        self._prunes = len(study.directions) == 1
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Tell, and stop if so asked.
+
+        Raises:
+            PrunedError: If the search prunes the trial.
+        """
+        if not self._prunes:  # Optuna prunes by one number only
+            return
+        fold, epochs = trainer.datamodule.fold, trainer.max_epochs or 0  # type: ignore[attr-defined]
+        step, value = fold * epochs + trainer.current_epoch, float(trainer.callback_metrics["dev_uar"])
+        if step not in self._told:
+            self._trial.report(value, step)
+        if self._trial.should_prune():
+            raise PrunedError(f"Pruned: dev UAR {100 * value:.1f} % in epoch {trainer.current_epoch + 1}, fold {fold}.")

@@ -49,3 +49,7 @@ class ConfigError(SerError):
 
 class RunError(SerError):
     """A run folder lacks something, or does not hold what its own files say."""
+
+
+class PrunedError(SerError):
+    """A training was stopped by a search that has seen better ones."""

@@ -8,25 +8,21 @@ fold, and the pooled results above them.
 import json
 import logging
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from ser import memory, run_folder, tracking
-from ser.audio import AudioSettings
-from ser.build import build
+from ser.assemble import MODES, Config, build_data, build_model, build_trainer, fingerprint, labels_of, stamps_of
 from ser.card import write_card
-from ser.corpora.corpus import Corpus
 from ser.errors import ConfigError, RunError, SerError
+from ser.evaluation.summary import summarise, write_metrics
 from ser.report import plots
 from ser.results import left_out, pool, write_results, write_split
 from ser.run_folder import run_name
-from ser.waveforms import prepare
 
 if TYPE_CHECKING:
-    import lightning as L
     import torch
     from lightning.pytorch.loggers import Logger
     from omegaconf import DictConfig
@@ -36,11 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Config = Mapping[str, Any]
-MODES: dict[str, Literal["max", "min"]] = {"dev_uar": "max", "dev_loss": "min"}
-"""What an epoch may be chosen by, and which of its values is best."""
-ADAPTED = "speaker-adapted"
-"""Stamps a result that was had knowing each test speaker's own recordings, without their labels."""
+METRICS, DEV_METRICS = "metrics.json", "dev_metrics.json"
+"""Of test speakers; and of dev speakers, all that a search needs and sees."""
 
 
 def run(config: "DictConfig") -> Path:
@@ -102,123 +95,6 @@ def train(config: Config, *, terminal: bool = True) -> Path:
     return folder
 
 
-def fingerprint(config: Config) -> str:
-    """Names the recordings that a configuration is trained on, whose waveform stores are made where they lack.
-
-    Raises:
-        SerError: If a corpus is absent, or cannot be used.
-    """
-    settings, where, strict = AudioSettings(**config["audio"]), config["paths"]["stores"], config["strict"]
-    stores = [prepare(corpus, where, settings, strict=strict) for corpus in build_corpora(config).values()]
-    return "+".join(store.fingerprint for store in stores)
-
-
-def build_corpora(config: Config) -> dict[str, Corpus]:
-    """The corpora that a configuration names."""
-    return {name: build(corpus, Corpus) for name, corpus in config["data"]["corpora"].items()}
-
-
-def build_data(config: Config, fold: int) -> "SpeechDataModule":
-    """The data module of one fold, not yet set up."""
-    from ser.datamodules.speech import SpeechDataModule
-    from ser.labels import LabelScheme
-    from ser.protocols.split import Protocol
-
-    return SpeechDataModule(
-        corpora=build_corpora(config),
-        labels=build(config["labels"], LabelScheme),
-        protocol=build(config["protocol"], Protocol),
-        stores=config["paths"]["stores"],
-        fold=fold,
-        settings=AudioSettings(**config["audio"]),
-        batch_size=config["batch_size"],
-        resident=config["resident"],
-        workers=config["workers"],
-        seed=config["seed"],
-        strict=config["strict"],
-        audit=config.get("audit", "refuse"),
-    )
-
-
-def build_model(config: Config, data: "SpeechDataModule") -> "SpeechClassifier":
-    """The untrained model for some data."""
-    from ser.models.classifier import SpeechClassifier
-
-    weights = config["loss"]["class_weights"]
-    if weights not in ("balanced", None):
-        raise ConfigError(f"loss.class_weights is balanced or null, not {weights!r}.")
-    return build(
-        config["model"],
-        SpeechClassifier,
-        classes=list(data.classes),
-        audio=dict(config["audio"]),
-        features=dict(config.get("features") or {}),
-        augment={name: dict(step) for name, step in (config.get("augment") or {}).items()},
-        loss={**config["loss"], "class_weights": data.class_weights() if weights else None},
-        stamps=stamps_of(config, data),
-    )
-
-
-def stamps_of(config: Config, data: "SpeechDataModule") -> list[str]:
-    """The words that every result of a run must carry: those of its data, and that a model knows its test speakers."""
-    return [*data.stamps, *([ADAPTED] if config["model"].get("normalise") == "speaker" else [])]
-
-
-def labels_of(data: "SpeechDataModule") -> str:
-    """A line on the label scheme and on what it merges and drops of the emotions that the corpora have."""
-    return data.labels.describe(pd.concat([part.manifest["emotion"] for part in data.parts]))
-
-
-def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history: "L.Callback") -> "L.Trainer":
-    """The Lightning trainer, with callbacks that keep the best weights on dev and the last."""
-    import lightning as L
-    import torch
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-    from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
-
-    from ser.callbacks import Averaging, Best, Patience, SeedEachBatch
-
-    chosen = config["selection"]
-    if chosen["by"] not in MODES:
-        raise ConfigError(f"selection.by is one of {', '.join(MODES)}, not {chosen['by']!r}.")
-    by, mode = chosen["by"], MODES[chosen["by"]]
-    checkpoints = folder / "checkpoints"
-    callbacks: list[L.Callback] = [
-        SeedEachBatch(config["seed"]),
-        history,
-        Best(checkpoints, "best", by, mode=mode, enable_version_counter=False),
-        ModelCheckpoint(checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False),
-    ]
-    if chosen["ema"] is not None:
-        callbacks.append(Averaging(decay=chosen["ema"]))
-    if chosen["patience"] is not None:
-        callbacks.append(Patience(by, mode=mode, patience=chosen["patience"]))
-    if config["trainer"].get("enable_progress_bar"):
-        callbacks.append(RichProgressBar(leave=False))
-    settings = dict(config["trainer"])
-    if settings["accelerator"] == "auto":  # a GPU or the CPU: Apple's MPS lacks the double precision of statistics
-        settings["accelerator"] = "gpu" if torch.cuda.is_available() else "cpu"
-    try:
-        trainer = build(
-            settings,
-            L.Trainer,
-            default_root_dir=str(folder),
-            logger=loggers or False,
-            callbacks=callbacks,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            log_every_n_steps=10,
-            use_distributed_sampler=False,
-        )
-    except (ValueError, TypeError, MisconfigurationException) as error:
-        raise ConfigError(f"lightning.Trainer does not take these settings of trainer.*: {error}") from error
-    if trainer.world_size > 1:
-        raise ConfigError(
-            f"trainer.devices={settings['devices']}: a run trains on one device; sweep with -m to use more."
-        )
-    return trainer
-
-
 def _folder(config: Config) -> Path:
     """The folder to write to: the one asked for, the one to go on with, or a new one."""
     if (asked := config["paths"]["run"]) is not None:
@@ -265,15 +141,17 @@ def _train_all(config: Config, folder: Path, folds: int) -> None:
         data = build_data(config, fold)
         data.setup()
         _train_fold(config, below, data)
+    if not config["test"]:
+        return
     parts = [folder / f"fold_{fold}" for fold in range(folds)]
     pool(folder, parts, left_out(data))
 
 
 def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
     """Fit, choose on dev, score test, write; a fold that is finished stays as it is."""
-    if (folder / "metrics.json").exists():
+    if (folder / (METRICS if config["test"] else DEV_METRICS)).exists():
         log.info("Fold %d is finished already: %s", data.fold, folder)
-        if not (folder / "card.json").exists():  # stopped between the two
+        if config["test"] and not (folder / "card.json").exists():  # stopped between the two
             write_card(folder, left_out(data))
         return
     parts = memory.parts_of(folder)
@@ -324,12 +202,16 @@ def _train_once(config: Config, folder: Path, data: "SpeechDataModule") -> None:
         fitted = _fit(config, folder, model, data, loggers)
         complete(folder / BEST, model)
         best = load(folder / BEST, device=fitted.device)
-        test, dev = (score(best, data, rows) for rows in (data.split.test, data.split.dev))
+        dev, about = score(best, data, data.split.dev), _about(config, model, data, fitted)
+        write_metrics({**summarise(dev), "run": about}, folder / DEV_METRICS)
+        if not config["test"]:
+            return
+        test = score(best, data, data.split.test)
         environment = run_folder.environment(config["seed"], data.fingerprint, str(fitted.device))
         (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
         curves = folder / "training_curves.png"
         plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=tuple(marks))
-        summary = write_results(folder, test, dev, _about(config, model, data, fitted), left_out(data))
+        summary = write_results(folder, test, dev, about, left_out(data))
         pictures = {"confusion_matrix": folder / "confusion_matrix.png", "training_curves": curves}
         tracking.log_results(loggers, summary, test, pictures)
     finally:

@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 
 from ser import metrics
+from ser.assemble import ADAPTED
 from ser.errors import ConfigError
 from ser.evaluation import predictions
 from ser.evaluation.calibration import ece
 from ser.evaluation.comparison import holm, paired
 from ser.evaluation.intervals import bootstrap, bootstrap_seeds
 from ser.evaluation.selective import aurc
-from ser.experiment import ADAPTED
 from ser.files import replacing
 from ser.report import comparison_plots, comparison_tables, page
 from ser.report.comparison import Comparison, Group, Pair, Row, folds_in_words

@@ -89,7 +89,7 @@ def folds_of(
     Raises:
         RunError: If the corpus on disk is not what the run was trained on.
     """
-    from ser.experiment import build_data
+    from ser.assemble import build_data
     from ser.inference.load import load
     from ser.run_folder import read_config
 

@@ -31,7 +31,7 @@ RECORDED = (
     "transformers",
     "peft",
 )
-IDENTITY_IGNORES = ("ckpt", "paths", "logger", "workers", "resident", "sweep", "retries")
+IDENTITY_IGNORES = ("ckpt", "paths", "logger", "workers", "resident", "sweep", "retries", "test")
 """Settings that two runs may differ in and still be the same run, gone on with."""
 
 

@@ -33,6 +33,8 @@ GROUPS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir())
 CHOICES = [(group, option) for group in GROUPS for option in options(group)]
 PRETRAINED = [model for model in options("model") if "checkpoint" in (CONF / "model" / f"{model}.yaml").read_text()]
 """Those that are made from a checkpoint; tests/models/test_pretrained.py makes and trains them."""
+OPTIONAL = ("data", "logger", "paths", "experiment", "launcher", "search")
+"""Groups that the configuration names, though nothing of it bears their names or nothing is chosen."""
 PAIRS = [(data, model) for data in options("data") for model in options("model") if model not in PRETRAINED]
 
 
@@ -77,7 +79,7 @@ def check(config: dict[str, Any], folder: Path) -> None:
 def chosen(group: str, option: str) -> str:
     if (group, option) in (("features", "own"), ("model", "pretrained")):
         return "model=pretrained"
-    default = "+" if group not in composed() and group not in ("data", "logger", "paths", "experiment") else ""
+    default = "+" if group not in composed() and group not in OPTIONAL else ""
     return f"{default}{group}={option}"
 
 

@@ -33,7 +33,7 @@ ROOMS = [
     {"inference"},
     {"tracking", "run_folder", "callbacks", "planning", "memory"},
     {"card"},
-    {"results"},
+    {"results", "assemble"},
     {"experiment"},
     {"recompute"},
     {"systems", "suites", "sweeps"},

@@ -16,11 +16,11 @@ from rich.table import Table
 
 from ser.adaptation import report
 from ser.adaptation.results import ALL, measure
+from ser.assemble import ADAPTED
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
 from ser.evaluation import predictions
 from ser.evaluation.summary import read_metrics
-from ser.experiment import ADAPTED
 from ser.inference.score import probabilities
 from ser.models.classifier import SpeechClassifier
 from ser.suites import Suite

@@ -19,15 +19,16 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
+from ser.assemble import fingerprint
 from ser.devices import take_gpu
-from ser.errors import SerError
+from ser.errors import PrunedError, SerError
 from ser.evaluation.summary import read_metrics
-from ser.experiment import fingerprint, settings_of, train
+from ser.experiment import DEV_METRICS, METRICS, settings_of, train
 from ser.files import write_json
 
 log = logging.getLogger(__name__)
 
-State = Literal["waiting", "running", "interrupted", "failed", "done"]
+State = Literal["waiting", "running", "interrupted", "failed", "pruned", "done"]
 RECORD, LOCK = "job.json", ".lock"
 CLAIM_SECONDS = 5.0
 """Longer than anybody holds a job to look whether it is held."""
@@ -46,6 +47,8 @@ class Record:
         attempts: ``began`` and ``ended`` in seconds since 1970, ``host``, ``pid``, and ``reason`` where one failed.
         uar: Of its test speakers, once it is done.
         dev_uar: Of its dev speakers, at the epochs that were chosen; the mean over folds.
+        parameters: Of its model.
+        latency: Seconds that its model takes for three seconds of speech, where a search asks.
     """
 
     state: State = "waiting"
@@ -54,6 +57,8 @@ class Record:
     attempts: tuple[Mapping[str, Any], ...] = ()
     uar: float | None = None
     dev_uar: float | None = None
+    parameters: int | None = None
+    latency: float | None = None
 
     @property
     def reason(self) -> str | None:
@@ -85,19 +90,20 @@ def read(folder: Path) -> Record:
     return Record(**{**known, "overrides": tuple(known["overrides"]), "attempts": tuple(known["attempts"])})
 
 
-def state_of(folder: Path, data: str) -> State:
+def state_of(folder: Path, data: str, *, test: bool = True) -> State:
     """What is to be said of a job on the recordings that are there now.
 
     Args:
         folder: Its own.
         data: Fingerprint of the recordings.
+        test: Whether its test speakers are to be scored.
 
     Returns:
-        ``waiting`` also if it ran on other recordings or its results were deleted, ``interrupted`` also if its process was
+        ``waiting`` also if it ran on other recordings, or its results are not there, ``interrupted`` also if its process was
         killed.
     """
     record = read(folder)
-    if record.fingerprint != data or (record.state == "done" and not (folder / "metrics.json").exists()):
+    if record.fingerprint != data or (record.state == "done" and not all(f.exists() for f in _results(folder, test))):
         return "waiting"
     if record.state != "running":
         return record.state
@@ -129,7 +135,7 @@ def run(config: DictConfig) -> float | None:
             if "joblib" in str(hydra.launcher.get("_target_")):  # the others give a job its GPUs
                 take_gpu()
             data = fingerprint(settings)
-            if state_of(folder, data) == "done":
+            if state_of(folder, data, test=settings["test"]) == "done":
                 return read(folder).dev_uar
             if job.fingerprint not in ("", data):
                 _put_aside(folder)
@@ -140,12 +146,14 @@ def run(config: DictConfig) -> float | None:
         except KeyboardInterrupt:
             _write(job.ended("interrupted", "stopped by hand"), folder)
             raise
+        except PrunedError as error:
+            _write(job.ended("pruned", str(error)), folder)
+            raise
         except Exception as error:
             reason = str(error) if isinstance(error, SerError) else f"{type(error).__name__}: {error}"
             _write(job.ended("failed", reason), folder)
             raise
-        dev = [read_metrics(file)["run"]["dev_uar"] for file in _folds(folder)]
-        job = job.ended("done", uar=read_metrics(folder / "metrics.json")["uar"], dev_uar=float(sum(dev) / len(dev)))
+        job = job.ended("done", **_numbers(folder, settings))
         _write(job, folder)
         return job.dev_uar
 
@@ -154,9 +162,20 @@ def _write(job: Record, folder: Path) -> None:
     write_json(asdict(job), folder / RECORD)
 
 
-def _folds(folder: Path) -> list[Path]:
-    """Where the numbers of a run's folds stand, or of its only one."""
-    return sorted(folder.glob("fold_*/metrics.json")) or [folder / "metrics.json"]
+def _results(folder: Path, test: bool) -> list[Path]:
+    """The files that a job which is done has left."""
+    dev = sorted(folder.glob(f"fold_*/{DEV_METRICS}")) or [folder / DEV_METRICS]
+    return [*dev, *([folder / METRICS] if test else [])]
+
+
+def _numbers(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record has of a job that is done."""
+    folds = [read_metrics(file) for file in _results(folder, test=False)]
+    numbers: dict[str, Any] = {"dev_uar": float(sum(fold["run"]["dev_uar"] for fold in folds) / len(folds))}
+    numbers["parameters"] = folds[0]["run"]["parameters"]
+    if settings["test"]:
+        numbers["uar"] = read_metrics(folder / METRICS)["uar"]
+    return numbers
 
 
 def _put_aside(folder: Path) -> None:

@@ -13,9 +13,9 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from rich.console import Console
 
+from ser.assemble import fingerprint
 from ser.build import build
 from ser.errors import SerError
-from ser.experiment import fingerprint
 from ser.files import write_json
 from ser.sweeps import job, names
 from ser.sweeps.board import Board, first_line, in_words, watched

@@ -12,11 +12,11 @@ import torch
 
 import ser
 from ser import experiment
+from ser.assemble import ADAPTED
 from ser.corpora.demo import Demo
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
 from ser.evaluation import predictions
-from ser.experiment import ADAPTED
 from ser.features.normalise import RELEVANCE
 from ser.inference.score import probabilities, score
 from ser.models.classifier import SpeechClassifier

@@ -19,6 +19,11 @@ from ser.sweeps.names import JOBS
 Begun = list[dict[str, Any]]
 
 
+def dev_uar_of(settings: Mapping[str, Any]) -> float:
+    """Of a training that takes no time."""
+    return 0.1 + settings["seed"] / 10
+
+
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> Begun:
     """The settings of the trainings that began; ``seed=666`` fails, ``seed=777`` fails otherwise, ``seed=888`` is stopped."""
@@ -34,10 +39,11 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> Begun:
             raise ZeroDivisionError("float division by zero")
         if settings["seed"] == 888:
             raise KeyboardInterrupt
-        fold = folder / "fold_0"
-        fold.mkdir()
-        (fold / "metrics.json").write_text(json.dumps({"uar": 0.5, "run": {"dev_uar": 0.1 + settings["seed"] / 10}}))
-        (folder / "metrics.json").write_text(json.dumps({"uar": 0.4 - settings["seed"] / 10, "run": {}}))
+        (folder / "fold_0").mkdir(exist_ok=True)
+        about = {"dev_uar": dev_uar_of(settings), "parameters": 7}
+        (folder / "fold_0" / "dev_metrics.json").write_text(json.dumps({"uar": 0.5, "run": about}))
+        if settings["test"]:
+            (folder / "metrics.json").write_text(json.dumps({"uar": 0.4 - settings["seed"] / 10, "run": {}}))
         return folder
 
     monkeypatch.setattr(job, "train", trained)
