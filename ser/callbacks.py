@@ -9,10 +9,13 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 
+from ser.build import build
 from ser.errors import PrunedError, RunError
 from ser.files import replacing
 
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
+PRUNER = "pruner"
+"""Under which a study keeps the settings of its pruner, which jobs elsewhere need."""
 MEASURED = ("train_loss", "dev_loss", "dev_uar", "lr")
 
 
@@ -119,6 +122,7 @@ class Trial(L.Callback):
         import optuna
 
         study = optuna.load_study(storage=self.storage, study_name=self.study)
+        study.pruner = build(study.user_attrs[PRUNER], optuna.pruners.BasePruner)
         self._trial = optuna.trial.Trial(study, study.trials[self.number]._trial_id)
         self._told = set(study.trials[self.number].intermediate_values)
         self._prunes = len(study.directions) == 1

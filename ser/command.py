@@ -8,10 +8,10 @@ from errno import ENOSPC
 from functools import wraps
 from typing import Any, NoReturn
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from ser.conf_dir import conf_dir
-from ser.errors import ConfigError, SerError
+from ser.conf_dir import check_complete, conf_dir
+from ser.errors import SerError
 from ser.sweeps import names
 
 Task = Callable[[DictConfig], Any]
@@ -37,8 +37,7 @@ def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
             alone = HydraConfig.get().mode == RunMode.RUN
             kind = ("one" if alone else "sweep") if config_name == "train" else "other"
             with in_words(GO_ON[kind], _exit if alone else _end_job):
-                if missing := sorted(OmegaConf.missing_keys(config)):
-                    raise ConfigError(f"{missing[0]} has no value, and no default: give it one, {missing[0]}=...")
+                check_complete(config)
                 return task(config)
 
         names.register()

@@ -58,6 +58,7 @@ def settings_of(config: "DictConfig") -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    settings.pop("space", None)  # what a search goes through, which is nothing to a training
     chosen = [override.partition("=")[0] for override in HydraConfig.get().overrides.task]
     if len(settings["data"]["corpora"]) > 1 and "protocol" not in chosen:
         raise ConfigError("Several corpora have no protocol of their own: choose one, such as protocol=speaker_cv.")

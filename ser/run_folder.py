@@ -31,7 +31,7 @@ RECORDED = (
     "transformers",
     "peft",
 )
-IDENTITY_IGNORES = ("ckpt", "paths", "logger", "workers", "resident", "sweep", "retries", "test")
+IDENTITY_IGNORES = ("ckpt", "paths", "logger", "workers", "resident", "sweep", "retries", "test", "space")
 """Settings that two runs may differ in and still be the same run, gone on with."""
 
 
@@ -71,10 +71,9 @@ def new_folder(runs: Path, name: str) -> Path:
 def identity(config: Mapping[str, Any]) -> str:
     """What makes two configurations the same run, as text; where corpora lie does not."""
     kept = {key: value for key, value in config.items() if key not in IDENTITY_IGNORES}
-    corpora = {
-        name: {k: v for k, v in corpus.items() if k != "root"} for name, corpus in config["data"]["corpora"].items()
-    }
-    kept["data"] = {**config["data"], "corpora": corpora}
+    data = config.get("data") or {}
+    corpora = {name: {k: v for k, v in each.items() if k != "root"} for name, each in data.get("corpora", {}).items()}
+    kept["data"] = {**data, "corpora": corpora}
     ignored = ("enable_progress_bar", "accelerator")
     kept["trainer"] = {key: value for key, value in (kept.get("trainer") or {}).items() if key not in ignored}
     return json.dumps(kept, sort_keys=True)

@@ -33,7 +33,7 @@ GROUPS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir())
 CHOICES = [(group, option) for group in GROUPS for option in options(group)]
 PRETRAINED = [model for model in options("model") if "checkpoint" in (CONF / "model" / f"{model}.yaml").read_text()]
 """Those that are made from a checkpoint; tests/models/test_pretrained.py makes and trains them."""
-OPTIONAL = ("data", "logger", "paths", "experiment", "launcher", "search")
+OPTIONAL = ("data", "logger", "paths", "experiment", "launcher", "hparams_search")
 """Groups that the configuration names, though nothing of it bears their names or nothing is chosen."""
 PAIRS = [(data, model) for data in options("data") for model in options("model") if model not in PRETRAINED]
 

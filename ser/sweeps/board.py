@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 SHOWN_FAILED = 8
 """Of the jobs that failed: how many the live table names."""
 POLL_SECONDS = 1.0
+ENDED = ("done", "failed", "pruned")
 
 
 class Board:
@@ -44,7 +45,7 @@ class Board:
             if folder in self.ended:
                 continue
             self.jobs[folder] = job = read(folder)
-            if job.state in ("done", "failed") and job.attempts and job.attempts[-1].get("ended", 0) >= self.began:
+            if job.state in ENDED and job.attempts and job.attempts[-1].get("ended", 0) >= self.began:
                 self.ended.append(folder)
                 fresh.append(folder)
         return fresh
@@ -84,7 +85,7 @@ class Board:
         """``12 of 54 done, 2 running, 1 failed; best on dev ravdess-cnn-luna5-... 61.2 %; about 12 min left``."""
         counts = self.counts()
         parts = [f"{counts['done']} of {len(self.folders)} done"]
-        parts += [f"{counts[state]} {state}" for state in ("running", "failed") if counts[state]]
+        parts += [f"{counts[state]} {state}" for state in ("running", "failed", "pruned") if counts[state]]
         text = ", ".join(parts)
         if (best := self.best()) is not None:
             text += f"; best on dev {best.name} {100 * (self.jobs[best].dev_uar or 0):.1f} %"
@@ -110,8 +111,8 @@ class Board:
         """A job that ended, for a log."""
         job = self.jobs[folder]
         at = f"[{self.ended.index(folder) + 1}/{len(self.folders)}]"
-        if job.state == "failed":
-            return f"{at} failed  {folder.name}: {first_line(job.reason)}"
+        if job.state != "done":
+            return f"{at} {job.state:7} {folder.name}: {first_line(job.reason)}"
         left = self.seconds_left()
         tail = f"; about {in_words(left)} left" if left is not None else ""
         return f"{at} done    {folder.name}  dev UAR {100 * (job.dev_uar or 0):.1f} %, {in_words(job.seconds)}{tail}"
@@ -161,7 +162,7 @@ def in_words(seconds: float) -> str:
 
     Example:
         >>> [in_words(seconds) for seconds in (4.2, 75, 4000)]
-        ['4 s', '1 min 15 s', '1 h 07 min']
+        ['4 s', '1 min 15 s', '1 h 06 min']
     """
     whole = round(seconds)
     if whole < 60:

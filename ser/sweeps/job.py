@@ -25,6 +25,8 @@ from ser.errors import PrunedError, SerError
 from ser.evaluation.summary import read_metrics
 from ser.experiment import DEV_METRICS, METRICS, settings_of, train
 from ser.files import write_json
+from ser.inference.latency import latency
+from ser.inference.load import BEST
 
 log = logging.getLogger(__name__)
 
@@ -173,6 +175,8 @@ def _numbers(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     folds = [read_metrics(file) for file in _results(folder, test=False)]
     numbers: dict[str, Any] = {"dev_uar": float(sum(fold["run"]["dev_uar"] for fold in folds) / len(folds))}
     numbers["parameters"] = folds[0]["run"]["parameters"]
+    if settings["sweep"]["latency"]:
+        numbers["latency"] = latency(_results(folder, test=False)[0].parent / BEST)
     if settings["test"]:
         numbers["uar"] = read_metrics(folder / METRICS)["uar"]
     return numbers

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from ser.assemble import fingerprint
 from ser.build import build
+from ser.conf_dir import check_complete
 from ser.errors import SerError
 from ser.files import write_json
 from ser.sweeps import job, names
@@ -34,11 +35,24 @@ DEATHS = 2
 
 
 class Planned(NamedTuple):
-    """A job before it is launched: its folder, its overrides, and the fingerprint of its recordings, if they are there."""
+    """A job before it is launched.
+
+    Attributes:
+        folder: Its own.
+        overrides: Of the command line.
+        data: Fingerprint of its recordings; empty if they cannot be had.
+        test: Whether it scores its test speakers.
+    """
 
     folder: Path
     overrides: tuple[str, ...]
     data: str
+    test: bool
+
+    @property
+    def state(self) -> job.State:
+        """See `ser.sweeps.job.state_of`."""
+        return job.state_of(self.folder, self.data, test=self.test)
 
 
 class Sweep:
@@ -68,57 +82,66 @@ class Sweep:
             batch: The overrides of each.
 
         Returns:
-            One each; those of the same configuration are one job. ``sweep.json`` lists them, and those of other commands with
-            this folder.
+            One each, the same for the same configuration. ``sweep.json`` lists them, and those of other commands with this
+            folder.
         """
-        found = {plan.folder: plan for plan in (self._compose(overrides) for overrides in batch)}
-        known = {plan.folder for plan in self.planned}
-        self.planned += [plan for folder, plan in found.items() if folder not in known]
+        plans = [self._compose(overrides) for overrides in batch]
+        self.planned = list({plan.folder: plan for plan in (*self.planned, *plans)}.values())
         jobs = {plan.folder.name: list(plan.overrides) for plan in self.planned}
         others = [each for each in names.commands_of(self.folder) if each["command"] != self.command]
         write_json([*others, {"command": self.command, "jobs": jobs}], self.folder / names.JOBS)
-        return list(found.values())
+        return plans
 
-    def launch(self, jobs: Sequence[Planned], first: int = 0) -> Sequence[JobReturn]:
+    def launch(self, plans: Sequence[Planned], heading: str = "Sweep") -> Sequence[JobReturn]:
         """Run jobs that are not done, and watch them. A job whose process dies is launched once more.
 
         Args:
-            jobs: See `plan`.
-            first: The number of the first, for Hydra's names of jobs.
+            plans: See `plan`.
+            heading: What they are.
         """
-        states = {plan.folder: job.state_of(plan.folder, plan.data) for plan in jobs}
+        jobs = list({plan.folder: plan for plan in plans}.values())
+        states = {plan.folder: plan.state for plan in jobs}
         done = [plan.folder for plan in jobs if states[plan.folder] == "done"]
         todo = [plan for plan in jobs if states[plan.folder] not in ("done", "running")]
         board = Board([plan.folder for plan in jobs], before=done)
-        self._say_what_is_there(states)
+        self._say_what_is_there(heading, states)
         returns: list[JobReturn] = []
         with watched(board, self.console):
             for _ in range(DEATHS):
                 if not todo:
                     break
                 try:
-                    returns += self.launcher.launch([list(plan.overrides) for plan in todo], initial_job_idx=first)
+                    returns += self.launcher.launch([list(plan.overrides) for plan in todo], initial_job_idx=0)
                 except Exception as error:  # of the launcher: those of jobs are in what it returns
-                    self._say(f"The launcher stopped: {type(error).__name__}: {first_line(str(error))}")
-                todo = [plan for plan in todo if job.state_of(plan.folder, plan.data) in ("waiting", "interrupted")]
+                    self.say(f"The launcher stopped: {type(error).__name__}: {first_line(str(error))}")
+                todo = [plan for plan in todo if plan.state in ("waiting", "interrupted")]
         return returns
 
     def finish(self) -> None:
         """Print what became of every job, and write the sweep's report; exit with 1 if a job is not done."""
         board = Board([plan.folder for plan in self.planned], before=[plan.folder for plan in self.planned])
-        done = [plan.folder for plan in self.planned if job.state_of(plan.folder, plan.data) == "done"]
+        done = [plan.folder for plan in self.planned if plan.state == "done"]
         for plan in self.planned:
             if plan.folder not in done:
                 record = board.jobs[plan.folder]
-                self._say(f"Not done: {plan.folder.name}: {first_line(record.reason) or 'its process died'}")
-                self._say(f"  {' '.join(plan.overrides)}")
+                self.say(f"Not done: {plan.folder.name}: {first_line(record.reason) or 'its process died'}")
+                self.say(f"  {' '.join(plan.overrides)}")
         total = in_words(sum(board.jobs[folder].seconds for folder in done))
-        self._say(f"{len(done)} of {len(self.planned)} jobs are done, in {total} of training: {self.folder}")
-        if done and self.config.sweep.report is not None:
-            report = build(OmegaConf.to_container(self.config.sweep.report, resolve=True), Report)  # type: ignore[arg-type]
-            report.write(self.folder, [*done, *self._of_others()])
+        self.say(f"{len(done)} of {len(self.planned)} jobs are done, in {total} of training: {self.folder}")
+        if done:
+            self.report([*done, *self._of_others()])
         if len(done) < len(self.planned):
             sys.exit(1)
+
+    def report(self, runs: Sequence[Path]) -> None:
+        """Write what ``sweep.report`` asks for.
+
+        Args:
+            runs: Folders of finished jobs.
+        """
+        if self.config.sweep.report is not None:
+            report = build(OmegaConf.to_container(self.config.sweep.report, resolve=True), Report)  # type: ignore[arg-type]
+            report.write(self.folder, runs)
 
     def _of_others(self) -> list[Path]:
         """The finished jobs of other commands with this folder."""
@@ -128,8 +151,9 @@ class Sweep:
 
     def _compose(self, overrides: Sequence[str]) -> Planned:
         composed = self.loader.load_sweep_config(self.config, list(overrides))
+        check_complete(composed)
         folder = self.folder / str(OmegaConf.select(composed, "hydra.sweep.subdir"))
-        return Planned(folder, tuple(overrides), self._fingerprint(composed))
+        return Planned(folder, tuple(overrides), self._fingerprint(composed), test=bool(composed.test))
 
     def _fingerprint(self, config: DictConfig) -> str:
         """Of the recordings of a job; empty if they cannot be had, which the job itself says in its words."""
@@ -143,10 +167,12 @@ class Sweep:
                 self._data[key] = ""
         return self._data[key]
 
-    def _say_what_is_there(self, states: Mapping[Path, job.State]) -> None:
+    def _say_what_is_there(self, heading: str, states: Mapping[Path, job.State]) -> None:
         there = Counter(SAID[state] for state in states.values() if state in SAID)
         known = ", ".join(f"{count} {said}" for said, count in there.items())
-        self._say(f"Sweep of {len(states)} jobs{f' ({known})' if known else ''}: {self.folder}")
+        count = f"{len(states)} job{'s' if len(states) > 1 else ''}"
+        self.say(f"{heading}: {count}{f' ({known})' if known else ''}, in {self.folder}")
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """A line for whoever watches."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -19,13 +19,14 @@ from ser.sweeps.names import JOBS
 Begun = list[dict[str, Any]]
 
 
-def dev_uar_of(settings: Mapping[str, Any]) -> float:
-    """Of a training that takes no time."""
-    return 0.1 + settings["seed"] / 10
+@pytest.fixture
+def dev_uar_of() -> Callable[[Mapping[str, Any]], float]:
+    """The UAR on dev speakers of a training that takes no time, from its settings."""
+    return lambda settings: 0.1 + settings["seed"] / 10
 
 
 @pytest.fixture
-def begun(monkeypatch: pytest.MonkeyPatch) -> Begun:
+def begun(monkeypatch: pytest.MonkeyPatch, dev_uar_of: Callable[[Mapping[str, Any]], float]) -> Begun:
     """The settings of the trainings that began; ``seed=666`` fails, ``seed=777`` fails otherwise, ``seed=888`` is stopped."""
     seen: Begun = []
 
@@ -43,7 +44,15 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> Begun:
         about = {"dev_uar": dev_uar_of(settings), "parameters": 7}
         (folder / "fold_0" / "dev_metrics.json").write_text(json.dumps({"uar": 0.5, "run": about}))
         if settings["test"]:
-            (folder / "metrics.json").write_text(json.dumps({"uar": 0.4 - settings["seed"] / 10, "run": {}}))
+            (folder / "metrics.json").write_text(
+                json.dumps(
+                    {
+                        "uar": 0.4 - settings["seed"] / 10,
+                        "uar_interval": {"low": None, "caution": None},
+                        "run": {"stamps": []},
+                    }
+                )
+            )
         return folder
 
     monkeypatch.setattr(job, "train", trained)

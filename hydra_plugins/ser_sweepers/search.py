@@ -1,0 +1,43 @@
+"""`OptunaSweeper`: settings proposed by Optuna, chosen by dev speakers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+
+class OptunaSweeper(Sweeper):
+    """See `ser.sweeps.search`; ``settings`` are those of `ser.sweeps.search.Settings`, and ``params`` the space."""
+
+    def __init__(self, params: Mapping[str, str] | None = None, **settings: Any) -> None:
+        self.params, self.settings = dict(params or {}), settings
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Hydra's."""
+        self.config, self.hydra_context = config, hydra_context
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: Sequence[str]) -> None:
+        """Search, then test what was chosen; exit with 1 if that cannot be had."""
+        from ser.command import in_words
+        from ser.sweeps.search import Search, Settings, space_of
+        from ser.sweeps.sweep import Sweep
+
+        assert self.config is not None
+        assert self.hydra_context is not None
+        assert self.launcher is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        chosen = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
+        settings = OmegaConf.to_container(OmegaConf.create(self.settings), resolve=True)
+        with in_words():
+            fixed, space = space_of(chosen)
+            sweep = Sweep(self.config, self.hydra_context, self.launcher)
+            search = Search(sweep, Settings(**settings), fixed, space)  # type: ignore[arg-type]
+            search.run()
+            search.finish()

@@ -1,0 +1,318 @@
+"""A search for good settings: Optuna proposes, jobs of a sweep answer with the UAR of dev speakers.
+
+Test speakers are heard once, at the end, by the settings that dev speakers chose and by those that the search began with.
+"""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from omegaconf import OmegaConf
+
+from ser.callbacks import PRUNER
+from ser.errors import ConfigError, RunError
+from ser.experiment import METRICS
+from ser.files import replacing
+from ser.sweeps import job
+from ser.sweeps.names import quoted
+from ser.sweeps.sweep import Planned, Sweep
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+
+log = logging.getLogger(__name__)
+
+DIRECTIONS: Mapping[str, Literal["minimize", "maximize"]] = {
+    "dev_uar": "maximize",
+    "parameters": "minimize",
+    "latency": "minimize",
+}
+"""What a search can weigh, and which way."""
+OVERRIDES, FOLDER = "overrides", "folder"
+"""What a trial keeps beside its numbers."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of a search.
+
+    Attributes:
+        study: Its name in the storage.
+        storage: Optuna's, such as ``sqlite:////runs/study.db``, or a database server's where several machines share a study;
+            ``None`` is a file in the sweep's folder.
+        n_trials: How many trials that ended well, or were pruned, the study is to have, those of earlier commands included.
+        at_once: Trials that are given to the launcher together.
+        max_failed: Trials that may fail before the search is given up.
+        objectives: Of `DIRECTIONS`, the first of which chooses.
+        sampler: ``_target_`` and arguments of a sampler of Optuna.
+        pruner: The same of a pruner.
+        seed: Of the sampler.
+    """
+
+    study: str
+    storage: str | None
+    n_trials: int
+    at_once: int
+    max_failed: int
+    objectives: Sequence[str]
+    sampler: Mapping[str, Any]
+    pruner: Mapping[str, Any]
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("n_trials", "at_once", "max_failed"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ConfigError(f"hydra.sweeper.{name} is 1 or more, not {getattr(self, name)!r}.")
+        if not self.objectives or any(name not in DIRECTIONS for name in self.objectives):
+            raise ConfigError(
+                f"hydra.sweeper.objectives are some of {', '.join(DIRECTIONS)}, not {list(self.objectives)}."
+            )
+
+
+class Search:
+    """Trials of one study, as jobs of a sweep.
+
+    Args:
+        sweep: Launches them.
+        settings: Of the search.
+        fixed: Overrides of every trial.
+        space: What is searched, by its key in the configuration.
+    """
+
+    def __init__(
+        self, sweep: Sweep, settings: Settings, fixed: Sequence[str], space: "Mapping[str, BaseDistribution]"
+    ) -> None:
+        import optuna
+
+        if not space:
+            raise ConfigError("There is nothing to search: give ranges, such as model.dropout='interval(0.1,0.6)'.")
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.failed = 0
+        self.storage = settings.storage or f"sqlite:///{sweep.folder / 'study.db'}"
+        self.sweep, self.settings, self.fixed, self.space = sweep, settings, list(fixed), dict(space)
+        self.study = self._open()
+
+    def run(self) -> None:
+        """Run trials until the study has enough, then the chosen settings and the first ones on the test speakers.
+
+        Raises:
+            RunError: If too many trials fail.
+        """
+        while (left := self.settings.n_trials - self._ended()) > 0:
+            at_once = min(left, self.settings.at_once)
+            trials = self._left_over()[:at_once]
+            trials += [self._ask() for _ in range(at_once - len(trials))]
+            plans = self.sweep.plan([self._overrides(trial) for trial in trials])
+            for trial, plan in zip(trials, plans, strict=True):
+                trial.set_user_attr(FOLDER, str(plan.folder))
+            numbers = ", ".join(str(trial.number + 1) for trial in trials)
+            self.sweep.launch(plans, f"Trial {numbers} of {self.settings.n_trials}")
+            for trial, plan in zip(trials, plans, strict=True):
+                self._tell(trial, plan)
+
+    def chosen(self) -> "optuna.trial.FrozenTrial":
+        """The trial that the first objective prefers, of those that no other beats in all.
+
+        Raises:
+            RunError: If no trial has ended well.
+        """
+        from optuna.trial import TrialState
+
+        complete = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        best = self.study.best_trials if len(self.study.directions) > 1 else complete
+        if not best:
+            raise RunError(
+                f"No trial of {self.settings.study} has ended well: see the log of a job in {self.sweep.folder}."
+            )
+        sign = 1 if DIRECTIONS[self.settings.objectives[0]] == "maximize" else -1
+        return max(best, key=lambda trial: sign * trial.values[0])
+
+    def test(self) -> tuple[Path, Path]:
+        """Score the test speakers of the first settings, and of the chosen ones.
+
+        Returns:
+            The folders of both.
+        """
+        chosen = [f"{key}={value}" for key, value in self.chosen().user_attrs[OVERRIDES].items()]
+        plans = self.sweep.plan([self.fixed, [*self.fixed, *chosen]])
+        self.sweep.launch(plans, "Test speakers, heard by the first settings and the chosen ones")
+        return plans[0].folder, plans[1].folder
+
+    def finish(self) -> None:
+        """Test what was chosen, print it, and write ``search/`` and the sweep's report into its folder."""
+        from ser.evaluation.summary import read_metrics
+        from ser.report import search as report
+
+        folders = dict(zip(("first", "chosen"), self.test(), strict=True))
+        missing = [name for name, folder in folders.items() if not (folder / METRICS).exists()]
+        if missing:
+            raise RunError(
+                f"The test speakers were not scored by the {' and '.join(missing)} settings: {self.sweep.folder}"
+            )
+        tested = {name: read_metrics(folder / METRICS) for name, folder in folders.items()}
+        objectives, out = self.settings.objectives, self.sweep.folder / "search"
+        trials = report.trials_of(self.study, objectives)
+        with replacing(out / "trials.csv") as unfinished:
+            trials.to_csv(unfinished, index=False)
+        pictures = report.draw(self.study, objectives, out)
+        report.write(trials, self.chosen().user_attrs[OVERRIDES], tested, pictures, out / "search.html")
+        self.sweep.console.print(report.table(trials, objectives, f"Trials of {self.settings.study}"))
+        for name, summary in tested.items():
+            self.sweep.say(f"UAR of test speakers, {name} settings: {100 * summary['uar']:.1f} %")
+        self.sweep.report(list(dict.fromkeys(folders.values())))
+        self.sweep.say(f"Page: {out / 'search.html'}")
+
+    def _open(self) -> "optuna.Study":
+        import optuna
+
+        from ser.build import build
+
+        directions = [DIRECTIONS[name] for name in self.settings.objectives]
+        self.sweep.folder.mkdir(parents=True, exist_ok=True)
+        study = optuna.create_study(
+            storage=self.storage, study_name=self.settings.study, directions=directions, load_if_exists=True
+        )
+        if [direction.name.lower() for direction in study.directions] != directions:
+            raise ConfigError(
+                f"The study {self.settings.study} has other objectives: choose another hydra.sweeper.study."
+            )
+        # A sampler that is seeded as before would propose the same settings again.
+        sampler = {**self.settings.sampler, "seed": self.settings.seed + len(study.trials)}
+        study.sampler = build(sampler, optuna.samplers.BaseSampler)
+        build(self.settings.pruner, optuna.pruners.BasePruner)  # here, where what is wrong with it ends the command
+        study.set_user_attr(PRUNER, dict(self.settings.pruner))
+        if not study.trials and (defaults := self._defaults()) is not None:
+            study.enqueue_trial(defaults)
+        return study
+
+    def _defaults(self) -> dict[str, Any] | None:
+        """The settings that the search begins with, as its first trial; ``None`` if its space does not have them."""
+        known = {}
+        for key, distribution in self.space.items():
+            chosen = self.sweep.config.hydra.runtime.choices.get(key) or OmegaConf.select(self.sweep.config, key)
+            value = _as_in_space(chosen, distribution)
+            if value is None:
+                return None
+            known[key] = value
+        return known
+
+    def _ask(self) -> "optuna.trial.Trial":
+        trial = self.study.ask(self.space)
+        trial.set_user_attr(OVERRIDES, {key: as_text(value) for key, value in trial.params.items()})
+        return trial
+
+    def _left_over(self) -> "list[optuna.trial.Trial]":
+        """Trials of this folder that were stopped half way, and that nobody runs."""
+        import optuna
+
+        found = []
+        for trial in self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+            folder = Path(trial.user_attrs.get(FOLDER, "/"))
+            mine = folder.parent == self.sweep.folder
+            if mine and job.state_of(folder, job.read(folder).fingerprint, test=False) != "running":
+                found.append(optuna.trial.Trial(self.study, trial._trial_id))
+        return found
+
+    def _overrides(self, trial: "optuna.trial.Trial") -> list[str]:
+        """Of a trial's job."""
+        where = f"storage:{quoted(self.storage)},study:{quoted(self.settings.study)},number:{trial.number}"
+        chosen = [f"{key}={value}" for key, value in trial.user_attrs[OVERRIDES].items()]
+        timed = ["sweep.latency=true"] if "latency" in self.settings.objectives else []
+        return [*self.fixed, *chosen, "test=false", f"sweep.trial={{{where}}}", *timed]
+
+    def _tell(self, trial: "optuna.trial.Trial", plan: Planned) -> None:
+        """Tell the study what became of a trial.
+
+        Raises:
+            RunError: If one more failed than may.
+        """
+        from optuna.trial import TrialState
+
+        record = job.read(plan.folder)
+        state = plan.state
+        if state == "done":
+            self.study.tell(trial, [float(getattr(record, name)) for name in self.settings.objectives])
+        elif state == "pruned":
+            self.study.tell(trial, state=TrialState.PRUNED)
+        elif state != "running":  # elsewhere: whoever runs it tells
+            self.study.tell(trial, state=TrialState.FAIL)
+            self.failed += 1
+            if self.failed >= self.settings.max_failed:
+                raise RunError(
+                    f"{self.failed} trials have failed, the last in {plan.folder}: {record.reason}. The search stops here; "
+                    "the same command goes on with it."
+                )
+
+    def _ended(self) -> int:
+        from optuna.trial import TrialState
+
+        return len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
+
+
+def space_of(overrides: Sequence[Override]) -> "tuple[list[str], dict[str, BaseDistribution]]":
+    """Tell what is searched from what is fixed.
+
+    Args:
+        overrides: Parsed by Hydra: ``interval(1e-4,1e-2)``, ``tag(log,interval(1e-4,1e-2))``, ``tag(int,interval(1,64))``,
+            ``range(1,5)``, whose end is not in it, and ``choice(a,b)`` or ``a,b``. The last of a key counts.
+
+    Returns:
+        The overrides that are fixed, and the distributions by key.
+
+    Raises:
+        ConfigError: If Optuna has no such distribution.
+    """
+    last = {override.get_key_element(): override for override in overrides}
+    fixed = [f"{key}={o.get_value_element_as_str()}" for key, o in last.items() if not o.is_sweep_override()]
+    return fixed, {key: _distribution(key, override) for key, override in last.items() if override.is_sweep_override()}
+
+
+def _distribution(key: str, override: Override) -> "BaseDistribution":
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    value = override.value()
+    try:
+        if isinstance(value, ChoiceSweep):
+            return CategoricalDistribution(list(override.sweep_string_iterator()))
+        if isinstance(value, IntervalSweep):
+            start, end, log_scale = value.start or 0, value.end or 0, "log" in value.tags
+            if "int" in value.tags:
+                return IntDistribution(int(start), int(end), log=log_scale)
+            return FloatDistribution(float(start), float(end), log=log_scale)
+        if isinstance(value, RangeSweep):
+            start, stop, step = value.start or 0, value.stop or 0, value.step
+            last = start + step * (math.ceil((stop - start) / step) - 1)
+            if all(isinstance(number, int) for number in (start, stop, step)):
+                return IntDistribution(int(start), int(last), step=int(step))
+            return FloatDistribution(float(start), float(last), step=float(step))
+    except ValueError as error:
+        raise ConfigError(f"{key}={override.get_value_string()} cannot be searched: {error}") from error
+    raise ConfigError(f"{key}={override.get_value_string()} cannot be searched: give interval, range or choice.")
+
+
+def as_text(value: Any) -> str:
+    """A value as an override has it.
+
+    Example:
+        >>> [as_text(value) for value in (1e-05, 3, True, None, "relu")]
+        ['1e-05', '3', 'true', 'null', 'relu']
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def _as_in_space(value: Any, distribution: "BaseDistribution") -> Any:
+    """A setting as a distribution has it; ``None`` if it has not."""
+    from optuna.distributions import CategoricalDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return as_text(value) if as_text(value) in distribution.choices else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if distribution._contains(distribution.to_internal_repr(value)) else None

@@ -1,0 +1,199 @@
+"""Optuna proposes, dev speakers choose, test speakers are heard once; a search that was stopped goes on."""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import pandas as pd
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+
+from ser.callbacks import PRUNER, Trial
+from ser.errors import ConfigError, PrunedError
+from ser.sweeps import job
+from ser.sweeps.search import space_of
+from tests.sweeps.conftest import Begun
+
+Sweep = Callable[..., int]
+LR = "model.optimizer.lr=tag(log,interval(1e-4,1e-1))"
+
+
+@pytest.fixture
+def dev_uar_of() -> Callable[[Mapping[str, Any]], float]:
+    """A rate of 0.01 is best."""
+    return lambda settings: 1 - abs(math.log10(settings["model"]["optimizer"]["lr"]) + 2)
+
+
+@pytest.fixture
+def search(sweep: Sweep) -> Sweep:
+    """``search("hydra.sweeper.n_trials=3")``: over the rate alone."""
+    return lambda *arguments: sweep("hparams_search=optuna", "~space", "hydra.sweeper.params={}", LR, *arguments)
+
+
+def study(tmp_path: Path) -> optuna.Study:
+    (file,) = tmp_path.glob("multirun/*/study.db")
+    return optuna.load_study(study_name="ser", storage=f"sqlite:///{file}")
+
+
+def rates(begun: Begun) -> list[float]:
+    return [settings["model"]["optimizer"]["lr"] for settings in begun]
+
+
+def test_dev_speakers_choose_and_test_speakers_are_heard_once(
+    search: Sweep, begun: Begun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert search("hydra.sweeper.n_trials=6") == 0
+    trials = study(tmp_path).trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
+    assert [settings["test"] for settings in begun] == [False] * 6 + [True] * 2
+    assert rates(begun)[0] == 2e-3, "the settings that the search begins with are its first trial"
+    best = max(trials, key=lambda trial: trial.value or 0)
+    assert rates(begun)[6:] == [2e-3, best.params["model.optimizer.lr"]]
+    assert len(set(rates(begun)[:6])) == 6
+    (folder,) = (file.parent for file in tmp_path.glob("multirun/*/study.db"))
+    table = pd.read_csv(folder / "search" / "trials.csv")
+    assert table["dev_uar"].tolist() == sorted((trial.value for trial in trials), reverse=True)
+    page = (folder / "search" / "search.html").read_text()
+    assert "UAR of test speakers" in page
+    assert page.count("data:image/png") == 3
+    error = capsys.readouterr().err
+    assert "Trial 6 of 6" in error
+    assert "UAR of test speakers, chosen settings: " in error
+
+
+def test_more_trials_go_on_and_propose_what_is_new(search: Sweep, begun: Begun, tmp_path: Path) -> None:
+    assert search("hydra.sweeper.n_trials=4") == 0
+    before = rates(begun)
+    begun.clear()
+    assert search("hydra.sweeper.n_trials=7") == 0
+    asked = [settings for settings in begun if not settings["test"]]
+    assert len(asked) == 3
+    assert not {*rates(asked)} & {*before}
+    assert len(study(tmp_path).trials) == 7
+
+
+def test_a_trial_that_was_stopped_is_gone_on_with(
+    search: Sweep, begun: Begun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = job.train
+
+    def stopping(settings: Mapping[str, Any], *, terminal: bool) -> Path:
+        if len(begun) == 2:
+            begun.append(dict(settings))
+            raise KeyboardInterrupt
+        return trained(settings, terminal=terminal)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "train", stopping)
+        assert search("hydra.sweeper.n_trials=4") == 130
+    assert [trial.state for trial in study(tmp_path).trials] == [TrialState.COMPLETE] * 2 + [TrialState.RUNNING]
+    stopped = rates(begun)[2]
+    begun.clear()
+    assert search("hydra.sweeper.n_trials=4") == 0
+    assert rates(begun)[0] == stopped
+    assert [trial.state for trial in study(tmp_path).trials] == [TrialState.COMPLETE] * 4
+
+
+def test_failed_trials_are_told_and_too_many_end_the_search(
+    search: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(settings: Mapping[str, Any], *, terminal: bool) -> Path:
+        raise FloatingPointError("no number")
+
+    monkeypatch.setattr(job, "train", fail)
+    assert search("hydra.sweeper.n_trials=9", "hydra.sweeper.max_failed=3") == 1
+    assert [trial.state for trial in study(tmp_path).trials] == [TrialState.FAIL] * 3
+    error = capsys.readouterr().err
+    assert "3 trials have failed" in error
+    assert "FloatingPointError: no number" in error
+    assert "Traceback" not in error
+
+
+def test_pruned_trials_count_and_are_not_run_again(
+    search: Sweep, begun: Begun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = job.train
+
+    def pruning(settings: Mapping[str, Any], *, terminal: bool) -> Path:
+        if len(begun) in (1, 2) and not settings["test"]:
+            begun.append(dict(settings))
+            raise PrunedError("Pruned: dev UAR 12.0 % in epoch 1, fold 0.")
+        return trained(settings, terminal=terminal)
+
+    monkeypatch.setattr(job, "train", pruning)
+    assert search("hydra.sweeper.n_trials=4") == 0
+    states = [trial.state for trial in study(tmp_path).trials]
+    assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.PRUNED, TrialState.COMPLETE]
+    assert search("hydra.sweeper.n_trials=4") == 0
+    assert len(begun) <= 6
+
+
+def test_several_objectives_have_a_front_and_the_first_chooses(search: Sweep, begun: Begun, tmp_path: Path) -> None:
+    assert search("hydra.sweeper.n_trials=4", "hydra.sweeper.objectives=[dev_uar,parameters]") == 0
+    found = study(tmp_path)
+    assert [trial.values[1] for trial in found.trials] == [7.0] * 4  # noqa: PD011
+    best = max(found.trials, key=lambda trial: trial.values[0])  # noqa: PD011
+    assert rates(begun)[-1] == best.params["model.optimizer.lr"]
+    assert list(tmp_path.glob("multirun/*/search/front.png"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials is 1 or more, not 0"),
+        (["hydra.sweeper.objectives=[uar]"], "objectives are some of dev_uar, parameters, latency"),
+        (["model.optimizer.lr=0.1"], "There is nothing to search"),
+        (["model.dropout=interval(0.5,0.1)"], "model.dropout=interval(0.5,0.1) cannot be searched"),
+    ],
+)
+def test_wrong_settings_are_sentences(
+    search: Sweep, begun: Begun, wrong: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert search(*wrong) == 1
+    assert words in " ".join(capsys.readouterr().err.split())
+    assert not begun
+
+
+def test_hydra_s_ranges_are_optuna_s() -> None:
+    lines = {
+        "a=interval(0.1,0.6)": FloatDistribution(0.1, 0.6),
+        "b=tag(log,interval(1e-4,1e-2))": FloatDistribution(1e-4, 1e-2, log=True),
+        "c=tag(int,log,interval(1,64))": IntDistribution(1, 64, log=True),
+        "d=range(1,5)": IntDistribution(1, 4),
+        "e=range(1,10,3)": IntDistribution(1, 7, step=3),
+        "f=range(0.0,1.0,0.25)": FloatDistribution(0.0, 0.75, step=0.25),
+        "g=8,null,relu": CategoricalDistribution(["8", "null", "relu"]),
+        "h=choice(x,y)": CategoricalDistribution(["x", "y"]),
+    }
+    fixed, space = space_of(OverridesParser.create().parse_overrides([*lines, "i=7", "d=range(1,9)", "d=range(1,5)"]))
+    assert fixed == ["i=7"]
+    assert list(space.values()) == list(lines.values())
+    with pytest.raises(ConfigError, match="give interval, range or choice"):
+        space_of(OverridesParser.create().parse_overrides(["a=glob(*)"]))
+
+
+def test_the_callback_tells_every_epoch_and_stops_where_the_pruner_says(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    made = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    made.set_user_attr(PRUNER, {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 1})
+    trainer = SimpleNamespace(datamodule=SimpleNamespace(fold=1), max_epochs=10, current_epoch=0, callback_metrics={})
+
+    def epochs(callback: Trial, uars: list[float]) -> None:
+        callback.on_train_start(trainer, None)  # type: ignore[arg-type]
+        for epoch, uar in enumerate(uars):
+            trainer.current_epoch, trainer.callback_metrics = epoch, {"dev_uar": uar}
+            callback.on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
+
+    first = made.ask()
+    epochs(Trial(storage, "s", first.number), [0.3, 0.5, 0.6])
+    made.tell(first, 0.6)
+    assert made.trials[0].intermediate_values == {10: 0.3, 11: 0.5, 12: 0.6}
+    second = made.ask()
+    with pytest.raises(PrunedError, match=r"Pruned: dev UAR 20\.0 % in epoch 2, fold 1"):
+        epochs(Trial(storage, "s", second.number), [0.4, 0.2, 0.9])
+    assert made.trials[1].intermediate_values == {10: 0.4, 11: 0.2}
