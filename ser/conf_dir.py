@@ -1,4 +1,4 @@
-"""Where the configuration is, ``conf/`` beside the package or ``ser/conf`` inside an installed wheel; and whether it is whole."""
+"""Where the configuration is, ``conf/`` beside the package or ``ser/conf`` in an installed wheel; and whether it is whole."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
