@@ -159,7 +159,7 @@ class Search:
         trials = report.trials_of(self.study, objectives)
         with replacing(out / "trials.csv") as unfinished:
             trials.to_csv(unfinished, index=False)
-        pictures = report.draw(self.study, objectives, out)
+        pictures = report.draw(self.study, trials, objectives, out)
         report.write(trials, self.chosen().user_attrs[OVERRIDES], tested, pictures, out / "search.html")
         self.sweep.console.print(report.table(trials, objectives, f"Trials of {self.settings.study}"))
         for name, summary in tested.items():
