@@ -136,9 +136,8 @@ def _parallel(complete: pd.DataFrame, objectives: Sequence[str], file: Path) -> 
         for number, key in enumerate(keys):
             axes.axvline(number, color="#8a9099", linewidth=0.8, zorder=0)
             for height, text in places[key][1]:
-                axes.annotate(
-                    text, (number, height), xytext=(3, 0), textcoords="offset points", fontsize=7.5, va="center"
-                )
+                beside: dict[str, Any] = {"xytext": (3, 0), "textcoords": "offset points", "va": "center"}
+                axes.annotate(text, (number, height), **beside, fontsize=7.5, bbox=TAG, zorder=5)
         axes.set_xticks(range(len(keys)), [key.replace(".", ".\n") for key in keys], fontsize=8)
         axes.set_yticks([])
         for side in axes.spines.values():
