@@ -214,7 +214,7 @@ def _train_once(config: Config, folder: Path, data: "SpeechDataModule") -> None:
         plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=tuple(marks))
         summary = write_results(folder, test, dev, about, left_out(data))
         pictures = {"confusion_matrix": folder / "confusion_matrix.png", "training_curves": curves}
-        tracking.log_results(loggers, summary, test, pictures)
+        tracking.log_results(loggers, summary, test, pictures, folder, config["logger"].get("artifacts", ()))
     finally:
         tracking.finish(loggers)
 

@@ -10,6 +10,7 @@ from urllib.parse import urlparse
 
 import pandas as pd
 
+from ser import run_folder
 from ser.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Mode = Literal["online", "offline", "disabled"]
+ARTIFACTS = {"split": "split.json", "card": "card.json", "checkpoint": "checkpoints/best.ckpt"}
+"""Files of a run's folder, by what a user calls them."""
 WANDB_SERVER = "https://api.wandb.ai"
 WANDB_INIT_SECONDS = 60
 """How long to wait for the server before a run is logged offline instead."""
@@ -84,6 +87,24 @@ def _wandb(
 ) -> "Logger":
     from lightning.pytorch.loggers import WandbLogger
 
+    if unknown := sorted(set(config["artifacts"]) - set(ARTIFACTS)):
+        raise ConfigError(f"logger.artifacts are some of {', '.join(ARTIFACTS)}, not {', '.join(unknown)}.")
+    job_type = config["job_type"] or run_folder.run_name(settings)
+    run = _started(config, folder, name=run_name, group=group, job_type=job_type, settings=settings, stamps=stamps)
+    return WandbLogger(experiment=run, save_dir=folder)
+
+
+def _started(
+    config: Mapping[str, Any],
+    folder: Path,
+    *,
+    name: str,
+    group: str,
+    job_type: str,
+    settings: Mapping[str, Any],
+    stamps: Sequence[str] = (),
+) -> Any:
+    """A run of Weights & Biases, offline if its server does not answer."""
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
 
@@ -92,8 +113,9 @@ def _wandb(
             project=config["project"],
             entity=config["entity"],
             group=config["group"] or group,
+            job_type=job_type,
             tags=[*config["tags"], *stamps],
-            name=run_name,
+            name=name,
             dir=folder,
             mode=mode,
             config=dict(settings),
@@ -105,17 +127,64 @@ def _wandb(
     if mode == "offline":
         log.info("Weights & Biases: offline (no key, or so asked); `wandb sync %s/wandb/*` sends the run.", folder)
     try:
-        run = start(mode)
+        return start(mode)
     except wandb.errors.Error as error:
         log.warning("Weights & Biases cannot be reached (%s); the run is logged offline.", str(error).splitlines()[0])
-        run = start("offline")
-    return WandbLogger(experiment=run, save_dir=folder)
+        return start("offline")
+
+
+def log_sweep(config: Mapping[str, Any], folder: Path, jobs: pd.DataFrame) -> None:
+    """Send what a sweep ended with as a run of its own, of the job type ``summary``: tables, pictures and pages.
+
+    Args:
+        config: The ``logger`` group; with any other than ``wandb``, nothing is sent.
+        folder: The sweep's, with what its report wrote.
+        jobs: One row a job.
+    """
+    if config["name"] != "wandb":
+        return
+    import wandb
+
+    run = _started(config, folder, name=f"{folder.name} summary", group=folder.name, job_type="summary", settings={})
+    try:
+        tables = {
+            "/".join(f.relative_to(folder).with_suffix("").parts): pd.read_csv(f) for f in _written(folder, "csv")
+        }
+        media: dict[str, Any] = {name: wandb.Table(dataframe=table) for name, table in {"jobs": jobs, **tables}.items()}
+        media |= {
+            "/".join(f.relative_to(folder).with_suffix("").parts): wandb.Image(str(f)) for f in _written(folder, "png")
+        }
+        media |= {f"page/{f.stem}": wandb.Html(f.read_text(encoding="utf-8")) for f in _written(folder, "html")}
+        run.log(media)
+        run.summary.update({state: int(count) for state, count in jobs["state"].value_counts().items()})
+    finally:
+        wandb.finish()
+
+
+def _written(folder: Path, suffix: str) -> list[Path]:
+    """Files of a sweep's report, beside its jobs or in a folder of the report's own."""
+    own = [child for child in folder.iterdir() if child.is_dir() and not (child / "config.yaml").exists()]
+    return sorted([*folder.glob(f"*.{suffix}"), *(file for child in own for file in child.glob(f"*.{suffix}"))])
 
 
 def log_results(
-    chosen: "list[Logger]", summary: Mapping[str, Any], predictions: pd.DataFrame, pictures: Mapping[str, Path]
+    chosen: "list[Logger]",
+    summary: Mapping[str, Any],
+    predictions: pd.DataFrame,
+    pictures: Mapping[str, Path],
+    folder: Path,
+    artifacts: Sequence[str] = (),
 ) -> None:
-    """Send the test numbers, the pictures and the predictions table to the trackers that take them."""
+    """Send the test numbers, the pictures, the predictions table, and files of a run to the trackers that take them.
+
+    Args:
+        chosen: The run's.
+        summary: See `ser.evaluation.summary`.
+        predictions: Of the test speakers.
+        pictures: By name.
+        folder: The run's.
+        artifacts: Which of `ARTIFACTS` to send.
+    """
     from lightning.pytorch.loggers import WandbLogger
 
     numbers = {f"test/{name}": summary[name] for name in ("uar", "accuracy", "macro_f1", "cross_entropy")}
@@ -126,6 +195,10 @@ def log_results(
             logger.experiment.summary.update(numbers)
             media = {name: wandb.Image(str(file)) for name, file in pictures.items()}
             logger.experiment.log({"predictions": wandb.Table(dataframe=predictions), **media})
+            for kind in artifacts:
+                artifact = wandb.Artifact(f"{logger.experiment.name}-{kind}".replace("+", "-"), type=kind)
+                artifact.add_file(str(folder / ARTIFACTS[kind]))
+                logger.experiment.log_artifact(artifact)
         else:
             logger.log_metrics(numbers)
 

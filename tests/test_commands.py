@@ -143,7 +143,7 @@ def wandb_records(log: Path) -> Iterator[Any]:
 
 
 def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(command: Command, tmp_path: Path) -> None:
-    done = command("train", "-m", *QUICK, "seed=0,1")
+    done = command("train", "-m", *QUICK, "seed=0,1", "logger.artifacts=[split,card]", "logger.tags=[mine]")
     assert done.returncode == 0, done.stderr
     (sweep,) = (tmp_path / "multirun").iterdir()
     seen = []
@@ -152,7 +152,9 @@ def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(command: Command, tm
         records = list(wandb_records(log))
         (run,) = (r.run for r in records if r.HasField("run"))
         assert any(r.HasField("exit") for r in records), "the run was not finished"
-        assert "synthetic speech" in run.tags
+        assert set(run.tags) == {"mine", "synthetic speech"}
+        assert run.job_type == "demo-cnn-speaker_cv"
+        assert {r.artifact.type for r in records if r.HasField("artifact")} >= {"split", "card"}
         keys = {item.key or item.nested_key[0] for r in records if r.HasField("history") for item in r.history.item}
         assert {"train_loss", "dev_loss", "dev_uar", "lr", "predictions", "confusion_matrix", "training_curves"} <= keys
         summary = {item.key or "/".join(item.nested_key) for r in records for item in r.summary.update}
@@ -162,7 +164,17 @@ def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(command: Command, tm
         assert list(job.glob("wandb/offline-run-*/files/media/table/predictions*.json"))
     assert [seed for *_, seed in seen] == [0, 1]
     assert len({run_id for run_id, *_ in seen}) == 2
-    assert {group for _, group, _ in seen} == {"demo-speaker_cv-native"}
+    assert {group for _, group, _ in seen} == {sweep.name}
+    (log,) = sweep.glob("wandb/offline-run-*/*.wandb")
+    records = list(wandb_records(log))
+    (run,) = (r.run for r in records if r.HasField("run"))
+    assert (run.run_group, run.job_type) == (sweep.name, "summary")
+    keys = {item.key or item.nested_key[0] for r in records if r.HasField("history") for item in r.history.item}
+    assert {"jobs", "comparison/comparison", "page/comparison"} <= keys
+    (table,) = sweep.glob("wandb/offline-run-*/files/media/table/jobs*.json")
+    content = json.loads(table.read_text())
+    states = [row[content["columns"].index("state")] for row in content["data"]]
+    assert states == ["done", "done"]
 
 
 def test_tensorboard_by_choice(command: Command, tmp_path: Path) -> None:

@@ -8,7 +8,15 @@ import pytest
 from ser import tracking
 from ser.errors import ConfigError
 
-WANDB = {"name": "wandb", "project": "ser", "entity": None, "group": None, "tags": ["one"]}
+WANDB = {
+    "name": "wandb",
+    "project": "ser",
+    "entity": None,
+    "group": None,
+    "job_type": "a kind",
+    "tags": ["one"],
+    "artifacts": [],
+}
 
 
 @pytest.fixture(autouse=True)

@@ -133,6 +133,8 @@ def run(config: DictConfig) -> float | None:
         try:
             settings = settings_of(config)
             settings["paths"]["run"], settings["ckpt"] = str(folder), "last"
+            if "group" in settings["logger"]:
+                settings["logger"]["group"] = settings["logger"]["group"] or folder.parent.name
             settings["trainer"]["enable_progress_bar"] = False  # the sweep shows its own
             if "joblib" in str(hydra.launcher.get("_target_")):  # the others give a job its GPUs
                 take_gpu()

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from rich.console import Console
 
+from ser import tracking
 from ser.assemble import fingerprint
 from ser.build import build
 from ser.conf_dir import check_complete
@@ -142,6 +144,17 @@ class Sweep:
         if self.config.sweep.report is not None:
             report = build(OmegaConf.to_container(self.config.sweep.report, resolve=True), Report)  # type: ignore[arg-type]
             report.write(self.folder, runs)
+        tracking.log_sweep(OmegaConf.to_container(self.config.logger, resolve=True), self.folder, self.table())  # type: ignore[arg-type]
+
+    def table(self) -> pd.DataFrame:
+        """One row a job: what became of it."""
+        rows = []
+        for plan in self.planned:
+            record = job.read(plan.folder)
+            known = {"job": plan.folder.name, "state": record.state, "attempts": len(record.attempts)}
+            known |= {"seconds": record.seconds, "dev_uar": record.dev_uar, "uar": record.uar}
+            rows.append({**known, "reason": first_line(record.reason), "overrides": " ".join(plan.overrides)})
+        return pd.DataFrame(rows)
 
     def _of_others(self) -> list[Path]:
         """The finished jobs of other commands with this folder."""
