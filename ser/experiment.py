@@ -16,6 +16,7 @@ import pandas as pd
 from ser import memory, run_folder, tracking
 from ser.assemble import MODES, Config, build_data, build_model, build_trainer, fingerprint, labels_of, stamps_of
 from ser.card import write_card
+from ser.clock import phase
 from ser.errors import ConfigError, RunError, SerError
 from ser.evaluation.summary import summarise, write_metrics
 from ser.report import plots
@@ -76,9 +77,10 @@ def train(config: Config, *, terminal: bool = True) -> Path:
         raise ConfigError(f"seed is {config['seed']!r}, but it is a whole number from 0 to {2**32 - 1}.")
     first = 0 if config["fold"] == "all" else _fold(config["fold"])
     # Before torch is imported and the run has a folder: an absent corpus says so at once, and leaves nothing.
-    fingerprint(config)
-    data = build_data(config, fold=first)
-    data.setup()
+    with phase("start"):
+        fingerprint(config)
+        data = build_data(config, fold=first)
+        data.setup()
     folder = _folder(config)
     run_folder.write_config(folder, config)
     with run_folder.logging_to(folder / "run.log", terminal=terminal):
@@ -145,7 +147,8 @@ def _train_all(config: Config, folder: Path, folds: int) -> None:
     if not config["test"]:
         return
     parts = [folder / f"fold_{fold}" for fold in range(folds)]
-    pool(folder, parts, left_out(data))
+    with phase("report"):
+        pool(folder, parts, left_out(data))
 
 
 def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
@@ -179,44 +182,53 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
 
 
 def _train_once(config: Config, folder: Path, data: "SpeechDataModule") -> None:
-    import lightning as L
+    with phase("start"):
+        import lightning as L
 
-    from ser.inference.load import BEST, complete, load
-    from ser.inference.score import score
+        from ser.inference.load import BEST, complete, load
+        from ser.inference.score import score
 
-    L.seed_everything(config["seed"], workers=True, verbose=False)
+        L.seed_everything(config["seed"], workers=True, verbose=False)
+        _describe_fold(data)
+        write_split(folder, data)
+        model = build_model(config, data)
+        sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+        trained = sum(size for size, learns in sizes if learns)
+        log.info("%s: %d parameters, %d of them trained", type(model).__name__, sum(size for size, _ in sizes), trained)
+        name = folder.name if folder.name.startswith(run_name(config)) else f"{run_name(config)}-fold{data.fold}"
+        group = f"{'+'.join(data.corpora)}-{data.protocol.name}-{data.labels.name}"
+        marks = stamps_of(config, data)
+        loggers = tracking.loggers(config["logger"], folder, name, group, config, marks)
+    try:
+        with phase("training"):
+            fitted = _fit(config, folder, model, data, loggers)
+        with phase("scoring"):
+            complete(folder / BEST, model)
+            best = load(folder / BEST, device=fitted.device)
+            dev, about = score(best, data, data.split.dev), _about(config, model, data, fitted)
+            test = score(best, data, data.split.test) if config["test"] else None
+        with phase("report"):
+            write_metrics({**summarise(dev), "run": about}, folder / DEV_METRICS)
+            if test is None:
+                return
+            environment = run_folder.environment(config["seed"], data.fingerprint, str(fitted.device))
+            (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
+            curves = folder / "training_curves.png"
+            plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=tuple(marks))
+            summary = write_results(folder, test, dev, about, left_out(data))
+            pictures = {"confusion_matrix": folder / "confusion_matrix.png", "training_curves": curves}
+            tracking.log_results(loggers, summary, test, pictures, folder, config["logger"].get("artifacts", ()))
+    finally:
+        with phase("report"):
+            tracking.finish(loggers)
+
+
+def _describe_fold(data: "SpeechDataModule") -> None:
     for side, rows in data.split.sides().items():
         speakers = data.labelled.manifest["speaker"].iloc[rows].nunique()
         log.info("Fold %d, %s: %d utterances of %d speakers", data.fold, side, len(rows), speakers)
     for finding in data.findings:
         log.info("Audit, %s: %s", finding.level, finding.text)
-    write_split(folder, data)
-    model = build_model(config, data)
-    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
-    trained = sum(size for size, learns in sizes if learns)
-    log.info("%s: %d parameters, %d of them trained", type(model).__name__, sum(size for size, _ in sizes), trained)
-    name = folder.name if folder.name.startswith(run_name(config)) else f"{run_name(config)}-fold{data.fold}"
-    group = f"{'+'.join(data.corpora)}-{data.protocol.name}-{data.labels.name}"
-    marks = stamps_of(config, data)
-    loggers = tracking.loggers(config["logger"], folder, name, group, config, marks)
-    try:
-        fitted = _fit(config, folder, model, data, loggers)
-        complete(folder / BEST, model)
-        best = load(folder / BEST, device=fitted.device)
-        dev, about = score(best, data, data.split.dev), _about(config, model, data, fitted)
-        write_metrics({**summarise(dev), "run": about}, folder / DEV_METRICS)
-        if not config["test"]:
-            return
-        test = score(best, data, data.split.test)
-        environment = run_folder.environment(config["seed"], data.fingerprint, str(fitted.device))
-        (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
-        curves = folder / "training_curves.png"
-        plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=tuple(marks))
-        summary = write_results(folder, test, dev, about, left_out(data))
-        pictures = {"confusion_matrix": folder / "confusion_matrix.png", "training_curves": curves}
-        tracking.log_results(loggers, summary, test, pictures, folder, config["logger"].get("artifacts", ()))
-    finally:
-        tracking.finish(loggers)
 
 
 class Fitted(NamedTuple):

@@ -18,7 +18,7 @@ FILES = sorted(file for file in PACKAGE.rglob("*.py") if "conf" not in file.rela
 
 ROOMS = [
     {"errors"},
-    {"labels", "files", "conf_dir", "build", "devices"},
+    {"labels", "files", "conf_dir", "build", "devices", "clock"},
     {"manifest"},
     {"corpora"},
     {"unpack", "download", "audio", "waveforms", "twins"},

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
+import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ser.sweeps.job import read
+from ser.sweeps.job import Record, read
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +157,24 @@ def epoch_of(folder: Path) -> str:
     row = dict(zip(names.split(","), last.split(","), strict=True))
     where = f"{files[-1].parent.name}: " if files[-1].parent != folder else ""
     return f"{where}epoch {int(row['epoch']) + 1}, dev UAR {100 * float(row['dev_uar']):.1f} %"
+
+
+def where_time_went(records: Sequence[Record]) -> Table | None:
+    """Seconds by phase over the jobs that are done; ``other`` is what no phase counts, such as opening the job's files."""
+    last = [record.attempts[-1] for record in records if record.attempts[-1].get("seconds")]
+    if not last:
+        return None
+    phases = pd.DataFrame([attempt["seconds"] for attempt in last]).fillna(0.0)
+    whole = pd.Series([attempt["ended"] - attempt["began"] for attempt in last])
+    phases["other"] = whole - phases.sum(axis=1)
+    table = Table(title=f"Where the time of {len(last)} jobs went", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("")
+    for column in ("share", "seconds", "median of a job"):
+        table.add_column(column, justify="right")
+    for name, spent in phases.items():
+        share = 100 * spent.sum() / whole.sum()
+        table.add_row(str(name), f"{share:.0f} %", f"{spent.sum():.1f}", f"{spent.median():.2f}")
+    return table
 
 
 def in_words(seconds: float) -> str:

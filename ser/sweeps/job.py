@@ -19,6 +19,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
+from ser import clock
 from ser.assemble import fingerprint
 from ser.devices import take_gpu
 from ser.errors import PrunedError, SerError
@@ -46,7 +47,8 @@ class Record:
         state: What became of its last attempt; ``running`` also of one whose process was killed (see `state_of`).
         overrides: Of the command line, its own.
         fingerprint: Of the recordings.
-        attempts: ``began`` and ``ended`` in seconds since 1970, ``host``, ``pid``, and ``reason`` where one failed.
+        attempts: ``began`` and ``ended`` in seconds since 1970, ``host``, ``pid``; ``reason`` where one failed, ``seconds``
+            by phase (`ser.clock`) where it did not.
         uar: Of its test speakers, once it is done.
         dev_uar: Of its dev speakers, at the epochs that were chosen; the mean over folds.
         parameters: Of its model.
@@ -72,9 +74,13 @@ class Record:
         attempt = {"began": time.time(), "host": socket.gethostname(), "pid": os.getpid()}
         return replace(self, state="running", overrides=overrides, attempts=(*self.attempts, attempt))
 
-    def ended(self, state: State, reason: str | None = None, **more: Any) -> "Record":
+    def ended(
+        self, state: State, reason: str | None = None, phases: Mapping[str, float] | None = None, **more: Any
+    ) -> "Record":
         """With the end of the last attempt."""
         last = {**self.attempts[-1], "ended": time.time()} | ({} if reason is None else {"reason": reason})
+        if phases is not None:
+            last["seconds"] = {name: round(spent, 3) for name, spent in phases.items()}
         return replace(self, state=state, attempts=(*self.attempts[:-1], last), **more)
 
     @property
@@ -146,7 +152,8 @@ def run(config: DictConfig) -> float | None:
                 job = replace(job, attempts=job.attempts[-1:])
             job = replace(job, fingerprint=data)
             _write(job, folder)
-            train(settings, terminal=False)
+            with clock.recorded() as seconds:
+                train(settings, terminal=False)
         except KeyboardInterrupt:
             _write(job.ended("interrupted", "stopped by hand"), folder)
             raise
@@ -157,7 +164,7 @@ def run(config: DictConfig) -> float | None:
             reason = str(error) if isinstance(error, SerError) else f"{type(error).__name__}: {error}"
             _write(job.ended("failed", reason), folder)
             raise
-        job = job.ended("done", **_numbers(folder, settings))
+        job = job.ended("done", phases=seconds, **_numbers(folder, settings))
         _write(job, folder)
         return job.dev_uar
 

@@ -21,7 +21,7 @@ from ser.conf_dir import check_complete
 from ser.errors import SerError
 from ser.files import write_json
 from ser.sweeps import job, names
-from ser.sweeps.board import Board, first_line, in_words, watched
+from ser.sweeps.board import Board, first_line, in_words, watched, where_time_went
 from ser.sweeps.report import Report
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,9 @@ class Sweep:
                 self.say(f"Not done: {plan.folder.name}: {first_line(record.reason) or 'its process died'}")
                 self.say(f"  {' '.join(plan.overrides)}")
         total = in_words(sum(board.jobs[folder].seconds for folder in done))
-        self.say(f"{len(done)} of {len(self.planned)} jobs are done, in {total} of training: {self.folder}")
+        self.say(f"{len(done)} of {len(self.planned)} jobs are done, in {total}: {self.folder}")
+        if spent := where_time_went([record for folder in done if (record := board.jobs[folder]).attempts]):
+            self.console.print(spent)
         if done:
             self.report([*done, *self._of_others()])
         if len(done) < len(self.planned):

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ser.sweeps.board import Board, epoch_of, watched
+from ser.sweeps.board import Board, epoch_of, watched, where_time_went
+from ser.sweeps.job import Record
 from tests.sweeps.conftest import record
 
 
@@ -101,3 +102,20 @@ def test_a_terminal_has_one_live_table(folders: list[Path]) -> None:
     assert "0 of 5 done" in shown
     assert folders[0].name in shown
     assert json.loads((folders[0] / "job.json").read_text())["state"] == "running"
+
+
+def test_where_the_time_went() -> None:
+    attempts = [{"began": 0.0, "ended": 10.0, "seconds": {"start": 1.0, "training": 8.0}}]
+    longer = [
+        {"began": 0.0, "ended": 99.0},
+        {"began": 100.0, "ended": 120.0, "seconds": {"start": 2.0, "training": 17.5}},
+    ]
+    console = Console(file=io.StringIO(), width=80)
+    console.print(where_time_went([Record(attempts=tuple(each)) for each in (attempts, longer)]))  # type: ignore[arg-type]
+    rows = [line.split() for line in console.file.getvalue().splitlines() if "%" in line]  # type: ignore[attr-defined]
+    assert rows == [
+        ["start", "10", "%", "3.0", "1.50"],
+        ["training", "85", "%", "25.5", "12.75"],
+        ["other", "5", "%", "1.5", "0.75"],
+    ]
+    assert where_time_went([Record(attempts=({"began": 0.0, "ended": 1.0},))]) is None

@@ -57,6 +57,7 @@ def test_a_job_that_fails_is_kept_with_its_reason_and_tried_again(
     assert "The number of the beast." in error
     assert "ZeroDivisionError: float division by zero" in error
     assert "1 of 3 jobs are done" in error
+    assert "Where the time of 1 jobs went" not in error, "a training that counts nothing has no table"
     assert "Traceback" not in error
     found = {seed: job.read(path) for seed, path in jobs(folder()).items()}
     assert {seed: known.state for seed, known in found.items()} == {666: "failed", 0: "done", 777: "failed"}

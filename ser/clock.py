@@ -1,0 +1,43 @@
+"""Where the time of a run goes: named phases, each of which counts its own seconds and not those of phases inside it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Seconds = dict[str, float]
+_seconds: ContextVar[Seconds | None] = ContextVar("seconds", default=None)
+_inside: ContextVar[float] = ContextVar("inside", default=0.0)
+
+
+@contextmanager
+def recorded() -> Iterator[Seconds]:
+    """Give a table that the phases of the block add their seconds to.
+
+    Example:
+        >>> with recorded() as seconds:
+        ...     with phase("outer"), phase("inner"):
+        ...         time.sleep(0.02)
+        >>> seconds["inner"] > 0.019 > seconds["outer"]
+        True
+    """
+    seconds: Seconds = {}
+    token = _seconds.set(seconds)
+    try:
+        yield seconds
+    finally:
+        _seconds.reset(token)
+
+
+@contextmanager
+def phase(name: str) -> Iterator[None]:
+    """Count the seconds of the block, less those of phases in it, where somebody records them."""
+    began, token = time.perf_counter(), _inside.set(0.0)
+    try:
+        yield
+    finally:
+        taken, inside = time.perf_counter() - began, _inside.get()
+        _inside.reset(token)
+        _inside.set(_inside.get() + taken)
+        if (seconds := _seconds.get()) is not None:
+            seconds[name] = seconds.get(name, 0.0) + taken - inside
