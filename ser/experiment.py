@@ -160,19 +160,20 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
         return
     parts = memory.parts_of(folder)
     for retries in reversed(range(config["retries"] + 1)):
+        now = memory.divided(config, parts)
         try:
-            smaller = data if parts == 1 else build_data(memory.divided(config, parts), data.fold)
-            smaller.setup()
-            _train_once(memory.divided(config, parts), folder, smaller)
+            part = data if parts == 1 else build_data(now, data.fold)
+            part.setup()
+            _train_once(now, folder, part)
             return
         except Exception as error:
             if not memory.ran_out(error):
                 raise
             if not retries or config["batch_size"] < 2 * parts:
-                size = memory.divided(config, parts)["batch_size"]
                 raise RunError(
-                    f"Memory ran out with batches of {size}: {str(error).partition('. ')[0]}. Take a smaller batch_size, "
-                    "trainer.precision=bf16-mixed, or resident=false; for a pretrained encoder, model.batch_seconds."
+                    f"Memory ran out with batches of {now['batch_size']}: {str(error).partition('. ')[0]}. Take a "
+                    "smaller batch_size, trainer.precision=bf16-mixed, or resident=false; for a pretrained encoder, "
+                    "model.batch_seconds."
                 ) from error
         # Out of the except block, whose error would hold on to the memory.
         parts *= 2

@@ -31,7 +31,9 @@ RECORDED = (
     "transformers",
     "peft",
 )
-IDENTITY_IGNORES = ("ckpt", "paths", "logger", "workers", "resident", "sweep", "retries", "test", "space")
+ELSEWHERE = ("ckpt", "paths", "logger", "workers", "resident", "sweep", "retries")
+"""Where a training runs and what is written where: nothing that a result depends on."""
+IDENTITY_IGNORES = (*ELSEWHERE, "test", "space")
 """Settings that two runs may differ in and still be the same run, gone on with."""
 
 

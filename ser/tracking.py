@@ -147,24 +147,22 @@ def log_sweep(config: Mapping[str, Any], folder: Path, jobs: pd.DataFrame) -> No
 
     run = _started(config, folder, name=f"{folder.name} summary", group=folder.name, job_type="summary", settings={})
     try:
-        tables = {
-            "/".join(f.relative_to(folder).with_suffix("").parts): pd.read_csv(f) for f in _written(folder, "csv")
-        }
+        tables = {name: pd.read_csv(file) for name, file in _written(folder, "csv").items()}
         media: dict[str, Any] = {name: wandb.Table(dataframe=table) for name, table in {"jobs": jobs, **tables}.items()}
-        media |= {
-            "/".join(f.relative_to(folder).with_suffix("").parts): wandb.Image(str(f)) for f in _written(folder, "png")
-        }
-        media |= {f"page/{f.stem}": wandb.Html(f.read_text(encoding="utf-8")) for f in _written(folder, "html")}
+        media |= {name: wandb.Image(str(file)) for name, file in _written(folder, "png").items()}
+        pages = _written(folder, "html").values()
+        media |= {f"page/{page.stem}": wandb.Html(page.read_text(encoding="utf-8")) for page in pages}
         run.log(media)
         run.summary.update({state: int(count) for state, count in jobs["state"].value_counts().items()})
     finally:
         wandb.finish()
 
 
-def _written(folder: Path, suffix: str) -> list[Path]:
-    """Files of a sweep's report, beside its jobs or in a folder of the report's own."""
+def _written(folder: Path, suffix: str) -> dict[str, Path]:
+    """Files of a sweep's report, beside its jobs or in a folder of the report's own, by their path without the suffix."""
     own = [child for child in folder.iterdir() if child.is_dir() and not (child / "config.yaml").exists()]
-    return sorted([*folder.glob(f"*.{suffix}"), *(file for child in own for file in child.glob(f"*.{suffix}"))])
+    files = sorted([*folder.glob(f"*.{suffix}"), *(file for child in own for file in child.glob(f"*.{suffix}"))])
+    return {file.relative_to(folder).with_suffix("").as_posix(): file for file in files}
 
 
 def log_results(

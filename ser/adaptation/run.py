@@ -75,13 +75,7 @@ class Adaptation(Suite):
     def score_fold(
         self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, folder: Path
     ) -> pd.DataFrame:
-        """Score a fold's test speakers with as many of their clips known as ``ks`` says.
-
-        Args:
-            model: The fold's.
-            data: The fold's, set up.
-            same: Predictions table of ``data.split.test`` in its order, where every clip is known.
-            folder: The fold's.
+        """Score a fold's test speakers with as many of their clips known as ``ks`` says; see `ser.suites.Suite.score_fold`.
 
         Returns:
             Predictions tables, one below the other, with the columns ``k`` (``0``, ``1``, ... ``all``) and ``draw`` behind.

@@ -1,6 +1,5 @@
 """What a search found: the trials as a table, pictures of them, and a page with both."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +15,9 @@ if TYPE_CHECKING:
     import optuna
     from rich.table import Table
 
-log = logging.getLogger(__name__)
-
 TEMPLATE = "search.html.j2"
 TAG = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
-BLUE, ORANGE = "#0173b2", "#de8f05"
+GREY = "#8a9099"
 LABELS = {"dev_uar": "UAR of dev speakers (%)", "parameters": "parameters", "latency": "ms for 3 s of speech"}
 WIDE = 20
 """A range whose ends are further apart than this factor is drawn by its logarithm."""
@@ -55,10 +52,13 @@ def table(trials: pd.DataFrame, objectives: Sequence[str], title: str) -> "Table
     from rich.table import Table
 
     laid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in trials.columns:
-        laid.add_column(str(column).rpartition(".")[2], justify="right")
+    known = [name for name in ("trial", "state", *objectives) if name in trials]
+    for column in known:
+        laid.add_column(column, justify="right", no_wrap=True)
+    laid.add_column("settings")
     for _, row in trials.head(SHOWN).iterrows():
-        laid.add_row(*(_shown(str(name), value) for name, value in row.items()))
+        settings = [f"{name} {_shown(str(name), value)}" for name, value in row.items() if name not in known]
+        laid.add_row(*(_shown(name, row[name]) for name in known), ", ".join(settings))
     if len(trials) > SHOWN:
         laid.caption = f"The best {SHOWN} of {len(trials)} trials."
     return laid
@@ -69,8 +69,9 @@ def draw(study: "optuna.Study", trials: pd.DataFrame, objectives: Sequence[str],
     first = objectives[0]
     complete = trials[trials["state"] == "complete"]
     drawn: dict[str, Callable[[Path], None]] = {"history": lambda file: _history(complete, first, file)}
-    if len(complete) > 1:
+    if complete[first].max() > complete[first].min():  # of trials that are all alike nothing is more important
         drawn["importances"] = lambda file: _importances(study, file)
+    if len(complete) > 1:
         drawn["parallel"] = lambda file: _parallel(complete, objectives, file)
     if len(objectives) > 1:
         drawn["front"] = lambda file: _front(study, complete, objectives, file)
@@ -81,15 +82,17 @@ def draw(study: "optuna.Study", trials: pd.DataFrame, objectives: Sequence[str],
 
 
 def _history(complete: pd.DataFrame, first: str, file: Path) -> None:
+    import seaborn as sns
     from matplotlib.ticker import MaxNLocator
 
+    blue, orange, *_ = sns.color_palette("colorblind")
     trials = complete.sort_values("trial")
     values = trials[first] * _scale(first)
     best = values.cummax() if first == "dev_uar" else values.cummin()
     with drawing(file, (7, 3.6), grid=True) as figure:
         axes = figure.subplots()
-        axes.step(trials["trial"] + 1, best, where="post", color=BLUE, linewidth=1.8, label="best so far")
-        axes.scatter(trials["trial"] + 1, values, color=ORANGE, s=22, zorder=3, label="a trial")
+        axes.step(trials["trial"] + 1, best, where="post", color=blue, linewidth=1.8, label="best so far")
+        axes.scatter(trials["trial"] + 1, values, color=orange, s=22, zorder=3, label="a trial")
         axes.set_xlabel("trial")
         axes.set_ylabel(LABELS[first])
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -97,6 +100,7 @@ def _history(complete: pd.DataFrame, first: str, file: Path) -> None:
 
 
 def _importances(study: "optuna.Study", file: Path) -> None:
+    import seaborn as sns
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
     many = len(study.directions) > 1
@@ -104,7 +108,8 @@ def _importances(study: "optuna.Study", file: Path) -> None:
     shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0), target=target)
     with drawing(file, (7, 0.8 + 0.4 * len(shares))) as figure:
         axes = figure.subplots()
-        bars = axes.barh([*shares], [100 * share for share in shares.values()], color=BLUE, height=0.62)
+        widths = [100 * share for share in shares.values()]
+        bars = axes.barh([*shares], widths, color=sns.color_palette("colorblind")[0], height=0.62)
         axes.bar_label(bars, fmt="%.0f %%", padding=4)
         axes.invert_yaxis()
         axes.set_xlabel("share of the variance of dev UAR (%)")
@@ -134,7 +139,7 @@ def _parallel(complete: pd.DataFrame, objectives: Sequence[str], file: Path) -> 
                 linewidth=1 + 1.5 * where,
             )
         for number, key in enumerate(keys):
-            axes.axvline(number, color="#8a9099", linewidth=0.8, zorder=0)
+            axes.axvline(number, color=GREY, linewidth=0.8, zorder=0)
             for height, text in places[key][1]:
                 beside: dict[str, Any] = {"xytext": (3, 0), "textcoords": "offset points", "va": "center"}
                 axes.annotate(text, (number, height), **beside, fontsize=7.5, bbox=TAG, zorder=5)
@@ -145,12 +150,15 @@ def _parallel(complete: pd.DataFrame, objectives: Sequence[str], file: Path) -> 
 
 
 def _front(study: "optuna.Study", complete: pd.DataFrame, objectives: Sequence[str], file: Path) -> None:
+    import seaborn as sns
+
     one, other = objectives[:2]
     best = {trial.number for trial in study.best_trials}
     on_it = complete["trial"].isin(best)
     with drawing(file, (6, 4), grid=True) as figure:
         axes = figure.subplots()
-        for rows, colour, label in ((complete[~on_it], "#8a9099", "beaten"), (complete[on_it], BLUE, "not beaten")):
+        sides = (complete[~on_it], GREY, "beaten"), (complete[on_it], sns.color_palette("colorblind")[0], "not beaten")
+        for rows, colour, label in sides:
             axes.scatter(rows[other] * _scale(other), rows[one] * _scale(one), color=colour, s=30, label=label)
         axes.set_xlabel(LABELS[other])
         axes.set_ylabel(LABELS[one])

@@ -56,13 +56,7 @@ class Robustness(Suite):
     def score_fold(
         self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, folder: Path
     ) -> pd.DataFrame:
-        """Score a fold's test speakers under every condition that no part file holds yet.
-
-        Args:
-            model: The fold's.
-            data: The fold's, set up.
-            same: Predictions table of ``data.split.test`` as it is, in its order.
-            folder: The fold's, with its checkpoint; parts are kept below it.
+        """Score a fold's test speakers under every condition that no part file holds yet; see `ser.suites.Suite.score_fold`.
 
         Returns:
             The clean table and one a condition, one below the other, with the columns ``condition`` (``white 10 dB``),

@@ -1,6 +1,5 @@
 """What a sweep shows while it runs: a live table on a terminal, a line for each job that ends in a log."""
 
-import logging
 import statistics
 import time
 from collections import Counter
@@ -17,8 +16,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ser.sweeps.job import Record, read
-
-log = logging.getLogger(__name__)
 
 SHOWN_FAILED = 8
 """Of the jobs that failed: how many the live table names."""

@@ -26,8 +26,6 @@ from ser.errors import PrunedError, SerError
 from ser.evaluation.summary import read_metrics
 from ser.experiment import DEV_METRICS, METRICS, settings_of, train
 from ser.files import write_json
-from ser.inference.latency import latency
-from ser.inference.load import BEST
 
 log = logging.getLogger(__name__)
 
@@ -185,6 +183,9 @@ def _numbers(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     numbers: dict[str, Any] = {"dev_uar": float(sum(fold["run"]["dev_uar"] for fold in folds) / len(folds))}
     numbers["parameters"] = folds[0]["run"]["parameters"]
     if settings["sweep"]["latency"]:
+        from ser.inference.latency import latency  # late: a sweep is planned and watched without torch
+        from ser.inference.load import BEST
+
         numbers["latency"] = latency(_results(folder, test=False)[0].parent / BEST)
     if settings["test"]:
         numbers["uar"] = read_metrics(folder / METRICS)["uar"]

@@ -15,12 +15,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from ser.devices import jobs_at_once
 from ser.errors import ConfigError
-from ser.run_folder import identity, run_name
+from ser.run_folder import ELSEWHERE, identity, run_name
 
 LONGEST = 80
 """Characters of a sweep's name that are taken from its command."""
 JOBS = "sweep.json"
-ELSEWHERE = ("paths", "sweep", "hydra", "launcher", "logger", "workers", "resident", "ckpt")
+NO_JOBS = (*ELSEWHERE, "hydra", "launcher")
+"""Parts of the configuration that do not say which jobs a sweep has."""
 
 
 def job_name(config: Mapping[str, Any]) -> str:
@@ -41,7 +42,7 @@ def command(overrides: Sequence[str]) -> list[str]:
         ['data=savee', 'model=cnn,bilstm']
     """
     keys = {override: override.partition("=")[0].lstrip("+~").replace("/", ".") for override in overrides}
-    return sorted(override for override, key in keys.items() if key.partition(".")[0] not in ELSEWHERE)
+    return sorted(override for override, key in keys.items() if key.partition(".")[0] not in NO_JOBS)
 
 
 def sweep_name(overrides: Sequence[str]) -> str:

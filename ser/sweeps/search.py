@@ -3,29 +3,27 @@
 Test speakers are heard once, at the end, by the settings that dev speakers chose and by those that the search began with.
 """
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from omegaconf import OmegaConf
 
-from ser.callbacks import PRUNER
 from ser.errors import ConfigError, RunError
 from ser.experiment import METRICS
 from ser.files import replacing
 from ser.sweeps import job
+from ser.sweeps.board import first_line
 from ser.sweeps.names import quoted
 from ser.sweeps.sweep import Planned, Sweep
 
 if TYPE_CHECKING:
     import optuna
     from optuna.distributions import BaseDistribution
-
-log = logging.getLogger(__name__)
 
 DIRECTIONS: Mapping[str, Literal["minimize", "maximize"]] = {
     "dev_uar": "maximize",
@@ -87,11 +85,8 @@ class Search:
     def __init__(
         self, sweep: Sweep, settings: Settings, fixed: Sequence[str], space: "Mapping[str, BaseDistribution]"
     ) -> None:
-        import optuna
-
         if not space:
             raise ConfigError("There is nothing to search: give ranges, such as model.dropout='interval(0.1,0.6)'.")
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.failed = 0
         self.storage = settings.storage or f"sqlite:///{sweep.folder / 'study.db'}"
         self.sweep, self.settings, self.fixed, self.space = sweep, settings, list(fixed), dict(space)
@@ -169,14 +164,21 @@ class Search:
 
     def _open(self) -> "optuna.Study":
         import optuna
+        from sqlalchemy.exc import SQLAlchemyError
 
         from ser.build import build
+        from ser.callbacks import PRUNER
 
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         directions = [DIRECTIONS[name] for name in self.settings.objectives]
         self.sweep.folder.mkdir(parents=True, exist_ok=True)
-        study = optuna.create_study(
-            storage=self.storage, study_name=self.settings.study, directions=directions, load_if_exists=True
-        )
+        try:
+            study = optuna.create_study(
+                storage=self.storage, study_name=self.settings.study, directions=directions, load_if_exists=True
+            )
+        except (SQLAlchemyError, ImportError) as error:  # no such place, no such server, or no driver for it
+            reason = first_line(str(error))
+            raise ConfigError(f"hydra.sweeper.storage={self.storage} cannot be opened: {reason}") from error
         if [direction.name.lower() for direction in study.directions] != directions:
             raise ConfigError(
                 f"The study {self.settings.study} has other objectives: choose another hydra.sweeper.study."
@@ -265,8 +267,10 @@ def space_of(overrides: Sequence[Override]) -> "tuple[list[str], dict[str, BaseD
         The overrides that are fixed, and the distributions by key.
 
     Raises:
-        ConfigError: If Optuna has no such distribution.
+        ConfigError: If Optuna is not installed, or has no such distribution.
     """
+    if find_spec("optuna") is None:
+        raise ConfigError("hparams_search=optuna needs its package: pip install 'ser[search]'.")
     last = {override.get_key_element(): override for override in overrides}
     fixed = [f"{key}={o.get_value_element_as_str()}" for key, o in last.items() if not o.is_sweep_override()]
     return fixed, {key: _distribution(key, override) for key, override in last.items() if override.is_sweep_override()}

@@ -1,6 +1,5 @@
 """`Sweep`: launch the jobs that are not done, watch them, and report them together."""
 
-import logging
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,8 +22,6 @@ from ser.files import write_json
 from ser.sweeps import job, names
 from ser.sweeps.board import Board, first_line, in_words, watched, where_time_went
 from ser.sweeps.report import Report
-
-log = logging.getLogger(__name__)
 
 SAID: Mapping[job.State, str] = {
     "done": "done already",
@@ -121,16 +118,16 @@ class Sweep:
 
     def finish(self) -> None:
         """Print what became of every job, and write the sweep's report; exit with 1 if a job is not done."""
-        board = Board([plan.folder for plan in self.planned], before=[plan.folder for plan in self.planned])
+        records = {plan.folder: job.read(plan.folder) for plan in self.planned}
         done = [plan.folder for plan in self.planned if plan.state == "done"]
         for plan in self.planned:
             if plan.folder not in done:
-                record = board.jobs[plan.folder]
-                self.say(f"Not done: {plan.folder.name}: {first_line(record.reason) or 'its process died'}")
+                reason = first_line(records[plan.folder].reason) or "its process died"
+                self.say(f"Not done: {plan.folder.name}: {reason}")
                 self.say(f"  {' '.join(plan.overrides)}")
-        total = in_words(sum(board.jobs[folder].seconds for folder in done))
+        total = in_words(sum(records[folder].seconds for folder in done))
         self.say(f"{len(done)} of {len(self.planned)} jobs are done, in {total}: {self.folder}")
-        if spent := where_time_went([record for folder in done if (record := board.jobs[folder]).attempts]):
+        if spent := where_time_went([records[folder] for folder in done]):
             self.console.print(spent)
         if done:
             self.report([*done, *self._of_others()])

@@ -149,6 +149,12 @@ def test_several_objectives_have_a_front_and_the_first_chooses(search: Sweep, be
         (["hydra.sweeper.objectives=[uar]"], "objectives are some of dev_uar, parameters, latency"),
         (["model.optimizer.lr=0.1"], "There is nothing to search"),
         (["model.dropout=interval(0.5,0.1)"], "model.dropout=interval(0.5,0.1) cannot be searched"),
+        (["hydra.sweeper.storage=nowhere"], "hydra.sweeper.storage=nowhere cannot be opened"),
+        (
+            ["hydra.sweeper.storage='sqlite:////no/such/folder/study.db'"],
+            "hydra.sweeper.storage=sqlite:////no/such/folder/study.db cannot be opened",
+        ),
+        (["hydra.sweeper.sampler._target_=optuna.samplers.TPE"], "optuna.samplers has no TPE"),
     ],
 )
 def test_wrong_settings_are_sentences(
@@ -157,6 +163,23 @@ def test_wrong_settings_are_sentences(
     assert search(*wrong) == 1
     assert words in " ".join(capsys.readouterr().err.split())
     assert not begun
+
+
+def test_a_search_without_its_package_says_what_to_install(
+    search: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ser.sweeps.search.find_spec", lambda _: None)
+    assert search() == 1
+    assert "pip install 'ser[search]'" in capsys.readouterr().err
+
+
+def test_trials_that_are_all_alike_end_with_a_page(
+    sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("hparams_search=optuna", "~space", "hydra.sweeper.params={}", "hydra.sweeper.n_trials=3")
+    assert sweep(*arguments, "model.dropout=choice(0.3)") == 0
+    assert "dropout 0.3" in capsys.readouterr().err
+    assert {file.name for file in tmp_path.glob("multirun/*/search/*.png")} == {"history.png", "parallel.png"}
 
 
 def test_hydra_s_ranges_are_optuna_s() -> None:

@@ -188,3 +188,15 @@ def test_the_report_has_the_finished_jobs(sweep: Sweep, folder: Folder, capsys: 
     assert sweep("seed=0,666", report="{_target_: tests.sweeps.reports.Names}") == 1
     (line,) = (folder() / "names.txt").read_text().splitlines()
     assert "-seed0-" in line
+
+
+def test_a_sweep_is_planned_and_watched_without_torch() -> None:
+    modules = "ser.sweeps.sweep ser.sweeps.search hydra_plugins.ser_sweepers.grid hydra_plugins.ser_sweepers.search"
+    code = f"""
+import importlib, sys
+for module in {modules.split()}:
+    importlib.import_module(module)
+print(sorted({{"torch", "lightning", "optuna", "pandas"}} & set(sys.modules)))
+"""
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() in ("[]", "['pandas']")
