@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from ser import distributed
 from ser.audio import AudioSettings
 from ser.build import build
 from ser.corpora.corpus import Corpus
@@ -119,13 +120,14 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
         callbacks.append(Trial(**trial))
     if chosen["patience"] is not None:
         callbacks.append(Patience(by, mode=mode, patience=chosen["patience"]))
-    if config["trainer"].get("enable_progress_bar"):
-        callbacks.append(RichProgressBar(leave=False))
     settings = dict(config["trainer"])
+    settings["enable_progress_bar"] = bool(settings["enable_progress_bar"]) and distributed.rank() == 0
+    if settings["enable_progress_bar"]:
+        callbacks.append(RichProgressBar(leave=False))
     if settings["accelerator"] == "auto":  # a GPU or the CPU: Apple's MPS lacks the double precision of statistics
         settings["accelerator"] = "gpu" if torch.cuda.is_available() else "cpu"
     try:
-        trainer = build(
+        return build(
             settings,
             L.Trainer,
             default_root_dir=str(folder),
@@ -138,8 +140,3 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
         )
     except (ValueError, TypeError, MisconfigurationException) as error:
         raise ConfigError(f"lightning.Trainer does not take these settings of trainer.*: {error}") from error
-    if trainer.world_size > 1:
-        raise ConfigError(
-            f"trainer.devices={settings['devices']}: a run trains on one device; sweep with -m to use more."
-        )
-    return trainer

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 
+from ser import distributed
 from ser.build import build
 from ser.errors import PrunedError, RunError
 from ser.files import replacing
@@ -16,6 +17,7 @@ from ser.files import replacing
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 PRUNER = "pruner"
 """Under which a study keeps the settings of its pruner, which jobs elsewhere need."""
+RANK_STEP = 0x9E3779B97F4A7C15
 MEASURED = ("train_loss", "dev_loss", "dev_uar", "lr")
 
 
@@ -33,7 +35,8 @@ class SeedEachBatch(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Seed the CPU's and every device's generator."""
-        torch.manual_seed(((self.seed * 1_000_003 + trainer.current_epoch) * 1_000_003 + batch_idx) % 2**63)
+        here = ((self.seed * 1_000_003 + trainer.current_epoch) * 1_000_003 + batch_idx) % 2**63
+        torch.manual_seed((here + trainer.global_rank * RANK_STEP) % 2**63)  # each process has noise of its own
 
 
 class Averaging(EMAWeightAveraging):
@@ -87,6 +90,8 @@ class History(L.Callback):
                 "trainer.precision=32-true; the checkpoints of the epochs before are whole."
             )
         self.rows.append({"epoch": trainer.current_epoch, **measured})
+        if not trainer.is_global_zero:
+            return
         with replacing(self.file) as file:
             self.table().to_csv(file, index=False)
 
@@ -121,6 +126,8 @@ class Trial(L.Callback):
         """Find the trial."""
         import optuna
 
+        if not trainer.is_global_zero:
+            return
         study = optuna.load_study(storage=self.storage, study_name=self.study)
         study.pruner = build(study.user_attrs[PRUNER], optuna.pruners.BasePruner)
         self._trial = optuna.trial.Trial(study, study.trials[self.number]._trial_id)
@@ -133,11 +140,15 @@ class Trial(L.Callback):
         Raises:
             PrunedError: If the search prunes the trial.
         """
-        if not self._prunes:  # Optuna prunes by one number only
-            return
         fold, epochs = trainer.datamodule.fold, trainer.max_epochs or 0  # type: ignore[attr-defined]
         step, value = fold * epochs + trainer.current_epoch, float(trainer.callback_metrics["dev_uar"])
+        if distributed.shared(lambda: self._tell(step, value)):
+            raise PrunedError(f"Pruned: dev UAR {100 * value:.1f} % in epoch {trainer.current_epoch + 1}, fold {fold}.")
+
+    def _tell(self, step: int, value: float) -> bool:
+        """Whether the search then prunes the trial."""
+        if not self._prunes:  # Optuna prunes by one number only
+            return False
         if step not in self._told:
             self._trial.report(value, step)
-        if self._trial.should_prune():
-            raise PrunedError(f"Pruned: dev UAR {100 * value:.1f} % in epoch {trainer.current_epoch + 1}, fold {fold}.")
+        return self._trial.should_prune()

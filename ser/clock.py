@@ -1,7 +1,7 @@
 """Where the time of a run goes: named phases, each of which counts its own seconds and not those of phases inside it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -27,6 +27,14 @@ def recorded() -> Iterator[Seconds]:
         yield seconds
     finally:
         _seconds.reset(token)
+
+
+def count(seconds: Mapping[str, float]) -> None:
+    """Add what was counted elsewhere, such as in another process, where somebody records."""
+    if (known := _seconds.get()) is not None:
+        for name, spent in seconds.items():
+            known[name] = known.get(name, 0.0) + spent
+        _inside.set(_inside.get() + sum(seconds.values()))
 
 
 @contextmanager

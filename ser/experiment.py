@@ -7,13 +7,15 @@ fold, and the pooled results above them.
 
 import json
 import logging
+import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from ser import memory, run_folder, tracking
+from ser import distributed, memory, run_folder, tracking
 from ser.assemble import MODES, Config, build_data, build_model, build_trainer, fingerprint, labels_of, stamps_of
 from ser.card import write_card
 from ser.clock import phase
@@ -67,7 +69,7 @@ def settings_of(config: "DictConfig") -> dict[str, Any]:
 
 
 def train(config: Config, *, terminal: bool = True) -> Path:
-    """Train and report what plain settings say; see `run`.
+    """Train and report what plain settings say, in as many processes as they ask for; see `run`.
 
     Args:
         config: The settings.
@@ -76,30 +78,51 @@ def train(config: Config, *, terminal: bool = True) -> Path:
     if not isinstance(config["seed"], int) or not 0 <= config["seed"] < 2**32:
         raise ConfigError(f"seed is {config['seed']!r}, but it is a whole number from 0 to {2**32 - 1}.")
     first = 0 if config["fold"] == "all" else _fold(config["fold"])
+    count = distributed.processes(config["trainer"])
     # Before torch is imported and the run has a folder: an absent corpus says so at once, and leaves nothing.
     with phase("start"):
         fingerprint(config)
-        data = build_data(config, fold=first)
-        data.setup()
-    folder = _folder(config)
-    run_folder.write_config(folder, config)
-    with run_folder.logging_to(folder / "run.log", terminal=terminal):
-        try:
-            _describe(data, folder)
-            if config["fold"] == "all":
-                _train_all(config, folder, data.folds)
-            else:
-                _train_fold(config, folder, data)
-        except Exception as error:
-            # The terminal gets it from above: a SerError as a sentence, anything else as Python prints it.
-            unforeseen = not isinstance(error, SerError)
-            log.info("Stopped: %s", error, exc_info=unforeseen, extra=run_folder.FILE_ONLY)
-            raise
+    if count > 1 and not distributed.is_member():
+        return distributed.launch(count, _train, config, first, terminal)
+    return _train(config, first, terminal)
+
+
+def _train(config: Config, first: int, terminal: bool) -> Path:
+    """Train in this process, which may be one of several: the first alone says, and writes, what all of them do."""
+    with distributed.joined(config["trainer"]):
+        with phase("start"):
+            data = build_data(config, fold=first)
+            data.setup()
+        folder = distributed.shared(lambda: _folder(config))
+        alone = distributed.rank() == 0
+        log_file = folder / "run.log" if alone else Path(os.devnull)
+        with run_folder.logging_to(log_file, terminal=terminal and alone):
+            _train_logged(config, folder, data)
     return folder
 
 
+def _train_logged(config: Config, folder: Path, data: "SpeechDataModule") -> None:
+    try:
+        _describe(data, folder)
+        if config["fold"] == "all":
+            _train_all(config, folder, data.folds)
+        else:
+            _train_fold(config, folder, data)
+    except Exception as error:
+        # The terminal gets it from above: a SerError as a sentence, anything else as Python prints it.
+        unforeseen = not isinstance(error, SerError)
+        log.info("Stopped: %s", error, exc_info=unforeseen, extra=run_folder.FILE_ONLY)
+        raise
+
+
 def _folder(config: Config) -> Path:
-    """The folder to write to: the one asked for, the one to go on with, or a new one."""
+    """The folder to write to, with the configuration: the one asked for, the one to go on with, or a new one."""
+    folder = _found_folder(config)
+    run_folder.write_config(folder, config)
+    return folder
+
+
+def _found_folder(config: Config) -> Path:
     if (asked := config["paths"]["run"]) is not None:
         folder = Path(asked).expanduser()
         if (folder / "metrics.json").exists() and config["ckpt"] is None:
@@ -140,7 +163,7 @@ def _train_all(config: Config, folder: Path, folds: int) -> None:
     """Every fold in turn, each in its folder; those that are finished stay as they are. Then the pooled result."""
     for fold in range(folds):
         below = folder / f"fold_{fold}"
-        below.mkdir(exist_ok=True)
+        distributed.shared(partial(below.mkdir, exist_ok=True))
         data = build_data(config, fold)
         data.setup()
         _train_fold(config, below, data)
@@ -148,15 +171,12 @@ def _train_all(config: Config, folder: Path, folds: int) -> None:
         return
     parts = [folder / f"fold_{fold}" for fold in range(folds)]
     with phase("report"):
-        pool(folder, parts, left_out(data))
+        distributed.shared(lambda: pool(folder, parts, left_out(data)))
 
 
 def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
-    """Fit, choose on dev, score test, write; a fold that is finished stays as it is."""
-    if (folder / (METRICS if config["test"] else DEV_METRICS)).exists():
-        log.info("Fold %d is finished already: %s", data.fold, folder)
-        if config["test"] and not (folder / "card.json").exists():  # stopped between the two
-            write_card(folder, left_out(data))
+    """Fit, choose on dev, score test, write, free the memory; a fold that is finished stays as it is."""
+    if distributed.shared(lambda: _is_finished(config, folder, data)):
         return
     parts = memory.parts_of(folder)
     for retries in reversed(range(config["retries"] + 1)):
@@ -165,11 +185,13 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
             part = data if parts == 1 else build_data(now, data.fold)
             part.setup()
             _train_once(now, folder, part)
+            memory.release()
             return
         except Exception as error:
             if not memory.ran_out(error):
                 raise
-            if not retries or config["batch_size"] < 2 * parts:
+            # Other processes would wait for one that begins again.
+            if not retries or distributed.size() > 1 or config["batch_size"] < 2 * parts:
                 raise RunError(
                     f"Memory ran out with batches of {now['batch_size']}: {str(error).partition('. ')[0]}. Take a "
                     "smaller batch_size, trainer.precision=bf16-mixed, or resident=false; for a pretrained encoder, "
@@ -182,6 +204,15 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
         log.warning("Out of memory: again with batches of %d, and the gradients of %d of them a step.", size, parts)
 
 
+def _is_finished(config: Config, folder: Path, data: "SpeechDataModule") -> bool:
+    if not (folder / (METRICS if config["test"] else DEV_METRICS)).exists():
+        return False
+    log.info("Fold %d is finished already: %s", data.fold, folder)
+    if config["test"] and not (folder / "card.json").exists():  # stopped between the two
+        write_card(folder, left_out(data))
+    return True
+
+
 def _train_once(config: Config, folder: Path, data: "SpeechDataModule") -> None:
     with phase("start"):
         import lightning as L
@@ -191,7 +222,7 @@ def _train_once(config: Config, folder: Path, data: "SpeechDataModule") -> None:
 
         L.seed_everything(config["seed"], workers=True, verbose=False)
         _describe_fold(data)
-        write_split(folder, data)
+        distributed.shared(lambda: write_split(folder, data))
         model = build_model(config, data)
         sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
         trained = sum(size for size, learns in sizes if learns)
@@ -199,26 +230,31 @@ def _train_once(config: Config, folder: Path, data: "SpeechDataModule") -> None:
         name = folder.name if folder.name.startswith(run_name(config)) else f"{run_name(config)}-fold{data.fold}"
         group = f"{'+'.join(data.corpora)}-{data.protocol.name}-{data.labels.name}"
         marks = stamps_of(config, data)
-        loggers = tracking.loggers(config["logger"], folder, name, group, config, marks)
+        first = distributed.rank() == 0
+        loggers = tracking.loggers(config["logger"], folder, name, group, config, marks) if first else []
     try:
         with phase("training"):
             fitted = _fit(config, folder, model, data, loggers)
         with phase("scoring"):
-            complete(folder / BEST, model)
+            distributed.shared(lambda: complete(folder / BEST, model))
             best = load(folder / BEST, device=fitted.device)
             dev, about = score(best, data, data.split.dev), _about(config, model, data, fitted)
             test = score(best, data, data.split.test) if config["test"] else None
         with phase("report"):
-            write_metrics({**summarise(dev), "run": about}, folder / DEV_METRICS)
-            if test is None:
-                return
-            environment = run_folder.environment(config["seed"], data.fingerprint, str(fitted.device))
-            (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
-            curves = folder / "training_curves.png"
-            plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=tuple(marks))
-            summary = write_results(folder, test, dev, about, left_out(data))
-            pictures = {"confusion_matrix": folder / "confusion_matrix.png", "training_curves": curves}
-            tracking.log_results(loggers, summary, test, pictures, folder, config["logger"].get("artifacts", ()))
+
+            def write() -> None:
+                write_metrics({**summarise(dev), "run": about}, folder / DEV_METRICS)
+                if test is None:
+                    return
+                environment = run_folder.environment(config["seed"], data.fingerprint, str(fitted.device))
+                (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
+                curves = folder / "training_curves.png"
+                plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=tuple(marks))
+                summary = write_results(folder, test, dev, about, left_out(data))
+                pictures = {"confusion_matrix": folder / "confusion_matrix.png", "training_curves": curves}
+                tracking.log_results(loggers, summary, test, pictures, folder, config["logger"].get("artifacts", ()))
+
+            distributed.shared(write)
     finally:
         with phase("report"):
             tracking.finish(loggers)
@@ -279,6 +315,7 @@ def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", 
         "dev_uar": float(fitted.history.set_index("epoch")["dev_uar"][fitted.best_epoch]),
         "train_seconds": fitted.seconds,
         "batch": {"size": config["batch_size"], "accumulated": config["trainer"].get("accumulate_grad_batches", 1)},
+        "processes": distributed.size(),
     }
 
 
@@ -290,7 +327,7 @@ def _checkpoint(config: Config, folder: Path) -> str | None:
     if asked != "last":
         raise ConfigError(f"ckpt is last or null, not {asked!r}; paths.run says which run to go on with.")
     file = folder / "checkpoints" / "last.ckpt"
-    if not file.exists():
+    if not distributed.shared(file.exists):
         log.info("No checkpoint in %s yet: starting at the first epoch.", folder)
         return None
     return str(file)

@@ -82,7 +82,7 @@ def test_a_training_leaves_nothing_in_the_folder_but_its_run(command: Command, t
         ("labels.target=distribution", ["votes", "demo"]),
         ("protocol=luna5", ["ravdess", "speaker_cv"]),
         ("trainer.precision=8", ["precision"]),
-        ("trainer.devices=2", ["devices", "one device"]),
+        ("trainer.devices=2", ["devices=2", "trainer=ddp"]),
         ("trainer.max_epochs=-1", ["max_epochs"]),
         ("seed=-1", ["seed", "4294967295"]),
         ("data=[ravdess,savee]", ["Several corpora", "protocol=speaker_cv"]),

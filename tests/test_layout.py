@@ -23,6 +23,7 @@ ROOMS = [
     {"corpora"},
     {"unpack", "download", "audio", "waveforms", "twins"},
     {"protocols"},
+    {"distributed"},
     {"datamodules"},
     {"features"},
     {"augment", "encoders"},

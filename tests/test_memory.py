@@ -1,6 +1,7 @@
 """Memory that runs out: smaller batches, said so, and the same when the training is gone on with."""
 
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,13 @@ def test_other_errors_are_not_taken_for_it() -> None:
     )
     assert memory.ran_out(torch.OutOfMemoryError("CUDA out of memory."))
     assert memory.ran_out(MemoryError())
+
+
+def test_what_refers_to_itself_is_freed() -> None:
+    class Trained:
+        def __init__(self) -> None:
+            self.weights, self.itself = torch.zeros(1000), self
+
+    known = weakref.ref(Trained())
+    memory.release()
+    assert known() is None

@@ -16,6 +16,7 @@ class Batch(NamedTuple):
         - speaker: ``(batch,)`` positions in the data module's ``speakers``
         - features: what the model's features are of the waveform, ``(batch, feature, frame)`` and ``(batch,)`` in frames,
           where they were computed before (`ser.datamodules.cache`); the waveform then has no samples
+        - whole: how many utterances the batch has in all processes together, which share it; ``None`` if only these
     """
 
     waveform: Tensor
@@ -24,3 +25,4 @@ class Batch(NamedTuple):
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody wants of a batch
     speaker: Tensor
     features: tuple[Tensor, Tensor] | None = None
+    whole: int | None = None

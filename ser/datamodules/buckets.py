@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from ser.errors import ConfigError
+
 
 class LengthBuckets(Sampler[list[int]]):
     """Yield lists of positions into ``lengths``.
@@ -19,9 +21,19 @@ class LengthBuckets(Sampler[list[int]]):
         batch_size: Clips a batch; the last may have fewer, but never a single one where it can be helped (batch
             statistics of one clip are of no use).
         pool: Batches a pool; more waste less padding and mix less.
+        shares: Into how many parts each batch is to be divided, none of which must be empty.
+
+    Raises:
+        ConfigError: If a batch, or all clips, are too few for that.
     """
 
-    def __init__(self, lengths: Tensor, batch_size: int, *, shuffle: bool, seed: int = 0, pool: int = 8) -> None:
+    def __init__(
+        self, lengths: Tensor, batch_size: int, *, shuffle: bool, seed: int = 0, pool: int = 8, shares: int = 1
+    ) -> None:
+        if min(batch_size, max(1, len(lengths))) < shares:
+            few = f"batch_size={batch_size}" if batch_size < shares else f"A side of {len(lengths)} clips"
+            raise ConfigError(f"{few} is too few for {shares} processes that share each batch: train on fewer devices.")
+        self.shares = shares
         self.lengths, self.batch_size, self.shuffle, self.seed, self.pool = lengths, batch_size, shuffle, seed, pool
         self.epoch = 0
 
@@ -51,6 +63,10 @@ class LengthBuckets(Sampler[list[int]]):
     def _sizes(self) -> list[int]:
         full, rest = divmod(len(self.lengths), self.batch_size)
         sizes = [self.batch_size] * full + [rest] * (rest > 0)
-        if rest == 1 and full and self.batch_size > 2:
-            sizes[-2:] = [self.batch_size - 1, 2]
+        least = max(2, self.shares)
+        if full and 0 < rest < least:
+            if self.batch_size - (least - rest) >= least:
+                sizes[-2:] = [self.batch_size - (least - rest), least]
+            elif rest < self.shares:
+                sizes[-2:] = [self.batch_size + rest]
         return sizes

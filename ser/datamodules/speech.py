@@ -8,7 +8,7 @@ import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import lightning as L
 import numpy as np
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ser import distributed
 from ser.audio import AudioSettings
 from ser.corpora.corpus import Corpus
 from ser.datamodules.batch import Batch
@@ -152,12 +153,12 @@ class SpeechDataModule(L.LightningDataModule):
         return [float(w) for w in counts.sum() / (len(counts) * counts)]
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled batches of the training side."""
-        return self._loader(self.split.train, self.batch_size, self._device(), shuffle=True)
+        """Shuffled batches of the training side; of each, this process's share."""
+        return self._loader(self.split.train, self.batch_size, self._device(), shuffle=True, share=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """The dev side."""
-        return self._loader(self.split.dev, 2 * self.batch_size, self._device(), shuffle=False)
+        """The dev side; of each batch, this process's share."""
+        return self._loader(self.split.dev, 2 * self.batch_size, self._device(), shuffle=False, share=True)
 
     def batches(self, rows: np.ndarray, device: torch.device, batch_size: int | None = None) -> Iterator[Batch]:
         """Every utterance of some rows once, longest first, on a device; no trainer is needed."""
@@ -196,32 +197,43 @@ class SpeechDataModule(L.LightningDataModule):
         """Whether batches carry features that were computed before."""
         return self._cache is not None
 
-    def _loader(self, rows: np.ndarray, batch_size: int, device: torch.device, *, shuffle: bool) -> DataLoader[Any]:
+    def _loader(
+        self, rows: np.ndarray, batch_size: int, device: torch.device, *, shuffle: bool, share: bool = False
+    ) -> DataLoader[Any]:
         resident = self._is_resident(device)
+        part, shares = (distributed.rank(), distributed.size()) if share else (0, 1)
+        mine = slice(part, None, shares)  # every so many clips of a batch, which are sorted: like lengths for all
         where = torch.from_numpy(rows)
         lengths = torch.from_numpy(
             self.labelled.manifest["length"].to_numpy()[rows]
         )  # on the CPU, where order is drawn
         return DataLoader(
-            _Rows(where) if resident else _Clips(self, where),
+            _Rows(where, lengths, mine) if resident else _Clips(self, where, lengths, mine),
             batch_size=None,  # the sampler yields whole batches
-            sampler=LengthBuckets(lengths, batch_size, shuffle=shuffle, seed=self.seed),
+            sampler=LengthBuckets(lengths, batch_size, shuffle=shuffle, seed=self.seed, shares=shares),
             num_workers=0 if resident else self.workers,
             persistent_workers=not resident and self.workers > 0,
             pin_memory=not resident and device.type == "cuda",
         )
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Batch:
-        """Turn what the loader gave (row numbers, or int16 clips) into a `Batch` on the device."""
-        if isinstance(batch, Tensor):
-            if self._cache is not None:
-                return self._remembered(batch, device, self._cache)
-            return self.gather(batch, device)
-        samples, index = (part.to(device, non_blocking=True) for part in batch)
-        return self._batch(samples, index)
+        """Turn what the loader gave (row numbers, perhaps with int16 clips) into a `Batch` on the device."""
+        loaded: _Loaded = batch
+        if loaded.samples is not None:
+            made = self._batch(*(part.to(device, non_blocking=True) for part in (loaded.samples, loaded.index)))
+        elif self._cache is not None:
+            made = self._remembered(loaded.index, device, self._cache)
+        else:
+            made = self.gather(loaded.index, device, loaded.longest)
+        return made._replace(whole=loaded.whole)
 
-    def gather(self, index: Tensor, device: torch.device) -> Batch:
+    def gather(self, index: Tensor, device: torch.device, longest: int | None = None) -> Batch:
         """The batch of some rows of the manifest, gathered on the device from the samples that live there.
+
+        Args:
+            index: Rows.
+            device: Where to.
+            longest: Samples that it is padded to; ``None`` is its longest clip's.
 
         Shapes:
             - index: ``(batch,)``
@@ -229,7 +241,7 @@ class SpeechDataModule(L.LightningDataModule):
         samples = self._resident_samples(device)
         index = index.to(samples.device)
         # Overlapping windows of the longest clip's length: a view, of which the rows that start a clip are copied.
-        windows = samples.unfold(0, int(self._length[index].max()), 1)
+        windows = samples.unfold(0, longest or int(self._length[index].max()), 1)
         return self._batch(windows[self._start[index]], index)
 
     def _remembered(self, index: Tensor, device: torch.device, cache: FeatureCache) -> Batch:
@@ -279,35 +291,45 @@ class SpeechDataModule(L.LightningDataModule):
         return already or needed < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
-class _Rows(Dataset[Tensor]):
+class _Loaded(NamedTuple):
+    """A process's share of a batch: its rows of the manifest, and how long and how many all of the batch's clips are."""
+
+    index: Tensor  # type: ignore[assignment]  # as in Batch
+    longest: int
+    whole: int
+    samples: Tensor | None = None
+
+
+class _Rows(Dataset[_Loaded]):
     """Rows of the manifest, by lists of positions: all that travels where the samples are on the device."""
 
-    def __init__(self, rows: Tensor) -> None:
-        self.rows = rows
+    def __init__(self, rows: Tensor, lengths: Tensor, mine: slice) -> None:
+        self.rows, self.lengths, self.mine = rows, lengths, mine
 
-    def __getitem__(self, positions: Iterable[int]) -> Tensor:
-        return self.rows[list(positions)]
+    def __getitem__(self, positions: Iterable[int]) -> _Loaded:
+        whole = list(positions)
+        return _Loaded(self.rows[whole[self.mine]], int(self.lengths[whole].max()), len(whole))
 
 
-class _Clips(Dataset[tuple[Tensor, Tensor]]):
+class _Clips(_Rows):
     """Padded int16 clips out of the memory map, with their rows."""
 
-    def __init__(self, data: SpeechDataModule, rows: Tensor) -> None:
-        self.rows = rows
+    def __init__(self, data: SpeechDataModule, rows: Tensor, lengths: Tensor, mine: slice) -> None:
+        super().__init__(rows, lengths, mine)
         self.start, self.length = data._start.cpu(), data._length.cpu()
         self.files = [part.folder / "waveforms.i16" for part in data.parts]
         self.ends = np.cumsum([part.card["samples"] for part in data.parts])
         self._maps: list[np.ndarray] = []
 
-    def __getitem__(self, positions: Iterable[int]) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, positions: Iterable[int]) -> _Loaded:
         if not self._maps:  # opened in the worker that reads
             self._maps = [np.memmap(file, dtype="<i2", mode="r") for file in self.files]
-        index = self.rows[list(positions)]
-        samples = torch.zeros(len(index), int(self.length[index].max()), dtype=torch.int16)
-        for row, i in zip(samples, index.tolist(), strict=True):
+        loaded = super().__getitem__(positions)
+        samples = torch.zeros(len(loaded.index), loaded.longest, dtype=torch.int16)
+        for row, i in zip(samples, loaded.index.tolist(), strict=True):
             length = int(self.length[i])
             row[:length] = torch.from_numpy(self._clip(int(self.start[i]), length))
-        return samples, index
+        return loaded._replace(samples=samples)
 
     def _clip(self, start: int, length: int) -> np.ndarray:
         part = int(np.searchsorted(self.ends, start, side="right"))

@@ -70,5 +70,5 @@ class LogMel(nn.Module):
             waveform = nn.functional.pad(waveform, (0, missing))
         with torch.autocast(waveform.device.type, enabled=False):  # half precision cannot hold power spectra
             power = self.mel(waveform.float())
-        logs = torch.log(power[..., : int(frames.max())] + self.floor)
+        logs = torch.log(power + self.floor)
         return logs * frame_mask(frames, logs.shape[-1])[:, None], frames

@@ -4,9 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import torch
 
+from ser import distributed
 from ser.datamodules.batch import Batch
 from ser.datamodules.speech import SpeechDataModule
+from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.models.classifier import SpeechClassifier
 
@@ -64,6 +67,9 @@ def probabilities(
 
     Returns:
         ``(utterance, class)`` float64, in the order of ``rows``.
+
+    Raises:
+        RunError: If an utterance was scored twice, or was lost.
     """
     if change is not None:
         data.forget()  # features of speech as it is are of no use
@@ -71,13 +77,20 @@ def probabilities(
     size = batch_size or max(1, int(SECONDS_A_BATCH * data.settings.sample_rate / longest))
     position = np.full(len(data.labelled.manifest), -1)
     position[rows] = np.arange(len(rows))
-    scored = np.empty((len(rows), len(data.classes)))
+    # Of several processes each scores its share of the rows, and has the others' of them.
+    scored = torch.zeros(len(rows), len(data.classes), dtype=torch.float64)
+    times = torch.zeros(len(rows), dtype=torch.int64)
     with model.evaluating():
         speakers = None
         if model.normalise.by == "speaker":
             speakers = model.normalise.statistics(model.moments(data, rows if known is None else known, change))
-        for batch in data.batches(rows, model.device, size):
+        for batch in data.batches(rows[distributed.rank() :: distributed.size()], model.device, size):
             heard = batch if change is None else change(batch)
             logits = model.logits(heard, speakers).cpu().double()
-            scored[position[batch.index.cpu().numpy()]] = logits.softmax(dim=1).numpy()
-    return scored
+            at = position[batch.index.cpu().numpy()]
+            scored[at] = logits.softmax(dim=1)
+            times[at] += 1
+    scored, times = distributed.total(scored), distributed.total(times)
+    if not bool((times == 1).all()):
+        raise RunError(f"{int((times != 1).sum())} of {len(rows)} utterances were not scored once: please report this.")
+    return scored.numpy()

@@ -18,6 +18,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from ser import distributed
 from ser.audio import AudioSettings
 from ser.build import build
 from ser.datamodules.batch import Batch
@@ -142,8 +143,7 @@ class SpeechClassifier(L.LightningModule):
         rows: list[Tensor] = []
 
         def features() -> Iterator[tuple[Tensor, Tensor]]:
-            for loaded in data.train_dataloader():
-                batch = data.transfer_batch_to_device(loaded, self.device, 0)
+            for batch in data.batches(data.split.train, self.device):
                 rows.append(batch.index)
                 yield batch.features or self.features(batch.waveform, batch.lengths)
 
@@ -171,7 +171,7 @@ class SpeechClassifier(L.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Log the learning rate that the epoch starts with."""
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
 
     def training_step(self, batch: Batch) -> Tensor:
         """The loss of one batch, augmented."""
@@ -188,7 +188,7 @@ class SpeechClassifier(L.LightningModule):
         for step in self.feature_augment:
             features, frames, soft = step(features, frames, soft)
         loss = self.loss(features, frames, soft)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(soft))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=batch.whole or len(soft), sync_dist=True)
         return loss
 
     def training_statistics(self, batch: Batch) -> Statistics | None:
@@ -200,19 +200,21 @@ class SpeechClassifier(L.LightningModule):
         return self.cross_entropy(self.classify(features, frames), soft)
 
     def cross_entropy(self, logits: Tensor, soft: Tensor) -> Tensor:
-        """Cross-entropy to soft targets in nats; each clip weighs what its classes weigh."""
+        """Cross-entropy to soft targets in nats; each clip weighs what its classes weigh.
+
+        Of several processes each has its share of a batch: the mean of what they give is the whole batch's.
+        """
         smooth = soft * (1 - self.label_smoothing) + self.label_smoothing / soft.shape[1]
         losses = -(smooth * logits.float().log_softmax(dim=1)).sum(dim=1)
-        if self.class_weights is None:
-            return losses.mean()
-        weight = soft @ self.class_weights
-        return (weight * losses).sum() / weight.sum()
+        weight = torch.ones_like(losses) if self.class_weights is None else soft @ self.class_weights
+        return (weight * losses).sum() * distributed.size() / distributed.total(weight.sum())
 
     def validation_step(self, batch: Batch) -> None:
         """Count what the dev side is taken for."""
         logits = self.logits(batch, self._speakers.get("dev")).float()
         hard = batch.target.argmax(dim=1) if batch.target.is_floating_point() else batch.target
-        self.log("dev_loss", nn.functional.cross_entropy(logits, batch.target), batch_size=len(logits))
+        loss = nn.functional.cross_entropy(logits, batch.target)
+        self.log("dev_loss", loss, batch_size=len(logits), sync_dist=True)
         self.dev_confusion.update(logits, hard)
 
     def on_validation_epoch_end(self) -> None:
@@ -221,7 +223,7 @@ class SpeechClassifier(L.LightningModule):
         self.dev_confusion.reset()
         present = counts.sum(dim=1) > 0
         recall = counts.diagonal()[present] / counts.sum(dim=1)[present]
-        self.log("dev_uar", recall.mean().float(), prog_bar=True)
+        self.log("dev_uar", recall.mean().float(), prog_bar=True, sync_dist=True)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What AdamW is given: no decay on biases and norms. The first group's rate is the one that is logged."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ser.features.mask import frame_mask
 from ser.features.normalise import By
 from ser.models.classifier import Config, SpeechClassifier
+from ser.models.norm import BatchNorm
 from ser.models.pooling import AttentiveStatistics
 
 
@@ -86,7 +87,7 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        self.norm = nn.BatchNorm2d(outputs)
+        self.norm = BatchNorm(outputs)
         self.stride, self.pool = stride, pool
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from its signature
 

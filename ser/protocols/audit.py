@@ -117,7 +117,7 @@ def check_fitted(split: Split, rows: np.ndarray) -> None:
     if len(outside):
         raise SplitError(
             f"Fold {split.fold}: statistics were fitted on {len(outside)} clips outside the training side, row "
-            f"{outside[0]} for one. Take them from the data module's train_dataloader alone."
+            f"{outside[0]} for one. Take them from the training side alone."
         )
 
 

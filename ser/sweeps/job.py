@@ -19,10 +19,10 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
-from ser import clock
+from ser import clock, distributed
 from ser.assemble import fingerprint
 from ser.devices import take_gpu
-from ser.errors import PrunedError, SerError
+from ser.errors import ConfigError, PrunedError, SerError
 from ser.evaluation.summary import read_metrics
 from ser.experiment import DEV_METRICS, METRICS, settings_of, train
 from ser.files import write_json
@@ -33,6 +33,10 @@ State = Literal["waiting", "running", "interrupted", "failed", "pruned", "done"]
 RECORD, LOCK = "job.json", ".lock"
 CLAIM_SECONDS = 5.0
 """Longer than anybody holds a job to look whether it is held."""
+MEMBER = (
+    "torchrun and srun start the processes of one training. A job of a sweep starts its own, on one machine: begin the sweep "
+    "as one process, -m trainer=ddp, on SLURM with hydra.launcher.tasks_per_node=1."
+)
 REPLACED = "replaced"
 """Below a sweep's folder: runs on recordings that are no longer what is on disk."""
 
@@ -128,6 +132,8 @@ def run(config: DictConfig) -> float | None:
     """
     from hydra.core.hydra_config import HydraConfig
 
+    if distributed.is_member():
+        raise ConfigError(MEMBER)
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     with _claim(folder, seconds=CLAIM_SECONDS) as mine:
@@ -140,8 +146,8 @@ def run(config: DictConfig) -> float | None:
             if "group" in settings["logger"]:
                 settings["logger"]["group"] = settings["logger"]["group"] or folder.parent.name
             settings["trainer"]["enable_progress_bar"] = False  # the sweep shows its own
-            if "joblib" in str(hydra.launcher.get("_target_")):  # the others give a job its GPUs
-                take_gpu()
+            if "joblib" in str(hydra.launcher.get("_target_")) and "strategy" not in settings["trainer"]:
+                take_gpu()  # the other launchers give a job its GPUs
             data = fingerprint(settings)
             if state_of(folder, data, test=settings["test"]) == "done":
                 return read(folder).dev_uar

@@ -1,0 +1,236 @@
+"""Training in several processes, one a device: who they are, what the first of them decides for all, and how they start.
+
+All of them run the same training, whose batches they share (`ser.datamodules.speech`); the first alone writes. ``torchrun``
+and ``srun`` start them, on one machine or several; otherwise `launch` does, on this one, so that a notebook and a job of a
+sweep train like a command does.
+"""
+
+import logging
+import os
+import pickle
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ser import clock
+from ser.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    import torch
+    from torch.multiprocessing.spawn import ProcessContext
+
+T = TypeVar("T")
+STARTED = "TORCHELASTIC_RUN_ID"
+"""In the environment of a process that torchrun started, with its rank."""
+STEP = "SLURM_STEP_NUM_TASKS"
+"""In that of a process that srun started: how many of them it did."""
+RESULT = "result"
+GRACE_SECONDS = 30.0
+"""For the processes of a training that is stopped to end by themselves."""
+
+
+def is_member() -> bool:
+    """Whether this process is one of several that were started to train together."""
+    return STARTED in os.environ or int(os.environ.get(STEP, 1)) > 1
+
+
+def rank() -> int:
+    """Which of the processes this is, from 0; 0 where it is alone."""
+    return _dist().get_rank() if _is_joined() else 0
+
+
+def size() -> int:
+    """How many processes train together; 1 where this is alone."""
+    return _dist().get_world_size() if _is_joined() else 1
+
+
+def shared(make: Callable[[], T]) -> T:
+    """What the first process makes, in all of them, and so an error of it; the others wait for it.
+
+    Args:
+        make: Called in the first process only. What it makes is pickled.
+
+    Example:
+        >>> shared(lambda: 7)
+        7
+    """
+    if size() == 1:
+        return make()
+    import torch
+
+    made: list[Any] = [None, None]
+    if rank() == 0:
+        try:
+            made[0] = make()
+        except Exception as error:
+            made[1] = error
+    _dist().broadcast_object_list(made, src=0, device=torch.device("cpu"))
+    if made[1] is not None:
+        raise made[1]
+    return made[0]  # type: ignore[no-any-return]
+
+
+def total(values: "torch.Tensor") -> "torch.Tensor":
+    """The sum of the processes' tensors, with gradients, in all of them; the tensor itself where there is one process."""
+    if size() == 1:
+        return values
+    from torch.distributed.nn.functional import all_reduce
+
+    summed: torch.Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
+    return summed
+
+
+def processes(trainer: Mapping[str, Any]) -> int:
+    """How many processes a training is to be shared by on this machine, one a device.
+
+    Args:
+        trainer: The settings of ``trainer``.
+
+    Raises:
+        ConfigError: If there are several, but no strategy that says how; or none.
+    """
+    asked, one = trainer["devices"], "strategy" not in trainer
+    if one and asked in (1, "auto"):
+        return 1
+    if isinstance(asked, int | str) and str(asked) in ("auto", "-1"):
+        import torch
+
+        return max(1, torch.cuda.device_count() if trainer["accelerator"] in ("auto", "gpu", "cuda") else 1)
+    count = len(asked) if isinstance(asked, list) else asked
+    if type(count) is not int or count < 1:
+        raise ConfigError(f"trainer.devices is a number of them, their numbers in brackets, or auto, not {asked!r}.")
+    if one and count > 1:
+        raise ConfigError(f"trainer.devices={asked}: several devices train one model with trainer=ddp or trainer=fsdp.")
+    return count
+
+
+@contextmanager
+def joined(trainer: Mapping[str, Any]) -> Iterator[None]:
+    """Meet the other processes, where there are any, for as long as the block runs.
+
+    Args:
+        trainer: The settings of ``trainer``.
+
+    Raises:
+        ConfigError: If there are other processes, and the settings are of one.
+    """
+    if not is_member():
+        yield
+        return
+    if "strategy" not in trainer:
+        raise ConfigError(
+            "torchrun and srun start several processes of one training: take trainer=ddp or trainer=fsdp."
+        )
+    import torch
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    where = TorchElasticEnvironment() if STARTED in os.environ else SLURMEnvironment(auto_requeue=False)
+    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = where.main_address, str(where.main_port)
+    on_gpu = trainer["accelerator"] != "cpu" and torch.cuda.is_available()
+    backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
+    _dist().init_process_group(backend, rank=where.global_rank(), world_size=where.world_size())
+    try:
+        yield
+    finally:
+        _dist().destroy_process_group()
+
+
+def launch(count: int, function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function in several new processes of this machine, and give what the first of them returns.
+
+    Args:
+        count: How many.
+        function: Of a module; it meets the others in `joined`.
+        arguments: Its own, which can be pickled.
+
+    Raises:
+        RunError: If a process was killed.
+        Exception: What ended the first process that failed; the others are then stopped.
+    """
+    from torch.multiprocessing.spawn import ProcessException, start_processes
+
+    with tempfile.TemporaryDirectory(prefix="ser-") as folder, socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+        free.close()
+        given = (Path(folder), count, port, function, arguments)
+        context = start_processes(_member, given, count, join=False, start_method="spawn")  # type: ignore[no-untyped-call]
+        try:
+            while not context.join():
+                pass
+        except ProcessException as error:
+            raise _reason(Path(folder), context) from error
+        except BaseException:  # Ctrl-C, or a cluster's signal: theirs too
+            _stop(context)
+            raise
+        result = Path(folder) / RESULT
+        if not result.exists():  # Ctrl-C has reached them, and not this process
+            raise KeyboardInterrupt
+        made, seconds = pickle.loads(result.read_bytes())
+    clock.count(seconds)
+    return made  # type: ignore[no-any-return]
+
+
+def _member(number: int, folder: Path, count: int, port: int, function: Callable[..., Any], arguments: Any) -> None:
+    """A process of `launch`: as torchrun would have started it."""
+    import torch
+
+    ranks = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "GROUP_RANK": 0}
+    where = {"MASTER_ADDR": "localhost", "MASTER_PORT": port, STARTED: "ser"}
+    os.environ.update({name: str(value) for name, value in {**ranks, **where}.items()})
+    logging.captureWarnings(True)
+    torch.set_num_threads(max(1, torch.get_num_threads() // count))
+    try:
+        with clock.recorded() as seconds:
+            made = function(*arguments)
+    except Exception as error:
+        file = folder / f"{number}.error"
+        try:
+            file.write_bytes(pickle.dumps(error))
+        except (pickle.PicklingError, TypeError, AttributeError):
+            file.write_bytes(pickle.dumps(RunError(f"{type(error).__name__}: {error}")))
+        sys.exit(1)
+    if number == 0:
+        (folder / RESULT).write_bytes(pickle.dumps((made, seconds)))
+
+
+def _reason(folder: Path, context: "ProcessContext") -> Exception:
+    """What the first process that failed says of it; those that it left alone fail after it."""
+    codes = [process.exitcode for process in context.processes]
+    for number, code in enumerate(codes):
+        if code is not None and code < 0 and code not in (-signal.SIGTERM, -signal.SIGINT):
+            name = signal.Signals(-code).name
+            return RunError(f"Process {number + 1} of {len(codes)} was killed ({name}): did memory run out?")
+    errors = sorted(folder.glob("*.error"), key=lambda file: file.stat().st_mtime_ns)
+    if not errors:
+        return RunError(f"The processes of the training ended with the exit codes {codes}, and no word.")
+    error: Exception = pickle.loads(errors[0].read_bytes())
+    return error
+
+
+def _stop(context: "ProcessContext") -> None:
+    for process in context.processes:
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGINT)
+    for process in context.processes:
+        process.join(GRACE_SECONDS)
+        if process.is_alive():
+            process.kill()
+
+
+def _is_joined() -> bool:
+    """Whether this process has met others; torch is not imported to say no."""
+    there = sys.modules.get("torch.distributed")
+    return there is not None and there.is_available() and there.is_initialized()
+
+
+def _dist() -> Any:
+    import torch.distributed
+
+    return torch.distributed

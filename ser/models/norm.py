@@ -1,0 +1,39 @@
+"""Batch norm over the batch that all processes of a training share."""
+
+import torch
+from torch import Tensor, nn
+
+from ser import distributed
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Torch's batch norm, whose statistics do not depend on how many processes share a batch.
+
+    `torch.nn.SyncBatchNorm` does as much, but on GPUs only.
+
+    Shapes:
+        - maps: ``(batch, channel, feature, frame)``, as is what it returns
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """See the class."""
+        if not self.training or distributed.size() == 1:
+            return super().forward(maps)
+        values, over = maps.float(), (0, 2, 3)
+        here = values.new_tensor([values.numel() / values.shape[1]])
+        sums = distributed.total(torch.cat([values.sum(over), here]))
+        mean, count = sums[:-1] / sums[-1], sums[-1].detach()
+        centred = values - mean[:, None, None]
+        variance = distributed.total(centred.square().sum(over)) / count
+        self._remember(mean.detach(), (variance * count / (count - 1)).detach())
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(maps.dtype)
+
+    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+        self.num_batches_tracked.add_(1)
