@@ -1,6 +1,7 @@
 """What happens beside training: the same random numbers however a run came to a batch, and its history in a file."""
 
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import lightning as L
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
 
 from ser import distributed
 from ser.build import build
@@ -106,6 +108,27 @@ class History(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Come back from the checkpoint."""
         self.rows = list(state_dict["rows"])
+
+
+class EpochLogger(Logger):
+    """Tells when Lightning logs, which it does after `History` has written the epoch; what, is in the history.
+
+    Args:
+        tell: Called then.
+    """
+
+    name = version = None
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        super().__init__()
+        self.tell = tell
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Tell."""
+        self.tell()
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the settings are known."""
 
 
 class Trial(L.Callback):

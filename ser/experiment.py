@@ -24,6 +24,7 @@ from ser.evaluation.summary import summarise, write_metrics
 from ser.report import plots
 from ser.results import left_out, pool, write_results, write_split
 from ser.run_folder import run_name
+from ser.tracking import Tracker
 
 if TYPE_CHECKING:
     import torch
@@ -104,10 +105,12 @@ def _train(config: Config, first: int, terminal: bool) -> Path:
 def _train_logged(config: Config, folder: Path, data: "SpeechDataModule") -> None:
     try:
         _describe(data, folder)
-        if config["fold"] == "all":
-            _train_all(config, folder, data.folds)
-        else:
-            _train_fold(config, folder, data)
+        group = f"{'+'.join(data.corpora)}-{data.protocol.name}-{data.labels.name}"
+        with tracking.tracked(config, folder, group, data.fingerprint) as tracker:
+            if config["fold"] == "all":
+                _train_all(config, folder, data.folds, tracker)
+            else:
+                _train_fold(config, folder, data, tracker)
     except Exception as error:
         # The terminal gets it from above: a SerError as a sentence, anything else as Python prints it.
         unforeseen = not isinstance(error, SerError)
@@ -159,24 +162,29 @@ def _describe(data: "SpeechDataModule", folder: Path) -> None:
     log.info("Protocol: %s, %d folds", data.protocol.name, data.folds)
 
 
-def _train_all(config: Config, folder: Path, folds: int) -> None:
+def _train_all(config: Config, folder: Path, folds: int, tracker: Tracker) -> None:
     """Every fold in turn, each in its folder; those that are finished stay as they are. Then the pooled result."""
     for fold in range(folds):
         below = folder / f"fold_{fold}"
         distributed.shared(partial(below.mkdir, exist_ok=True))
         data = build_data(config, fold)
         data.setup()
-        _train_fold(config, below, data)
+        _train_fold(config, below, data, tracker)
     if not config["test"]:
         return
     parts = [folder / f"fold_{fold}" for fold in range(folds)]
     with phase("report"):
-        distributed.shared(lambda: pool(folder, parts, left_out(data)))
+        distributed.shared(lambda: _finish(folder, parts, data, tracker))
 
 
-def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
+def _finish(folder: Path, parts: "list[Path]", data: "SpeechDataModule", tracker: Tracker) -> None:
+    pool(folder, parts, left_out(data))
+    tracker.results(folder)
+
+
+def _train_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> None:
     """Fit, choose on dev, score test, write, free the memory; a fold that is finished stays as it is."""
-    if distributed.shared(lambda: _is_finished(config, folder, data)):
+    if distributed.shared(lambda: _is_finished(config, folder, data, tracker)):
         return
     parts = memory.parts_of(folder)
     for retries in reversed(range(config["retries"] + 1)):
@@ -184,7 +192,7 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
         try:
             part = data if parts == 1 else build_data(now, data.fold)
             part.setup()
-            _train_once(now, folder, part)
+            _train_once(now, folder, part, tracker)
             memory.release()
             return
         except Exception as error:
@@ -204,16 +212,17 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule") -> None:
         log.warning("Out of memory: again with batches of %d, and the gradients of %d of them a step.", size, parts)
 
 
-def _is_finished(config: Config, folder: Path, data: "SpeechDataModule") -> bool:
+def _is_finished(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> bool:
     if not (folder / (METRICS if config["test"] else DEV_METRICS)).exists():
         return False
     log.info("Fold %d is finished already: %s", data.fold, folder)
     if config["test"] and not (folder / "card.json").exists():  # stopped between the two
         write_card(folder, left_out(data))
+    tracker.results(folder)
     return True
 
 
-def _train_once(config: Config, folder: Path, data: "SpeechDataModule") -> None:
+def _train_once(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> None:
     with phase("start"):
         import lightning as L
 
@@ -227,37 +236,28 @@ def _train_once(config: Config, folder: Path, data: "SpeechDataModule") -> None:
         sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
         trained = sum(size for size, learns in sizes if learns)
         log.info("%s: %d parameters, %d of them trained", type(model).__name__, sum(size for size, _ in sizes), trained)
-        name = folder.name if folder.name.startswith(run_name(config)) else f"{run_name(config)}-fold{data.fold}"
-        group = f"{'+'.join(data.corpora)}-{data.protocol.name}-{data.labels.name}"
         marks = stamps_of(config, data)
-        first = distributed.rank() == 0
-        loggers = tracking.loggers(config["logger"], folder, name, group, config, marks) if first else []
-    try:
-        with phase("training"):
-            fitted = _fit(config, folder, model, data, loggers)
-        with phase("scoring"):
-            distributed.shared(lambda: complete(folder / BEST, model))
-            best = load(folder / BEST, device=fitted.device)
-            dev, about = score(best, data, data.split.dev), _about(config, model, data, fitted)
-            test = score(best, data, data.split.test) if config["test"] else None
-        with phase("report"):
+        loggers = tracker.loggers(folder, data.fold, data.split.hash(data.labelled.manifest), marks)
+    with phase("training"):
+        fitted = _fit(config, folder, model, data, loggers)
+    with phase("scoring"):
+        distributed.shared(lambda: complete(folder / BEST, model))
+        best = load(folder / BEST, device=fitted.device)
+        dev, about = score(best, data, data.split.dev), _about(config, model, data, fitted)
+        test = score(best, data, data.split.test) if config["test"] else None
 
-            def write() -> None:
-                write_metrics({**summarise(dev), "run": about}, folder / DEV_METRICS)
-                if test is None:
-                    return
-                environment = run_folder.environment(config["seed"], data.fingerprint, str(fitted.device))
-                (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
-                curves = folder / "training_curves.png"
-                plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=tuple(marks))
-                summary = write_results(folder, test, dev, about, left_out(data))
-                pictures = {"confusion_matrix": folder / "confusion_matrix.png", "training_curves": curves}
-                tracking.log_results(loggers, summary, test, pictures, folder, config["logger"].get("artifacts", ()))
+    def write() -> None:
+        write_metrics({**summarise(dev), "run": about}, folder / DEV_METRICS)
+        if test is not None:
+            environment = run_folder.environment(config["seed"], data.fingerprint, str(fitted.device))
+            (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
+            curves = folder / "training_curves.png"
+            plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=tuple(marks))
+            write_results(folder, test, dev, about, left_out(data))
+        tracker.results(folder)
 
-            distributed.shared(write)
-    finally:
-        with phase("report"):
-            tracking.finish(loggers)
+    with phase("report"):
+        distributed.shared(write)
 
 
 def _describe_fold(data: "SpeechDataModule") -> None:

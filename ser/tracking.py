@@ -1,211 +1,240 @@
-"""Where metrics go while a run trains, beside the ``metrics.csv`` of every run: Weights & Biases or TensorBoard."""
+"""Where numbers go while a command trains, beside the ``metrics.csv`` of every fold: Weights & Biases or TensorBoard."""
 
-import logging
-import os
-from collections.abc import Mapping, Sequence
-from netrc import NetrcParseError, netrc
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
-from urllib.parse import urlparse
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ser import run_folder
-from ser.errors import ConfigError
+from ser import distributed, run_folder, wandb_run
+from ser.clock import phase
+from ser.errors import ConfigError, PrunedError
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
-log = logging.getLogger(__name__)
-
-Mode = Literal["online", "offline", "disabled"]
 ARTIFACTS = {"split": "split.json", "card": "card.json", "checkpoint": "checkpoints/best.ckpt"}
-"""Files of a run's folder, by what a user calls them."""
-WANDB_SERVER = "https://api.wandb.ai"
-WANDB_INIT_SECONDS = 60
-"""How long to wait for the server before a run is logged offline instead."""
+"""Files of a run's folder, by what a user calls them; those of the folds, where only they have them."""
 
 
-def loggers(
-    config: Mapping[str, Any],
-    folder: Path,
-    run_name: str,
-    group: str,
-    settings: Mapping[str, Any],
-    stamps: Sequence[str] = (),
-) -> "list[Logger]":
-    """The Lightning loggers of one run; none with ``logger=csv``.
+class Tracker:
+    """What is told of one training command, all its folds together; this one tells nobody (``logger=csv``)."""
+
+    def loggers(self, folder: Path, fold: int, split_hash: str, stamps: Sequence[str]) -> "list[Logger]":
+        """What Lightning logs a fold to.
+
+        Args:
+            folder: The fold's.
+            fold: Its number.
+            split_hash: Names who trains, tunes and tests.
+            stamps: Words that its results must carry.
+        """
+        return []
+
+    def results(self, folder: Path) -> None:
+        """Tell what a finished fold, or all of them together, left in a folder; it may have been told before."""
+
+    def end(self, exit_code: int) -> None:
+        """Nothing more is to come."""
+
+
+@contextmanager
+def tracked(settings: Mapping[str, Any], folder: Path, group: str, fingerprint: str) -> Iterator[Tracker]:
+    """Track a training command while the block runs; of several processes, the first alone tells.
 
     Args:
-        config: The ``logger`` group.
-        folder: The run's folder; everything is written below it.
-        run_name: What trackers call the run.
+        settings: The whole configuration.
+        folder: The run's; everything is written below it.
         group: What trackers put runs of a kind under, unless the configuration says.
-        settings: The run's whole configuration, which trackers show.
-        stamps: Words that the run's results must carry: tags.
+        fingerprint: Of the recordings.
 
     Raises:
         ConfigError: If the logger is unknown, or its package is not installed.
     """
-    if config["name"] == "csv":
-        return []
-    if config["name"] == "wandb":
-        return [_wandb(config, folder, run_name, group, settings, stamps)]
-    if config["name"] == "tensorboard":
+    tracker = _chosen(settings, folder, group, fingerprint) if distributed.rank() == 0 else Tracker()
+    exit_code = 1
+    try:
+        yield tracker
+        exit_code = 0
+    except PrunedError:
+        exit_code = 0
+        raise
+    finally:
+        with phase("report"):
+            tracker.end(exit_code)
+
+
+def _chosen(settings: Mapping[str, Any], folder: Path, group: str, fingerprint: str) -> Tracker:
+    name = settings["logger"]["name"]
+    if name == "csv":
+        return Tracker()
+    if name == "tensorboard":
+        return _TensorBoard()
+    if name == "wandb":
+        return _WandB(settings, folder, group, fingerprint)
+    raise ConfigError(f"logger.name is one of csv, tensorboard, wandb, not {name!r}.")
+
+
+class _TensorBoard(Tracker):
+    """Event files in the folder of each fold."""
+
+    def __init__(self) -> None:
+        self._writers: dict[Path, Logger] = {}
+
+    def loggers(self, folder: Path, fold: int, split_hash: str, stamps: Sequence[str]) -> "list[Logger]":
+        """Lightning's own."""
         from lightning.pytorch.loggers import TensorBoardLogger
 
         try:
-            return [TensorBoardLogger(folder, name="", version="tensorboard")]
+            self._writers[folder] = TensorBoardLogger(folder, name="", version="tensorboard")
         except ModuleNotFoundError as error:
             raise ConfigError("logger=tensorboard needs its package: pip install 'ser[tensorboard]'.") from error
-    raise ConfigError(f"logger.name is one of csv, tensorboard, wandb, not {config['name']!r}.")
+        return [self._writers[folder]]
+
+    def results(self, folder: Path) -> None:
+        """The test numbers of a fold, once."""
+        if (summary := _read(folder / "metrics.json")) and folder in self._writers:
+            self._writers.pop(folder).log_metrics(_numbers(summary))
 
 
-def wandb_mode() -> Mode:
-    """``online`` where a key is set up (``WANDB_API_KEY``, or the file that `wandb login` writes), else ``offline``.
+class _WandB(Tracker):
+    """One run for all folds: ``dev_uar`` of a run with one, ``fold_2/dev_uar`` of one with several.
 
-    ``WANDB_MODE`` overrides both.
-    """
-    if os.environ.get("WANDB_MODE") in get_args(Mode):
-        return cast(Mode, os.environ["WANDB_MODE"])
-    if os.environ.get("WANDB_API_KEY"):
-        return "online"
-    host = urlparse(os.environ.get("WANDB_BASE_URL", WANDB_SERVER)).hostname or ""
-    try:
-        return "online" if netrc(os.environ.get("NETRC")).authenticators(host) else "offline"
-    except (OSError, NetrcParseError):
-        return "offline"
-
-
-def _wandb(
-    config: Mapping[str, Any],
-    folder: Path,
-    run_name: str,
-    group: str,
-    settings: Mapping[str, Any],
-    stamps: Sequence[str],
-) -> "Logger":
-    from lightning.pytorch.loggers import WandbLogger
-
-    if unknown := sorted(set(config["artifacts"]) - set(ARTIFACTS)):
-        raise ConfigError(f"logger.artifacts are some of {', '.join(ARTIFACTS)}, not {', '.join(unknown)}.")
-    job_type = config["job_type"] or run_folder.run_name(settings)
-    run = _started(config, folder, name=run_name, group=group, job_type=job_type, settings=settings, stamps=stamps)
-    return WandbLogger(experiment=run, save_dir=folder)
-
-
-def _started(
-    config: Mapping[str, Any],
-    folder: Path,
-    *,
-    name: str,
-    group: str,
-    job_type: str,
-    settings: Mapping[str, Any],
-    stamps: Sequence[str] = (),
-) -> Any:
-    """A run of Weights & Biases, offline if its server does not answer."""
-    os.environ.setdefault("WANDB_SILENT", "true")
-    import wandb
-
-    def start(mode: Mode) -> Any:
-        return wandb.init(
-            project=config["project"],
-            entity=config["entity"],
-            group=config["group"] or group,
-            job_type=job_type,
-            tags=[*config["tags"], *stamps],
-            name=name,
-            dir=folder,
-            mode=mode,
-            config=dict(settings),
-            reinit="finish_previous",
-            settings=wandb.Settings(init_timeout=WANDB_INIT_SECONDS, silent=True, console="off"),
-        )
-
-    mode = wandb_mode()
-    if mode == "offline":
-        log.info("Weights & Biases: offline (no key, or so asked); `wandb sync %s/wandb/*` sends the run.", folder)
-    try:
-        return start(mode)
-    except wandb.errors.Error as error:
-        log.warning("Weights & Biases cannot be reached (%s); the run is logged offline.", str(error).splitlines()[0])
-        return start("offline")
-
-
-def log_sweep(config: Mapping[str, Any], folder: Path, jobs: pd.DataFrame) -> None:
-    """Send what a sweep ended with as a run of its own, of the job type ``summary``: tables, pictures and pages.
+    Whatever is sent is read from the folder's files, so that a run that was stopped, killed or begun offline lacks nothing
+    and says nothing twice when it is gone on with. The run begins when there is something to tell.
 
     Args:
-        config: The ``logger`` group; with any other than ``wandb``, nothing is sent.
-        folder: The sweep's, with what its report wrote.
-        jobs: One row a job.
-    """
-    if config["name"] != "wandb":
-        return
-    import wandb
-
-    run = _started(config, folder, name=f"{folder.name} summary", group=folder.name, job_type="summary", settings={})
-    try:
-        tables = {name: pd.read_csv(file) for name, file in _written(folder, "csv").items()}
-        media: dict[str, Any] = {name: wandb.Table(dataframe=table) for name, table in {"jobs": jobs, **tables}.items()}
-        media |= {name: wandb.Image(str(file)) for name, file in _written(folder, "png").items()}
-        pages = _written(folder, "html").values()
-        media |= {f"page/{page.stem}": wandb.Html(page.read_text(encoding="utf-8")) for page in pages}
-        run.log(media)
-        run.summary.update({state: int(count) for state, count in jobs["state"].value_counts().items()})
-    finally:
-        wandb.finish()
-
-
-def _written(folder: Path, suffix: str) -> dict[str, Path]:
-    """Files of a sweep's report, beside its jobs or in a folder of the report's own, by their path without the suffix."""
-    own = [child for child in folder.iterdir() if child.is_dir() and not (child / "config.yaml").exists()]
-    files = sorted([*folder.glob(f"*.{suffix}"), *(file for child in own for file in child.glob(f"*.{suffix}"))])
-    return {file.relative_to(folder).with_suffix("").as_posix(): file for file in files}
-
-
-def log_results(
-    chosen: "list[Logger]",
-    summary: Mapping[str, Any],
-    predictions: pd.DataFrame,
-    pictures: Mapping[str, Path],
-    folder: Path,
-    artifacts: Sequence[str] = (),
-) -> None:
-    """Send the test numbers, the pictures, the predictions table, and files of a run to the trackers that take them.
-
-    Args:
-        chosen: The run's.
-        summary: See `ser.evaluation.summary`.
-        predictions: Of the test speakers.
-        pictures: By name.
+        settings: The whole configuration.
         folder: The run's.
-        artifacts: Which of `ARTIFACTS` to send.
+        group: See `tracked`.
+        fingerprint: Of the recordings.
     """
-    from lightning.pytorch.loggers import WandbLogger
 
-    numbers = {f"test/{name}": summary[name] for name in ("uar", "accuracy", "macro_f1", "cross_entropy")}
-    for logger in chosen:
-        if isinstance(logger, WandbLogger):
-            import wandb
+    def __init__(self, settings: Mapping[str, Any], folder: Path, group: str, fingerprint: str) -> None:
+        self.config, self.settings, self.folder, self.group = settings["logger"], settings, folder, group
+        self.fingerprint = fingerprint
+        self._run: Any = None
+        self._splits: dict[str, str] = {}
+        self._sent: dict[str, int] = {}
+        if unknown := sorted(set(self.config["artifacts"]) - set(ARTIFACTS)):
+            raise ConfigError(f"logger.artifacts are some of {', '.join(ARTIFACTS)}, not {', '.join(unknown)}.")
 
-            logger.experiment.summary.update(numbers)
-            media = {name: wandb.Image(str(file)) for name, file in pictures.items()}
-            logger.experiment.log({"predictions": wandb.Table(dataframe=predictions), **media})
-            for kind in artifacts:
-                artifact = wandb.Artifact(f"{logger.experiment.name}-{kind}".replace("+", "-"), type=kind)
-                artifact.add_file(str(folder / ARTIFACTS[kind]))
-                logger.experiment.log_artifact(artifact)
-        else:
-            logger.log_metrics(numbers)
+    def loggers(self, folder: Path, fold: int, split_hash: str, stamps: Sequence[str]) -> "list[Logger]":
+        """One that sends the rows of ``metrics.csv`` as they come."""
+        from ser.callbacks import EpochLogger
 
+        self._know(fold, split_hash, stamps)
+        self._epochs(folder)
+        return [EpochLogger(lambda: self._epochs(folder))]
 
-def finish(chosen: "list[Logger]") -> None:
-    """End the trackers' runs, so that the next job of a sweep begins its own."""
-    from lightning.pytorch.loggers import WandbLogger
+    def results(self, folder: Path) -> None:
+        """Epochs, numbers and pictures of a fold; numbers, pictures, the predictions and artifacts of the whole."""
+        if dev := _read(folder / "dev_metrics.json"):
+            self._know(dev["run"]["fold"], dev["run"]["split_hash"], dev["run"]["stamps"])
+            self._epochs(folder)
+        if not (summary := _read(folder / "metrics.json")):
+            return
+        run, prefix = self._begun(summary["run"]["stamps"]), self._prefix(folder)
+        numbers = {f"{prefix}{name}": number for name, number in _numbers(summary).items()}
+        if run.resumed and all(run.summary.get(name) == number for name, number in numbers.items()):
+            return  # the server has them
+        run.summary.update(numbers)
+        run.log({f"{prefix}{name}": media for name, media in self._media(folder).items()})
+        if folder == self.folder:
+            self._artifacts()
 
-    if any(isinstance(logger, WandbLogger) for logger in chosen):
+    def end(self, exit_code: int) -> None:
+        """End the run, so that the next job of a sweep begins its own."""
+        if self._run is not None:
+            wandb_run.end(self._run, self.folder, exit_code)
+
+    def _begun(self, stamps: Sequence[str]) -> Any:
+        """The run, with some tags more."""
+        if self._run is None:
+            kind = run_folder.run_name(self.settings)
+            fold = "" if self.settings["fold"] == "all" else f"-fold{self.settings['fold']}"
+            self._run = wandb_run.begin(
+                self.config,
+                self.folder,
+                name=self.folder.name if self.folder.name.startswith(kind) else kind + fold,
+                group=self.group,
+                job_type=self.config["job_type"] or kind,
+                settings={**json.loads(run_folder.identity(self.settings)), "fingerprint": self.fingerprint},
+                stamps=stamps,
+            )
+        if more := [stamp for stamp in stamps if stamp not in (self._run.tags or ())]:
+            self._run.tags = (*(self._run.tags or ()), *more)
+        return self._run
+
+    def _know(self, fold: int, split_hash: str, stamps: Sequence[str]) -> None:
+        """Put a fold's split among the settings."""
+        if (known := {**self._splits, f"fold_{fold}": split_hash}) != self._splits:
+            self._splits = known
+            self._begun(stamps).config.update({"split_hash": known}, allow_val_change=True)
+
+    def _epochs(self, folder: Path) -> None:
+        """Send the rows of a fold's ``metrics.csv`` that were not sent, each name over the epochs of that fold."""
+        from ser.callbacks import MEASURED
+
+        run, prefix = self._begun(()), self._prefix(folder)
+        if prefix not in self._sent:
+            run.define_metric(f"{prefix}epoch")
+            for name in MEASURED:
+                run.define_metric(f"{prefix}{name}", step_metric=f"{prefix}epoch")
+            last = run.summary.get(f"{prefix}epoch") if run.resumed else None
+            self._sent[prefix] = 0 if last is None else int(last) + 1
+        rows = _history(folder)
+        if len(rows) < self._sent[prefix]:  # started over, with smaller batches
+            self._sent[prefix] = 0
+        for row in rows[self._sent[prefix] :]:
+            run.log({f"{prefix}{name}": value for name, value in row.items()})
+        self._sent[prefix] = len(rows)
+
+    def _prefix(self, folder: Path) -> str:
+        return "" if folder == self.folder else f"{folder.name}/"
+
+    def _media(self, folder: Path) -> dict[str, Any]:
+        """Pictures of a folder, and the predictions once, where they are all."""
         import wandb
 
-        wandb.finish()
+        from ser.evaluation import predictions
+
+        whole = folder == self.folder
+        pictures = {name: folder / f"{name}.png" for name in ("training_curves", *["confusion_matrix"] * whole)}
+        media: dict[str, Any] = {name: wandb.Image(str(file)) for name, file in pictures.items() if file.exists()}
+        if whole:
+            media["predictions"] = wandb.Table(dataframe=predictions.read(folder / "predictions.parquet"))
+        return media
+
+    def _artifacts(self) -> None:
+        import wandb
+
+        for kind in self.config["artifacts"]:
+            artifact = wandb.Artifact(f"{self._run.name}-{kind}".replace("+", "-"), type=kind)
+            own = self.folder / ARTIFACTS[kind]
+            for file in [own] if own.exists() else sorted(self.folder.glob(f"fold_*/{ARTIFACTS[kind]}")):
+                artifact.add_file(str(file), name=file.relative_to(self.folder).as_posix())
+            self._run.log_artifact(artifact)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """A JSON object; empty if there is none."""
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+
+
+def _history(folder: Path) -> list[dict[str, Any]]:
+    """The epochs of a fold so far."""
+    file = folder / "metrics.csv"
+    table = pd.read_csv(file) if file.exists() else pd.DataFrame()
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _numbers(summary: Mapping[str, Any]) -> dict[str, float]:
+    """What trackers show of a ``metrics.json`` (`ser.evaluation.summary`): scores, their interval, the spread over folds."""
+    numbers = {name: summary[name] for name in ("uar", "accuracy", "macro_f1", "cross_entropy")}
+    numbers |= {f"uar_{end}": summary["uar_interval"][end] for end in ("low", "high")}
+    if summary["n_folds"] > 1:
+        numbers |= {f"folds/{name}": summary["folds"][name] for name in ("uar_mean", "uar_sd")}
+    return {f"test/{name}": number for name, number in numbers.items() if number is not None}

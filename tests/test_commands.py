@@ -2,14 +2,14 @@
 
 import json
 import os
-import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.offline_wandb import offline
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 QUICK = ["protocol.folds=3", "trainer.max_epochs=1", "batch_size=8", "trainer.accelerator=cpu"]
@@ -120,61 +120,34 @@ def test_a_failing_job_of_a_sweep_leaves_the_others_whole(command: Command, tmp_
     assert "Traceback" not in done.stderr
 
 
-def wandb_records(log: Path) -> Iterator[Any]:
-    """The records of a ``.wandb`` file: protocol buffers in LevelDB's log format behind a header of 7 bytes.
-
-    Source: https://github.com/google/leveldb/blob/main/doc/log_format.md
-    """
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    data, at, parts = log.read_bytes(), 7, b""
-    assert data[:4] == b":W&B"
-    while at + 7 < len(data):
-        if 32768 - at % 32768 < 7:  # no room for a header: the rest of the block is padding
-            at += 32768 - at % 32768
-        _, length, kind = struct.unpack_from("<IHB", data, at)
-        parts += data[at + 7 : at + 7 + length]
-        at += 7 + length
-        if kind in (1, 4):  # a whole record, or the last part of one
-            record = Record()
-            record.ParseFromString(parts)
-            parts = b""
-            yield record
-
-
 def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(command: Command, tmp_path: Path) -> None:
     done = command("train", "-m", *QUICK, "seed=0,1", "logger.artifacts=[split,card]", "logger.tags=[mine]")
     assert done.returncode == 0, done.stderr
     (sweep,) = (tmp_path / "multirun").iterdir()
-    seen = []
-    for job in sorted(sweep.glob("*-seed[01]-*")):
-        (log,) = job.glob("wandb/offline-run-*/*.wandb")
-        records = list(wandb_records(log))
-        (run,) = (r.run for r in records if r.HasField("run"))
-        assert any(r.HasField("exit") for r in records), "the run was not finished"
-        assert set(run.tags) == {"mine", "synthetic speech"}
-        assert run.job_type == "demo-cnn-speaker_cv"
-        assert {r.artifact.type for r in records if r.HasField("artifact")} >= {"split", "card"}
-        keys = {item.key or item.nested_key[0] for r in records if r.HasField("history") for item in r.history.item}
-        assert {"train_loss", "dev_loss", "dev_uar", "lr", "predictions", "confusion_matrix", "training_curves"} <= keys
-        summary = {item.key or "/".join(item.nested_key) for r in records for item in r.summary.update}
-        assert {"test/uar", "test/accuracy"} <= summary
-        config = {item.key: json.loads(item.value_json) for item in run.config.update}
-        seen.append((run.run_id, run.run_group, config["seed"]))
-        assert list(job.glob("wandb/offline-run-*/files/media/table/predictions*.json"))
-    assert [seed for *_, seed in seen] == [0, 1]
-    assert len({run_id for run_id, *_ in seen}) == 2
-    assert {group for _, group, _ in seen} == {sweep.name}
-    (log,) = sweep.glob("wandb/offline-run-*/*.wandb")
-    records = list(wandb_records(log))
-    (run,) = (r.run for r in records if r.HasField("run"))
-    assert (run.run_group, run.job_type) == (sweep.name, "summary")
-    keys = {item.key or item.nested_key[0] for r in records if r.HasField("history") for item in r.history.item}
-    assert {"jobs", "comparison/comparison", "page/comparison"} <= keys
-    (table,) = sweep.glob("wandb/offline-run-*/files/media/table/jobs*.json")
+    jobs = [offline(job) for job in sorted(sweep.glob("*-seed[01]-*"))]
+    for job in jobs:
+        assert job.exit_code == 0, "the run was not finished"
+        assert set(job.run.tags) == {"mine", "synthetic speech"}
+        assert (job.run.run_group, job.run.job_type) == (sweep.name, "demo-cnn-speaker_cv")
+        assert {"split", "card"} <= set(job.artifacts)
+        logged = {name.partition("/")[0] for row in job.rows for name in row}
+        assert {"train_loss", "dev_loss", "dev_uar", "lr", "predictions", "confusion_matrix"} <= logged
+        assert {"test/uar", "test/accuracy"} <= set(job.summary)
+        assert list(job.folder.glob("files/media/table/predictions*.json"))
+    assert [job.config["seed"] for job in jobs] == [0, 1]
+    assert len({job.run.run_id for job in jobs}) == 2
+    summary = offline(sweep)
+    assert (summary.run.run_group, summary.run.job_type) == (sweep.name, "summary")
+    logged = {name.partition("/")[0] for row in summary.rows for name in row}
+    assert {"jobs", "comparison", "page"} <= logged
+    (table,) = summary.folder.glob("files/media/table/jobs*.json")
     content = json.loads(table.read_text())
     states = [row[content["columns"].index("state")] for row in content["data"]]
     assert states == ["done", "done"]
+    again = command("train", "-m", *QUICK, "seed=0,1", "logger.artifacts=[split,card]", "logger.tags=[mine]")
+    assert again.returncode == 0, again.stderr
+    assert offline(sweep).run.run_id == summary.run.run_id
+    assert [offline(job).run.run_id for job in sorted(sweep.glob("*-seed[01]-*"))] == [j.run.run_id for j in jobs]
 
 
 def test_tensorboard_by_choice(command: Command, tmp_path: Path) -> None:

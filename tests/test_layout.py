@@ -32,7 +32,7 @@ ROOMS = [
     {"evaluation"},
     {"report"},
     {"inference"},
-    {"tracking", "run_folder", "callbacks", "planning", "memory"},
+    {"tracking", "wandb_run", "run_folder", "callbacks", "planning", "memory"},
     {"card"},
     {"results", "assemble"},
     {"experiment"},

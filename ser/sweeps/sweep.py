@@ -13,7 +13,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from rich.console import Console
 
-from ser import tracking
+from ser import wandb_run
 from ser.assemble import fingerprint
 from ser.build import build
 from ser.conf_dir import check_complete
@@ -143,7 +143,7 @@ class Sweep:
         if self.config.sweep.report is not None:
             report = build(OmegaConf.to_container(self.config.sweep.report, resolve=True), Report)  # type: ignore[arg-type]
             report.write(self.folder, runs)
-        tracking.log_sweep(OmegaConf.to_container(self.config.logger, resolve=True), self.folder, self.table())  # type: ignore[arg-type]
+        wandb_run.log_sweep(OmegaConf.to_container(self.config.logger, resolve=True), self.folder, self.table())  # type: ignore[arg-type]
 
     def table(self) -> pd.DataFrame:
         """One row a job: what became of it."""
