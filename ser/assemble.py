@@ -101,7 +101,7 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
     from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 
-    from ser.callbacks import Averaging, Best, Patience, SeedEachBatch, Trial
+    from ser.callbacks import Averaging, Best, KeepSigterm, Patience, SeedEachBatch, Trial
 
     chosen = config["selection"]
     if chosen["by"] not in MODES:
@@ -110,6 +110,7 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
     checkpoints = folder / "checkpoints"
     callbacks: list[L.Callback] = [
         SeedEachBatch(config["seed"]),
+        KeepSigterm(),
         history,
         Best(checkpoints, "best", by, mode=mode, enable_version_counter=False),
         ModelCheckpoint(checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False),

@@ -1,6 +1,8 @@
 """What happens beside training: the same random numbers however a run came to a batch, and its history in a file."""
 
 import math
+import signal
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,23 @@ class SeedEachBatch(L.Callback):
         """Seed the CPU's and every device's generator."""
         here = ((self.seed * 1_000_003 + trainer.current_epoch) * 1_000_003 + batch_idx) % 2**63
         torch.manual_seed((here + trainer.global_rank * RANK_STEP) % 2**63)  # each process has noise of its own
+
+
+class KeepSigterm(L.Callback):
+    """Leave SIGTERM to a handler that was there before Lightning's, as submitit's is.
+
+    SLURM sends it when it wants a node back, up to minutes before it kills. Lightning would end the training at once, and
+    SLURM does not queue again a job that ends by itself in that time.
+    """
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note who handles it: Lightning's handler comes next."""
+        self._before = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Give it back."""
+        if callable(self._before) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._before)
 
 
 class Averaging(EMAWeightAveraging):

@@ -158,8 +158,10 @@ def run(config: DictConfig) -> float | None:
             _write(job, folder)
             with clock.recorded() as seconds:
                 train(settings, terminal=False)
-        except KeyboardInterrupt:
-            _write(job.ended("interrupted", "stopped by hand"), folder)
+        except (KeyboardInterrupt, SystemExit):
+            # Submitit leaves by SystemExit, after it has put the job back into the cluster's queue.
+            by = "its cluster" if "SUBMITIT_EXECUTOR" in os.environ else "hand"
+            _write(job.ended("interrupted", f"stopped by {by}"), folder)
             raise
         except PrunedError as error:
             _write(job.ended("pruned", str(error)), folder)

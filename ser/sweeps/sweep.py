@@ -1,6 +1,7 @@
 """`Sweep`: launch the jobs that are not done, watch them, and report them together."""
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from ser.conf_dir import check_complete
 from ser.errors import SerError
 from ser.files import write_json
 from ser.sweeps import job, names
-from ser.sweeps.board import Board, first_line, in_words, watched, where_time_went
+from ser.sweeps.board import POLL_SECONDS, Board, first_line, in_words, watched, where_time_went
 from ser.sweeps.report import Report
 
 SAID: Mapping[job.State, str] = {
@@ -105,6 +106,7 @@ class Sweep:
         board = Board([plan.folder for plan in jobs], before=done)
         self._say_what_is_there(heading, states)
         returns: list[JobReturn] = []
+        stopped = False
         with watched(board, self.console):
             for _ in range(DEATHS):
                 if not todo:
@@ -113,6 +115,9 @@ class Sweep:
                     returns += self.launcher.launch([list(plan.overrides) for plan in todo], initial_job_idx=0)
                 except Exception as error:  # of the launcher: those of jobs are in what it returns
                     self.say(f"The launcher stopped: {type(error).__name__}: {first_line(str(error))}")
+                    stopped = True
+                while stopped and any(plan.state == "running" for plan in todo):  # a cluster goes on without it
+                    time.sleep(POLL_SECONDS)
                 todo = [plan for plan in todo if plan.state in ("waiting", "interrupted")]
         return returns
 

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from ser.sweeps import job
 from ser.sweeps.names import commands_of
@@ -176,6 +178,35 @@ def test_a_launcher_whose_worker_dies_is_started_again(
     assert sweep("seed=0,1,2") == 0
     assert seeds(begun) == [0, 1, 2]
     assert "A worker process was terminated." in capsys.readouterr().err
+
+
+def test_what_goes_on_after_its_launcher_stopped_is_waited_for(
+    sweep: Sweep, begun: Begun, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the jobs of a cluster's array do, when the process of one of them dies."""
+    from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+
+    launch, held = BasicLauncher.launch, []
+
+    def stopping(launcher: Any, overrides: list[list[str]], initial_job_idx: int) -> Any:
+        launch(launcher, overrides, initial_job_idx)
+        path = jobs(folder())[1]
+        done = json.loads((path / "job.json").read_text())
+        record(path, **{**done, "state": "running"})
+        held.append(FileLock(path / job.LOCK, thread_local=False))
+        held[0].acquire()
+
+        def end() -> None:
+            record(path, **done)
+            held[0].release()
+
+        Timer(1.5, end).start()
+        raise RuntimeError("A job has died.")
+
+    monkeypatch.setattr(BasicLauncher, "launch", stopping)
+    assert sweep("seed=0,1") == 0
+    assert seeds(begun) == [0, 1]
+    assert not held[0].is_locked
 
 
 def test_an_absent_corpus_fails_its_own_jobs(sweep: Sweep, begun: Begun, capsys: pytest.CaptureFixture[str]) -> None:
