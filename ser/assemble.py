@@ -100,6 +100,7 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
     import torch
     from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+    from lightning.pytorch.strategies import Strategy
 
     from ser.callbacks import Averaging, Best, KeepSigterm, Patience, SeedEachBatch, Trial
 
@@ -125,6 +126,12 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
     settings["enable_progress_bar"] = bool(settings["enable_progress_bar"]) and distributed.rank() == 0
     if settings["enable_progress_bar"]:
         callbacks.append(RichProgressBar(leave=False))
+    if isinstance(strategy := settings.get("strategy"), Mapping):
+        if chosen["ema"] is not None:
+            raise ConfigError(
+                "A running average of weights that are spread over devices is not had: selection.ema=null."
+            )
+        settings["strategy"] = build(strategy, Strategy)
     if settings["accelerator"] == "auto":  # a GPU or the CPU: Apple's MPS lacks the double precision of statistics
         settings["accelerator"] = "gpu" if torch.cuda.is_available() else "cpu"
     try:
@@ -134,6 +141,7 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
             default_root_dir=str(folder),
             logger=loggers or False,
             callbacks=callbacks,
+            plugins=[distributed.environment()],
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=10,

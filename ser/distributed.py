@@ -22,6 +22,7 @@ from ser.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     import torch
+    from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
     from torch.multiprocessing.spawn import ProcessContext
 
 T = TypeVar("T")
@@ -92,8 +93,12 @@ def processes(trainer: Mapping[str, Any]) -> int:
         trainer: The settings of ``trainer``.
 
     Raises:
-        ConfigError: If there are several, but no strategy that says how; or none.
+        ConfigError: If there are several, but no strategy that says how; or none; or other machines that nobody starts on.
     """
+    if trainer.get("num_nodes", 1) != 1 and not is_member():
+        raise ConfigError(
+            f"trainer.num_nodes={trainer['num_nodes']}: torchrun or srun begins the training on each of them."
+        )
     asked, one = trainer["devices"], "strategy" not in trainer
     if one and asked in (1, "auto"):
         return 1
@@ -107,6 +112,20 @@ def processes(trainer: Mapping[str, Any]) -> int:
     if one and count > 1:
         raise ConfigError(f"trainer.devices={asked}: several devices train one model with trainer=ddp or trainer=fsdp.")
     return count
+
+
+def environment() -> "ClusterEnvironment":
+    """What tells Lightning which of the processes this is: torchrun, srun, or that it is alone.
+
+    Lightning's own guess takes a process that is alone in a job of SLURM for the first of as many as the job may start.
+    """
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    if STARTED in os.environ:
+        return TorchElasticEnvironment()
+    return SLURMEnvironment(auto_requeue=False) if is_member() else LightningEnvironment()
 
 
 @contextmanager
@@ -127,10 +146,8 @@ def joined(trainer: Mapping[str, Any]) -> Iterator[None]:
             "torchrun and srun start several processes of one training: take trainer=ddp or trainer=fsdp."
         )
     import torch
-    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-    where = TorchElasticEnvironment() if STARTED in os.environ else SLURMEnvironment(auto_requeue=False)
+    where = environment()
     os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = where.main_address, str(where.main_port)
     on_gpu = trainer["accelerator"] != "cpu" and torch.cuda.is_available()
     backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"

@@ -20,7 +20,10 @@ from ser import distributed, experiment
 from ser.datamodules.buckets import LengthBuckets
 from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
+from ser.inference.load import load
 from ser.models.norm import BatchNorm
+from ser.sweeps import job
+from tests.checkpoints import save_brisk
 from tests.conftest import Settings
 from tests.test_experiment import FILES
 
@@ -130,14 +133,47 @@ def test_batch_norm_of_a_shared_batch_is_that_of_the_whole() -> None:
 
 
 def test_a_run_of_two_processes_goes_on_where_it_stopped(settings: Settings) -> None:
-    whole = experiment.train(settings(*TWO, "trainer.max_epochs=3"))
-    config = settings(*TWO, "trainer.max_epochs=3", "seed=0")
+    config = settings(*TWO, "trainer.max_epochs=3")
+    goes_on(config, experiment.train(config))
+
+
+def goes_on(config: dict[str, Any], whole: Path) -> None:
+    """Stop a training and go on with it: all as in a run that was not stopped."""
+    stopped = whole.parent / "stopped"
+    config = {**config, "paths": {**config["paths"], "run": str(stopped)}}
     assert distributed.launch(2, stop_in_the_second_epoch, config) == "stopped"
-    (stopped,) = (folder for folder in whole.parent.iterdir() if folder != whole)
     assert not (stopped / "metrics.json").exists()
-    again = experiment.train({**config, "paths": {**config["paths"], "run": str(stopped)}, "ckpt": "last"})
+    again = experiment.train({**config, "ckpt": "last"})
     tables = [predictions.read(folder / "predictions.parquet") for folder in (whole, again)]
     pd.testing.assert_frame_equal(*tables)
+
+
+def test_weights_that_are_spread_train_as_those_that_are_not(settings: Settings, tmp_path: Path) -> None:
+    checkpoint = save_brisk(tmp_path / "checkpoint", "whisper 80", dropout=0.0)
+    tuned = (
+        "model=whisper",
+        f"model.checkpoint={checkpoint}",
+        "model.trained=all",
+        "model.dropout=0",
+        "model.heads=2",
+        "model.hidden=16",
+    )
+    config = settings(*STILL, *tuned, "trainer=fsdp", *TWO[1:])
+    held, spread = experiment.train(settings(*STILL, *tuned, *TWO)), experiment.train(config)
+    one, two = (pd.read_csv(folder / "metrics.csv") for folder in (held, spread))
+    np.testing.assert_allclose(one, two, rtol=2e-4, atol=1e-6)
+    tables = [predictions.read(folder / "predictions.parquet") for folder in (held, spread)]
+    np.testing.assert_allclose(*(t.filter(like=predictions.PREFIX).to_numpy() for t in tables), atol=2e-4)
+    alone = [load(folder).state_dict() for folder in (held, spread)]
+    assert alone[0].keys() == alone[1].keys()
+    goes_on(config, spread)
+
+
+def test_small_models_and_averages_are_not_spread(settings: Settings) -> None:
+    with pytest.raises(ConfigError, match=r"selection\.ema=null"):
+        experiment.train(settings("trainer=fsdp", *TWO[1:]))
+    with pytest.raises(ConfigError, match="take trainer=ddp"):
+        experiment.train(settings("trainer=fsdp", *TWO[1:], "selection.ema=null"))
 
 
 def stop_in_the_second_epoch(config: Mapping[str, Any]) -> str:
@@ -188,12 +224,29 @@ def test_torchrun_starts_the_processes_as_well(
     np.testing.assert_allclose(*(t.filter(like=predictions.PREFIX).to_numpy() for t in tables), atol=1e-5)
 
 
+def test_a_job_of_a_sweep_starts_processes_of_its_own(settings: Settings, tiny_demo: Path, stores: Path) -> None:
+    small = (*TWO, "trainer.max_epochs=1", "protocol.folds=3", "batch_size=8")
+    mine = experiment.train(settings(*small))
+    where = [f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}", "sweep.report=null", "logger=csv"]
+    line = [sys.executable, "-m", "ser.train", "-m", *small, *where, "fold=0,9"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, "there is no fold 9"
+    assert "1 of 2 jobs are done" in done.stderr
+    assert "fold=9, but" in done.stderr
+    assert "Traceback" not in done.stderr
+    folders = {folder.parent.name.split("-")[3]: folder.parent for folder in Path("multirun").glob("*/*/job.json")}
+    assert job.read(folders["fold0"]).attempts[-1]["seconds"].keys() >= {"start", "training", "scoring", "report"}
+    tables = [predictions.read(run / "predictions.parquet") for run in (mine, folders["fold0"])]
+    pd.testing.assert_frame_equal(*tables)
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
         (["trainer.devices=2"], "trainer=ddp"),
         (["trainer=ddp", "trainer.devices=0"], "trainer.devices is a number"),
         ([*TWO, "batch_size=1"], "batch_size=1 is too few for 2 processes"),
+        ([*TWO, "trainer.num_nodes=2"], "torchrun or srun begins the training"),
     ],
 )
 def test_what_cannot_be_shared_is_a_sentence(settings: Settings, overrides: list[str], words: str) -> None:

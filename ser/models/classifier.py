@@ -225,6 +225,21 @@ class SpeechClassifier(L.LightningModule):
         recall = counts.diagonal()[present] / counts.sum(dim=1)[present]
         self.log("dev_uar", recall.mean().float(), prog_bar=True, sync_dist=True)
 
+    def shards(self) -> "list[nn.Module]":
+        """The parts that ``trainer=fsdp`` spreads over devices, inner ones before those that they are in; all that learns.
+
+        Raises:
+            ConfigError: If there are none.
+        """
+        raise ConfigError(f"Every device holds all of {type(self).__name__}: take trainer=ddp.")
+
+    def configure_model(self) -> None:
+        """Spread the weights over devices, where the trainer's strategy does."""
+        if self.device_mesh is not None:
+            from ser.models.sharding import shard
+
+            shard(self.shards(), self.device_mesh)
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What AdamW is given: no decay on biases and norms. The first group's rate is the one that is logged."""
         return groups_of(self.parameters())

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from ser import distributed
 from ser.datamodules.batch import Batch
 from ser.encoders import lora as adapters
 from ser.encoders.checkpoint import Architecture, build_encoder, fetch
@@ -178,6 +179,10 @@ class Pretrained(SpeechClassifier):
         chosen = {"layer": self.hparams["layer"], "pool": self.features.summary, "silence": self.hparams["silence"]}
         return {**chosen, **{name: self.architecture[name] for name in ("family", "config", "preprocessor", "sha256")}}
 
+    def shards(self) -> list[nn.Module]:
+        """See `SpeechClassifier.shards`: each layer of the encoder, what is left of it, and the heads."""
+        return [*self.features.encoder.blocks, self.features.encoder, *self.heads]
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """See `SpeechClassifier.parameter_groups`: the head first, then the encoder's layers from the top, each slower."""
         encoder = self.features.encoder
@@ -205,9 +210,18 @@ class Pretrained(SpeechClassifier):
         return {"encoder": {name: self.architecture[name] for name in ("checkpoint", "revision", "sha256")}}
 
     def unchanging(self) -> dict[str, Tensor]:
-        """See `SpeechClassifier.unchanging`: the frozen weights of the encoder."""
+        """See `SpeechClassifier.unchanging`: the frozen weights of the encoder, unless they are spread over devices."""
+        if self._is_sharded():
+            return {}
         trained = {name for name, p in self.named_parameters() if p.requires_grad}
         return {k: v for k, v in self.state_dict().items() if k.startswith("features.") and k not in trained}
+
+    def _is_sharded(self) -> bool:
+        if distributed.size() == 1:
+            return False
+        from ser.models.sharding import is_sharded  # late, as it takes its time
+
+        return is_sharded(self.features.encoder)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """See `SpeechClassifier.on_load_checkpoint`.

@@ -82,7 +82,12 @@ class Group:
     @property
     def title(self) -> str:
         """``ravdess, luna5: cnn, transformer``."""
-        return f"{'+'.join(self.corpora)}, {self.protocol}: {', '.join(row.system for row in self.rows)}"
+        return f"{self.where}: {', '.join(row.system for row in self.rows)}"
+
+    @property
+    def where(self) -> str:
+        """``ravdess, luna5``."""
+        return f"{'+'.join(self.corpora)}, {self.protocol}"
 
     @property
     def stamps(self) -> tuple[str, ...]:
@@ -133,9 +138,12 @@ class Comparison:
     @property
     def cautions(self) -> tuple[str, ...]:
         """What to know before trusting an interval or a test, each once."""
-        of_rows = [row.caution for group in (self.main, *self.apart) for row in group.rows]
-        found = [*of_rows, *(pair.caution for pair in self.pairs)]
-        return tuple(dict.fromkeys(caution for caution in found if caution))
+        here = [row.caution for row in self.main.rows] + [pair.caution for pair in self.pairs]
+        apart = [(group, row.caution) for group in self.apart for row in group.rows]
+        elsewhere = [
+            f"set apart, {group.where}: {caution}" for group, caution in apart if caution and caution not in here
+        ]
+        return tuple(dict.fromkeys(caution for caution in (*here, *elsewhere) if caution))
 
     @property
     def headline(self) -> str:

@@ -218,6 +218,17 @@ def test_cautions_are_in_the_terminal_the_markdown_and_the_page(tmp_path: Path) 
         assert len(re.findall(rf"Caution:\s+{few}", text)) == 1
 
 
+def test_a_caution_of_what_stands_apart_says_of_what_it_is() -> None:
+    few = "4 speakers are too few: the interval is indicative"
+    comparison = compared("cnn", "bilstm")
+    savee = replace(
+        group(*(replace(r, caution=few) for r in comparison.main.rows)), corpora=("savee",), protocol="loso"
+    )
+    assert replace(comparison, apart=(savee,)).cautions == (f"set apart, savee, loso: {few}",)
+    both = replace(comparison, main=replace(savee, corpora=("ravdess",)), apart=(savee,))
+    assert both.cautions == (few,), "once, where it is of both"
+
+
 def test_without_an_interval_or_a_count_nothing_is_made_up() -> None:
     lone = row("cnn", 0.5, low=None, high=None, uar_sd=None, parameters=None, train_seconds=None)
     text = printed(Comparison(group(lone), "cnn", "cnn", "as asked", (), (), ()))

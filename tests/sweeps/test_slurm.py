@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -105,3 +106,19 @@ def test_a_job_that_fails_stops_no_other(swept: Swept) -> None:
     assert "2 of 3 jobs are done" in swept.said
     assert swept.said.count("fold=9, but protocol=speaker_cv") == 2, "when it fails, and at the end"
     assert "Traceback" not in swept.said
+
+
+def test_srun_starts_the_processes_of_one_training(tmp_path: Path, where: list[str]) -> None:
+    shared = ["trainer=ddp", "trainer.devices=2", *SMALL, "trainer.max_epochs=2", *where]
+    line = [sys.executable, "-m", "ser.train", *shared]
+    tables = []
+    with cluster() as env:
+        for name, command in (("here", line), ("srun", ["srun", "--ntasks=2", "--kill-on-bad-exit", *line])):
+            done = subprocess.run(
+                [*command, f"paths.run={tmp_path / name}"], env=env, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.count("Run folder: ") == 1, "one of them speaks"
+            tables.append(predictions.read(tmp_path / name / "predictions.parquet"))
+    probabilities = [table.filter(like=predictions.PREFIX).to_numpy() for table in tables]
+    np.testing.assert_allclose(*probabilities, atol=1e-5)  # a process of srun may have another number of threads

@@ -1,0 +1,32 @@
+"""Weights, gradients and optimizer states spread over several devices, for encoders that one device cannot hold.
+
+Source: Zhao et al., 2023, https://arxiv.org/abs/2304.11277, as PyTorch's ``fully_shard``.
+"""
+
+from collections.abc import Sequence
+
+from lightning.pytorch.strategies import ModelParallelStrategy
+from torch import nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+
+from ser import distributed
+
+
+class FullySharded(ModelParallelStrategy):
+    """Lightning's strategy, with a share of each batch for every device, and checkpoints of one file."""
+
+    def __init__(self) -> None:
+        super().__init__(distributed.size(), tensor_parallel_size=1, save_distributed_checkpoint=False)
+
+
+def shard(parts: Sequence[nn.Module], mesh: DeviceMesh) -> None:
+    """Spread the weights of some modules, inner ones before those that they are in; what is spread already stays so."""
+    for part in parts:
+        if not isinstance(part, FSDPModule):
+            fully_shard(part, mesh=mesh["data_parallel"])
+
+
+def is_sharded(part: nn.Module) -> bool:
+    """Whether a module's weights are spread."""
+    return isinstance(part, FSDPModule)
