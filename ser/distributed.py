@@ -12,13 +12,14 @@ import signal
 import socket
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ser import clock
-from ser.errors import ConfigError, RunError
+from ser.errors import ConfigError, RunError, SerError
 
 if TYPE_CHECKING:
     import torch
@@ -31,8 +32,8 @@ STARTED = "TORCHELASTIC_RUN_ID"
 STEP = "SLURM_STEP_NUM_TASKS"
 """In that of a process that srun started: how many of them it did."""
 RESULT = "result"
-GRACE_SECONDS = 30.0
-"""For the processes of a training that is stopped to end by themselves."""
+GRACE_SECONDS, FAILED_SECONDS = 30.0, 2.0
+"""For the processes of a training that is stopped to end by themselves; for those of one that has failed."""
 
 
 def is_member() -> bool:
@@ -179,7 +180,7 @@ def launch(count: int, function: Callable[..., T], *arguments: Any) -> T:
         given = (Path(folder), count, port, function, arguments)
         context = start_processes(_member, given, count, join=False, start_method="spawn")  # type: ignore[no-untyped-call]
         try:
-            while not context.join():
+            while not context.join(grace_period=FAILED_SECONDS):
                 pass
         except ProcessException as error:
             raise _reason(Path(folder), context) from error
@@ -207,6 +208,8 @@ def _member(number: int, folder: Path, count: int, port: int, function: Callable
         with clock.recorded() as seconds:
             made = function(*arguments)
     except Exception as error:
+        if not isinstance(error, SerError):  # whoever meets it elsewhere has nothing else of where it was raised
+            error.add_note(f"In process {number + 1} of {count}:\n{traceback.format_exc()}")
         file = folder / f"{number}.error"
         try:
             file.write_bytes(pickle.dumps(error))

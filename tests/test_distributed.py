@@ -245,7 +245,6 @@ def test_a_job_of_a_sweep_starts_processes_of_its_own(settings: Settings, tiny_d
     [
         (["trainer.devices=2"], "trainer=ddp"),
         (["trainer=ddp", "trainer.devices=0"], "trainer.devices is a number"),
-        ([*TWO, "batch_size=1"], "batch_size=1 is too few for 2 processes"),
         ([*TWO, "trainer.num_nodes=2"], "torchrun or srun begins the training"),
     ],
 )
@@ -258,6 +257,12 @@ def test_torchrun_without_a_strategy_is_a_sentence(settings: Settings, monkeypat
     monkeypatch.setenv(distributed.STARTED, "x")
     with pytest.raises(ConfigError, match="take trainer=ddp"):
         experiment.train(settings())
+
+
+@pytest.mark.parametrize(("clips", "batch_size", "words"), [(9, 1, "batch_size=1 is"), (1, 4, "A side of 1 clips is")])
+def test_too_few_to_share_is_a_sentence(clips: int, batch_size: int, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"{words} too few for 2 processes"):
+        LengthBuckets(torch.ones(clips), batch_size, shuffle=True, shares=2)
 
 
 @pytest.mark.parametrize("shares", [1, 2, 3, 5])

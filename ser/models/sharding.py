@@ -4,8 +4,10 @@ Source: Zhao et al., 2023, https://arxiv.org/abs/2304.11277, as PyTorch's ``full
 """
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.strategies.model_parallel import ModelParallelStrategy
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
@@ -18,6 +20,14 @@ class FullySharded(ModelParallelStrategy):
 
     def __init__(self) -> None:
         super().__init__(distributed.size(), tensor_parallel_size=1, save_distributed_checkpoint=False)
+
+    def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = None) -> dict[str, Any]:
+        """Come back from a checkpoint, also where the outermost weights are together, as a forward pass leaves them."""
+        assert self.model is not None
+        for part in self.model.modules():
+            if isinstance(part, FSDPModule):
+                part.reshard()
+        return super().load_checkpoint(checkpoint_path, weights_only)
 
 
 def shard(parts: Sequence[nn.Module], mesh: DeviceMesh) -> None:
