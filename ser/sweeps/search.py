@@ -4,6 +4,8 @@ Test speakers are heard once, at the end, by the settings that dev speakers chos
 """
 
 import math
+import random
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -164,7 +166,6 @@ class Search:
 
     def _open(self) -> "optuna.Study":
         import optuna
-        from sqlalchemy.exc import SQLAlchemyError
 
         from ser.build import build
         from ser.callbacks import PRUNER
@@ -172,13 +173,7 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         directions = [DIRECTIONS[name] for name in self.settings.objectives]
         self.sweep.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            study = optuna.create_study(
-                storage=self.storage, study_name=self.settings.study, directions=directions, load_if_exists=True
-            )
-        except (SQLAlchemyError, ImportError) as error:  # no such place, no such server, or no driver for it
-            reason = first_line(str(error))
-            raise ConfigError(f"hydra.sweeper.storage={self.storage} cannot be opened: {reason}") from error
+        study = self._opened(directions)
         if [direction.name.lower() for direction in study.directions] != directions:
             raise ConfigError(
                 f"The study {self.settings.study} has other objectives: choose another hydra.sweeper.study."
@@ -191,6 +186,27 @@ class Search:
         if not study.trials and (defaults := self._defaults()) is not None:
             study.enqueue_trial(defaults)
         return study
+
+    def _opened(self, directions: Sequence[Literal["minimize", "maximize"]], tries: int = 3) -> "optuna.Study":
+        """The study, new or as it is; two machines that begin it together may be in each other's way once."""
+        import optuna
+        from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+
+        name = f"hydra.sweeper.storage={self.storage}"
+        try:
+            return optuna.create_study(
+                storage=self.storage, study_name=self.settings.study, directions=directions, load_if_exists=True
+            )
+        except ImportError as error:
+            raise ConfigError(
+                f"{name} needs the driver of its database, and its name in the address: pip install psycopg2-binary for "
+                "postgresql+psycopg2://user:password@server/name."
+            ) from error
+        except SQLAlchemyError as error:  # no such place or server; or it is making the tables for another machine
+            if tries == 1 or isinstance(error, OperationalError) or not isinstance(error, DatabaseError):
+                raise ConfigError(f"{name} cannot be opened: {first_line(str(error))}") from error
+        time.sleep(random.uniform(0.5, 2.0))
+        return self._opened(directions, tries - 1)
 
     def _defaults(self) -> dict[str, Any] | None:
         """The settings that the search begins with, as its first trial; ``None`` if its space does not have them."""
