@@ -204,7 +204,9 @@ def test_the_callback_tells_every_epoch_and_stops_where_the_pruner_says(tmp_path
     storage = f"sqlite:///{tmp_path / 'study.db'}"
     made = optuna.create_study(storage=storage, study_name="s", direction="maximize")
     made.set_user_attr(PRUNER, {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 1})
-    trainer = SimpleNamespace(datamodule=SimpleNamespace(fold=1), max_epochs=10, current_epoch=0, callback_metrics={})
+    trainer = SimpleNamespace(
+        datamodule=SimpleNamespace(fold=1), max_epochs=10, current_epoch=0, callback_metrics={}, is_global_zero=True
+    )
 
     def epochs(callback: Trial, uars: list[float]) -> None:
         callback.on_train_start(trainer, None)  # type: ignore[arg-type]
