@@ -85,7 +85,8 @@ def chosen(group: str, option: str) -> str:
 
 @pytest.mark.parametrize(("group", "option"), CHOICES)
 def test_each_option_composes_and_can_be_made(group: str, option: str, tmp_path: Path) -> None:
-    more = ["model.checkpoint=x"] if chosen(group, option) == "model=pretrained" else []
+    needs = {"model=pretrained": ["model.checkpoint=x"], "trainer=fsdp": ["selection.ema=null"]}
+    more = needs.get(chosen(group, option), [])
     check(composed(chosen(group, option), *more), tmp_path)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ser import distributed, experiment
+from ser.assemble import build_data, build_model, build_trainer
 from ser.datamodules.buckets import LengthBuckets
 from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
@@ -39,7 +41,9 @@ def what_each_is(fails: int | None, how: str) -> tuple[int, int]:
         distributed.total(mine * 2).sum().backward()
         assert mine.grad is not None
         assert mine.grad.item() == 4.0, "what each does to the sum of both, in both"
-        assert distributed.shared(lambda: distributed.rank()) == 0
+        assert distributed.shared(distributed.rank) == 0
+        with pytest.raises(ConfigError, match="of the first, 0"):
+            distributed.shared(an_error)
         if distributed.rank() == fails:
             if how == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -47,6 +51,10 @@ def what_each_is(fails: int | None, how: str) -> tuple[int, int]:
         if fails is not None:
             time.sleep(600)
         return distributed.size(), int(distributed.total(mine).item())
+
+
+def an_error() -> None:
+    raise ConfigError(f"of the first, {distributed.rank()}")
 
 
 def test_processes_share_sums_and_what_the_first_makes() -> None:
@@ -62,27 +70,6 @@ def test_one_that_fails_ends_all_and_says_why(fails: int, how: str, error: type[
     with pytest.raises(error, match=words):
         distributed.launch(2, what_each_is, fails, how)
     assert time.monotonic() - began < 300
-
-
-def test_an_error_of_the_first_is_everybody_s() -> None:
-    with pytest.raises(ConfigError, match="of the first"):
-        distributed.launch(2, shares_an_error)
-
-
-def shares_an_error() -> None:
-    """In a process of `launch`."""
-
-    def make() -> None:
-        raise ConfigError(f"of the first, {distributed.rank()}")
-
-    with distributed.joined({"strategy": "ddp", "accelerator": "cpu"}):
-        try:
-            distributed.shared(make)
-        except ConfigError as error:
-            if distributed.rank() == 1:
-                raise
-            time.sleep(1)  # so that the other's comes first
-            raise RunError("the first raised its own") from error
 
 
 def test_two_processes_train_what_one_does(settings: Settings) -> None:
@@ -102,6 +89,7 @@ def test_two_processes_train_what_one_does(settings: Settings) -> None:
     assert metrics[0]["uar"] == metrics[1]["uar"]
     assert [m["run"]["processes"] for m in metrics] == [1, 2]
     assert (alone / "split.json").read_text() == (both / "split.json").read_text()
+    goes_on(settings(*still, *TWO), both)
 
 
 def normed(norm: nn.BatchNorm2d, maps: Tensor, weight: Tensor) -> list[Tensor]:
@@ -130,11 +118,6 @@ def test_batch_norm_of_a_shared_batch_is_that_of_the_whole() -> None:
     whole, shares = distributed.launch(2, norms_of_shares)
     for one, two in zip(whole, shares, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-5)
-
-
-def test_a_run_of_two_processes_goes_on_where_it_stopped(settings: Settings) -> None:
-    config = settings(*TWO, "trainer.max_epochs=3")
-    goes_on(config, experiment.train(config))
 
 
 def goes_on(config: dict[str, Any], whole: Path) -> None:
@@ -169,11 +152,14 @@ def test_weights_that_are_spread_train_as_those_that_are_not(settings: Settings,
     goes_on(config, spread)
 
 
-def test_small_models_and_averages_are_not_spread(settings: Settings) -> None:
+def test_small_models_and_averages_are_not_spread(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"selection\.ema=null"):
-        experiment.train(settings("trainer=fsdp", *TWO[1:]))
+        build_trainer(settings("trainer=fsdp"), tmp_path, [], L.Callback())
+    config = settings("model=cnn")
+    data = build_data(config, 0)
+    data.setup()
     with pytest.raises(ConfigError, match="take trainer=ddp"):
-        experiment.train(settings("trainer=fsdp", *TWO[1:], "selection.ema=null"))
+        build_model(config, data).shards()
 
 
 def stop_in_the_second_epoch(config: Mapping[str, Any]) -> str:
@@ -213,13 +199,13 @@ def test_torchrun_starts_the_processes_as_well(
 ) -> None:
     small = ("trainer.max_epochs=1", "logger=csv", *TWO)
     mine = experiment.train(settings(*small))
-    where = [f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}", "paths.runs=runs"]
+    where = [f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}", "paths.runs=started"]
     same = [f"batch_size={settings()['batch_size']}", "protocol.folds=3"]
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "ser.train"]
     done = subprocess.run([*line, *small, *where, *same], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Run folder: ") == 1, "one of them speaks"
-    (folder,) = (tmp_path / "runs").iterdir()
+    assert done.stdout.count("Run folder: ") == 2, "one of them speaks, when it begins and at its end"
+    (folder,) = (tmp_path / "started").iterdir()
     tables = [predictions.read(run / "predictions.parquet") for run in (mine, folder)]
     np.testing.assert_allclose(*(t.filter(like=predictions.PREFIX).to_numpy() for t in tables), atol=1e-5)
 

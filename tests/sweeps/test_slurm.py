@@ -118,7 +118,7 @@ def test_srun_starts_the_processes_of_one_training(tmp_path: Path, where: list[s
                 [*command, f"paths.run={tmp_path / name}"], env=env, capture_output=True, text=True, check=False
             )
             assert done.returncode == 0, done.stderr
-            assert done.stdout.count("Run folder: ") == 1, "one of them speaks"
+            assert done.stdout.count("Run folder: ") == 2, "one of them speaks, when it begins and at its end"
             tables.append(predictions.read(tmp_path / name / "predictions.parquet"))
     probabilities = [table.filter(like=predictions.PREFIX).to_numpy() for table in tables]
     np.testing.assert_allclose(*probabilities, atol=1e-5)  # a process of srun may have another number of threads
