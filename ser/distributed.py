@@ -119,6 +119,9 @@ def environment() -> "ClusterEnvironment":
     """What tells Lightning which of the processes this is: torchrun, srun, or that it is alone.
 
     Lightning's own guess takes a process that is alone in a job of SLURM for the first of as many as the job may start.
+
+    Raises:
+        ConfigError: If srun was not told how many processes a machine has, which Lightning needs to know.
     """
     from lightning.fabric.plugins.environments.lightning import LightningEnvironment
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
@@ -126,7 +129,12 @@ def environment() -> "ClusterEnvironment":
 
     if STARTED in os.environ:
         return TorchElasticEnvironment()
-    return SLURMEnvironment(auto_requeue=False) if is_member() else LightningEnvironment()
+    if not is_member():
+        return LightningEnvironment()
+    try:
+        return SLURMEnvironment(auto_requeue=False)
+    except RuntimeError as error:  # of `--ntasks` alone
+        raise ConfigError("srun starts the processes of a training with --ntasks-per-node=<how many>.") from error
 
 
 @contextmanager

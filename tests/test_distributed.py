@@ -245,6 +245,15 @@ def test_torchrun_without_a_strategy_is_a_sentence(settings: Settings, monkeypat
         experiment.train(settings())
 
 
+def test_srun_that_was_not_told_how_many_a_machine_has_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (distributed.STEP, "SLURM_NTASKS"):
+        monkeypatch.setenv(name, "2")
+    monkeypatch.setenv("SLURM_JOB_NAME", "train")
+    monkeypatch.delenv("SLURM_NTASKS_PER_NODE", raising=False)
+    with pytest.raises(ConfigError, match="--ntasks-per-node"):
+        distributed.environment()
+
+
 @pytest.mark.parametrize(("clips", "batch_size", "words"), [(9, 1, "batch_size=1 is"), (1, 4, "A side of 1 clips is")])
 def test_too_few_to_share_is_a_sentence(clips: int, batch_size: int, words: str) -> None:
     with pytest.raises(ConfigError, match=f"{words} too few for 2 processes"):

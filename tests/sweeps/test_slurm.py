@@ -113,7 +113,7 @@ def test_srun_starts_the_processes_of_one_training(tmp_path: Path, where: list[s
     line = [sys.executable, "-m", "ser.train", *shared]
     tables = []
     with cluster() as env:
-        for name, command in (("here", line), ("srun", ["srun", "--ntasks=2", "--kill-on-bad-exit", *line])):
+        for name, command in (("here", line), ("srun", ["srun", "--ntasks-per-node=2", "--kill-on-bad-exit", *line])):
             done = subprocess.run(
                 [*command, f"paths.run={tmp_path / name}"], env=env, capture_output=True, text=True, check=False
             )
