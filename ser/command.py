@@ -2,20 +2,23 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from errno import ENOSPC
 from functools import wraps
+from importlib.util import find_spec
 from typing import Any, NoReturn
 
 from omegaconf import DictConfig
 
 from ser.conf_dir import check_complete, conf_dir
-from ser.errors import SerError
+from ser.errors import ConfigError, SerError
 from ser.sweeps import names
 
 Task = Callable[[DictConfig], Any]
 FULL = "The disk is full. Make room, or choose another with paths.runs=/folder or paths.stores=/folder."
+LAUNCHERS = {"joblib": "joblib", "slurm": "submitit", "submitit": "submitit", "ray": "ray"}
+"""Whose plugin of Hydra a launcher needs."""
 GO_ON = {"one": "; the same command with ckpt=last goes on", "sweep": "; the same command goes on", "other": ""}
 
 
@@ -47,11 +50,27 @@ def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
         def begin() -> None:
             with in_words():  # what comes of a job alone has been told by now
                 sys.argv[1:] = names.resumed(sys.argv[1:])
+                check_launcher(sys.argv[1:])
                 composed()
 
         return begin
 
     return decorate
+
+
+def check_launcher(arguments: Sequence[str]) -> None:
+    """Ask for the package of a launcher, before Hydra says that it knows none of that name.
+
+    Args:
+        arguments: Of a command line.
+
+    Raises:
+        ConfigError: If it is not installed.
+    """
+    for name in (argument.partition("launcher=")[2] for argument in arguments if argument.startswith("launcher=")):
+        if name in LAUNCHERS and find_spec(f"hydra_plugins.hydra_{LAUNCHERS[name]}_launcher") is None:
+            extra = "slurm" if LAUNCHERS[name] == "submitit" else name
+            raise ConfigError(f"launcher={name} needs its package: pip install 'ser[{extra}]'.")
 
 
 def _exit(message: str, code: int) -> NoReturn:

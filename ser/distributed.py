@@ -9,7 +9,6 @@ import logging
 import os
 import pickle
 import signal
-import socket
 import sys
 import tempfile
 import traceback
@@ -31,7 +30,11 @@ STARTED = "TORCHELASTIC_RUN_ID"
 """In the environment of a process that torchrun started, with its rank."""
 STEP = "SLURM_STEP_NUM_TASKS"
 """In that of a process that srun started: how many of them it did."""
+MEETING = "SER_MEETING"
+"""In that of a process of `launch`: the file by which they meet, where a port that is free now might be taken by then."""
 RESULT = "result"
+METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+"""How `launch` starts processes: as copies of one that has imported what they need, and nothing else; macOS may not."""
 GRACE_SECONDS, FAILED_SECONDS = 30.0, 2.0
 """For the processes of a training that is stopped to end by themselves; for those of one that has failed."""
 
@@ -157,10 +160,12 @@ def joined(trainer: Mapping[str, Any]) -> Iterator[None]:
     import torch
 
     where = environment()
-    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = where.main_address, str(where.main_port)
+    if (meeting := os.environ.get(MEETING)) is None:
+        os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = where.main_address, str(where.main_port)
     on_gpu = trainer["accelerator"] != "cpu" and torch.cuda.is_available()
     backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
-    _dist().init_process_group(backend, rank=where.global_rank(), world_size=where.world_size())
+    ranks = {"rank": where.global_rank(), "world_size": where.world_size()}
+    _dist().init_process_group(backend, init_method=meeting, **ranks)
     try:
         yield
     finally:
@@ -179,14 +184,14 @@ def launch(count: int, function: Callable[..., T], *arguments: Any) -> T:
         RunError: If a process was killed.
         Exception: What ended the first process that failed; the others are then stopped.
     """
+    from torch.multiprocessing import get_context
     from torch.multiprocessing.spawn import ProcessException, start_processes
 
-    with tempfile.TemporaryDirectory(prefix="ser-") as folder, socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-        free.close()
-        given = (Path(folder), count, port, function, arguments)
-        context = start_processes(_member, given, count, join=False, start_method="spawn")  # type: ignore[no-untyped-call]
+    if METHOD == "forkserver":  # which the first launch starts; those after it find it, and so begin at once
+        get_context(METHOD).set_forkserver_preload(["lightning", function.__module__])
+    with tempfile.TemporaryDirectory(prefix="ser-") as folder:
+        given = (Path(folder), count, dict(os.environ), function, arguments)
+        context = start_processes(_member, given, count, join=False, start_method=METHOD)  # type: ignore[no-untyped-call]
         try:
             while not context.join(grace_period=FAILED_SECONDS):
                 pass
@@ -203,13 +208,21 @@ def launch(count: int, function: Callable[..., T], *arguments: Any) -> T:
     return made  # type: ignore[no-any-return]
 
 
-def _member(number: int, folder: Path, count: int, port: int, function: Callable[..., Any], arguments: Any) -> None:
+def _member(
+    number: int,
+    folder: Path,
+    count: int,
+    environ: Mapping[str, str],
+    function: Callable[..., Any],
+    arguments: Any,
+) -> None:
     """A process of `launch`: as torchrun would have started it."""
     import torch
 
     ranks = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "GROUP_RANK": 0}
-    where = {"MASTER_ADDR": "localhost", "MASTER_PORT": port, STARTED: "ser"}
-    os.environ.update({name: str(value) for name, value in {**ranks, **where}.items()})
+    where = {MEETING: (folder / "meeting").as_uri(), STARTED: "ser"}
+    os.environ.clear()  # it is that of the first launch
+    os.environ.update({name: str(value) for name, value in {**environ, **ranks, **where}.items()})
     logging.captureWarnings(True)
     torch.set_num_threads(max(1, torch.get_num_threads() // count))
     try:

@@ -14,7 +14,9 @@ CONVOLUTIONS = {
     "conv_stride": [5, 2, 2],
     "num_feat_extract_layers": 3,
 }
-POSITIONS = {"num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 4}
+POSITIONS = {"num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2}
+"""16 channels a group: torch 2.11's convolution in bfloat16 is wrong on processors with AMX where a group has 8 or 12. Real
+encoders have 48 or 64, which a test holds to be right."""
 BASE = SIZE | CONVOLUTIONS | POSITIONS | {"vocab_size": 5}
 LARGE = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
 DATA2VEC = {"num_conv_pos_embeddings": 3, "conv_pos_kernel_size": 6}

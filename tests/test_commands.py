@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.offline_wandb import offline
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -16,17 +17,31 @@ QUICK = ["protocol.folds=3", "trainer.max_epochs=1", "batch_size=8", "trainer.ac
 
 
 @pytest.fixture
-def command(tmp_path: Path, stores: Path) -> Command:
+def environment(tmp_path: Path, stores: Path) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SER_", "WANDB_"))}
+    own = {"SER_STORES": str(stores), "SER_HOME": str(tmp_path / "home"), "NETRC": str(tmp_path / "netrc")}
+    return {**kept, **own, "COLUMNS": "120"}
+
+
+@pytest.fixture
+def command(tmp_path: Path, environment: dict[str, str]) -> Command:
     """Run ``python -m ser.<name>`` in an empty folder; give what it printed."""
 
     def run(name: str, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("SER_", "WANDB_"))}
-        kept |= {"SER_STORES": str(stores), "SER_HOME": str(tmp_path / "home"), "NETRC": str(tmp_path / "netrc")}
-        environment = {**kept, "COLUMNS": "120", **variables}
-        line = [sys.executable, "-m", f"ser.{name}", *arguments]
+        line, env = [sys.executable, "-m", f"ser.{name}", *arguments], {**environment, **variables}
         return subprocess.run(
-            line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+            line, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
         )
+
+    return run
+
+
+@pytest.fixture
+def sooner(tmp_path: Path, environment: dict[str, str]) -> Command:
+    """The same in a fraction of the time, where it does not matter what a command imports."""
+
+    def run(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return forked.run([f"ser.{name}", *arguments], tmp_path, environment)
 
     return run
 
@@ -88,9 +103,9 @@ def test_a_training_leaves_nothing_in_the_folder_but_its_run(command: Command, t
         ("data=[ravdess,savee]", ["Several corpora", "protocol=speaker_cv"]),
     ],
 )
-def test_a_wrong_setting_is_a_sentence_that_names_it(command: Command, override: str, words: list[str]) -> None:
+def test_a_wrong_setting_is_a_sentence_that_names_it(sooner: Command, override: str, words: list[str]) -> None:
     quick = [] if override.startswith(("protocol=", "data=")) else QUICK
-    done = command("train", *quick, override)
+    done = sooner("train", *quick, override)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     for word in words:
@@ -110,8 +125,8 @@ def test_evaluate_names_what_a_folder_lacks(command: Command, tmp_path: Path) ->
     assert "Traceback" not in done.stderr
 
 
-def test_a_failing_job_of_a_sweep_leaves_the_others_whole(command: Command, tmp_path: Path) -> None:
-    done = command("train", "-m", *QUICK, "logger=csv", "fold=0,9,1")
+def test_a_failing_job_of_a_sweep_leaves_the_others_whole(sooner: Command, tmp_path: Path) -> None:
+    done = sooner("train", "-m", *QUICK, "logger=csv", "fold=0,9,1")
     assert done.returncode == 1
     (sweep,) = (tmp_path / "multirun").iterdir()
     assert {d.name.split("-")[3] for d in sweep.iterdir() if (d / "metrics.json").exists()} == {"fold0", "fold1"}
@@ -120,8 +135,8 @@ def test_a_failing_job_of_a_sweep_leaves_the_others_whole(command: Command, tmp_
     assert "Traceback" not in done.stderr
 
 
-def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(command: Command, tmp_path: Path) -> None:
-    done = command("train", "-m", *QUICK, "seed=0,1", "logger.artifacts=[split,card]", "logger.tags=[mine]")
+def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(sooner: Command, tmp_path: Path) -> None:
+    done = sooner("train", "-m", *QUICK, "seed=0,1", "logger.artifacts=[split,card]", "logger.tags=[mine]")
     assert done.returncode == 0, done.stderr
     (sweep,) = (tmp_path / "multirun").iterdir()
     jobs = [offline(job) for job in sorted(sweep.glob("*-seed[01]-*"))]
@@ -144,40 +159,40 @@ def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(command: Command, tm
     content = json.loads(table.read_text())
     states = [row[content["columns"].index("state")] for row in content["data"]]
     assert states == ["done", "done"]
-    again = command("train", "-m", *QUICK, "seed=0,1", "logger.artifacts=[split,card]", "logger.tags=[mine]")
+    again = sooner("train", "-m", *QUICK, "seed=0,1", "logger.artifacts=[split,card]", "logger.tags=[mine]")
     assert again.returncode == 0, again.stderr
     assert offline(sweep).run.run_id == summary.run.run_id
     assert [offline(job).run.run_id for job in sorted(sweep.glob("*-seed[01]-*"))] == [j.run.run_id for j in jobs]
 
 
-def test_tensorboard_by_choice(command: Command, tmp_path: Path) -> None:
-    done = command("train", *QUICK, "logger=tensorboard")
+def test_tensorboard_by_choice(sooner: Command, tmp_path: Path) -> None:
+    done = sooner("train", *QUICK, "logger=tensorboard")
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("runs/*/tensorboard/events.out.*"))
 
 
 def test_an_audit_prints_what_sides_share_and_writes_the_splits_that_another_run_reads(
-    command: Command, tmp_path: Path
+    sooner: Command, tmp_path: Path
 ) -> None:
-    done = command("audit", "protocol=random", "out=found.json", "splits=split.json")
+    done = sooner("audit", "protocol=random", "out=found.json", "splits=split.json")
     assert done.returncode == 0, done.stderr
     assert "not speaker-independent (100 % of test clips by training speakers" in done.stdout
     found = json.loads((tmp_path / "found.json").read_text())
     assert {finding["fold"] for finding in found} == set(range(5))
-    again = command("audit", "protocol=file", "protocol.path=split.json")
+    again = sooner("audit", "protocol=file", "protocol.path=split.json")
     assert again.returncode == 0, again.stderr
     hashes = [fold["hash"] for fold in json.loads((tmp_path / "split.json").read_text())["folds"]]
     assert all(name in done.stdout and name in again.stdout for name in hashes)
 
 
-def test_an_audit_with_an_error_exits_1_and_training_refuses_the_same(command: Command, tmp_path: Path) -> None:
-    command("audit", "protocol=random", "splits=split.json")
+def test_an_audit_with_an_error_exits_1_and_training_refuses_the_same(sooner: Command, tmp_path: Path) -> None:
+    sooner("audit", "protocol=random", "splits=split.json")
     splits = json.loads((tmp_path / "split.json").read_text())
     for fold in splits["folds"]:
         fold["stamps"] = []
     (tmp_path / "split.json").write_text(json.dumps(splits))
     for name in ("audit", "train"):
-        done = command(name, "protocol=file", "protocol.path=split.json")
+        done = sooner(name, "protocol=file", "protocol.path=split.json")
         assert done.returncode == 1
         assert "speakers are in train and in test" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr

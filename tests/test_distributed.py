@@ -25,6 +25,7 @@ from ser.evaluation import predictions
 from ser.inference.load import load
 from ser.models.norm import BatchNorm
 from ser.sweeps import job
+from tests import forked
 from tests.checkpoints import save_brisk
 from tests.conftest import Settings
 from tests.test_experiment import FILES
@@ -214,8 +215,7 @@ def test_a_job_of_a_sweep_starts_processes_of_its_own(settings: Settings, tiny_d
     small = (*TWO, "trainer.max_epochs=1", "protocol.folds=3", "batch_size=8")
     mine = experiment.train(settings(*small))
     where = [f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}", "sweep.report=null", "logger=csv"]
-    line = [sys.executable, "-m", "ser.train", "-m", *small, *where, "fold=0,9"]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    done = forked.run(["ser.train", "-m", *small, *where, "fold=0,9"], Path.cwd(), os.environ)
     assert done.returncode == 1, "there is no fold 9"
     assert "1 of 2 jobs are done" in done.stderr
     assert "fold=9, but" in done.stderr

@@ -21,6 +21,7 @@ from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
 from ser.protocols.plan import SYNTHETIC
 from ser.recompute import recompute
+from tests import forked
 from tests.conftest import Settings
 
 FILES = {
@@ -199,8 +200,8 @@ def test_a_killed_run_goes_on_and_gives_what_it_would_have(settings: Settings, t
     assert process.returncode == -signal.SIGKILL
     (stopped,) = Path("runs").iterdir()
     assert not (stopped / "metrics.json").exists()
-    subprocess.run([*command, "ckpt=last"], env=environment, check=True, capture_output=True)
-    subprocess.run([*command, "paths.run=whole"], env=environment, check=True, capture_output=True)
+    for more in ("ckpt=last", "paths.run=whole"):
+        forked.run([*command[2:], more], Path.cwd(), environment).check_returncode()
     one, two = (predictions.read(folder / "predictions.parquet") for folder in (stopped, Path("whole")))
     pd.testing.assert_frame_equal(one, two, check_exact=True)
 

@@ -1,6 +1,7 @@
 """Trackers: online only where a key is set up, never a hang; one run a command, whole however often it was stopped."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from ser import experiment, tracking, wandb_run
 from ser.errors import ConfigError, RunError
+from tests import forked
 from tests.conftest import Settings
 from tests.offline_wandb import Offline, offline
 from tests.test_experiment import train_until_the_third_epoch
@@ -191,7 +193,7 @@ def test_a_killed_run_goes_on_as_the_same_run(settings: Settings, tiny_demo: Pat
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     known = json.loads(Path("run/wandb_run.json").read_text())["id"]
-    done = subprocess.run([*command, "ckpt=last"], check=False, capture_output=True, text=True)
+    done = forked.run([*command[2:], "ckpt=last"], Path.cwd(), os.environ)
     assert done.returncode == 0, done.stderr
     run = offline(Path("run"))
     assert (run.run.run_id, run.exit_code) == (known, 0)

@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from ser import clock, distributed
 from ser.assemble import fingerprint
 from ser.devices import take_gpu
-from ser.errors import ConfigError, PrunedError, SerError
+from ser.errors import ConfigError, PrunedError, RunError, SerError
 from ser.evaluation.summary import read_metrics
 from ser.experiment import DEV_METRICS, METRICS, settings_of, train
 from ser.files import write_json
@@ -92,12 +92,18 @@ class Record:
 
 
 def read(folder: Path) -> Record:
-    """The record in a job's folder; that of a job which nobody has begun, if there is none."""
+    """The record in a job's folder; that of a job which nobody has begun, if there is none.
+
+    Raises:
+        RunError: If the file holds something else.
+    """
     try:
         known = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        return Record(**{**known, "overrides": tuple(known["overrides"]), "attempts": tuple(known["attempts"])})
     except FileNotFoundError:
         return Record()
-    return Record(**{**known, "overrides": tuple(known["overrides"]), "attempts": tuple(known["attempts"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{folder / RECORD} is no record of a job: delete it, and the job is run again.") from error
 
 
 def state_of(folder: Path, data: str, *, test: bool = True) -> State:

@@ -108,7 +108,7 @@ class Search:
             for trial, plan in zip(trials, plans, strict=True):
                 trial.set_user_attr(FOLDER, str(plan.folder))
             numbers = ", ".join(str(trial.number + 1) for trial in trials)
-            self.sweep.launch(plans, f"Trial {numbers} of {self.settings.n_trials}")
+            self.sweep.launch(plans, f"Trial {numbers}; {left} to go")
             for trial, plan in zip(trials, plans, strict=True):
                 self._tell(trial, plan)
 

@@ -320,8 +320,11 @@ def test_training_too_is_blind_to_padding(name: str, load: Load) -> None:
     assert len(together) > 20
     for parameter, p in encoder.named_parameters():
         if p.grad is not None:
-            scale = p.grad.abs().max()
-            torch.testing.assert_close(together[parameter], p.grad, rtol=1e-4, atol=1e-4 * float(scale) + 1e-6)
+            # What all keys share changes no softmax: this gradient is zero, and what is there of it is what rounding left of
+            # gradients of some thousands.
+            zero = parameter.endswith("k_proj.bias")
+            atol = 1e-5 if zero else 1e-4 * float(p.grad.abs().max()) + 1e-6
+            torch.testing.assert_close(together[parameter], p.grad, rtol=1e-4, atol=atol)
 
 
 def test_a_frozen_stem_holds_nothing_for_a_backward_pass(load: Load) -> None:
@@ -343,6 +346,16 @@ def test_half_precision_stays_close_and_comes_out_single(name: str, load: Load) 
             half, _ = encoder(waveform, lengths)
     assert half.dtype == torch.float32
     assert (half - single).abs().mean() < 0.03 * single.abs().mean()
+
+
+@pytest.mark.parametrize(("width", "kernel"), [(768, 128), (1024, 128), (768, 19)])
+def test_the_positional_convolutions_of_real_encoders_are_right_in_half_precision(width: int, kernel: int) -> None:
+    """On this processor, with their 16 groups: those of tiny ones are not everywhere (see `tests.checkpoints`)."""
+    torch.manual_seed(0)
+    features, weight = torch.randn(2, width, 150).bfloat16(), torch.randn(width, width // 16, kernel).bfloat16()
+    half = nn.functional.conv1d(features, weight, groups=16).float()
+    single = nn.functional.conv1d(features.float(), weight.float(), groups=16)
+    assert (half - single).abs().mean() < 0.01 * single.abs().mean()
 
 
 @pytest.mark.parametrize("name", ["wav2vec2 base", "hubert base", "data2vec", "whisper 80"])

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
+from ser import command
 from ser.conf_dir import conf_dir
+from ser.errors import ConfigError
 from ser.evaluation import predictions
 from ser.sweeps import job
 
@@ -71,3 +73,21 @@ def test_every_launcher_gives_the_numbers_of_one_process(
 def test_every_launcher_s_file_names_an_engine(file: Path) -> None:
     assert OmegaConf.load(file)["defaults"][0]["override /hydra/launcher"]
     assert file.read_text().count("python -m") <= 1
+
+
+@pytest.mark.parametrize(
+    ("launcher", "extra"), [("joblib", "joblib"), ("slurm", "slurm"), ("submitit", "slurm"), ("ray", "ray")]
+)
+def test_a_launcher_that_is_not_installed_asks_for_its_package(
+    monkeypatch: pytest.MonkeyPatch, launcher: str, extra: str
+) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=rf"launcher={launcher} needs its package: pip install 'ser\[{extra}\]'"):
+        command.check_launcher(["-m", "fold=0,1", f"launcher={launcher}"])
+    command.check_launcher(["-m", "fold=0,1"])
+
+
+def test_every_launcher_s_package_is_known_by_its_name() -> None:
+    assert {file.stem for file in (Path(conf_dir()) / "launcher").glob("*.yaml")} == set(command.LAUNCHERS)
+    for package in set(command.LAUNCHERS.values()):
+        pytest.importorskip(f"hydra_plugins.hydra_{package}_launcher")

@@ -62,7 +62,7 @@ def test_dev_speakers_choose_and_test_speakers_are_heard_once(
     assert "UAR of test speakers" in page
     assert page.count("data:image/png") == 3
     error = capsys.readouterr().err
-    assert "Trial 6 of 6" in error
+    assert "Trial 6; 1 to go" in error
     assert "UAR of test speakers, chosen settings: " in error
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from ser.evaluation import predictions
 from ser.sweeps import job
+from tests import forked
 from tests.sweeps.cluster import ask, cluster, missing, until
 
 pytest.importorskip("submitit")
@@ -50,8 +51,12 @@ def _epochs(home: Path, fold: int) -> int:
 
 def _end(home: Path, process: "subprocess.Popen[str]") -> Swept:
     said = process.communicate(timeout=300)[1]
+    return _swept(home, said, process.returncode)
+
+
+def _swept(home: Path, said: str, code: int) -> Swept:
     jobs = {fold: folder for fold in (0, 1, 9) if (folder := _job(home, fold))}
-    return Swept(jobs, said, process.returncode)
+    return Swept(jobs, said, code)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +68,9 @@ def where(stores: Path, tiny_demo: Path) -> list[str]:
 def here(tmp_path_factory: pytest.TempPathFactory, where: list[str]) -> Swept:
     """The jobs that do not fail, in one process."""
     home = tmp_path_factory.mktemp("here")
-    return _end(home, _begin(home, *where, "fold=0,1", env=os.environ))
+    line = ["ser.train", "-m", *SMALL, "sweep.report=null", *where, "fold=0,1"]
+    done = forked.run(line, home, {**os.environ, "OMP_NUM_THREADS": "1"})
+    return _swept(home, done.stderr, done.returncode)
 
 
 @pytest.fixture(scope="module")

@@ -93,6 +93,19 @@ def test_a_killed_job_is_run_again(sweep: Sweep, begun: Begun, folder: Folder) -
     assert len(job.read(there[1]).attempts) == 2
 
 
+def test_what_is_no_record_of_a_job_is_a_sentence(
+    sweep: Sweep, begun: Begun, folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep("seed=0") == 0
+    file = jobs(folder())[0] / "job.json"
+    file.write_text("{")
+    assert sweep("seed=0") == 1
+    assert f"{file} is no record of a job: delete it" in capsys.readouterr().err
+    file.unlink()
+    assert sweep("seed=0") == 0
+    assert seeds(begun) == [0, 0]
+
+
 def test_a_job_that_another_process_runs_is_left_to_it(
     sweep: Sweep, begun: Begun, folder: Folder, capsys: pytest.CaptureFixture[str]
 ) -> None:
