@@ -197,9 +197,7 @@ def test_speech_that_is_changed_is_heard_and_not_remembered(config: Config, hear
     heard.clear()
     np.testing.assert_allclose(score.probabilities(model, data, rows), direct, atol=1e-5, rtol=0)
     assert heard == []
-    louder = score.probabilities(
-        model, data, rows, lambda b: b._replace(waveform=b.waveform + 0.5 * b.waveform.square())
-    )
+    louder = score.probabilities(model, data, rows, lambda b: b._replace(waveform=b.waveform + 2 * b.waveform.square()))
     assert sum(heard) == len(rows)
     assert np.abs(louder - direct).max() > 1e-3
     remember(model, data)
