@@ -156,13 +156,13 @@ class Trial(L.Callback):
     The folds of a run are one after the other: an epoch is compared with the same epoch of the same fold.
 
     Args:
-        storage: Optuna's, where the search is kept.
+        storage: A file with the address of Optuna's storage, where the search is kept; it may hold a password.
         study: Its name there.
         number: Of the trial.
     """
 
-    def __init__(self, storage: str, study: str, number: int) -> None:
-        self.storage, self.study, self.number = storage, study, number
+    def __init__(self, storage: str | Path, study: str, number: int) -> None:
+        self.storage, self.study, self.number = Path(storage), study, number
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Find the trial."""
@@ -170,7 +170,7 @@ class Trial(L.Callback):
 
         if not trainer.is_global_zero:
             return
-        study = optuna.load_study(storage=self.storage, study_name=self.study)
+        study = optuna.load_study(storage=self.storage.read_text(encoding="utf-8"), study_name=self.study)
         study.pruner = build(study.user_attrs[PRUNER], optuna.pruners.BasePruner)
         self._trial = optuna.trial.Trial(study, study.trials[self.number]._trial_id)
         self._told = set(study.trials[self.number].intermediate_values)

@@ -12,9 +12,12 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ser import clock
@@ -35,6 +38,8 @@ MEETING = "SER_MEETING"
 RESULT = "result"
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 """How `launch` starts processes: as copies of one that has imported what they need, and nothing else; macOS may not."""
+TO_A_JOB = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+"""What a cluster sends to all processes of a job, of which the one that handles it (submitit's) stops the others."""
 GRACE_SECONDS, FAILED_SECONDS = 30.0, 2.0
 """For the processes of a training that is stopped to end by themselves; for those of one that has failed."""
 
@@ -184,19 +189,24 @@ def launch(count: int, function: Callable[..., T], *arguments: Any) -> T:
         RunError: If a process was killed.
         Exception: What ended the first process that failed; the others are then stopped.
     """
+    from multiprocessing import resource_tracker
+
     from torch.multiprocessing import get_context
     from torch.multiprocessing.spawn import ProcessException, start_processes
 
     if METHOD == "forkserver":  # which the first launch starts; those after it find it, and so begin at once
         get_context(METHOD).set_forkserver_preload(["lightning", function.__module__])
+        resource_tracker.ensure_running()  # which the server would begin with, and which lets SIGTERM through again
+    handled = [number for number in TO_A_JOB if callable(signal.getsignal(number))]
     with tempfile.TemporaryDirectory(prefix="ser-") as folder:
-        given = (Path(folder), count, dict(os.environ), function, arguments)
-        context = start_processes(_member, given, count, join=False, start_method=METHOD)  # type: ignore[no-untyped-call]
+        given = (Path(folder), count, dict(os.environ), handled, function, arguments)
+        with _held_back(handled):
+            context = start_processes(_member, given, count, join=False, start_method=METHOD)  # type: ignore[no-untyped-call]
         try:
             while not context.join(grace_period=FAILED_SECONDS):
                 pass
         except ProcessException as error:
-            raise _reason(Path(folder), context) from error
+            raise _reason(Path(folder), context, error.error_index) from error
         except BaseException:  # Ctrl-C, or a cluster's signal: theirs too
             _stop(context)
             raise
@@ -208,19 +218,36 @@ def launch(count: int, function: Callable[..., T], *arguments: Any) -> T:
     return made  # type: ignore[no-any-return]
 
 
+@contextmanager
+def _held_back(signals: Sequence[int]) -> Iterator[None]:
+    """Let signals wait until the block ends, and never reach the processes that it starts."""
+    if not signals:  # Windows has none of this
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _member(
     number: int,
     folder: Path,
     count: int,
     environ: Mapping[str, str],
+    handled: Sequence[int],
     function: Callable[..., Any],
     arguments: Any,
 ) -> None:
     """A process of `launch`: as torchrun would have started it."""
     import torch
 
+    if handled:
+        signal.pthread_sigmask(signal.SIG_BLOCK, handled)
+    Thread(target=_end_with_parent, daemon=True).start()
     ranks = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "GROUP_RANK": 0}
-    where = {MEETING: (folder / "meeting").as_uri(), STARTED: "ser"}
+    where = {MEETING: f"file://{folder / 'meeting'}", STARTED: "ser"}
     os.environ.clear()  # it is that of the first launch
     os.environ.update({name: str(value) for name, value in {**environ, **ranks, **where}.items()})
     logging.captureWarnings(True)
@@ -241,13 +268,21 @@ def _member(
         (folder / RESULT).write_bytes(pickle.dumps((made, seconds)))
 
 
-def _reason(folder: Path, context: "ProcessContext") -> Exception:
-    """What the first process that failed says of it; those that it left alone fail after it."""
+def _end_with_parent() -> None:
+    """Leave nothing that trains on where the process that launched this one was killed: the run is gone on with by others."""
+    parent = parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def _reason(folder: Path, context: "ProcessContext", first: int) -> Exception:
+    """What the first process that failed says of it; those that it left alone fail after it, or are killed here."""
     codes = [process.exitcode for process in context.processes]
-    for number, code in enumerate(codes):
-        if code is not None and code < 0 and code not in (-signal.SIGTERM, -signal.SIGINT):
-            name = signal.Signals(-code).name
-            return RunError(f"Process {number + 1} of {len(codes)} was killed ({name}): did memory run out?")
+    code = codes[first]
+    if code is not None and code < 0 and code not in (-signal.SIGTERM, -signal.SIGINT):
+        name = signal.Signals(-code).name
+        return RunError(f"Process {first + 1} of {len(codes)} was killed ({name}): did memory run out?")
     errors = sorted(folder.glob("*.error"), key=lambda file: file.stat().st_mtime_ns)
     if not errors:
         return RunError(f"The processes of the training ended with the exit codes {codes}, and no word.")

@@ -28,6 +28,7 @@ from ser.sweeps import job
 from tests import forked
 from tests.checkpoints import save_brisk
 from tests.conftest import Settings
+from tests.sweeps.cluster import until
 from tests.test_experiment import FILES
 
 TWO = ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu")
@@ -49,9 +50,60 @@ def what_each_is(fails: int | None, how: str) -> tuple[int, int]:
             if how == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise ConfigError("no such thing")
+        if how == "stubborn":
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         if fails is not None:
             time.sleep(600)
         return distributed.size(), int(distributed.total(mine).item())
+
+
+def what_a_cluster_sends() -> str:
+    """In a process of `launch`: it goes on."""
+    for number in distributed.TO_A_JOB:
+        os.kill(os.getpid(), number)
+    return "gone on"
+
+
+def test_what_a_cluster_sends_is_for_the_process_that_handles_it() -> None:
+    with pytest.raises(RunError, match="exit codes"):
+        distributed.launch(2, what_a_cluster_sends)
+    before = [signal.signal(number, lambda *_: None) for number in distributed.TO_A_JOB]
+    try:
+        assert distributed.launch(2, what_a_cluster_sends) == "gone on"
+    finally:
+        for number, handler in zip(distributed.TO_A_JOB, before, strict=True):
+            signal.signal(number, handler)
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & set(distributed.TO_A_JOB)
+
+
+SERVED = """\
+import os, signal, time
+from ser import distributed
+signal.signal(signal.SIGTERM, lambda *_: None)
+print(distributed.launch(2, os.getppid), flush=True)
+distributed.launch(2, time.sleep, 600)
+"""
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(distributed.METHOD != "forkserver", reason="Linux only")
+def test_no_process_outlives_the_one_that_launched_it_and_a_signal_of_the_cluster_ends_none() -> None:
+    with subprocess.Popen([sys.executable, "-c", SERVED], stdout=subprocess.PIPE, text=True) as launcher:
+        assert launcher.stdout is not None
+        server = int(launcher.stdout.readline())
+        until(lambda: len(children(server)) == 2)
+        started = [server, *children(server)]
+        for pid in started:
+            os.kill(pid, signal.SIGTERM)
+        time.sleep(2)
+        assert [server, *children(server)] == started
+        assert launcher.poll() is None
+        launcher.kill()
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
 
 
 def an_error() -> None:
@@ -64,7 +116,11 @@ def test_processes_share_sums_and_what_the_first_makes() -> None:
 
 @pytest.mark.parametrize(
     ("fails", "how", "error", "words"),
-    [(1, "raises", ConfigError, "no such thing"), (1, "killed", RunError, r"Process 2 of 2 was killed \(SIGKILL\)")],
+    [
+        (1, "raises", ConfigError, "no such thing"),
+        (1, "stubborn", ConfigError, "no such thing"),
+        (1, "killed", RunError, r"Process 2 of 2 was killed \(SIGKILL\)"),
+    ],
 )
 def test_one_that_fails_ends_all_and_says_why(fails: int, how: str, error: type[Exception], words: str) -> None:
     began = time.monotonic()

@@ -106,21 +106,25 @@ def read(folder: Path) -> Record:
         raise RunError(f"{folder / RECORD} is no record of a job: delete it, and the job is run again.") from error
 
 
-def state_of(folder: Path, data: str, *, test: bool = True) -> State:
+def state_of(folder: Path, data: str, *, test: bool = True, latency: bool = False) -> State:
     """What is to be said of a job on the recordings that are there now.
 
     Args:
         folder: Its own.
         data: Fingerprint of the recordings.
         test: Whether its test speakers are to be scored.
+        latency: Whether its model is to be timed.
 
     Returns:
-        ``waiting`` also if it ran on other recordings, or its results are not there, ``interrupted`` also if its process was
-        killed.
+        ``waiting`` also if it ran on other recordings, or its results are not all there; ``interrupted`` also if its process
+        was killed.
     """
     record = read(folder)
-    if record.fingerprint != data or (record.state == "done" and not all(f.exists() for f in _results(folder, test))):
+    if record.fingerprint != data:
         return "waiting"
+    if record.state == "done":
+        timed = not latency or record.latency is not None
+        return "done" if timed and all(file.exists() for file in _results(folder, test)) else "waiting"
     if record.state != "running":
         return record.state
     with _claim(folder) as mine:
@@ -155,11 +159,11 @@ def run(config: DictConfig) -> float | None:
             if "joblib" in str(hydra.launcher.get("_target_")) and "strategy" not in settings["trainer"]:
                 take_gpu()  # the other launchers give a job its GPUs
             data = fingerprint(settings)
-            if state_of(folder, data, test=settings["test"]) == "done":
+            if state_of(folder, data, test=settings["test"], latency=settings["sweep"]["latency"]) == "done":
                 return read(folder).dev_uar
             if job.fingerprint not in ("", data):
                 _put_aside(folder)
-                job = replace(job, attempts=job.attempts[-1:])
+                job = Record(job.state, job.overrides, attempts=job.attempts[-1:])
             job = replace(job, fingerprint=data)
             _write(job, folder)
             with clock.recorded() as seconds:

@@ -33,6 +33,8 @@ DIRECTIONS: Mapping[str, Literal["minimize", "maximize"]] = {
     "latency": "minimize",
 }
 """What a search can weigh, and which way."""
+STORAGE = ".storage"
+"""The file of a sweep's folder with the address of the study."""
 OVERRIDES, FOLDER = "overrides", "folder"
 """What a trial keeps beside its numbers."""
 
@@ -192,7 +194,7 @@ class Search:
         import optuna
         from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-        name = f"hydra.sweeper.storage={self.storage}"
+        name = f"hydra.sweeper.storage={_without_password(self.storage)}"
         try:
             return optuna.create_study(
                 storage=self.storage, study_name=self.settings.study, directions=directions, load_if_exists=True
@@ -231,17 +233,28 @@ class Search:
         found = []
         for trial in self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
             folder = Path(trial.user_attrs.get(FOLDER, "/"))
-            mine = folder.parent == self.sweep.folder
+            mine = (
+                folder.parent == self.sweep.folder and (folder / job.RECORD).exists()
+            )  # the path may be another machine's
             if mine and job.state_of(folder, job.read(folder).fingerprint, test=False) != "running":
                 found.append(optuna.trial.Trial(self.study, trial._trial_id))
         return found
 
     def _overrides(self, trial: "optuna.trial.Trial") -> list[str]:
         """Of a trial's job."""
-        where = f"storage:{quoted(self.storage)},study:{quoted(self.settings.study)},number:{trial.number}"
+        where = f"storage:{quoted(str(self._kept()))},study:{quoted(self.settings.study)},number:{trial.number}"
         chosen = [f"{key}={value}" for key, value in trial.user_attrs[OVERRIDES].items()]
         timed = ["sweep.latency=true"] if "latency" in self.settings.objectives else []
         return [*self.fixed, *chosen, "test=false", f"sweep.trial={{{where}}}", *timed]
+
+    def _kept(self) -> Path:
+        """The file from which jobs read the storage: the address may hold a password, and no record of theirs is to."""
+        file = self.sweep.folder / STORAGE
+        if not file.exists() or file.read_text(encoding="utf-8") != self.storage:
+            with replacing(file) as unfinished:
+                unfinished.touch(mode=0o600)
+                unfinished.write_text(self.storage, encoding="utf-8")
+        return file
 
     def _tell(self, trial: "optuna.trial.Trial", plan: Planned) -> None:
         """Tell the study what became of a trial.
@@ -254,11 +267,12 @@ class Search:
         record = job.read(plan.folder)
         state = plan.state
         if state == "done":
-            self.study.tell(trial, [float(getattr(record, name)) for name in self.settings.objectives])
+            values = [float(getattr(record, name)) for name in self.settings.objectives]
+            self.study.tell(trial, values, skip_if_finished=True)  # who shares the study may have told it
         elif state == "pruned":
-            self.study.tell(trial, state=TrialState.PRUNED)
+            self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
         elif state != "running":  # elsewhere: whoever runs it tells
-            self.study.tell(trial, state=TrialState.FAIL)
+            self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
             self.failed += 1
             if self.failed >= self.settings.max_failed:
                 raise RunError(
@@ -313,6 +327,16 @@ def _distribution(key: str, override: Override) -> "BaseDistribution":
     except ValueError as error:
         raise ConfigError(f"{key}={override.get_value_string()} cannot be searched: {error}") from error
     raise ConfigError(f"{key}={override.get_value_string()} cannot be searched: give interval, range or choice.")
+
+
+def _without_password(address: str) -> str:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(address).render_as_string(hide_password=True)
+    except ArgumentError:  # no address, and so without one
+        return address
 
 
 def as_text(value: Any) -> str:

@@ -30,6 +30,12 @@ SAID: Mapping[job.State, str] = {
     "interrupted": "stopped half way",
     "running": "run elsewhere",
 }
+UNSAID: Mapping[job.State, str] = {
+    "waiting": "it was not begun",
+    "running": "it is run elsewhere",
+    "interrupted": "its process died",
+}
+"""Of a job that is not done, where its record says nothing."""
 DEATHS = 2
 """How often the process of a job may die before the job is given up."""
 
@@ -42,17 +48,19 @@ class Planned(NamedTuple):
         overrides: Of the command line.
         data: Fingerprint of its recordings; empty if they cannot be had.
         test: Whether it scores its test speakers.
+        latency: Whether it times its model.
     """
 
     folder: Path
     overrides: tuple[str, ...]
     data: str
     test: bool
+    latency: bool
 
     @property
     def state(self) -> job.State:
         """See `ser.sweeps.job.state_of`."""
-        return job.state_of(self.folder, self.data, test=self.test)
+        return job.state_of(self.folder, self.data, test=self.test, latency=self.latency)
 
 
 class Sweep:
@@ -127,7 +135,7 @@ class Sweep:
         done = [plan.folder for plan in self.planned if plan.state == "done"]
         for plan in self.planned:
             if plan.folder not in done:
-                reason = first_line(records[plan.folder].reason) or "its process died"
+                reason = first_line(records[plan.folder].reason) or UNSAID.get(plan.state, plan.state)
                 self.say(f"Not done: {plan.folder.name}: {reason}")
                 self.say(f"  {' '.join(plan.overrides)}")
         total = in_words(sum(records[folder].seconds for folder in done))
@@ -170,7 +178,9 @@ class Sweep:
         composed = self.loader.load_sweep_config(self.config, list(overrides))
         check_complete(composed)
         folder = self.folder / str(OmegaConf.select(composed, "hydra.sweep.subdir"))
-        return Planned(folder, tuple(overrides), self._fingerprint(composed), test=bool(composed.test))
+        return Planned(
+            folder, tuple(overrides), self._fingerprint(composed), bool(composed.test), bool(composed.sweep.latency)
+        )
 
     def _fingerprint(self, config: DictConfig) -> str:
         """Of the recordings of a job; empty if they cannot be had, which the job itself says in its words."""

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from ser.callbacks import PRUNER, Trial
 from ser.errors import ConfigError, PrunedError
 from ser.sweeps import job
-from ser.sweeps.search import space_of
+from ser.sweeps.search import _without_password, space_of
 from tests.sweeps.conftest import Begun
 
 Sweep = Callable[..., int]
@@ -37,7 +37,9 @@ def search(sweep: Sweep) -> Sweep:
 
 def study(tmp_path: Path) -> optuna.Study:
     (file,) = tmp_path.glob("multirun/*/study.db")
-    return optuna.load_study(study_name="ser", storage=f"sqlite:///{file}")
+    (name,) = optuna.get_all_study_names(f"sqlite:///{file}")
+    assert name == file.parent.name
+    return optuna.load_study(study_name=name, storage=f"sqlite:///{file}")
 
 
 def rates(begun: Begun) -> list[float]:
@@ -133,6 +135,43 @@ def test_pruned_trials_count_and_are_not_run_again(
     assert len(begun) <= 6
 
 
+def test_a_search_of_something_else_in_the_same_storage_is_another_study(search: Sweep, tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'shared.db'}"
+    shared = f"hydra.sweeper.storage='{storage}'"
+    assert search("hydra.sweeper.n_trials=2", shared) == 0
+    assert search("hydra.sweeper.n_trials=2", shared, "trainer.max_epochs=3") == 0
+    assert len(optuna.get_all_study_names(storage)) == 2
+
+
+def test_a_trial_that_another_machine_has_told_is_left_as_it_is(
+    search: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = job.train
+
+    def told(settings: Mapping[str, Any], *, terminal: bool) -> Path:
+        if trial := settings["sweep"]["trial"]:
+            study(tmp_path).tell(trial["number"], 0.125)
+        return trained(settings, terminal=terminal)
+
+    monkeypatch.setattr(job, "train", told)
+    assert search("hydra.sweeper.n_trials=2") == 0
+    assert [trial.value for trial in study(tmp_path).trials] == [0.125] * 2
+
+
+def test_no_record_holds_the_address_of_the_storage_and_so_its_password(search: Sweep, tmp_path: Path) -> None:
+    assert search("hydra.sweeper.n_trials=1") == 0
+    (folder,) = tmp_path.glob("multirun/*")
+    texts = [
+        file.read_text() for file in folder.rglob("*") if file.suffix in (".json", ".yaml", ".csv", ".log", ".html")
+    ]
+    assert len(texts) > 3
+    assert not [text for text in texts if "sqlite:" in text]
+    (kept,) = folder.glob(".storage")
+    assert kept.read_text() == f"sqlite:///{folder / 'study.db'}"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert _without_password("postgresql+psycopg2://me:secret@here/db") == "postgresql+psycopg2://me:***@here/db"
+
+
 def test_several_objectives_have_a_front_and_the_first_chooses(search: Sweep, begun: Begun, tmp_path: Path) -> None:
     assert search("hydra.sweeper.n_trials=4", "hydra.sweeper.objectives=[dev_uar,parameters]") == 0
     found = study(tmp_path)
@@ -203,6 +242,8 @@ def test_hydra_s_ranges_are_optuna_s() -> None:
 def test_the_callback_tells_every_epoch_and_stops_where_the_pruner_says(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'study.db'}"
     made = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    file = tmp_path / "address"
+    file.write_text(storage)
     made.set_user_attr(PRUNER, {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 1})
     trainer = SimpleNamespace(
         datamodule=SimpleNamespace(fold=1), max_epochs=10, current_epoch=0, callback_metrics={}, is_global_zero=True
@@ -215,10 +256,10 @@ def test_the_callback_tells_every_epoch_and_stops_where_the_pruner_says(tmp_path
             callback.on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
 
     first = made.ask()
-    epochs(Trial(storage, "s", first.number), [0.3, 0.5, 0.6])
+    epochs(Trial(file, "s", first.number), [0.3, 0.5, 0.6])
     made.tell(first, 0.6)
     assert made.trials[0].intermediate_values == {10: 0.3, 11: 0.5, 12: 0.6}
     second = made.ask()
     with pytest.raises(PrunedError, match=r"Pruned: dev UAR 20\.0 % in epoch 2, fold 1"):
-        epochs(Trial(storage, "s", second.number), [0.4, 0.2, 0.9])
+        epochs(Trial(file, "s", second.number), [0.4, 0.2, 0.9])
     assert made.trials[1].intermediate_values == {10: 0.4, 11: 0.2}

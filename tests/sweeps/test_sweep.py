@@ -93,6 +93,17 @@ def test_a_killed_job_is_run_again(sweep: Sweep, begun: Begun, folder: Folder) -
     assert len(job.read(there[1]).attempts) == 2
 
 
+def test_a_job_whose_model_was_not_timed_is_timed_when_that_is_asked(
+    sweep: Sweep, begun: Begun, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ser.inference.latency.latency", lambda checkpoint: 0.25)
+    assert sweep("seed=0") == 0
+    for _ in range(2):
+        assert sweep("seed=0", "sweep.latency=true") == 0
+    assert job.read(jobs(folder())[0]).latency == 0.25
+    assert seeds(begun) == [0, 0], "once more, which leaves a finished run as it is"
+
+
 def test_what_is_no_record_of_a_job_is_a_sentence(
     sweep: Sweep, begun: Begun, folder: Folder, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,7 +132,9 @@ def test_a_job_that_another_process_runs_is_left_to_it(
         assert sweep("seed=0,1") == 1, "not done yet"
         other.communicate("")
     assert seeds(begun) == [0, 1]
-    assert "1 run elsewhere" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "1 run elsewhere" in said
+    assert f"Not done: {path.name}: it is run elsewhere" in said
 
 
 def test_other_recordings_put_a_job_aside_and_run_it_again(
