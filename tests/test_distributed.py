@@ -89,6 +89,14 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def lives(pid: int) -> bool:
+    """Also ``False`` of one that has ended, and that nobody has asked about."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(distributed.METHOD != "forkserver", reason="Linux only")
 def test_no_process_outlives_the_one_that_launched_it_and_a_signal_of_the_cluster_ends_none() -> None:
@@ -102,8 +110,9 @@ def test_no_process_outlives_the_one_that_launched_it_and_a_signal_of_the_cluste
         time.sleep(2)
         assert [server, *children(server)] == started
         assert launcher.poll() is None
+        assert all(lives(pid) for pid in started)
         launcher.kill()
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
+        until(lambda: not any(lives(pid) for pid in started))
 
 
 def an_error() -> None:

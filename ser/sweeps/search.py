@@ -34,7 +34,7 @@ DIRECTIONS: Mapping[str, Literal["minimize", "maximize"]] = {
 }
 """What a search can weigh, and which way."""
 STORAGE = ".storage"
-"""The file of a sweep's folder with the address of the study."""
+"""The file of a sweep's folder from which jobs read the address: it may hold a password, and no record of theirs is to."""
 OVERRIDES, FOLDER = "overrides", "folder"
 """What a trial keeps beside its numbers."""
 
@@ -174,7 +174,9 @@ class Search:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         directions = [DIRECTIONS[name] for name in self.settings.objectives]
-        self.sweep.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self.sweep.folder / STORAGE) as unfinished:
+            unfinished.touch(mode=0o600)
+            unfinished.write_text(self.storage, encoding="utf-8")
         study = self._opened(directions)
         if [direction.name.lower() for direction in study.directions] != directions:
             raise ConfigError(
@@ -233,28 +235,19 @@ class Search:
         found = []
         for trial in self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
             folder = Path(trial.user_attrs.get(FOLDER, "/"))
-            mine = (
-                folder.parent == self.sweep.folder and (folder / job.RECORD).exists()
-            )  # the path may be another machine's
+            # The path may be that of another machine, whose jobs are not in this folder.
+            mine = folder.parent == self.sweep.folder and (folder / job.RECORD).exists()
             if mine and job.state_of(folder, job.read(folder).fingerprint, test=False) != "running":
                 found.append(optuna.trial.Trial(self.study, trial._trial_id))
         return found
 
     def _overrides(self, trial: "optuna.trial.Trial") -> list[str]:
         """Of a trial's job."""
-        where = f"storage:{quoted(str(self._kept()))},study:{quoted(self.settings.study)},number:{trial.number}"
+        address, study = quoted(str(self.sweep.folder / STORAGE)), quoted(self.settings.study)
+        where = f"storage:{address},study:{study},number:{trial.number}"
         chosen = [f"{key}={value}" for key, value in trial.user_attrs[OVERRIDES].items()]
         timed = ["sweep.latency=true"] if "latency" in self.settings.objectives else []
         return [*self.fixed, *chosen, "test=false", f"sweep.trial={{{where}}}", *timed]
-
-    def _kept(self) -> Path:
-        """The file from which jobs read the storage: the address may hold a password, and no record of theirs is to."""
-        file = self.sweep.folder / STORAGE
-        if not file.exists() or file.read_text(encoding="utf-8") != self.storage:
-            with replacing(file) as unfinished:
-                unfinished.touch(mode=0o600)
-                unfinished.write_text(self.storage, encoding="utf-8")
-        return file
 
     def _tell(self, trial: "optuna.trial.Trial", plan: Planned) -> None:
         """Tell the study what became of a trial.
