@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ser import metrics
+from ser.evaluation import metrics
 from ser.evaluation.intervals import Interval, Method, Statistic, bootstrap, bootstrap_seeds
 
 SPEAKERS = (2, 3, 4, 6, 10, 20, 24, 91)

@@ -21,10 +21,10 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from ser.assemble import build_data, build_model
-from ser.conf_dir import conf_dir
 from ser.datamodules.batch import Batch
 from ser.models.pretrained import Pretrained
+from ser.runtime.conf_dir import conf_dir
+from ser.training.build import build_data, build_model
 
 EPOCHS = 2
 CLIPS = 16
@@ -54,7 +54,7 @@ def peak(where: torch.device) -> float:
 
 def epochs(overrides: list[str]) -> None:
     """Time epochs of training on a frozen encoder, and print each and the peak memory."""
-    from ser.assemble import build_trainer
+    from ser.training.build import build_trainer
 
     config = composed(overrides)
     data = build_data(config, fold=0)

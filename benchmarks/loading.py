@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from ser.assemble import build_data
-from ser.audio import read_audio, standardise
-from ser.conf_dir import conf_dir
+from ser.audio.decode import read_audio, standardise
 from ser.datamodules.speech import SpeechDataModule
+from ser.runtime.conf_dir import conf_dir
+from ser.training.build import build_data
 
 EPOCHS = 3
 

@@ -23,13 +23,13 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from ser import twins
-from ser.audio import AudioSettings, resample
-from ser.build import build
-from ser.conf_dir import conf_dir
+from ser.audio import duplicates as twins
+from ser.audio.decode import AudioSettings, resample
+from ser.audio.store import Store, prepare
 from ser.corpora.corpus import Corpus
 from ser.errors import CorpusNotFoundError
-from ser.waveforms import Store, prepare
+from ser.runtime.conf_dir import conf_dir
+from ser.runtime.instantiate import build
 
 CORPORA = ("demo", "ravdess", "savee", "tess")
 CLIPS, RATE = 60, 16000

@@ -1,4 +1,4 @@
-"""Make the demo corpus, ``ser/assets/demo``: synthetic speech with scripted prosody, 10 voices, 6 emotions.
+"""Make the demo corpus, ``ser/corpora/assets/demo``: synthetic speech with scripted prosody, 10 voices, 6 emotions.
 
 Run once from the repository's root: ``python scripts/make_demo.py``. It needs praat-parselmouth (GPL), whose built-in
 eSpeak NG speaks and whose Praat sets pitch; the package itself never imports it. Seeded: a second run with the same
@@ -22,7 +22,7 @@ try:
 except ImportError:
     sys.exit("make_demo.py needs praat-parselmouth: pip install praat-parselmouth")
 
-FOLDER = Path("ser/assets/demo")
+FOLDER = Path("ser/corpora/assets/demo")
 SEED = 20
 SAMPLE_RATE = 16000
 TAKES = (1, 2)
@@ -261,7 +261,7 @@ def measure(folder: Path) -> None:
 def main() -> None:
     """Make the corpus, measure it, and print its size."""
     if not Path("ser").is_dir():
-        sys.exit("make_demo.py writes to ser/assets/demo: run it from the repository's root.")
+        sys.exit("make_demo.py writes to ser/corpora/assets/demo: run it from the repository's root.")
     clips = make(FOLDER)
     measure(FOLDER)
     size = sum(path.stat().st_size for path in FOLDER.iterdir())

@@ -13,10 +13,10 @@ def main(config: DictConfig) -> None:
 
     from rich.console import Console
 
-    from ser.files import write_json
-    from ser.planning import planned
+    from ser.protocols.planning import planned
     from ser.protocols.split_file import write_splits
     from ser.report.audit import audit_report
+    from ser.runtime.files import write_json
 
     plan = planned(config)
     findings = {fold: plan.audit(fold) for fold in range(len(plan.splits))}

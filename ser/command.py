@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 
 from omegaconf import DictConfig
 
-from ser.conf_dir import check_complete, conf_dir
 from ser.errors import ConfigError, SerError
+from ser.runtime.conf_dir import check_complete, conf_dir
 from ser.sweeps import names
 
 Task = Callable[[DictConfig], Any]

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="where to write (default: compare-<date>-<time>)")
     asked = parser.parse_args()
     try:
-        from ser.leaderboard import compare  # late: --help comes at once
+        from ser.comparison.leaderboard import compare  # late: --help comes at once
 
         compare(asked.folders, asked.baseline, asked.out)
     except SerError as error:

@@ -12,15 +12,15 @@ def main(config: DictConfig) -> None:
 
     from omegaconf import OmegaConf
 
-    from ser.recompute import recompute
+    from ser.rescoring.recompute import recompute
 
     folder, paths = Path(str(config.run)).expanduser(), config.paths
     if config.get("suite") is None:
         recompute(folder, paths.corpora, paths.stores, rescore=config.rescore)
         return
 
-    from ser.build import build
-    from ser.suites import Suite
+    from ser.rescoring.suite import Suite
+    from ser.runtime.instantiate import build
 
     suite = build(OmegaConf.to_container(config.suite, resolve=True), Suite)  # type: ignore[arg-type]
     suite.run(folder, paths.corpora, paths.stores)

@@ -11,18 +11,18 @@ def main(config: DictConfig) -> None:
     from omegaconf import OmegaConf
     from rich.console import Console
 
-    from ser.audio import AudioSettings
-    from ser.build import build
+    from ser.audio.decode import AudioSettings
+    from ser.audio.store import prepare
     from ser.corpora.corpus import Corpus
     from ser.report.preparation import preparation_table
-    from ser.waveforms import prepare
+    from ser.runtime.instantiate import build
 
     console = Console()
     settings = AudioSettings(**OmegaConf.to_container(config.audio))  # type: ignore[arg-type]
     for corpus_config in config.data.corpora.values():
         corpus = build(corpus_config, Corpus)
         if config.download:
-            from ser.download import download
+            from ser.corpora.download import download
 
             download(corpus)
         store = prepare(corpus, config.paths.stores, settings, strict=config.strict, rebuild=config.rebuild)

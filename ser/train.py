@@ -16,7 +16,7 @@ def main(config: DictConfig) -> float | None:
 
         return job.run(config)
 
-    from ser.experiment import run
+    from ser.training.experiment import run
 
     run(config)
     return None

@@ -26,8 +26,8 @@ def main() -> None:
 
     from rich.console import Console
 
-    from ser.report.card_page import checks_table
-    from ser.verification import verify
+    from ser.runs.card_page import checks_table
+    from ser.runs.verification import verify
 
     try:
         checks = verify(Path(options.target).expanduser(), options.corpora, options.stores)

@@ -9,8 +9,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from ser.conf_dir import conf_dir
 from ser.corpora.demo import Demo
+from ser.runtime.conf_dir import conf_dir
 
 Settings = Callable[..., dict[str, Any]]
 

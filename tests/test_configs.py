@@ -15,10 +15,10 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 import ser
-from ser import experiment
-from ser.build import find_class
-from ser.conf_dir import conf_dir
 from ser.errors import ConfigError
+from ser.runtime.conf_dir import conf_dir
+from ser.runtime.instantiate import find_class
+from ser.training import experiment
 
 CONF = Path(conf_dir())
 PACKAGE = Path(ser.__file__).parent

@@ -26,7 +26,7 @@ def test_the_wheel_carries_every_configuration_and_the_demo(wheel: Path) -> None
     tracked = {f"ser/conf/{p.relative_to(ROOT / 'conf')}" for p in (ROOT / "conf").rglob("*.yaml")}
     assert tracked <= names
     assert "hydra_plugins/ser_sweepers/grid.py" in names
-    assert sum(name.startswith("ser/assets/demo/") and name.endswith(".ogg") for name in names) == 480
+    assert sum(name.startswith("ser/corpora/assets/demo/") and name.endswith(".ogg") for name in names) == 480
     assert not any(name.startswith(("tests/", "scripts/", "conf/")) for name in names)
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from ser.corpora.manifest import Utterance
 from ser.errors import CorpusNotFoundError
-from ser.manifest import Utterance
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 """In order of preference, where a clip is there in several formats."""
@@ -69,7 +69,7 @@ class Corpus(ABC):
     aliases: ClassVar[tuple[str, ...]] = ()
     """Names that copies of the folder have; case, spaces, hyphens and underscores do not matter."""
     emotions: ClassVar[Mapping[str, str]] = {}
-    """The corpus's own codes to the names of `ser.labels.EMOTIONS`."""
+    """The corpus's own codes to the names of `ser.corpora.labels.EMOTIONS`."""
     expected_utterances: ClassVar[int]
     expected_speakers: ClassVar[int]
     expected_per_emotion: ClassVar[Mapping[str, int]] = {}

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from ser.corpora.corpus import Corpus, Download, files_under
+from ser.corpora.manifest import Utterance
 from ser.errors import BadCorpusError
-from ser.manifest import Utterance
 
 SENTENCES = {
     "DFA": "Don't forget a jacket.",

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from ser.corpora.corpus import Corpus
-from ser.manifest import Utterance
+from ser.corpora.manifest import Utterance
 
-FOLDER = Path(__file__).parent.parent / "assets" / "demo"
+FOLDER = Path(__file__).parent / "assets" / "demo"
 
 _NAME = re.compile(r"((f|m)0[1-5])_(s[1-4])_(ang|dis|fea|hap|neu|sad)_([12])")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ser.corpora.corpus import Corpus, Download
-from ser.manifest import Utterance
+from ser.corpora.manifest import Utterance
 
 _NAME = re.compile(r"03-01-(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])")
 

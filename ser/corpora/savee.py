@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ser.corpora.corpus import Corpus
-from ser.manifest import Utterance
+from ser.corpora.manifest import Utterance
 
 _NAME = re.compile(r"(?:(DC|JE|JK|KL)_)?(sa|su|a|d|f|h|n)(0[1-9]|[12]\d|30)", re.IGNORECASE)
 

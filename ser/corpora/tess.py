@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ser.corpora.corpus import Corpus, Download
-from ser.manifest import Utterance
+from ser.corpora.manifest import Utterance
 
 _NAME = re.compile(r"(OAF|OA|YAF)_([a-z]+)_([a-z]+)", re.IGNORECASE)
 

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from ser.errors import ConfigError
-from ser.files import write_json
+from ser.runtime.files import write_json
 
 log = logging.getLogger(__name__)
 

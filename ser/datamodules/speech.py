@@ -17,18 +17,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ser import distributed
-from ser.audio import AudioSettings
+from ser.audio.decode import AudioSettings
+from ser.audio.store import Store, prepare
 from ser.corpora.corpus import Corpus
+from ser.corpora.labels import LabelScheme
 from ser.datamodules.batch import Batch
 from ser.datamodules.buckets import LengthBuckets
 from ser.datamodules.cache import FeatureCache, Features, open_cache
 from ser.errors import ConfigError, SplitError
-from ser.labels import LabelScheme
 from ser.protocols.audit import Policy, check_fitted, enforce, stamps
 from ser.protocols.plan import SYNTHETIC, plan
 from ser.protocols.split import Protocol, Split
-from ser.waveforms import Store, prepare
+from ser.runtime import distributed
 
 log = logging.getLogger(__name__)
 

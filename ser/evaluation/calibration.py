@@ -2,7 +2,7 @@
 
 Sources: Guo et al., 2017, https://arxiv.org/abs/1706.04599 (expected calibration error, temperature scaling); Kumar,
 Liang and Ma, 2019, https://arxiv.org/abs/1909.10155 (its bias and how to take it out); Brier, 1950,
-https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2. The log loss is `ser.metrics.cross_entropy`.
+https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2. The log loss is `ser.evaluation.metrics.cross_entropy`.
 
 `ece`, `ece_debiased` and `reliability` are about the top class only: its probability is the *confidence*.
 """
@@ -10,12 +10,12 @@ https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2. The log loss is
 import numpy as np
 import pandas as pd
 
-from ser.metrics import cross_entropy
+from ser.evaluation.metrics import cross_entropy
 
 TEMPERATURES = (0.05, 20.0)
 """Where `fit_temperature` looks. An end of it says that no temperature makes sense: all of dev is right, or chance."""
 FLOOR = float(np.finfo(np.float64).eps)
-"""Probabilities below count as this, as in `ser.metrics.cross_entropy`: one certain mistake must not decide alone."""
+"""Lower bound on a probability, as in `ser.evaluation.metrics.cross_entropy`: one certain mistake must not decide alone."""
 
 
 def top_class(probabilities: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ import pandas as pd
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.evaluation.intervals import Interval, Statistic, bootstrap, confusion_by_speaker, weighted_sums
-from ser.metrics import uar
+from ser.evaluation.metrics import uar
 
 ENUMERATED = 12
 """Speakers up to which all ``2 ** speakers`` swaps are gone through; beyond, some are drawn."""

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser import metrics
 from ser.errors import RunError
-from ser.evaluation import predictions
+from ser.evaluation import metrics, predictions
 from ser.evaluation.intervals import ENOUGH_SPEAKERS, Interval, bootstrap, confusion_by_speaker, leave_one_out
 
 AGE_BANDS: Mapping[str, int] = {"under 30": 0, "30 to 44": 30, "45 to 59": 45, "60 and over": 60}

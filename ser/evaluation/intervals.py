@@ -34,12 +34,12 @@ from typing import Literal
 
 import numpy as np
 
-from ser.metrics import confusion, uar
+from ser.evaluation.metrics import confusion, uar
 
 Method = Literal["auto", "percentile", "expanded", "bca", "jackknife-t"]
 METHODS: tuple[Method, ...] = ("auto", "percentile", "expanded", "bca", "jackknife-t")
 Statistic = Callable[[np.ndarray], np.ndarray]
-"""``(..., class, class)`` counts to ``(...)`` values: any of the confusion-based functions of `ser.metrics`."""
+"""``(..., class, class)`` counts to ``(...)`` values: any of the confusion-based functions of `ser.evaluation.metrics`."""
 
 ENOUGH_SPEAKERS = 10
 """Speakers below which a caution is given: an interval can hold its coverage with fewer, by being wide, but it rests on
@@ -85,7 +85,7 @@ def confusion_by_speaker(
         - returns: the names, sorted, ``(speaker,)``, and counts ``(speaker, class, class)``
 
     Raises:
-        ValueError: As `ser.metrics.confusion`, or if ``speaker`` differs in length.
+        ValueError: As `ser.evaluation.metrics.confusion`, or if ``speaker`` differs in length.
 
     Example:
         >>> names, counts = confusion_by_speaker(np.array([0, 1, 1]), np.array([0, 1, 0]), np.array(["b", "a", "b"]), 2)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import RunError
-from ser.files import replacing
+from ser.runtime.files import replacing
 
 COLUMNS = ("utterance", "corpus", "speaker", "sex", "sentence", "fold", "target")
 OPTIONAL = ("age", "race", "ethnicity")

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser import metrics
 from ser.errors import RunError
-from ser.evaluation import calibration, conformal, groups, predictions, selective, soft
+from ser.evaluation import calibration, conformal, groups, metrics, predictions, selective, soft
 from ser.evaluation.intervals import ENOUGH_SPEAKERS
 
 COVERAGES = (0.5, 0.8, 0.9, 1.0)

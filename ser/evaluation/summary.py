@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ser import metrics
 from ser.errors import RunError
-from ser.evaluation import predictions
+from ser.evaluation import metrics, predictions
 from ser.evaluation.intervals import bootstrap, confusion_by_speaker
-from ser.files import replacing
+from ser.runtime.files import replacing
 
 Summary = dict[str, Any]
 """Plain JSON: strings, numbers, lists, dictionaries; ``None`` where a number is not defined."""

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from ser.build import find_class
 from ser.errors import RunError
-from ser.files import replacing
 from ser.models.classifier import LEFT_OUT, SpeechClassifier
+from ser.runtime.files import replacing
+from ser.runtime.instantiate import find_class
 
 BEST = "checkpoints/best.ckpt"
 """Where a run keeps the weights that were best on dev, below its folder."""

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ser import distributed
 from ser.datamodules.batch import Batch
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.models.classifier import SpeechClassifier
+from ser.runtime import distributed
 
 SECONDS_A_BATCH = 240
 """Bounds the memory of a batch whatever the clips' lengths."""

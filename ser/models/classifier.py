@@ -18,14 +18,14 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from ser import distributed
-from ser.audio import AudioSettings
-from ser.build import build
+from ser.audio.decode import AudioSettings
 from ser.datamodules.batch import Batch
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
 from ser.features.normalise import By, Moments, Normalise, Statistics
 from ser.models.clips import AudioInput, batches, named
+from ser.runtime import distributed
+from ser.runtime.instantiate import build
 
 Config = Mapping[str, Any]
 LEFT_OUT = "ser_left_out"
@@ -44,7 +44,7 @@ class SpeechClassifier(L.LightningModule):
 
     Args:
         classes: Class names in the order of the logits.
-        audio: How audio is decoded: the arguments of `ser.audio.AudioSettings`.
+        audio: How audio is decoded: the arguments of `ser.audio.decode.AudioSettings`.
         features: ``_target_`` and arguments of a module of `ser.features`, or such a module.
         normalise: See `ser.features.normalise.Normalise`.
         augment: By name, ``_target_`` and arguments of modules of `ser.augment`; used in training only.

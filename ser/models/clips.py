@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser.audio import SILENCE_PEAK, AudioSettings, read_audio, standardise, to_mono
+from ser.audio.decode import SILENCE_PEAK, AudioSettings, read_audio, standardise, to_mono
 from ser.errors import AudioError, ConfigError
 
 AudioInput = str | Path | np.ndarray | Tensor

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ser import distributed
+from ser.runtime import distributed
 
 
 class BatchNorm(nn.BatchNorm2d):

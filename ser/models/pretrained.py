@@ -1,6 +1,6 @@
 """A pretrained speech encoder with a small head: frozen, its top layers trained, all of it, or low-rank adapters in it.
 
-The encoder is the model's features: `ser.encoders` makes it from any checkpoint of transformers that hears speech.
+The encoder is the model's features: `ser.models.encoders` makes it from any checkpoint of transformers that hears speech.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,17 +9,17 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from ser import distributed
 from ser.datamodules.batch import Batch
-from ser.encoders import lora as adapters
-from ser.encoders.checkpoint import Architecture, build_encoder, fetch
-from ser.encoders.embedding import Embedding
-from ser.encoders.encoder import Encoder
-from ser.encoders.masks import SpanMask
 from ser.errors import ConfigError, RunError
 from ser.features.normalise import By, Statistics
 from ser.models.classifier import Config, SpeechClassifier, groups_of
+from ser.models.encoders import lora as adapters
+from ser.models.encoders.checkpoint import Architecture, build_encoder, fetch
+from ser.models.encoders.embedding import Embedding
+from ser.models.encoders.encoder import Encoder
+from ser.models.encoders.masks import SpanMask
 from ser.models.head import Head
+from ser.runtime import distributed
 
 Pool = Literal["mean", "statistics", "attentive"]
 
@@ -33,23 +33,23 @@ class Pretrained(SpeechClassifier):
         pickle: Take pickled weights where there are no safetensors; they are read as plain tensors.
         trained: ``none`` freezes the encoder, a number trains as many of its top layers, ``all`` trains all of them.
         front_end: Train the convolutions below the transformer too, with ``trained=all``.
-        lora: ``rank``, ``alpha`` and perhaps ``dropout`` and ``targets`` of `ser.encoders.lora.add_lora`: adapters are all
-            that is trained of the encoder.
+        lora: ``rank``, ``alpha`` and optionally ``dropout`` and ``targets`` of `ser.models.encoders.lora.add_lora`: only
+            these adapters are trained of the encoder.
         layer: ``mix`` learns a weighted mean of all layers; a number takes one, 0 what enters the first.
         pool: ``mean``, ``statistics`` (mean and deviation) or ``attentive`` statistics over time.
         heads: How many are trained on the same features; their probabilities are averaged.
         hidden: Units of a head's layer before the last; ``None`` goes without.
         dropout: Before each linear layer.
-        mask: Arguments of `ser.encoders.masks.SpanMask`, SpecAugment inside an encoder that is trained.
-        silence: Behind each clip in seconds, for Whisper (`ser.encoders.whisper.WhisperEncoder`).
+        mask: Arguments of `ser.models.encoders.masks.SpanMask`, SpecAugment inside an encoder that is trained.
+        silence: Behind each clip in seconds, for Whisper (`ser.models.encoders.whisper.WhisperEncoder`).
         attention: ``auto``, ``sdpa`` or ``eager``.
         gradient_checkpointing: Recompute layers in the backward pass rather than hold what they computed.
-        batch_seconds: See `ser.encoders.embedding.Embedding`.
+        batch_seconds: See `ser.models.encoders.embedding.Embedding`.
         compile: Have torch compile the encoder's layers, where that pays: on a GPU, in long trainings.
         swap: Share of the training clips whose embedding gets the mean of another training speaker in place of their own
             speaker's, so that heads learn to do without knowing who speaks; with ``normalise=training``.
         cache: Compute the features of a frozen encoder once, and keep them beside the waveform stores.
-        architecture: What `ser.encoders.checkpoint.fetch` says of the encoder. Given, as in a checkpoint of ``ser``, the
+        architecture: What `ser.models.encoders.checkpoint.fetch` says of the encoder. Given, as in our checkpoints, the
             encoder is made from it, untrained, and ``checkpoint`` is not looked at.
         optimizer: Beside those of `SpeechClassifier`, ``encoder_lr`` and ``layer_decay``, by which each layer's rate is
             smaller than that of the one above it.

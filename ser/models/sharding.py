@@ -12,7 +12,7 @@ from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
-from ser import distributed
+from ser.runtime import distributed
 
 
 class FullySharded(ModelParallelStrategy):

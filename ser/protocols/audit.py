@@ -5,7 +5,7 @@ is on two sides, and the protocol does not admit it. A *stamp* is admitted, and 
 for the reader: in an acted corpus all speakers say the same sentences, so that hearing a test sentence in training is usual.
 
 Why it matters: Kapoor and Narayanan, 2023, Leakage and the reproducibility crisis in machine-learning-based science,
-https://doi.org/10.1016/j.patter.2023.100804. Near-identical audio is found by `ser.twins`.
+https://doi.org/10.1016/j.patter.2023.100804. Near-identical audio is found by `ser.audio.duplicates`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -55,11 +55,11 @@ def audit(split: Split, manifest: pd.DataFrame, classes: pd.Series, twins: pd.Da
         split: The fold.
         manifest: What its rows point into.
         classes: The class of each row of the manifest.
-        twins: Identical and near-identical recordings: columns ``one``, ``other`` (ids) and ``kind``; see `ser.twins`.
+        twins: Identical and near-identical recordings (`ser.audio.duplicates`): columns ``one``, ``other`` (ids), ``kind``.
 
     Example:
         >>> from ser.corpora.demo import Demo
-        >>> from ser.manifest import to_table
+        >>> from ser.corpora.manifest import to_table
         >>> from ser.protocols.random_split import RandomUtterances
         >>> manifest = to_table(Demo().utterances())
         >>> split = RandomUtterances().splits(manifest)[0]

@@ -7,12 +7,12 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from ser.audio.duplicates import find_twins
+from ser.audio.store import Store
+from ser.corpora.labels import Labelled, LabelScheme
 from ser.errors import ConfigError, SplitError
-from ser.labels import Labelled, LabelScheme
 from ser.protocols.audit import Finding, audit
 from ser.protocols.split import Protocol, Split
-from ser.twins import find_twins
-from ser.waveforms import Store
 
 SYNTHETIC = "synthetic speech"
 """Stamps every result had on speech that nobody spoke."""
@@ -53,7 +53,7 @@ class Plan:
         return self.splits[fold]
 
     def audit(self, fold: int) -> list[Finding]:
-        """What `ser.protocols.audit` finds in one fold, its recordings compared by `ser.twins`."""
+        """What `ser.protocols.audit` finds in one fold, its recordings compared by `ser.audio.duplicates`."""
         home = self.parts[0].folder.parent  # of the stores: the comparison is kept there
         return audit(self.split(fold), self.labelled.manifest, self.class_names, find_twins(self.parts, home))
 

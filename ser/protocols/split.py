@@ -71,7 +71,7 @@ def stratified_share(manifest: pd.DataFrame, rows: np.ndarray, share: float, see
     """Choose a random share of some utterances, of each corpus and emotion alike.
 
     Args:
-        manifest: See `ser.manifest`.
+        manifest: See `ser.corpora.manifest`.
         rows: Positions of the utterances to choose from.
         share: Between 0 and 1; of two utterances at least one is chosen, however small it is.
         seed: Of the choice, which hangs on the ids and not on the order of rows.

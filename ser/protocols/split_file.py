@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import SplitError
-from ser.files import replacing
 from ser.protocols.split import SIDES, Split
+from ser.runtime.files import replacing
 
 
 class SplitFile:
@@ -39,7 +39,7 @@ def write_splits(splits: Sequence[Split], manifest: pd.DataFrame, path: Path, pr
 
     Args:
         splits: Of this manifest.
-        manifest: See `ser.manifest`.
+        manifest: See `ser.corpora.manifest`.
         path: The file to write, or to replace.
         protocol: The name of the protocol that made them.
 

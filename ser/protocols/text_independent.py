@@ -55,7 +55,7 @@ def deal_sentences(manifest: pd.DataFrame, folds: int, seed: int) -> np.ndarray:
     """Deal the sentences of each corpus to folds so that every fold has a like share of every emotion.
 
     Args:
-        manifest: See `ser.manifest`.
+        manifest: See `ser.corpora.manifest`.
         folds: How many at most; no more than the sentences of the corpus that has the fewest.
         seed: Of the deal.
 

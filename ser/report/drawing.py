@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from ser.files import replacing
+from ser.runtime.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import RunError
+from ser.evaluation.metrics import recall_per_class
 from ser.evaluation.summary import summarise
-from ser.metrics import recall_per_class
 from ser.report.drawing import drawing
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ def preparation_table(card: Mapping[str, Any], folder: str) -> RenderableType:
     """Lay out a store's card.
 
     Args:
-        card: See `ser.waveforms.Store`.
+        card: See `ser.audio.store.Store`.
         folder: Where the store is.
     """
     counts = Table("", "here", "release", title=card["title"], title_justify="left", box=box.SIMPLE_HEAD)

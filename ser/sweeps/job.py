@@ -19,13 +19,13 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
-from ser import clock, distributed
-from ser.assemble import fingerprint
-from ser.devices import take_gpu
 from ser.errors import ConfigError, PrunedError, RunError, SerError
 from ser.evaluation.summary import read_metrics
-from ser.experiment import DEV_METRICS, METRICS, settings_of, train
-from ser.files import write_json
+from ser.runtime import distributed, phases
+from ser.runtime.devices import take_gpu
+from ser.runtime.files import write_json
+from ser.training.build import fingerprint
+from ser.training.experiment import DEV_METRICS, METRICS, settings_of, train
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Record:
         overrides: Of the command line, its own.
         fingerprint: Of the recordings.
         attempts: ``began`` and ``ended`` in seconds since 1970, ``host``, ``pid``; ``reason`` where one failed, ``seconds``
-            by phase (`ser.clock`) where it did not.
+            by phase (`ser.runtime.phases`) where it did not.
         uar: Of its test speakers, once it is done.
         dev_uar: Of its dev speakers, at the epochs that were chosen; the mean over folds.
         parameters: Of its model.
@@ -166,7 +166,7 @@ def run(config: DictConfig) -> float | None:
                 job = Record(job.state, job.overrides, attempts=job.attempts[-1:])
             job = replace(job, fingerprint=data)
             _write(job, folder)
-            with clock.recorded() as seconds:
+            with phases.recorded() as seconds:
                 train(settings, terminal=False)
         except (KeyboardInterrupt, SystemExit):
             # Submitit leaves by SystemExit, after it has put the job back into the cluster's queue.

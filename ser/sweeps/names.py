@@ -13,9 +13,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ser.devices import jobs_at_once
 from ser.errors import ConfigError
-from ser.run_folder import ELSEWHERE, identity, run_name
+from ser.runs.folder import ELSEWHERE, identity, run_name
+from ser.runtime.devices import jobs_at_once
 
 LONGEST = 80
 """Characters of a sweep's name that are taken from its command."""

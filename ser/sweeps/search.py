@@ -16,12 +16,12 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from omegaconf import OmegaConf
 
 from ser.errors import ConfigError, RunError
-from ser.experiment import METRICS
-from ser.files import replacing
+from ser.runtime.files import replacing
 from ser.sweeps import job
 from ser.sweeps.board import first_line
 from ser.sweeps.names import quoted
 from ser.sweeps.sweep import Planned, Sweep
+from ser.training.experiment import METRICS
 
 if TYPE_CHECKING:
     import optuna
@@ -145,7 +145,7 @@ class Search:
     def finish(self) -> None:
         """Test what was chosen, print it, and write ``search/`` and the sweep's report into its folder."""
         from ser.evaluation.summary import read_metrics
-        from ser.report import search as report
+        from ser.sweeps import search_report as report
 
         folders = dict(zip(("first", "chosen"), self.test(), strict=True))
         missing = [name for name, folder in folders.items() if not (folder / METRICS).exists()]
@@ -169,8 +169,8 @@ class Search:
     def _open(self) -> "optuna.Study":
         import optuna
 
-        from ser.build import build
-        from ser.callbacks import PRUNER
+        from ser.runtime.instantiate import build
+        from ser.training.callbacks import PRUNER
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         directions = [DIRECTIONS[name] for name in self.settings.objectives]

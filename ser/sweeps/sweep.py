@@ -14,15 +14,15 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from rich.console import Console
 
-from ser import wandb_run
-from ser.assemble import fingerprint
-from ser.build import build
-from ser.conf_dir import check_complete
+from ser.comparison.report import Report
 from ser.errors import SerError
-from ser.files import write_json
+from ser.runtime.conf_dir import check_complete
+from ser.runtime.files import write_json
+from ser.runtime.instantiate import build
 from ser.sweeps import job, names
 from ser.sweeps.board import POLL_SECONDS, Board, first_line, in_words, watched, where_time_went
-from ser.sweeps.report import Report
+from ser.training import wandb_run
+from ser.training.build import fingerprint
 
 SAID: Mapping[job.State, str] = {
     "done": "done already",

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ser.augment.mixup import Mixup
 from ser.augment.spec_augment import SpecAugment
 from ser.augment.warp import Warp
-from ser.build import build
-from ser.conf_dir import conf_dir
+from ser.runtime.conf_dir import conf_dir
+from ser.runtime.instantiate import build
 
 FILES = sorted(Path(conf_dir(), "augment").glob("*.yaml"))
 LENGTHS = torch.tensor([90, 61, 33, 1, 90, 47])

@@ -10,12 +10,12 @@ import yaml
 
 from ser.corpora.corpus import Corpus
 from ser.corpora.crema import Crema
+from ser.corpora.labels import EMOTIONS
+from ser.corpora.manifest import to_table
 from ser.corpora.ravdess import Ravdess
 from ser.corpora.savee import Savee
 from ser.corpora.tess import Tess
 from ser.errors import CorpusNotFoundError
-from ser.labels import EMOTIONS
-from ser.manifest import to_table
 
 Touch = Callable[[Iterable[str]], Path]
 CORPORA = (Crema, Ravdess, Savee, Tess)
@@ -152,7 +152,7 @@ def test_every_corpus_has_its_yaml_and_every_yaml_its_corpus(tmp_path: Path) -> 
 
 def test_corpora_do_not_load_torch_or_audio() -> None:
     code = (
-        "import sys, ser.download, ser.corpora.crema, ser.corpora.ravdess, ser.corpora.savee, ser.corpora.tess\n"
+        "import sys, ser.corpora.download, ser.corpora.crema, ser.corpora.ravdess, ser.corpora.savee, ser.corpora.tess\n"
         "print([m for m in ('torch', 'soundfile', 'pooch', 'requests') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

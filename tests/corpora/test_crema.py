@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ser.corpora.crema import Crema
+from ser.corpora.manifest import Utterance
 from ser.errors import BadCorpusError
-from ser.manifest import Utterance
 
 Touch = Callable[[Iterable[str]], Path]
 LETTERS = {"A": "angry", "D": "disgust", "F": "fear", "H": "happy", "N": "neutral", "S": "sad"}

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from ser.corpora.demo import FOLDER, Demo
+from ser.corpora.manifest import to_table
 from ser.errors import CorpusNotFoundError
-from ser.manifest import to_table
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad")
 

@@ -16,11 +16,11 @@ from types import SimpleNamespace
 import pytest
 
 from ser.corpora.corpus import Corpus, Download
+from ser.corpora.download import ResumingDownloader, _told_plainly, download
+from ser.corpora.manifest import Utterance
 from ser.corpora.savee import Savee
-from ser.download import ResumingDownloader, _told_plainly, download
+from ser.corpora.unpack import unpack
 from ser.errors import CorpusNotFoundError, DownloadError
-from ser.manifest import Utterance
-from ser.unpack import unpack
 
 BODY = bytes(range(256)) * 4000  # 1 MB
 CHUNK = 2**15  # what is written at a time
@@ -92,7 +92,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ser.download.time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr("ser.corpora.download.time", SimpleNamespace(sleep=lambda _: None))
 
 
 class Tiny(Corpus):

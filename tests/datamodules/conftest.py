@@ -9,10 +9,10 @@ import pytest
 import soundfile
 
 from ser.corpora.corpus import Corpus
+from ser.corpora.labels import LabelScheme
 from ser.corpora.ravdess import Ravdess
 from ser.corpora.savee import Savee
 from ser.datamodules.speech import SpeechDataModule
-from ser.labels import LabelScheme
 from ser.protocols.speaker_cv import SpeakerCV
 
 Make = Callable[..., SpeechDataModule]

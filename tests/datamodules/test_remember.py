@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from ser import experiment
 from ser.datamodules import cache
 from ser.datamodules.speech import SpeechDataModule
-from ser.encoders.waveform import WaveformEncoder
 from ser.evaluation import predictions
 from ser.inference import score
+from ser.models.encoders.waveform import WaveformEncoder
 from ser.models.pretrained import Pretrained
+from ser.training import experiment
 from tests.checkpoints import save_brisk
 from tests.conftest import Settings
 

@@ -15,11 +15,11 @@ from torch.utils.data import DataLoader
 from ser.corpora.corpus import Corpus
 from ser.corpora.crema import Crema
 from ser.corpora.demo import Demo
+from ser.corpora.labels import LabelScheme
 from ser.corpora.ravdess import Ravdess
 from ser.datamodules.batch import Batch
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import BadCorpusError, ConfigError, LabelError, SplitError
-from ser.labels import LabelScheme
 from ser.protocols.random_split import RandomUtterances
 from ser.protocols.split import Split, from_speakers
 

@@ -18,7 +18,7 @@ from ser.evaluation.calibration import (
     squared_error_debiased,
     top_class,
 )
-from ser.metrics import cross_entropy
+from ser.evaluation.metrics import cross_entropy
 
 
 def calibrated(rng: np.random.Generator, n: int, n_classes: int = 6) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,8 @@ from scipy.special import expit, logit
 from scipy.stats import friedmanchisquare, permutation_test
 from sklearn.metrics import balanced_accuracy_score
 
-from ser import metrics
 from ser.errors import RunError
+from ser.evaluation import metrics
 from ser.evaluation.comparison import critical_difference, holm, paired, swap_test
 from ser.evaluation.intervals import bootstrap, confusion_by_speaker
 

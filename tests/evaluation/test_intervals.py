@@ -11,7 +11,7 @@ from scipy.stats import bootstrap as scipy_bootstrap
 from scipy.stats import t
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from ser import metrics
+from ser.evaluation import metrics
 from ser.evaluation.intervals import (
     METHODS,
     bootstrap,

@@ -14,7 +14,7 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from ser import metrics
+from ser.evaluation import metrics
 
 CASES = list(itertools.product(range(6), (1, 7, 200), (2, 4, 8)))
 

@@ -9,8 +9,8 @@ import pytest
 
 from ser.errors import RunError
 from ser.evaluation import calibration, conformal, groups, predictions, selective
+from ser.evaluation.metrics import cross_entropy
 from ser.evaluation.profile import profile
-from ser.metrics import cross_entropy
 
 
 def crema(n: int = 7442, n_speakers: int = 91, n_sentences: int = 12, seed: int = 0) -> pd.DataFrame:

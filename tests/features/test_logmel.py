@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ser.audio import read_audio, resample
+from ser.audio.decode import read_audio, resample
 from ser.corpora.demo import Demo
 from ser.errors import ConfigError
 from ser.features.logmel import LogMel

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser import experiment
 from ser.corpora.demo import Demo
 from ser.datamodules.speech import SpeechDataModule
 from ser.inference.load import load
 from ser.models.classifier import SpeechClassifier
+from ser.training import experiment
 from tests.conftest import Settings
 
 PLAIN = ["augment=[]", "trainer.max_epochs=1"]

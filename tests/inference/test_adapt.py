@@ -11,8 +11,6 @@ import pytest
 import torch
 
 import ser
-from ser import experiment
-from ser.assemble import ADAPTED
 from ser.corpora.demo import Demo
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
@@ -21,10 +19,12 @@ from ser.features.normalise import RELEVANCE
 from ser.inference.score import probabilities, score
 from ser.models.classifier import SpeechClassifier
 from ser.protocols.split import DEV_SHARES_SPEAKERS
-from ser.recompute import recompute
+from ser.rescoring.recompute import recompute
+from ser.training import experiment
+from ser.training.build import ADAPTED
 from tests.checkpoints import save_brisk
-from tests.robustness.conftest import composed
-from tests.test_experiment import train_until_the_third_epoch
+from tests.rescoring.robustness.conftest import composed
+from tests.training.test_experiment import train_until_the_third_epoch
 
 ROUNDING: dict[str, Any] = {"atol": 1e-5, "rtol": 0}
 """Of features by the batch that they are computed in, in probabilities."""

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from ser.audio import resample
+from ser.audio.decode import resample
 from ser.errors import AudioError, ConfigError, SerError
 from ser.inference.score import score
 from ser.models.classifier import SpeechClassifier

@@ -8,9 +8,9 @@ import soundfile
 import torch
 from torch import Tensor
 
-from ser import experiment
-from ser.audio import read_audio
+from ser.audio.decode import read_audio
 from ser.inference.load import load
+from ser.training import experiment
 from tests.conftest import Settings
 
 OVERRIDES = ["model.normalise=training", "trainer.max_epochs=1", "labels=native"]

@@ -14,11 +14,11 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from ser import experiment
-from ser.audio import AudioSettings, read_audio, standardise
-from ser.conf_dir import conf_dir
+from ser.audio.decode import AudioSettings, read_audio, standardise
 from ser.corpora.demo import Demo
 from ser.models.classifier import SpeechClassifier
+from ser.runtime.conf_dir import conf_dir
+from ser.training import experiment
 from tests.checkpoints import save_brisk
 
 EIGHT = ("angry", "calm", "disgust", "fear", "happy", "neutral", "sad", "surprise")

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ser.datamodules.batch import Batch
-from ser.encoders import embedding
-from ser.encoders.checkpoint import fetch
-from ser.encoders.embedding import parts_of
-from ser.encoders.encoder import Encoder
 from ser.errors import ConfigError
+from ser.models.encoders import embedding
+from ser.models.encoders.checkpoint import fetch
+from ser.models.encoders.embedding import parts_of
+from ser.models.encoders.encoder import Encoder
 from ser.models.pretrained import Pretrained
 from tests.checkpoints import NO_DROPOUT, SYSTEMS
 from tests.models.conftest import MakeCheckpoint, MakeModel

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 
 import ser
-from ser import experiment
-from ser.encoders.checkpoint import fetch
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.inference.load import BEST
 from ser.models.classifier import LEFT_OUT
+from ser.models.encoders.checkpoint import fetch
 from ser.models.pretrained import Pretrained
-from ser.recompute import recompute
+from ser.rescoring.recompute import recompute
+from ser.training import experiment
 from tests.checkpoints import SYSTEMS, save_brisk
-from tests.robustness.conftest import composed
-from tests.test_experiment import train_until_the_third_epoch
+from tests.rescoring.robustness.conftest import composed
+from tests.training.test_experiment import train_until_the_third_epoch
 
 pytest.importorskip("transformers")
 pytest.importorskip("peft")

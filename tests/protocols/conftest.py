@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 import yaml
 
-from ser.build import build
-from ser.conf_dir import conf_dir
 from ser.corpora.corpus import Corpus
 from ser.corpora.crema import SENTENCES, Crema
+from ser.corpora.manifest import to_table
 from ser.corpora.ravdess import Ravdess
 from ser.corpora.savee import Savee
 from ser.corpora.tess import Tess
-from ser.manifest import to_table
 from ser.protocols.audit import audit, enforce
 from ser.protocols.split import Protocol, Split
+from ser.runtime.conf_dir import conf_dir
+from ser.runtime.instantiate import build
 
 Shipped = Callable[..., Protocol]
 Folder = Callable[[str], Path]

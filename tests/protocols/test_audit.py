@@ -5,18 +5,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.audio import AudioSettings
+from ser.audio.decode import AudioSettings
+from ser.audio.store import prepare
+from ser.corpora.labels import LabelScheme
+from ser.corpora.manifest import Utterance, to_table
 from ser.corpora.ravdess import Ravdess
 from ser.corpora.tess import Tess
 from ser.errors import ConfigError, SplitError
-from ser.labels import LabelScheme
-from ser.manifest import Utterance, to_table
 from ser.protocols.audit import Finding, audit, check_fitted, enforce, stamps
 from ser.protocols.plan import plan
 from ser.protocols.random_split import RandomUtterances
 from ser.protocols.speaker_cv import SpeakerCV
 from ser.protocols.split import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT, Split
-from ser.waveforms import prepare
 
 HEARD = f"{SPEAKER_DEPENDENT} (50 % of test clips by training speakers, 100 % with a sentence of training)"
 

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from ser.conf_dir import conf_dir
+from ser.corpora.manifest import to_table
 from ser.corpora.tess import Tess
 from ser.errors import SplitError
-from ser.manifest import to_table
 from ser.protocols.emobox import EmoBox
 from ser.protocols.split import SPEAKER_DEPENDENT
+from ser.runtime.conf_dir import conf_dir
 from tests.protocols.conftest import Folder, check, named, of, together
 
 

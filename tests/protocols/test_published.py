@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from ser.build import build
-from ser.conf_dir import conf_dir
+from ser.corpora.labels import EMOTIONS, LabelScheme
 from ser.errors import SplitError
-from ser.labels import EMOTIONS, LabelScheme
 from ser.protocols.speaker_lists import SpeakerLists
+from ser.runtime.conf_dir import conf_dir
+from ser.runtime.instantiate import build
 from tests.protocols.conftest import check
 
 Lists = list[dict[str, set[str]]]

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.conf_dir import conf_dir
 from ser.errors import SplitError
 from ser.protocols.loso import LeaveOneSpeakerOut
 from ser.protocols.speaker_cv import SpeakerCV
 from ser.protocols.split import DEV_SHARES_SPEAKERS, Split
+from ser.runtime.conf_dir import conf_dir
 from tests.protocols.conftest import check
 
 

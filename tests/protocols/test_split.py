@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser.corpora.manifest import Utterance, to_table
 from ser.errors import SplitError
-from ser.manifest import Utterance, to_table
 from ser.protocols.split import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT, Split, from_speakers
 from tests.protocols.conftest import check
 

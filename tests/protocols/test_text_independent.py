@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser.corpora.manifest import to_table
 from ser.corpora.ravdess import Ravdess
 from ser.corpora.savee import Savee
 from ser.corpora.tess import Tess
 from ser.errors import SplitError
-from ser.manifest import to_table
 from ser.protocols.speaker_cv import deal_speakers
 from ser.protocols.speaker_text_independent import SpeakerTextIndependent
 from ser.protocols.split import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT, Split, stratified_share

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ser.audio import AudioSettings
+from ser.audio.decode import AudioSettings
+from ser.audio.store import prepare
 from ser.corpora.savee import Savee
 from ser.report.preparation import SHOWN, preparation_table
-from ser.waveforms import prepare
 
 
 @pytest.fixture

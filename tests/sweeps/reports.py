@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ser.sweeps.report import Report
+from ser.comparison.report import Report
 
 
 class Names(Report):

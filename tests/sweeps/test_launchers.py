@@ -12,9 +12,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from ser import command
-from ser.conf_dir import conf_dir
 from ser.errors import ConfigError
 from ser.evaluation import predictions
+from ser.runtime.conf_dir import conf_dir
 from ser.sweeps import job
 
 pytestmark = pytest.mark.slow

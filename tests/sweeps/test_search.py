@@ -13,10 +13,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from ser.callbacks import PRUNER, Trial
 from ser.errors import ConfigError, PrunedError
 from ser.sweeps import job
 from ser.sweeps.search import _without_password, space_of
+from ser.training.callbacks import PRUNER, Trial
 from tests.sweeps.conftest import Begun
 
 Sweep = Callable[..., int]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ser import experiment
+from ser.training import experiment
 from tests.conftest import Settings
 
 FILE = Path(__file__).parents[2] / "scripts" / "wandb_sweep.yaml"

@@ -1,0 +1,1 @@
+"""Decode recordings, keep them as waveform stores, and find duplicates among them."""

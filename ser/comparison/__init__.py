@@ -1,0 +1,1 @@
+"""Compare finished runs: systems, leaderboard, tests, tables, pictures and pages."""

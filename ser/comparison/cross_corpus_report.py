@@ -1,0 +1,120 @@
+"""The table and the heat map of ``experiment=cross_corpus_matrix``."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from ser.report.drawing import drawing
+
+OTHERS = "others"
+"""The training set of a row: all corpora but the one tested."""
+
+
+def cross_corpus_table(rows: pd.DataFrame) -> Table:
+    """Lay out the rows of `ser.comparison.cross_corpus.cells` for the terminal: train down, test across."""
+    table = Table(
+        title="UAR in %, [95 % over speakers]: train down, test across", title_justify="left", box=box.SIMPLE_HEAD
+    )
+    table.add_column("train")
+    trains, tests = _axes(rows)
+    for test in tests:
+        table.add_column(test, justify="right")
+    for train in trains:
+        shown = [_cell(rows, train, test).replace("\n", " ") for test in tests]
+        table.add_row(
+            train, *(Text(text, style="bold" if train == test else "") for text, test in zip(shown, tests, strict=True))
+        )
+    table.caption = "Bold: within a corpus, other speakers. Others: all corpora but the tested one."
+    return table
+
+
+def cross_corpus_markdown(rows: pd.DataFrame) -> str:
+    """The same as Markdown."""
+    trains, tests = _axes(rows)
+    lines = ["| train \\ test | " + " | ".join(tests) + " |", "|---" * (len(tests) + 1) + "|"]
+    lines += [
+        f"| {train} | " + " | ".join(_cell(rows, train, test).replace("\n", " ") for test in tests) + " |"
+        for train in trains
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def cross_corpus_plot(rows: pd.DataFrame, path: Path) -> None:
+    """Draw the heat map, an interval in every cell; the diagonal (within a corpus, other speakers) is framed.
+
+    Args:
+        rows: See `ser.comparison.cross_corpus.cells`.
+        path: Where to; the suffix is the format.
+    """
+    import seaborn as sns
+    from matplotlib.patches import Rectangle
+
+    trains, tests = _axes(rows)
+    values = np.array([[100 * _value(rows, train, test, "uar") for test in tests] for train in trains])
+    texts = np.array([[_cell(rows, train, test) for test in tests] for train in trains])
+    chance = 100 / int(rows["classes"].max())
+    with drawing(path, (1.7 * len(tests) + 2.6, 1.05 * len(trains) + 2.0), stamps=_stamps(rows)) as figure:
+        axes = figure.add_subplot()
+        sns.heatmap(
+            values,
+            ax=axes,
+            annot=texts,
+            fmt="",
+            mask=np.isnan(values),
+            cmap="Blues",
+            vmin=chance,
+            vmax=max(chance + 1, float(np.nanmax(values)) * 1.15),
+            linewidths=1.5,
+            linecolor="white",
+            annot_kws={"fontsize": 10.5},
+            xticklabels=tests,
+            yticklabels=[f"all {OTHERS}" if train == OTHERS else train for train in trains],
+            cbar_kws={"label": f"UAR (%), from chance ({chance:.1f})"},
+        )
+        axes.set(xlabel="test (speakers)", ylabel="train", facecolor="0.93")
+        axes.set_xticklabels([f"{test}\n({_speakers(rows, test)})" for test in tests])
+        axes.tick_params(axis="both", rotation=0)
+        for i, train in enumerate(trains):
+            if train in tests:
+                axes.add_patch(Rectangle((tests.index(train), i), 1, 1, fill=False, edgecolor="0.15", linewidth=2))
+        model = ", ".join(dict.fromkeys(rows["model"]))
+        figure.suptitle(
+            f"Across corpora ({model}, {int(rows['classes'].max())} classes)\nframed: within a corpus, other speakers",
+            fontsize=12,
+            fontweight="bold",
+        )
+
+
+def _axes(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
+    tests = sorted(set(rows["test"]))
+    trains = sorted(set(rows["train"]), key=lambda name: (name == OTHERS, name))
+    return trains, tests
+
+
+def _value(rows: pd.DataFrame, train: str, test: str, column: str) -> float:
+    found = rows.loc[(rows["train"] == train) & (rows["test"] == test), column]
+    return float("nan") if found.empty or found.isna().iloc[0] else float(found.iloc[0])
+
+
+def _cell(rows: pd.DataFrame, train: str, test: str) -> str:
+    uar, low, high = (100 * _value(rows, train, test, column) for column in ("uar", "low", "high"))
+    if np.isnan(uar):
+        return ""
+    return f"{uar:.1f}" + ("" if np.isnan(low) else f"\n[{low:.1f}, {high:.1f}]")
+
+
+def _speakers(rows: pd.DataFrame, test: str) -> str:
+    return f"{int(rows.loc[rows['test'] == test, 'speakers'].max())} speakers"
+
+
+def _stamps(rows: pd.DataFrame) -> list[str]:
+    """Each stamp with the cells that carry it, or alone where all do."""
+    cells_of: dict[str, list[str]] = {}
+    for row in rows.to_dict("records"):
+        for stamp in filter(None, row["stamps"].split("; ")):
+            cells_of.setdefault(stamp, []).append(f"{row['train']} to {row['test']}")
+    return [s if len(cells) == len(rows) else f"{', '.join(cells)}: {s}" for s, cells in cells_of.items()]

@@ -1,0 +1,207 @@
+"""A leaderboard of runs: what can be compared is, on the same utterances; what cannot stands apart, with the reason.
+
+Systems (`ser.comparison.systems`) can be compared where they have the same recordings (fingerprint), labels and splits.
+The largest such group is the main table: the most systems, then the most folds, then the first found.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser.comparison import page
+from ser.comparison import plots as comparison_plots
+from ser.comparison import tables as comparison_tables
+from ser.comparison.plots import counts
+from ser.comparison.rows import Comparison, Group, Pair, Row, folds_in_words
+from ser.comparison.systems import Run, find, names, pool
+from ser.errors import ConfigError
+from ser.evaluation import metrics, predictions
+from ser.evaluation.calibration import ece
+from ser.evaluation.comparison import holm, paired
+from ser.evaluation.intervals import bootstrap, bootstrap_seeds
+from ser.evaluation.selective import aurc
+from ser.runtime.files import replacing
+from ser.training.build import ADAPTED
+
+Tables = dict[str, list[pd.DataFrame]]
+"""By system: a predictions table a seed."""
+
+
+def compare(folders: Sequence[Path], baseline: str | None = None, out: Path | None = None) -> Path:
+    """Compare the runs in and below some folders: print the tables, and write them, the pictures and the page.
+
+    Args:
+        folders: Of runs, or with runs below them.
+        baseline: See `rank`.
+        out: Where to write; ``compare-<date>-<time>`` by default.
+
+    Returns:
+        The folder written to, with ``comparison.csv``, ``.md``, ``.tex``, ``.html`` and ``pictures/``.
+
+    Raises:
+        SerError: Whatever the user can put right, in words.
+    """
+    from rich.console import Console
+
+    comparison, tables = rank(*find(folders), baseline)
+    out = out or Path(f"compare-{datetime.now():%Y%m%d-%H%M%S}")
+    texts = {
+        "csv": comparison_tables.frame(comparison).to_csv(index=False),
+        "md": comparison_tables.markdown(comparison),
+    }
+    for suffix, text in (texts | {"tex": comparison_tables.latex(comparison)}).items():
+        with replacing(out / f"comparison.{suffix}") as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
+    page.write(comparison, comparison_plots.draw(comparison, tables, out / "pictures"), out / "comparison.html")
+    console = Console()
+    console.print(comparison_tables.terminal(comparison))
+    for file in [*sorted(out.glob("comparison.*")), out / "pictures"]:
+        console.print(str(file), highlight=False, markup=False, soft_wrap=True)
+    return out
+
+
+def rank(runs: Sequence[Run], notes: Sequence[str] = (), baseline: str | None = None) -> tuple[Comparison, Tables]:
+    """Group runs into systems and systems into what is comparable; score and test them.
+
+    Args:
+        runs: See `find`.
+        notes: On what was passed over; more are added to them.
+        baseline: A system of the main table; by default the one with the fewest parameters.
+
+    Returns:
+        The comparison, and the predictions of the systems of its main table.
+
+    Raises:
+        ConfigError: If the baseline is not a system of the main table.
+    """
+    pooled, repeated = pool(runs)
+    groups: dict[Any, list[Run]] = defaultdict(list)
+    for run in pooled:
+        groups[run.data, frozenset(run.splits.values()), _is_adapted(run)].append(run)
+    sizes = {key: (-len({run.system for run in g}), _is_adapted(g[0]), -len(g[0].splits)) for key, g in groups.items()}
+    first, *others = (groups[key] for key in sorted(groups, key=lambda key: sizes[key]))
+    systems = list(dict.fromkeys(run.system for run in pooled))
+    named = dict(zip(systems, names([json.loads(system) for system in systems]), strict=True))
+    main, tables = _group(first, named)
+    apart = tuple(replace(_group(other, named)[0], apart=_reason(other[0], first[0])) for other in others)
+    chosen, why = _baseline(main, baseline)
+    tests = _tests(main, tables, chosen)
+    return Comparison(main, main.rows[0].system, chosen, why, tests, apart, (*notes, *repeated)), tables
+
+
+def score(system: str, seeds: Sequence[Run]) -> Row:
+    """Score a system from the predictions of its seeds."""
+    tables = [run.table for run in seeds]
+    by_speaker = np.stack([counts(table)[1] for table in tables])  # (seed, speaker, class, class)
+    interval = bootstrap_seeds(by_speaker) if len(tables) > 1 else bootstrap(by_speaker[0])
+    pooled = by_speaker.sum(axis=1)
+    folds = [counts(part)[1].sum(axis=0) for table in tables for _, part in table.groupby("fold")]
+    fold_uars = metrics.uar(np.array(folds))
+    certain = [(predictions.probabilities(table), predictions.target_indices(table)) for table in tables]
+    parameters = [run.parameters for run in seeds if run.parameters is not None]
+    return Row(
+        system=system,
+        uar=float(metrics.uar(pooled).mean()),
+        low=interval.low,
+        high=interval.high,
+        caution=interval.caution,
+        uar_mean=float(fold_uars.mean()),
+        uar_sd=float(fold_uars.std(ddof=1)) if len(fold_uars) > 1 else None,
+        accuracy=float(metrics.accuracy(pooled).mean()),
+        macro_f1=float(metrics.macro_f1(pooled).mean()),
+        cross_entropy=float(np.mean([metrics.cross_entropy(*each) for each in certain])),
+        ece=float(np.mean([ece(*each) for each in certain])),
+        aurc=float(np.mean([aurc(*each) for each in certain])),
+        parameters=parameters[0] if parameters else None,
+        train_seconds=float(np.mean([run.seconds for run in seeds])),
+        seeds=tuple(int(run.about["seed"]) for run in seeds),
+        folds=tuple(sorted(seeds[0].splits)),
+        utterances=len(tables[0]),
+        speakers=int(tables[0]["speaker"].nunique()),
+        stamps=tuple(dict.fromkeys(stamp for run in seeds for stamp in run.about["stamps"])),
+        runs=tuple(str(folder) for run in seeds for folder in run.folders),
+    )
+
+
+def _group(runs: Sequence[Run], named: Mapping[str, str]) -> tuple[Group, Tables]:
+    """Score the systems of comparable runs, best first; a number tells apart those whose names say the same."""
+    systems: dict[str, list[Run]] = {}
+    for system in dict.fromkeys(run.system for run in runs):
+        same = sum(name.partition(" #")[0] == named[system] for name in systems)
+        seeds = sorted((run for run in runs if run.system == system), key=lambda run: int(run.about["seed"]))
+        systems[f"{named[system]} #{same + 1}" if same else named[system]] = seeds
+    rows = sorted((score(name, seeds) for name, seeds in systems.items()), key=lambda row: -row.uar)
+    first = runs[0]
+    group = Group(
+        rows=tuple(rows),
+        corpora=tuple(first.about["corpora"]),
+        protocol=first.about["protocol"],
+        labels=first.about["labels"],
+        classes=predictions.classes(first.table),
+        split_hashes=tuple(first.splits[fold] for fold in sorted(first.splits)),
+        fingerprint=first.about["fingerprint"],
+    )
+    return group, {row.system: [run.table for run in systems[row.system]] for row in rows}
+
+
+def _reason(other: Run, main: Run) -> str:
+    """Why runs cannot be compared with those of the main table, in words."""
+    reasons = []
+    for what in ("corpora", "labels"):
+        one, two = ("+".join(run.about[what]) if what == "corpora" else run.about[what] for run in (other, main))
+        if one != two:
+            reasons.append(f"other {what}: {one} against {two}")
+    if other.about["fingerprint"] != main.about["fingerprint"] and other.about["corpora"] == main.about["corpora"]:
+        prints = f"{other.about['fingerprint']} against {main.about['fingerprint']}"
+        reasons.append(f"other recordings or audio settings: fingerprint {prints}")
+    if _is_adapted(other) != _is_adapted(main):
+        reasons.append(
+            "knows its test speakers' own recordings" if _is_adapted(other) else "does not know its test speakers"
+        )
+    here, there = {*other.splits.values()}, {*main.splits.values()}
+    if here < there:
+        reasons.append(f"{folds_in_words(sorted(other.splits))} only, of {folds_in_words(sorted(main.splits))}")
+    elif other.about["protocol"] != main.about["protocol"]:
+        reasons.append(f"other split: {other.about['protocol']} against {main.about['protocol']}")
+    elif here != there and not reasons:
+        reasons.append("other splits of the same protocol")
+    return "; ".join(reasons) or "other classes"
+
+
+def _is_adapted(run: Run) -> bool:
+    """Whether it was scored knowing the recordings of its test speakers, which no other system did."""
+    return ADAPTED in run.about["stamps"]
+
+
+def _baseline(main: Group, asked: str | None) -> tuple[str, str]:
+    """Choose what the others are tested against, and say why."""
+    systems = [row.system for row in main.rows]
+    if asked is not None:
+        if asked not in systems:
+            quoted = ", ".join(f'"{system}"' for system in systems)
+            raise ConfigError(f'--baseline "{asked}" is no system of the main table. It has: {quoted}.')
+        return asked, "as asked"
+    known = [(row.parameters, row.system) for row in main.rows if row.parameters is not None]
+    if known:
+        return min(known)[1], "the fewest parameters"
+    return systems[-1], "the lowest UAR; no metrics.json says the parameters"
+
+
+def _tests(main: Group, tables: Tables, baseline: str) -> tuple[Pair, ...]:
+    """Test the best against every other system, and every other system against the baseline; Holm over all of them."""
+    best, *rest = [row.system for row in main.rows]
+    sides = [(best, other) for other in rest]
+    sides += [(one, baseline) for one in rest if one != baseline and best != baseline]
+    tests = [paired(tables[one], tables[other]) for one, other in sides]
+    corrected = holm(np.array([test.p_value for test in tests]))
+    return tuple(
+        Pair(one, other, test.difference, test.interval.low, test.interval.high, test.p_value, float(p), test.caution)
+        for (one, other), test, p in zip(sides, tests, corrected, strict=True)
+    )

@@ -1,0 +1,38 @@
+"""A comparison as one HTML page that needs nothing beside it: styles are inline, pictures embedded, and no script runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ser.comparison.plots import SHOWN
+from ser.comparison.rows import COLUMNS, PAIR_COLUMNS, READING, Comparison, what_is_tested
+from ser.evaluation.comparison import SIGNIFICANT
+from ser.report.html import data_uri, template_environment
+from ser.runtime.files import replacing
+
+TEMPLATE = "comparison.html.j2"
+
+
+def write(comparison: Comparison, pictures: Mapping[str, Path], path: Path) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        comparison: What is compared.
+        pictures: Files by what they show; see `ser.comparison.plots.draw`.
+        path: Where to.
+    """
+    text = (
+        template_environment(Path(__file__).parent)
+        .get_template(TEMPLATE)
+        .render(
+            comparison=comparison,
+            pictures={name: data_uri(picture) for name, picture in pictures.items()},
+            columns=COLUMNS,
+            pair_columns=PAIR_COLUMNS,
+            reading=READING,
+            what_is_tested=what_is_tested(comparison),
+            shown=SHOWN,
+            significant=SIGNIFICANT,
+        )
+    )
+    with replacing(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")

@@ -1,0 +1,90 @@
+"""The manifest: one row per utterance, the table that every later step reads.
+
+An `Utterance` is what a corpus knows of one clip. `to_table` gives the rows as a data frame with the columns of
+`COLUMNS`, plus ``votes_<emotion>`` where a corpus has listeners' votes.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import pandas as pd
+
+from ser.corpora.labels import EMOTIONS
+from ser.errors import BadCorpusError
+
+SEXES = ("female", "male")
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One recorded clip, as its corpus describes it.
+
+    Attributes:
+        id: Unique over all corpora: ``crema/1001_DFA_ANG_XX``.
+        path: The audio file.
+        corpus: ``crema``.
+        speaker: Unique over all corpora: ``crema/1001``.
+        sex: ``female`` or ``male``.
+        emotion: The intended emotion, one of `ser.corpora.labels.EMOTIONS`.
+        sentence: What is said, unique over all corpora: ``crema/DFA``.
+        intensity: As the corpus calls it (``normal``, ``strong``, ``low``, ...), where it has one.
+        repetition: 1, 2, ... where a sentence is said more than once the same way.
+        age: In years, where known.
+        race, ethnicity: As the corpus states them, where it does.
+        votes: Listeners' votes by emotion (voice only), where there are any.
+    """
+
+    id: str
+    path: Path
+    corpus: str
+    speaker: str
+    sex: str
+    emotion: str
+    sentence: str
+    intensity: str | None = None
+    repetition: int | None = None
+    age: int | None = None
+    race: str | None = None
+    ethnicity: str | None = None
+    votes: Mapping[str, float] | None = field(default=None, hash=False)
+
+
+COLUMNS = tuple(f.name for f in fields(Utterance) if f.name != "votes")
+_INTEGERS = ("repetition", "age")
+
+
+def to_table(utterances: Iterable[Utterance]) -> pd.DataFrame:
+    """The manifest of some utterances, in their order, checked by `check`."""
+    rows = []
+    for utterance in utterances:
+        row = asdict(utterance)
+        votes = row.pop("votes") or {}
+        rows.append({**row, "path": str(utterance.path), **{f"votes_{e}": float(n) for e, n in votes.items()}})
+    table = pd.DataFrame(rows, columns=None if rows else list(COLUMNS))
+    for column in _INTEGERS:
+        table[column] = table[column].astype("Int64")
+    check(table)
+    return table
+
+
+def check(table: pd.DataFrame) -> None:
+    """Check what every later step relies on.
+
+    Raises:
+        BadCorpusError: If a column is missing, an id occurs twice, or a value is outside its vocabulary.
+    """
+    if missing := [c for c in COLUMNS if c not in table]:
+        raise BadCorpusError(f"The manifest lacks the columns {missing}.")
+    if not table["id"].is_unique:
+        twice = table.loc[table["id"].duplicated(), "id"].iloc[0]
+        raise BadCorpusError(f"The utterance {twice} occurs twice in the manifest: ids are unique over all corpora.")
+    for column, allowed in (("emotion", EMOTIONS), ("sex", SEXES)):
+        if stray := sorted(set(table[column]) - set(allowed)):
+            raise BadCorpusError(f"The manifest's {column} is one of {', '.join(allowed)}; it holds {stray}.")
+    for column in ("id", "speaker", "sentence"):
+        wrong = table[[not str(v).startswith(f"{c}/") for v, c in zip(table[column], table["corpus"], strict=True)]]
+        if len(wrong):
+            raise BadCorpusError(
+                f"The {column} {wrong[column].iloc[0]!r} does not start with its corpus's name and '/'."
+            )

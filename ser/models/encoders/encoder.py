@@ -1,0 +1,161 @@
+"""`Encoder`: what every pretrained speech encoder shares, from padded waveforms to the states of all its layers."""
+
+from abc import ABC, abstractmethod
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ser.errors import ConfigError
+from ser.features.mask import frame_mask
+
+
+class Encoder(nn.Module, ABC):
+    """A pretrained speech encoder whose result for a clip depends on that clip alone.
+
+    Layer 0 of the states is what goes into the first transformer layer, layer ``i`` the output of the ``i``-th; the last
+    one has passed the encoder's final norm, where it has one (``last_hidden_state`` of transformers).
+
+    Shapes:
+        - waveform: ``(batch, sample)`` float32 at ``sample_rate``, full scale = 1, zero-padded on the right
+        - lengths: ``(batch,)`` in samples
+        - returns: ``(batch, n_states, frame, width)`` float32, zero beyond a clip's frames, and ``(batch,)`` in frames
+
+    Args:
+        net: The encoder as transformers builds it; its weights are the whole of the state.
+        sample_rate: In Hz.
+        width: Of a frame.
+
+    Attributes:
+        mask: A module such as `ser.models.encoders.masks.SpanMask`, called in training on the input of the net's layers, with
+            frames ``(batch, frame, feature)`` and lengths ``(batch,)`` in frames; gives the frames. ``None`` masks nothing.
+        prefixes: What the names of the encoder's weights may start with in a checkpoint of a larger model.
+    """
+
+    mask: nn.Module | None
+    prefixes: tuple[str, ...]
+
+    def __init__(self, net: nn.Module, sample_rate: int, width: int) -> None:
+        super().__init__()
+        # Transformers' classes are untyped here, since they are imported late.
+        self.net: Any = net
+        self.sample_rate, self.width = sample_rate, width
+        self.mask = None
+
+    @abstractmethod
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+
+    @property
+    @abstractmethod
+    def blocks(self) -> nn.ModuleList:
+        """The transformer layers, lowest first."""
+
+    @property
+    @abstractmethod
+    def stem(self) -> list[nn.Module]:
+        """All that lies below the transformer layers."""
+
+    @property
+    @abstractmethod
+    def feature_extractor(self) -> nn.Module:
+        """The part of the stem that is purely convolutional."""
+
+    @abstractmethod
+    def _cut(self, layers: int) -> None:
+        """Leave the lowest ``layers`` blocks, and no final norm."""
+
+    @property
+    def n_states(self) -> int:
+        """Layers of states: one a block, and the input of the first."""
+        return len(self.blocks) + 1
+
+    def keep(self, layers: int) -> None:
+        """Drop the blocks above the first ``layers``, and the final norm, which was fitted to the last one's output.
+
+        Raises:
+            ConfigError: If there are not as many.
+        """
+        if not 1 <= layers <= len(self.blocks):
+            raise ConfigError(
+                f"The encoder has {len(self.blocks)} transformer layers: keep 1 to that many, not {layers}."
+            )
+        if layers < len(self.blocks):
+            self._cut(layers)
+
+    def gradient_checkpointing(self, on: bool) -> None:
+        """Recompute each block in the backward pass rather than hold what it computed: less memory, a third more time."""
+        block: Any  # a layer of transformers
+        for block in self.blocks:
+            block.gradient_checkpointing = on
+            # The reentrant kind gives no gradient to a block whose input needs none, as above a frozen stem.
+            block._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+
+
+def stack_states(states: list[Tensor], frames: Tensor) -> Tensor:
+    """One tensor of all layers, zero beyond a clip's frames, in single precision as pooling needs it.
+
+    Shapes:
+        - states: each ``(batch, frame, width)``
+        - frames: ``(batch,)``
+        - returns: ``(batch, layer, frame, width)``
+
+    Example:
+        >>> stack_states([torch.ones(2, 3, 1)], torch.tensor([3, 1]))[:, 0, :, 0].tolist()
+        [[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]]
+    """
+    stacked = torch.stack([layer.float() for layer in states], dim=1)
+    return stacked.masked_fill(~frame_mask(frames, stacked.shape[2])[:, None, :, None], 0.0)
+
+
+def rejoined(rows: list[Tensor], parts: list[Tensor], frames: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """A batch that went through the encoder in parts, whole again and in its order.
+
+    Shapes:
+        - rows: positions in the batch, each ``(part,)``
+        - parts: each ``(part, feature, frame)``, or ``(part, layer, frame, width)``
+        - frames: each ``(part,)``
+
+    Example:
+        >>> whole, frames = rejoined([torch.tensor([1]), torch.tensor([0])], [torch.ones(1, 1, 2)] * 2, [torch.ones(1)] * 2)
+        >>> tuple(whole.shape)
+        (2, 1, 2)
+    """
+    longest = max(part.shape[2] for part in parts)
+    behind = [0, 0] * (parts[0].dim() - 3)  # what pad is told of the dimensions after the frames
+    padded = [nn.functional.pad(part, [*behind, 0, longest - part.shape[2]]) for part in parts]
+    order = torch.cat(rows).argsort()
+    return torch.cat(padded)[order], torch.cat(frames)[order]
+
+
+def attention_of(net: Any, attention: str) -> str:
+    """The attention that a class of transformers is to use: ``sdpa`` (fused) or ``eager`` (plain).
+
+    Raises:
+        ConfigError: If it is none of auto, sdpa, eager, or the class has no sdpa.
+    """
+    if attention not in ("auto", "sdpa", "eager"):
+        raise ConfigError(f"attention is one of auto, sdpa, eager, not {attention!r}.")
+    if attention == "sdpa" and not net._supports_sdpa:
+        raise ConfigError(f"{net.__name__} has no sdpa attention in transformers: set attention to auto or eager.")
+    if attention == "auto":
+        return "sdpa" if net._supports_sdpa else "eager"
+    return attention
+
+
+def library(name: str) -> Any:
+    """A package of the optional extra, imported when an encoder needs it.
+
+    Raises:
+        ConfigError: If it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        package = name.partition(".")[0]
+        if error.name != package:
+            raise
+        raise ConfigError(f"Pretrained encoders need the package {package}: pip install 'ser[pretrained]'") from error

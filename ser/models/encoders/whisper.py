@@ -1,0 +1,177 @@
+"""The encoder of Whisper on clips as long as they are, rather than 30 s of padding.
+
+Source: Radford et al., 2023, https://proceedings.mlr.press/v202/radford23a.html.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ser.errors import ConfigError
+from ser.features.mask import frame_mask
+from ser.models.encoders.encoder import Encoder, attention_of, library, stack_states
+
+
+class WhisperEncoder(Encoder):
+    """See `Encoder`. A frame is two mel frames, 20 ms.
+
+    Whisper was pretrained with each clip padded to 30 s, and attends to the silence behind it. Here some silence stands
+    behind each clip, is attended to, and is cut off from the states; with 30 s of it they are those of the padded run.
+    A recording longer than the net has positions (30 s) is run in equal consecutive windows, each by itself, as few as can
+    be, and their frames are joined. ``mask`` sees the log-mel energies.
+
+    Args:
+        config: Of transformers; its layer dropping is switched off.
+        preprocessor: What ``preprocessor_config.json`` says: ``sampling_rate``, ``n_fft``, ``hop_length``, ``feature_size``.
+        attention: See `ser.models.encoders.checkpoint.build_encoder`.
+        silence: Behind each clip, in seconds.
+
+    Raises:
+        ConfigError: If ``silence`` is negative, or the preprocessor makes other features than the net reads.
+    """
+
+    prefixes = ("model.encoder.", "encoder.")
+
+    def __init__(
+        self, config: Any, preprocessor: Mapping[str, Any], attention: str = "auto", silence: float = 1.0
+    ) -> None:
+        net_class = library("transformers.models.whisper.modeling_whisper").WhisperEncoder
+        sample_rate, hop = int(preprocessor.get("sampling_rate", 16000)), int(preprocessor.get("hop_length", 160))
+        n_mels = int(preprocessor.get("feature_size", 80))
+        if n_mels != config.num_mel_bins:
+            raise ConfigError(
+                f"preprocessor_config.json has {n_mels} mel bands, but config.json {config.num_mel_bins}."
+            )
+        if not silence >= 0:
+            raise ConfigError(f"silence is in seconds, and not negative; it is {silence}.")
+        config.encoder_layerdrop = 0.0
+        config._attn_implementation = attention_of(net_class, attention)
+        super().__init__(net_class(config), sample_rate, config.d_model)
+        self.fused = config._attn_implementation == "sdpa"
+        self.hop = hop
+        self.silence = round(silence * sample_rate / hop)  # in mel frames
+        self.longest = 2 * int(config.max_source_positions)  # in mel frames
+        self.log_mel = WhisperLogMel(n_mels, int(preprocessor.get("n_fft", 400)), hop, sample_rate)
+
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        if waveform.shape[1] <= self.longest * self.hop:
+            return self._run(waveform, lengths)
+        windows = [clip[:n].split(self.window(n)) for clip, n in zip(waveform, lengths.tolist(), strict=True)]
+        flat = [window for clip in windows for window in clip]
+        sizes = torch.tensor([len(window) for window in flat], device=lengths.device)
+        states, frames = self._run(nn.utils.rnn.pad_sequence(flat, batch_first=True), sizes)
+        cut = iter(layers[:, :n].transpose(0, 1) for layers, n in zip(states, frames.tolist(), strict=True))
+        joined = [torch.cat([next(cut) for _ in clip]) for clip in windows]  # each (frame, layer, width)
+        total = torch.tensor([len(clip) for clip in joined], device=lengths.device)
+        return nn.utils.rnn.pad_sequence(joined, batch_first=True).transpose(1, 2), total
+
+    def window(self, length: int) -> int:
+        """The samples in each window of a clip of ``length`` samples: an even number of mel frames."""
+        frames = max(1, math.ceil(length / self.hop))
+        windows = math.ceil(frames / self.longest)
+        return math.ceil(frames / windows / 2) * 2 * self.hop
+
+    def _run(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """All states of clips that the net has positions for."""
+        frames = ((lengths + self.hop - 1) // self.hop).clamp(min=1)  # mel frames whose centre lies in the clip
+        total = (frames + self.silence).clamp(max=self.longest)
+        mel = self.log_mel(waveform, int(total.max()))
+        if self.training and self.mask is not None:
+            mel = self.mask(mel.transpose(1, 2), frames).transpose(1, 2)
+        # Beyond its silence a clip alone has the convolutions' zero border; so it has in a batch.
+        valid = frame_mask(total, mel.shape[-1])[:, None]
+        hidden = nn.functional.gelu(self.net.conv1(mel * valid)) * valid
+        hidden = nn.functional.gelu(self.net.conv2(hidden)).transpose(1, 2)
+        hidden = hidden + self.net.embed_positions.weight[: hidden.shape[1]]
+        # A stem that is frozen is in evaluation mode, whatever the layers above it are in.
+        hidden = nn.functional.dropout(hidden, self.net.dropout, self.net.conv2.training)
+        attended = self._attended((total + 1) // 2, hidden.shape[1])
+        states = [hidden]
+        for block in self.blocks:
+            states.append(block(states[-1], attention_mask=attended))
+        states[-1] = self.net.layer_norm(states[-1])
+        frames = (frames + 1) // 2
+        longest = int(frames.max())
+        return stack_states([layer[:, :longest] for layer in states], frames), frames
+
+    def _attended(self, frames: Tensor, longest: int) -> Tensor:
+        """Which frames are looked at, ``(batch, 1, 1, frame)``: a choice for fused attention, else added to the scores."""
+        valid = frame_mask(frames, longest)[:, None, None]
+        if self.fused:
+            return valid
+        return torch.zeros(valid.shape, device=valid.device).masked_fill(~valid, torch.finfo(torch.float32).min)
+
+    # ---- its parts
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """See `Encoder`."""
+        layers: nn.ModuleList = self.net.layers
+        return layers
+
+    @property
+    def feature_extractor(self) -> nn.Module:
+        """See `Encoder`."""
+        return nn.ModuleList([self.net.conv1, self.net.conv2])
+
+    @property
+    def stem(self) -> list[nn.Module]:
+        """See `Encoder`."""
+        return [self.net.conv1, self.net.conv2, self.net.embed_positions]
+
+    def _cut(self, layers: int) -> None:
+        self.net.layers = self.blocks[:layers]
+        self.net.layer_norm = nn.Identity()
+
+
+class WhisperLogMel(nn.Module):
+    """Log-mel energies as transformers' ``WhisperFeatureExtractor`` makes them, on the device, of any number of frames.
+
+    Frames are centred at multiples of the hop; the waveform is mirrored before its start, and silent after its end, as in
+    a run padded to 30 s. No energy is more than 80 dB below the clip's greatest.
+
+    Shapes:
+        - waveform: ``(batch, sample)``, full scale = 1, zero-padded on the right
+        - returns: ``(batch, n_mels, frame)``
+
+    Args:
+        n_mels: Bands on Slaney's mel scale, from 0 to 8 kHz.
+        n_fft: Of the Hann window, in samples.
+        hop: From one frame to the next, in samples.
+        sample_rate: In Hz.
+
+    Example:
+        >>> WhisperLogMel()(torch.zeros(1, 16000), frames=100).unique().tolist()  # (log10(1e-10) + 4) / 4
+        [-1.5]
+    """
+
+    filters: Tensor
+    window: Tensor
+
+    def __init__(self, n_mels: int = 80, n_fft: int = 400, hop: int = 160, sample_rate: int = 16000) -> None:
+        super().__init__()
+        self.n_fft, self.hop = n_fft, hop
+        filters = library("transformers.audio_utils").mel_filter_bank(
+            1 + n_fft // 2, n_mels, 0.0, 8000.0, sample_rate, norm="slaney", mel_scale="slaney"
+        )
+        self.register_buffer("filters", torch.tensor(filters.T, dtype=torch.float32), persistent=False)
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+
+    def forward(self, waveform: Tensor, frames: int) -> Tensor:
+        """See the class."""
+        with torch.autocast(waveform.device.type, enabled=False):  # half precision cannot hold power spectra
+            half = self.n_fft // 2
+            samples = max((frames - 1) * self.hop, 1) + half
+            waveform = nn.functional.pad(waveform.float(), (0, samples - waveform.shape[1]))
+            mirrored = torch.cat([waveform[:, 1 : half + 1].flip(1), waveform], dim=1)
+            spectrum = torch.stft(
+                mirrored, self.n_fft, self.hop, window=self.window, center=False, return_complex=True
+            )[..., :frames]
+            energy = self.filters @ spectrum.abs().square()
+            logs = energy.clamp(min=1e-10).log10()
+            logs = torch.maximum(logs, logs.amax(dim=(1, 2), keepdim=True) - 8.0)
+            return (logs + 4.0) / 4.0

@@ -1,0 +1,40 @@
+"""Pages that need nothing beside them: styles are inline, pictures are embedded, and no script runs."""
+
+from base64 import b64encode
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+MIME = {".svg": "image/svg+xml", ".png": "image/png"}
+
+
+def template_environment(folder: Path) -> "Environment":
+    """Return the Jinja environment of the templates in a folder; they may include those beside this module.
+
+    Args:
+        folder: Where the templates are.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # late: only pages need it
+
+    return Environment(
+        loader=FileSystemLoader([folder, Path(__file__).parent]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def data_uri(picture: Path) -> str:
+    """Return a picture as a data URI, by its suffix.
+
+    Example:
+        >>> import tempfile
+        >>> dot = Path(tempfile.mkdtemp()) / "dot.svg"
+        >>> _ = dot.write_text("<svg/>")
+        >>> data_uri(dot)
+        'data:image/svg+xml;base64,PHN2Zy8+'
+    """
+    return f"data:{MIME[picture.suffix]};base64,{b64encode(picture.read_bytes()).decode()}"

@@ -1,0 +1,1 @@
+"""Score a finished run again: from its predictions, its checkpoint, or under other conditions."""

@@ -1,0 +1,85 @@
+"""UAR over the number of known clips, as a table for the terminal and as a curve."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from ser.report.drawing import drawing
+from ser.report.tables import change_cells, ends, heading
+
+
+def curve_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] = ()) -> Table:
+    """Lay out UAR by known clips, and its change from nobody known in percentage points; bold where its interval has no 0.
+
+    Args:
+        measured: See `ser.rescoring.adaptation.results.measure`.
+        title: What was scored.
+        stamps: What nobody may overlook, in capitals behind the title.
+    """
+    table = Table(title=heading(title, stamps), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("known clips", "UAR", "sd", "95 % interval", "change", "95 % interval"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for point in measured["curve"]:
+        sd = "" if point["uar_sd"] is None else f"{100 * point['uar_sd']:.1f}"
+        row = [str(point["k"]), f"{100 * point['uar']:.1f} %", sd, ends(point["uar_interval"])]
+        table.add_row(*row, *(change_cells(point) if point["k"] else ()))
+    draws, (fewest, most) = _draws(measured), measured["clips_per_speaker"]
+    clips = str(most) if fewest == most else f"{fewest} to {most}"
+    table.caption = f"{measured['n_utterances']} utterances, {measured['n_speakers']} speakers of {clips} clips, "
+    table.caption += "all scored for every row. Known clips are unlabelled. "
+    if draws > 1:
+        table.caption += f"UAR: the mean of {draws} draws of them; sd: between draws. "
+    table.caption += "Intervals are over speakers. Changes in percentage points from nobody known, in bold where the "
+    table.caption += "interval leaves out 0."
+    if caution := measured["curve"][0]["uar_interval"]["caution"]:
+        table.caption += f" Caution: {caution}."
+    return table
+
+
+def curve(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Sequence[str] = ()) -> None:
+    """Draw UAR over the number of known clips, at even distances, with nobody known as a dashed line.
+
+    The band is one standard deviation between draws to either side; bars are 95 % intervals over speakers.
+
+    Args:
+        measured: See `ser.rescoring.adaptation.results.measure`.
+        path: Where to; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
+        title: Above the picture.
+        stamps: What nobody may overlook; see `ser.report.drawing.drawing`.
+    """
+    import seaborn as sns
+
+    points = measured["curve"]
+    at = list(range(len(points)))
+    uars = [100 * point["uar"] for point in points]
+    sds = [100 * (point["uar_sd"] or 0.0) for point in points]
+    blue = sns.color_palette("colorblind")[0]
+    with drawing(path, (5.8, 4.0), grid=True, stamps=stamps) as figure:
+        axes = figure.add_subplot()
+        axes.axhline(uars[0], color="0.35", linestyle=(0, (5, 3)), linewidth=1.2)
+        axes.plot(at, uars, color=blue, marker="o", markersize=5.5, linewidth=1.8, zorder=3, label="UAR")
+        if (draws := _draws(measured)) > 1:
+            low, high = ([uar + side * sd for uar, sd in zip(uars, sds, strict=True)] for side in (-1, 1))
+            axes.fill_between(
+                at, low, high, color=blue, alpha=0.25, linewidth=0, label=f"± sd of {draws} draws of clips"
+            )
+        intervals = [point["uar_interval"] for point in points]
+        if all(end["low"] is not None for end in intervals):
+            low, high = ([100 * end[side] for end in intervals] for side in ("low", "high"))
+            axes.vlines(at, low, high, color=blue, alpha=0.45, linewidth=1.6, label="95 % over speakers")
+        axes.set_xticks(at, [str(point["k"]) for point in points])
+        axes.set_xlim(-0.35, len(points) - 0.65)
+        axes.set_xlabel("known clips of each test speaker, unlabelled")
+        axes.set_ylabel("UAR (%)")
+        axes.grid(visible=False, axis="x")
+        # The title is the legend's, as the layout keeps room for one thing above the panel.
+        look: dict[str, Any] = {"title": title, "title_fontproperties": {"size": 12.5, "weight": "bold"}}
+        figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9.5, **look)
+        sns.despine(fig=figure)
+
+
+def _draws(measured: Mapping[str, Any]) -> int:
+    return max(int(point["draws"]) for point in measured["curve"])

@@ -1,0 +1,79 @@
+"""The numbers of the curve, from its table and nothing else: UAR by known clips, and what they gain.
+
+All draws score the same clips, so that the mean of their UARs is the UAR of their confusion counts added up, of all speakers
+and of any resample of them: the interval over speakers of that sum is one of the mean. It speaks of other speakers; the
+standard deviation over draws, of the UAR over all speakers, speaks of other clips of the same ones.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser.evaluation import predictions
+from ser.evaluation.intervals import bootstrap, confusion_by_speaker
+from ser.evaluation.metrics import uar
+
+ALL = "all"
+
+
+def measure(table: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
+    """Every number that the report shows; plain JSON.
+
+    Args:
+        table: As `ser.rescoring.adaptation.run.Adaptation.score_fold` returns it, of one fold or several, pooled by draw.
+        seed: Of the bootstrap; that of `ser.evaluation.summary` gives ``all`` the interval of ``metrics.json``.
+
+    Returns:
+        ``curve``, a list in the order of ``k`` (0, 1, ... ``all``): ``draws``; ``uar``, the mean over draws, and ``uar_sd``,
+        the standard deviation (n - 1), ``None`` of one draw; ``change``, the UAR minus that of k = 0. ``uar_interval`` and
+        ``change_interval`` are those of `ser.evaluation.intervals.bootstrap`, the latter paired by speaker.
+        ``clips_per_speaker`` has the fewest and the most that a speaker has in a fold.
+    """
+    everything = table[table["k"] == ALL]
+    clips = everything.groupby(["fold", "speaker"]).size()
+    counts = {k: _by_draw(table[table["k"] == str(k)]) for k in _in_order(table["k"].unique())}
+    nobody = counts[0].sum(axis=0)
+    return {
+        "n_utterances": len(everything),
+        "n_speakers": int(everything["speaker"].nunique()),
+        "clips_per_speaker": [int(clips.min()), int(clips.max())],
+        "classes": list(predictions.classes(table)),
+        "curve": [{"k": k, **_point(by_draw, nobody, seed)} for k, by_draw in counts.items()],
+    }
+
+
+def _in_order(ks: np.ndarray) -> Iterator[int | str]:
+    """0, 1, ... ``all``."""
+    yield from sorted(int(k) for k in ks if k != ALL)
+    yield ALL
+
+
+def _by_draw(rows: pd.DataFrame) -> np.ndarray:
+    """Confusion counts, ``(draw, speaker, class, class)``."""
+    counts = []
+    for _, drawn in rows.groupby("draw"):
+        target, predicted = predictions.target_indices(drawn), predictions.predicted_indices(drawn)
+        speaker = drawn["speaker"].to_numpy(dtype=str)
+        counts.append(confusion_by_speaker(target, predicted, speaker, len(predictions.classes(rows)))[1])
+    return np.stack(counts)
+
+
+def _point(by_draw: np.ndarray, nobody: np.ndarray, seed: int) -> dict[str, Any]:
+    uars, by_speaker = uar(by_draw.sum(axis=1)), by_draw.sum(axis=0)
+    both = np.stack([by_speaker, nobody], axis=1)  # (speaker, 2, class, class)
+    return {
+        "draws": len(uars),
+        "uar": float(uars.mean()),
+        "uar_sd": float(uars.std(ddof=1)) if len(uars) > 1 else None,
+        "uar_interval": asdict(bootstrap(by_speaker, uar, seed=seed)),
+        "change": float(_difference(both.sum(axis=0))),
+        "change_interval": asdict(bootstrap(both, _difference, seed=seed, bounds=(-1.0, 1.0))),
+    }
+
+
+def _difference(counts: np.ndarray) -> np.ndarray:
+    scores = uar(counts)
+    return np.asarray(scores[..., 0] - scores[..., 1])

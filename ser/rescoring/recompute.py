@@ -1,0 +1,144 @@
+"""Recompute a finished run's numbers: from its stored predictions, or by scoring its test speakers again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ser.errors import RunError
+from ser.evaluation import predictions
+from ser.evaluation.profile import profile
+from ser.evaluation.summary import differences, read_metrics, summarise
+from ser.report import tables
+from ser.report.highlights import highlights_table
+from ser.runs import card
+
+if TYPE_CHECKING:
+    from ser.datamodules.speech import SpeechDataModule
+    from ser.models.classifier import SpeechClassifier
+
+SAME_PROBABILITY = 1e-5
+"""Two scorings of a clip agree within this: a hundred roundings of single precision, as another device or batch makes."""
+
+
+def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False) -> None:
+    """Print a run's numbers as its predictions give them.
+
+    Args:
+        folder: Of a run, or of a ``fold=all`` run.
+        corpora: Where to look for a corpus that is no longer where the run found it; for ``rescore``.
+        stores: Folder of the prepared waveform stores; for ``rescore``.
+        rescore: Score the test speakers again with the run's checkpoints, on the corpus, and take those predictions.
+
+    Raises:
+        RunError: If the run is incomplete, or a number, a target or a probability is not what the run says it is.
+    """
+    from rich.console import Console
+
+    stored = read_metrics(folder / "metrics.json")
+    about = stored.pop("run")
+    table = predictions.read(folder / "predictions.parquet")
+    source = "predictions.parquet"
+    if rescore:
+        source = "the checkpoint"
+        again = scored_again(folder, corpora, stores)
+        check_same(table, again, folder)
+        table = again
+    summary = summarise(table)
+    title = f"{folder}, from {source}"
+    console = Console()
+    console.print(tables.results_table(summary, title, tuple(about["stamps"]), (about["labels"],)))
+    console.print(tables.confusion_table(summary))
+    if summary["n_folds"] > 1:
+        console.print(tables.folds_table(summary))
+    dev = folder / "dev_predictions.parquet"
+    console.print(highlights_table(profile(table, predictions.read(dev) if dev.exists() else None)))
+    tolerance = SAME_PROBABILITY if rescore else 1e-9
+    if changed := differences(stored, summary, tolerance):
+        shown = "\n".join(f"  {difference}" for difference in changed[:20])
+        raise RunError(
+            f"{folder}/metrics.json does not hold what {source} gives; {len(changed)} places differ:\n{shown}"
+        )
+    console.print(f"All {_count(stored)} numbers of metrics.json come out the same from {source}.")
+
+
+def scored_again(folder: Path, corpora: str, stores: str) -> pd.DataFrame:
+    """The predictions table that a run's checkpoints give now; fold by fold for a ``fold=all`` run.
+
+    Raises:
+        RunError: If the corpus on disk is not what the run was trained on.
+    """
+    from ser.inference.score import score
+
+    folds = folds_of(folder, corpora, stores)
+    return pd.concat([score(model, data, data.split.test) for data, model, _ in folds], ignore_index=True)
+
+
+def folds_of(
+    folder: Path, corpora: str, stores: str, device: str = "cpu"
+) -> "Iterator[tuple[SpeechDataModule, SpeechClassifier, Path]]":
+    """Each fold of a run as it was trained: its data, set up, its model, and its folder.
+
+    Args:
+        folder: Of a run, or of a ``fold=all`` run.
+        corpora: Where to look for a corpus that is no longer where the run found it.
+        stores: Folder of the prepared waveform stores.
+        device: Where to put the models.
+
+    Raises:
+        RunError: If the corpus on disk is not what the run was trained on.
+    """
+    from ser.inference.load import load
+    from ser.runs.folder import read_config
+    from ser.training.build import build_data
+
+    config = read_config(folder)
+    config["paths"]["stores"] = stores
+    for corpus in config["data"]["corpora"].values():
+        if "root" in corpus and not Path(corpus["root"]).expanduser().exists():
+            corpus["root"] = str(Path(corpora) / Path(corpus["root"]).name)
+    for part in card.folds_of(folder) or [folder]:
+        about = read_metrics(part / "metrics.json")["run"]
+        data = build_data(config, fold=about["fold"])
+        data.setup()
+        if data.fingerprint != about["fingerprint"]:
+            raise RunError(
+                f"{part} was trained on data with the fingerprint {about['fingerprint']}; what is on disk has "
+                f"{data.fingerprint}. Its numbers cannot be had again from other recordings or settings."
+            )
+        yield data, load(part, device), part
+
+
+def check_same(old: pd.DataFrame, new: pd.DataFrame, folder: Path) -> None:
+    """Check that a checkpoint still gives what a run's predictions say.
+
+    Args:
+        old: The run's predictions table.
+        new: The one that the checkpoint gives.
+        folder: The run's, for the messages.
+
+    Raises:
+        RunError: Unless both hold the same utterances, targets and, within rounding, probabilities.
+    """
+    keys = ["fold", "utterance"]
+    one, two = (table.sort_values(keys).reset_index(drop=True) for table in (old, new))
+    if list(one.columns) != list(two.columns) or not one[[*keys, "target"]].equals(two[[*keys, "target"]]):
+        raise RunError(
+            f"{folder}/predictions.parquet has other utterances or targets than the checkpoint's data gives."
+        )
+    apart = abs(predictions.probabilities(one) - predictions.probabilities(two)).max(axis=1)
+    if (worst := apart.argmax()) is not None and apart[worst] > SAME_PROBABILITY:
+        raise RunError(
+            f"{folder}/predictions.parquet is not what the checkpoint gives: {int((apart > SAME_PROBABILITY).sum())} "
+            f"utterances differ, {one['utterance'][worst]} most, by {apart[worst]:.2g}."
+        )
+
+
+def _count(value: object) -> int:
+    """Numbers in plain JSON."""
+    if isinstance(value, dict):
+        return sum(_count(v) for v in value.values())
+    if isinstance(value, list):
+        return sum(_count(v) for v in value)
+    return int(isinstance(value, int | float) and not isinstance(value, bool))

@@ -1,0 +1,206 @@
+"""A condition: one effect at one level, put on a batch of waveforms before a model hears it.
+
+An effect is a class that ``conf/suite/*.yaml`` names by ``_target_``, with its levels; another level is a number there. What
+is random is drawn on the CPU, from a generator of the seed, the effect's name and the utterance's id: a clip hears the same
+whatever the batch, the order, the device and the model, and along the levels of an effect.
+"""
+
+import hashlib
+import json
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ser.datamodules.speech import SpeechDataModule
+from ser.errors import ConfigError
+from ser.runtime.instantiate import build
+
+CLEAN = "clean"
+"""Speech as it is: a condition that every suite has."""
+
+
+class Talkers:
+    """The training speech of one fold, to be talked over; dev and test speech is never drawn.
+
+    Args:
+        data: Set up.
+    """
+
+    def __init__(self, data: SpeechDataModule) -> None:
+        train = data.labelled.manifest.iloc[data.split.train]
+        self._start, self._length = train["start"].to_numpy(), train["length"].to_numpy()
+        self._clips_of = {speaker: np.flatnonzero(train["speaker"] == speaker) for speaker in train["speaker"].unique()}
+        self._samples = [part.samples for part in data.parts]
+        self._ends = np.cumsum([part.card["samples"] for part in data.parts])
+
+    def draw(self, random: np.random.Generator, samples: int, count: int) -> np.ndarray:
+        """Speech of several speakers, a clip each, from a random point on and over again where it is too short.
+
+        Speakers differ as long as there are enough of them.
+
+        Shapes:
+            - returns: ``(count, samples)`` float32, each of RMS 1
+        """
+        speakers = sorted(self._clips_of)
+        chosen = random.choice(len(speakers), count, replace=count > len(speakers))
+        return np.stack([self._segment(random, speakers[i], samples) for i in chosen])
+
+    def _segment(self, random: np.random.Generator, speaker: str, samples: int) -> np.ndarray:
+        clip = int(random.choice(self._clips_of[speaker]))
+        start, length = int(self._start[clip]), int(self._length[clip])
+        part = int(np.searchsorted(self._ends, start, side="right"))
+        start -= int(self._ends[part - 1]) if part else 0
+        where = start + (int(random.integers(length)) + np.arange(samples)) % length
+        segment = self._samples[part][where].astype(np.float32)
+        rms = np.sqrt(np.mean(np.square(segment, dtype=np.float64)))
+        return (segment / max(float(rms), 1.0)).astype(np.float32)  # int16: digital silence stays silent
+
+
+class Scene(NamedTuple):
+    """Where a batch is heard.
+
+    Attributes:
+        rate: Of the waveforms, in Hz.
+        draws: A generator for each clip.
+        talkers: Who talks in the background; ``None`` where nobody can.
+    """
+
+    rate: int
+    draws: Sequence[np.random.Generator]
+    talkers: Talkers | None = None
+
+
+@dataclass(frozen=True)
+class Effect(ABC):
+    """What is done to waveforms, at some levels.
+
+    Args:
+        levels: In the unit of the class, from mild to severe.
+
+    Raises:
+        ConfigError: If there is no level, one is there twice, or one is out of its range.
+    """
+
+    levels: Sequence[float]
+
+    family: ClassVar[str]
+    """Effects of one family share a panel of the picture."""
+    quantity: ClassVar[str]
+    """What the level is."""
+    unit: ClassVar[str]
+    between: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    """A level lies above the first and below the second."""
+
+    def __post_init__(self) -> None:
+        low, high = self.between
+        name = type(self).__name__
+        if not self.levels or len(set(self.levels)) < len(self.levels):
+            raise ConfigError(f"{name}: levels are one number or several different ones, not {list(self.levels)}.")
+        for level in self.levels:
+            if not low < level < high:
+                raise ConfigError(f"{name}: a level lies between {low:g} and {high:g} {self.unit}, not at {level}.")
+
+    @abstractmethod
+    def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:
+        """The batch as it is heard.
+
+        What comes out beyond a clip's length is cut off by the caller.
+
+        Shapes:
+            - waveform: ``(batch, sample)`` float32, full scale = 1, zero beyond a clip's length
+            - lengths: ``(batch,)`` in samples
+            - returns: the same, perhaps of other lengths
+        """
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An effect at one of its levels.
+
+    Attributes:
+        effect: Its name in the suite.
+        how: The effect.
+        level: In its unit.
+    """
+
+    effect: str
+    how: Effect
+    level: float
+
+    @property
+    def name(self) -> str:
+        """For people: ``white 10 dB``."""
+        return f"{self.effect} {self.level:g} {self.how.unit}"
+
+    @property
+    def settings(self) -> str:
+        """All that what is heard hangs on, but for the seed and the speech, as text."""
+        options = {key: value for key, value in asdict(self.how).items() if key != "levels"}
+        return json.dumps([type(self.how).__qualname__, self.effect, self.level, options], sort_keys=True)
+
+    def apply(self, waveform: Tensor, lengths: Tensor, scene: Scene) -> tuple[Tensor, Tensor]:
+        """The batch as it is heard, zero beyond each clip's length; shapes as in `Effect.apply`."""
+        return cut(*self.how.apply(waveform, lengths, self.level, scene))
+
+
+def conditions_of(effects: Mapping[str, Mapping[str, Any]]) -> list[Condition]:
+    """Every condition of a suite, in its order.
+
+    Args:
+        effects: By name, ``_target_`` and arguments of an `Effect`.
+
+    Raises:
+        ConfigError: If there is none, a name cannot be part of a file's, or an effect cannot be made.
+
+    Example:
+        >>> quiet = {"_target_": "ser.rescoring.robustness.channel.Gain", "levels": [-10, -20]}
+        >>> [condition.name for condition in conditions_of({"gain": quiet})]
+        ['gain -10 dB', 'gain -20 dB']
+    """
+    if not effects:
+        raise ConfigError("The suite has no effects: it needs suite.effects, see conf/suite/robustness.yaml.")
+    if wrong := [name for name in effects if not re.fullmatch(r"\w+", name)]:
+        raise ConfigError(f"suite.effects: a name is made of letters, digits and _, not {wrong[0]!r}.")
+    made = {name: build(config, Effect) for name, config in effects.items()}
+    return [Condition(name, how, float(level)) for name, how in made.items() for level in how.levels]
+
+
+def generator(seed: int, effect: str, utterance: str) -> np.random.Generator:
+    """The generator of what one utterance hears of one effect.
+
+    Example:
+        >>> one, again = (generator(0, "white", "ravdess/03-01-01-01-01-01-01") for _ in range(2))
+        >>> bool(one.random() == again.random())
+        True
+    """
+    digest = hashlib.sha256(f"{seed}|{effect}|{utterance}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+
+
+def cut(waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """The batch with zeros beyond each clip's length, and no wider than the longest.
+
+    Example:
+        >>> cut(torch.ones(2, 4), torch.tensor([1, 3]))[0].tolist()
+        [[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
+    """
+    waveform = waveform[:, : int(lengths.max())]
+    beyond = torch.arange(waveform.shape[1], device=waveform.device) >= lengths[:, None]
+    return waveform.masked_fill(beyond, 0.0), lengths
+
+
+def power(waveform: Tensor, lengths: Tensor) -> Tensor:
+    """Mean square over each clip's own samples, ``(batch,)`` float64.
+
+    Example:
+        >>> power(torch.tensor([[2.0, 2.0, 0.0, 0.0]]), torch.tensor([2])).tolist()
+        [4.0]
+    """
+    return waveform.double().square().sum(dim=1) / lengths

@@ -1,0 +1,102 @@
+"""Noise at a signal-to-noise ratio: white, pink, and the babble of training speakers.
+
+The ratio is that of the mean powers over a clip as a whole, its pauses included. The sum is not clipped at full scale.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ser.errors import ConfigError
+from ser.rescoring.robustness.conditions import Effect, Scene, power
+
+LOWEST_HZ = 20.0
+"""Below it pink noise would hide a third of its power, where nobody hears it and few microphones record it."""
+
+
+@dataclass(frozen=True)
+class Noise(Effect):
+    """Noise added to each clip; a subclass draws it."""
+
+    family: ClassVar[str] = "noise"
+    quantity: ClassVar[str] = "signal-to-noise ratio"
+    unit: ClassVar[str] = "dB"
+    between: ClassVar[tuple[float, float]] = (-100.0, 100.0)
+
+    @abstractmethod
+    def draw(self, random: np.random.Generator, samples: int, scene: Scene) -> np.ndarray:
+        """Noise at any level, ``(samples,)``."""
+
+    def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:
+        """See `Effect.apply`."""
+        drawn = [self.draw(random, n, scene) for random, n in zip(scene.draws, lengths.tolist(), strict=True)]
+        rows = [torch.from_numpy(noise.astype(np.float32)) for noise in drawn]
+        noise = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        noise = nn.functional.pad(noise, (0, waveform.shape[1] - noise.shape[1]))
+        return add(waveform, lengths, noise.to(waveform.device), level), lengths
+
+
+class White(Noise):
+    """Gaussian noise of the same power at every frequency."""
+
+    def draw(self, random: np.random.Generator, samples: int, scene: Scene) -> np.ndarray:
+        """See `Noise.draw`."""
+        return random.standard_normal(samples, dtype=np.float32)
+
+
+class Pink(Noise):
+    """Gaussian noise of the same power in every octave from 20 Hz up: -3 dB an octave."""
+
+    def draw(self, random: np.random.Generator, samples: int, scene: Scene) -> np.ndarray:
+        """See `Noise.draw`."""
+        spectrum = np.fft.rfft(random.standard_normal(samples))
+        hz = np.fft.rfftfreq(samples, 1 / scene.rate)
+        return np.fft.irfft(spectrum * (hz >= LOWEST_HZ) / np.sqrt(np.maximum(hz, LOWEST_HZ)), samples)
+
+
+@dataclass(frozen=True)
+class Babble(Noise):
+    """Several of the fold's training speakers at once, each as loud as the others and in whatever emotion.
+
+    Args:
+        levels: See the module.
+        talkers: How many.
+
+    Raises:
+        ConfigError: If there is no talker.
+    """
+
+    talkers: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.talkers < 1:
+            raise ConfigError(f"Babble: talkers is {self.talkers}, but one has to talk.")
+
+    def draw(self, random: np.random.Generator, samples: int, scene: Scene) -> np.ndarray:
+        """See `Noise.draw`."""
+        if scene.talkers is None:
+            raise ValueError("Babble needs the talkers of the scene.")
+        together: np.ndarray = scene.talkers.draw(random, samples, self.talkers).sum(axis=0)
+        return together
+
+
+def add(waveform: Tensor, lengths: Tensor, noise: Tensor, snr_db: float) -> Tensor:
+    """The sum of speech and noise at a signal-to-noise ratio.
+
+    Shapes:
+        - waveform, noise: ``(batch, sample)``, zero beyond a clip's length
+        - lengths: ``(batch,)``
+
+    Example:
+        >>> speech, noise = torch.tensor([[1.0, -1.0]]), torch.tensor([[3.0, 3.0]])
+        >>> add(speech, torch.tensor([2]), noise, snr_db=20.0)
+        tensor([[ 1.1000, -0.9000]])
+    """
+    floor = torch.finfo(torch.float64).tiny  # of noise that is digital silence: nothing is added
+    ratio = power(waveform, lengths) / power(noise, lengths).clamp(min=floor) * 10 ** (-snr_db / 10)
+    return waveform + noise * ratio.sqrt().float()[:, None]

@@ -1,0 +1,126 @@
+"""A suite's numbers as a table for the terminal, and as curves: a panel a family, UAR over the levels with its interval."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from ser.report.drawing import drawing
+from ser.report.tables import change_cells, ends, heading
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLUMNS = 3
+"""Of panels."""
+
+
+def conditions_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] = ()) -> Table:
+    """Lay out UAR by condition and its change from clean speech, in percentage points; bold where its interval has no 0.
+
+    Args:
+        measured: See `ser.rescoring.robustness.results.measure`.
+        title: What was scored.
+        stamps: What nobody may overlook, in capitals behind the title.
+    """
+    table = Table(title=heading(title, stamps), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("condition")
+    for column in ("UAR", "95 % interval", "change", "95 % interval"):
+        table.add_column(column, justify="right", no_wrap=True)
+    clean = measured["clean"]
+    table.add_row(Text("clean", style="bold"), _percent(clean["uar"]), ends(clean["uar_interval"]))
+    family = ""
+    for row in measured["conditions"]:
+        if row["family"] != family:
+            table.add_section()
+        family = row["family"]
+        table.add_row(row["condition"], _percent(row["uar"]), ends(row["uar_interval"]), *change_cells(row))
+    table.caption = f"{measured['n_utterances']} utterances, {measured['n_speakers']} speakers. "
+    table.caption += "Changes in percentage points, in bold where the interval leaves out 0."
+    if caution := clean["uar_interval"]["caution"]:
+        table.caption += f" Caution: {caution}."
+    return table
+
+
+def curves(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Sequence[str] = ()) -> None:
+    """Draw UAR over the levels of each effect: a panel a family, mild on the left, clean speech as a dashed line.
+
+    Levels stand at even distances. Bands, or bars where an effect has one level, are 95 % intervals over speakers.
+
+    Args:
+        measured: See `ser.rescoring.robustness.results.measure`.
+        path: Where to; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
+        title: Above the picture.
+        stamps: What nobody may overlook; see `ser.report.drawing.drawing`.
+    """
+    import seaborn as sns
+
+    families = list(dict.fromkeys(row["family"] for row in measured["conditions"]))
+    across = min(COLUMNS, len(families))
+    down = -(-len(families) // across)
+    with drawing(path, (3.3 * across + 0.4, 2.6 * down + 0.9), grid=True, stamps=stamps) as figure:
+        grid = figure.subplots(down, across, sharey=True, squeeze=False)
+        for axes in grid.flat[len(families) :]:
+            axes.set_visible(False)
+        for axes, family in zip(grid.flat, families, strict=False):
+            _panel(axes, [row for row in measured["conditions"] if row["family"] == family], measured)
+        for row in grid:
+            row[0].set_ylabel("UAR (%)")
+        clean, chance = (line for line in grid[0, 0].lines if line.get_label() in ("clean", "chance"))
+        # The title is the legend's, as the layout keeps room for one thing above the panels.
+        look: dict[str, Any] = {"title": title, "title_fontproperties": {"size": 12.5, "weight": "bold"}}
+        figure.legend(handles=[clean, chance], loc="outside upper center", ncols=2, frameon=False, **look)
+        sns.despine(fig=figure)
+
+
+def _panel(axes: "Axes", rows: Sequence[Mapping[str, Any]], measured: Mapping[str, Any]) -> None:
+    import seaborn as sns
+
+    effects = list(dict.fromkeys(row["effect"] for row in rows))
+    levels = _in_order(rows)
+    axes.axhline(100 * measured["clean"]["uar"], color="0.25", linestyle=(0, (5, 3)), linewidth=1.2, label="clean")
+    axes.axhline(100 / len(measured["classes"]), color="0.55", linestyle=":", linewidth=1.2, label="chance")
+    lines = []
+    for colour, marker, effect in zip(sns.color_palette("colorblind"), "osD^vPX*<>", effects, strict=False):
+        mine = [row for row in rows if row["effect"] == effect]
+        at = [levels.index(row["level"]) for row in mine]
+        uars = [100 * row["uar"] for row in mine]
+        (line,) = axes.plot(at, uars, color=colour, marker=marker, markersize=4.5, linewidth=1.8, label=effect)
+        lines.append(line)
+        intervals = [row["uar_interval"] for row in mine]
+        if any(end["low"] is None for end in intervals):
+            continue
+        low, high = ([100 * end[side] for end in intervals] for side in ("low", "high"))
+        if len(at) > 1:
+            axes.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
+        else:
+            axes.vlines(at, low, high, color=colour, alpha=0.5, linewidth=1.8)
+    axes.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
+    axes.set_xlim(-0.35, len(levels) - 0.65)
+    axes.set_xlabel(f"{rows[0]['quantity']} ({rows[0]['unit']})")
+    family = rows[0]["family"]
+    axes.set_title(
+        family if len(effects) > 1 or family in effects else f"{family}: {effects[0]}", fontsize=11, loc="left"
+    )
+    axes.grid(visible=False, axis="x")
+    if len(effects) > 1:
+        look: dict[str, Any] = {"fontsize": 8, "handlelength": 1.2, "handletextpad": 0.4, "columnspacing": 0.7}
+        beside: dict[str, Any] = {"bbox_to_anchor": (1.02, 1.0), "borderaxespad": 0.3, "borderpad": 0.1}
+        # Beside the title, where no curve is.
+        axes.legend(handles=lines, loc="lower right", ncols=len(lines), frameon=False, **look, **beside)
+
+
+def _in_order(rows: Sequence[Mapping[str, Any]]) -> list[float]:
+    """The levels of a family, rising or falling as those of its first effect with several do."""
+    by_effect: dict[str, list[float]] = {}
+    for row in rows:
+        by_effect.setdefault(row["effect"], []).append(row["level"])
+    first = next((levels for levels in by_effect.values() if len(levels) > 1), [0.0])
+    return sorted({row["level"] for row in rows}, reverse=first[0] > first[-1])
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"

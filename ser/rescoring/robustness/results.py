@@ -1,0 +1,70 @@
+"""The numbers of a suite, from its table and nothing else: UAR by condition, and its change from clean speech.
+
+The change is paired: both are scored on the same speakers at once, so that what makes a speaker hard in either cancels out,
+and its interval is narrower than the two intervals suggest.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser.evaluation import predictions
+from ser.evaluation.intervals import bootstrap, confusion_by_speaker
+from ser.evaluation.metrics import uar
+from ser.rescoring.robustness.conditions import CLEAN, Condition
+
+
+def measure(table: pd.DataFrame, conditions: Sequence[Condition], seed: int = 0) -> dict[str, Any]:
+    """Every number that the suite's report shows; plain JSON.
+
+    Args:
+        table: As `ser.rescoring.robustness.run.Robustness.score_fold` gives it, of one fold or of several, pooled.
+        conditions: Of the suite, in its order.
+        seed: Of the bootstrap; that of `ser.evaluation.summary` gives clean speech the interval of ``metrics.json``.
+
+    Returns:
+        ``clean`` (``uar``, ``uar_interval``) and ``conditions``, a list: the same, and ``change``, the UAR minus that of
+        clean speech, with ``change_interval``. Intervals are those of `ser.evaluation.intervals.bootstrap`.
+    """
+    by_condition = {name: _by_speaker(rows) for name, rows in table.groupby("condition", sort=False)}
+    clean = by_condition[CLEAN]
+    each = []
+    for condition in conditions:
+        counts = by_condition[condition.name]
+        about = {"condition": condition.name, "effect": condition.effect, "level": condition.level}
+        about |= {k: getattr(condition.how, k) for k in ("family", "quantity", "unit")}
+        each.append({**about, **_scores(counts, seed), **_change(counts, clean, seed)})
+    return {
+        "n_utterances": int((table["condition"] == CLEAN).sum()),
+        "n_speakers": len(clean),
+        "classes": list(predictions.classes(table)),
+        "clean": _scores(clean, seed),
+        "conditions": each,
+    }
+
+
+def _by_speaker(rows: pd.DataFrame) -> np.ndarray:
+    target, predicted = predictions.target_indices(rows), predictions.predicted_indices(rows)
+    speaker = rows["speaker"].to_numpy(dtype=str)
+    _, counts = confusion_by_speaker(target, predicted, speaker, len(predictions.classes(rows)))
+    return counts
+
+
+def _scores(counts: np.ndarray, seed: int) -> dict[str, Any]:
+    """UAR and its interval over speakers."""
+    return {"uar": float(uar(counts.sum(axis=0))), "uar_interval": asdict(bootstrap(counts, uar, seed=seed))}
+
+
+def _change(counts: np.ndarray, clean: np.ndarray, seed: int) -> dict[str, Any]:
+    """UAR minus that of clean speech, and its interval over speakers: of both at once, ``(speaker, 2, class, class)``."""
+    both = np.stack([counts, clean], axis=1)
+    interval = bootstrap(both, _difference, seed=seed, bounds=(-1.0, 1.0))
+    return {"change": float(_difference(both.sum(axis=0))), "change_interval": asdict(interval)}
+
+
+def _difference(counts: np.ndarray) -> np.ndarray:
+    scores = uar(counts)
+    return np.asarray(scores[..., 0] - scores[..., 1])

@@ -1,0 +1,125 @@
+"""Robustness: score each fold's test speakers under every condition of a suite, each kept as it is done; report them.
+
+A part file, ``robustness/<effect>_<level>-<hash>.parquet`` in the fold's folder, is a predictions table. The hash is of
+the checkpoint, the speech, the seed and the condition's settings: a part that is there is not scored again, and one that was
+made from anything else is not found. So a suite that was stopped goes on.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.progress import track
+from rich.table import Table
+
+from ser.datamodules.batch import Batch
+from ser.datamodules.speech import SpeechDataModule
+from ser.errors import ConfigError
+from ser.evaluation import predictions
+from ser.inference import score
+from ser.inference.load import checkpoint_of
+from ser.models.classifier import SpeechClassifier
+from ser.rescoring.robustness import report
+from ser.rescoring.robustness.conditions import CLEAN, Condition, Scene, Talkers, conditions_of, generator
+from ser.rescoring.robustness.results import measure
+from ser.rescoring.suite import Suite
+
+FORMAT = 1
+"""Counted up when a condition comes to sound otherwise, so that parts of an older version are not kept."""
+
+
+class Robustness(Suite):
+    """Conditions to score a run under; see `ser.rescoring.suite.Suite` for what is written.
+
+    Args:
+        name: Names the run's files: ``robustness`` for ``robustness.json``.
+        seed: Of all that is drawn.
+        effects: See `ser.rescoring.robustness.conditions.conditions_of`.
+
+    Raises:
+        ConfigError: If the suite cannot be made.
+    """
+
+    def __init__(self, name: str, seed: int, effects: Mapping[str, Mapping[str, Any]]) -> None:
+        if not name.isidentifier():
+            raise ConfigError(f"suite.name names files: letters, digits and _, not {name!r}.")
+        if not isinstance(seed, int) or isinstance(seed, bool):
+            raise ConfigError(f"suite.seed is a whole number, not {seed!r}.")
+        self.name, self.seed = name, seed
+        self.settings = {"name": name, "seed": seed, "effects": effects}
+        self.conditions = conditions_of(effects)
+
+    def score_fold(
+        self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, folder: Path
+    ) -> pd.DataFrame:
+        """Score a fold's test speakers under every condition that no part file holds yet; see `Suite.score_fold`.
+
+        Returns:
+            The clean table and one a condition, one below the other, with the columns ``condition`` (``white 10 dB``),
+            ``family`` and ``level`` behind those of a predictions table; ``clean`` has no level.
+        """
+        talkers = Talkers(data)
+        digest = hashlib.sha256(checkpoint_of(folder).read_bytes()).hexdigest()
+        speech = [data.fingerprint, data.split.hash(data.labelled.manifest)]
+        tables = [same.assign(condition=CLEAN, family=CLEAN, level=np.nan)]
+        for condition in track(self.conditions, f"Fold {data.fold}, {self.name}", transient=True):
+            text = json.dumps([FORMAT, digest, *speech, self.seed, condition.settings])
+            name = f"{condition.effect}_{condition.level:g}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
+            part = folder / self.name / name
+            if not part.exists():
+                heard = probabilities(model, data, data.split.test, condition, self.seed, talkers)
+                columns = {predictions.PREFIX + c: heard[:, i] for i, c in enumerate(data.classes)}
+                predictions.write(same.assign(**columns), part)
+            there = predictions.read(part)
+            tables.append(there.assign(condition=condition.name, family=condition.how.family, level=condition.level))
+        return pd.concat(tables, ignore_index=True)
+
+    def measure(self, table: pd.DataFrame) -> dict[str, Any]:
+        """See `ser.rescoring.robustness.results.measure`."""
+        return measure(table, self.conditions)
+
+    def draw(self, measured: Mapping[str, Any], path: Path, title: str, stamps: tuple[str, ...]) -> None:
+        """See `ser.rescoring.robustness.report.curves`."""
+        report.curves(measured, path, title, stamps=stamps)
+
+    def lay_out(self, measured: Mapping[str, Any], title: str, stamps: tuple[str, ...]) -> Table:
+        """See `ser.rescoring.robustness.report.conditions_table`."""
+        return report.conditions_table(measured, title, stamps)
+
+
+def probabilities(
+    model: SpeechClassifier,
+    data: SpeechDataModule,
+    rows: np.ndarray,
+    condition: Condition,
+    seed: int,
+    talkers: Talkers,
+    batch_size: int | None = None,
+) -> np.ndarray:
+    """Probabilities of some utterances as they are heard in a condition, each scored whole.
+
+    Args:
+        model: In any mode; it is scored in evaluation mode.
+        data: Set up.
+        rows: Row positions in the data module's manifest.
+        condition: What is heard.
+        seed: Of what is drawn.
+        talkers: The fold's.
+        batch_size: No result depends on it; ``None`` bounds the memory of a batch as `ser.inference.score.score` does.
+
+    Returns:
+        ``(utterance, class)`` float64, in the order of ``rows``.
+    """
+    ids = data.labelled.manifest["id"].to_numpy()
+
+    def heard(batch: Batch) -> Batch:
+        draws = [generator(seed, condition.effect, str(utterance)) for utterance in ids[batch.index.cpu().numpy()]]
+        scene = Scene(data.settings.sample_rate, draws, talkers)
+        waveform, lengths = condition.apply(batch.waveform, batch.lengths, scene)
+        return batch._replace(waveform=waveform, lengths=lengths)
+
+    return score.probabilities(model, data, rows, heard, batch_size)

@@ -1,0 +1,96 @@
+"""A result card as one HTML page that needs nothing beside it, and the checks of a run as a table for the terminal."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ser.report.highlights import highlights, percent
+from ser.report.html import data_uri, template_environment
+
+TEMPLATE = "card.html.j2"
+PICTURES = ("confusion_matrix.png", "training_curves.png")
+MARKS = {True: Text("holds", style="green"), False: Text("DIFFERS", style="bold red"), None: Text("-", style="dim")}
+
+
+def render(card: Mapping[str, Any], folder: Path) -> str:
+    """Lay out a card.
+
+    Args:
+        card: See `ser.runs.card`.
+        folder: The run's; its pictures are embedded, those that are there.
+    """
+    environment = template_environment(Path(__file__).parent)
+    environment.filters["percent"] = percent
+    here = folder.resolve()
+    return environment.get_template(TEMPLATE).render(
+        card=card,
+        folder=here.name,
+        whole=here.parent.name if here.name.startswith("fold_") else here.name,  # which alone has the configuration
+        pictures={name: data_uri(folder / name) for name in PICTURES if (folder / name).is_file()},
+        commands=commands(card),
+        highlights=list(highlights(card.get("profile") or {})),
+        limits=list(limits(card)),
+    )
+
+
+def checks_table(checks: Sequence[tuple[str, bool | None, str]], title: str) -> RenderableType:
+    """Lay out the checks of a run.
+
+    Args:
+        checks: Name; whether it holds, ``None`` where it was not checked; the detail.
+        title: What was checked.
+
+    Example:
+        >>> from rich.console import Console
+        >>> console = Console(width=80)
+        >>> with console.capture() as printed:
+        ...     console.print(checks_table([("files", False, "metrics.json was changed")], "runs/1"))
+        >>> "DIFFERS" in printed.get()
+        True
+    """
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("check", "", "detail"):
+        table.add_column(column)
+    for name, ok, detail in checks:
+        table.add_row(Text(name), MARKS[ok], Text(detail, style="dim" if ok is None else "", overflow="fold"))
+    return table
+
+
+def commands(card: Mapping[str, Any]) -> list[str]:
+    """Say how the run was started: each different command line."""
+    return list(dict.fromkeys(f"python -m ser.train {shlex.join(e['command'])}".strip() for e in card["environments"]))
+
+
+def limits(card: Mapping[str, Any]) -> Iterator[str]:
+    """Say what nobody should conclude from a card, a sentence or two each."""
+    numbers, stamps = card["numbers"], card["stamps"]
+    interval = numbers["uar_interval"]
+    if any(stamp.startswith("synthetic") for stamp in stamps):
+        yield "Nothing about emotions in people. The speech is synthetic: the result says that the software runs."
+    else:
+        yield (
+            "Not that the model knows what people feel. Actors were asked to portray these emotions, mostly in set "
+            "sentences and a quiet room; spontaneous speech is harder, and a voice is no evidence of an inner state."
+        )
+    if any(stamp.startswith("not speaker-independent") for stamp in stamps):
+        yield "Not how it does on new speakers: it heard those who were tested."
+    if interval["low"] is not None:
+        yield (
+            f"Not that a model is better because its UAR is a little higher. With {_many(numbers['n_speakers'], 'speaker')} "
+            f"the UAR is known no better than from {percent(interval['low'])} to {percent(interval['high'])}; compare models "
+            "on the same split with a paired test (python -m ser.compare)."
+        )
+    yield "Not how another training would come out: the interval is about other speakers, and this is one random seed."
+    if len(card["split"]) == 1:
+        yield "Not the result of the whole protocol: this is one fold. Published numbers are of all folds (fold=all)."
+    yield "Not that it is fit for decisions about people, such as on work, schooling, health or policing."
+
+
+def _many(number: int, thing: str) -> str:
+    return f"{number} {thing}" + "s" * (number != 1)

@@ -1,0 +1,1 @@
+"""What every room stands on: atomic files, devices, processes, configuration, import paths."""

@@ -1,0 +1,64 @@
+"""Make an object out of a mapping with ``_target_``, the class's import path: the whole of the registry.
+
+A checkpoint carries such mappings too, so only a class of the expected kind is ever called.
+"""
+
+import inspect
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, TypeVar
+
+from ser.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def build(config: Mapping[str, Any], kind: type[T], **more: Any) -> T:
+    """Call the class that ``config["_target_"]`` names with the other entries, and ``more``, as its arguments.
+
+    Raises:
+        ConfigError: If the class does not exist, is no ``kind``, or does not take these arguments.
+
+    Example:
+        >>> from ser.corpora.labels import LabelScheme
+        >>> build({"_target_": "ser.corpora.labels.LabelScheme", "name": "native"}, LabelScheme).target
+        'intended'
+    """
+    cls = find_class(str(config.get("_target_", "")), kind)
+    arguments = {str(key): value for key, value in config.items() if key != "_target_"} | more
+    try:
+        inspect.signature(cls).bind(**arguments)
+    except TypeError as error:
+        takes = ", ".join(inspect.signature(cls).parameters)
+        raise ConfigError(f"{config['_target_']}: {error}. It takes: {takes}.") from error
+    return cls(**arguments)
+
+
+def find_class(path: str, kind: type[T]) -> type[T]:
+    """The class at an import path.
+
+    Raises:
+        ConfigError: If it does not exist or is no subclass of ``kind``.
+    """
+    module, _, name = path.rpartition(".")
+    if not (module and name) or path.startswith("."):
+        raise ConfigError(f"_target_ is {path!r}, but it takes the import path of a class, such as ser.models.cnn.CNN.")
+    try:
+        found = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name and module.startswith(error.name):
+            raise ConfigError(f"_target_: {path}: there is no module {error.name}.") from error
+        raise ConfigError(f"_target_: {path} needs the package {error.name}, which is not installed.") from error
+    except AttributeError as error:
+        raise ConfigError(f"_target_: the module {module} has no {name}.") from error
+    if not isinstance(found, type) or not _is_kind(found, kind):
+        raise ConfigError(f"_target_: {path} is not a {kind.__name__}.")
+    return found
+
+
+def _is_kind(found: type, kind: type) -> bool:
+    """Whether a class is a subclass, or has the methods of an interface (a typing.Protocol, whose users subclass nothing)."""
+    if not getattr(kind, "_is_protocol", False):
+        return issubclass(found, kind)
+    methods = [name for name, value in vars(kind).items() if callable(value) and not name.startswith("_")]
+    return all(callable(getattr(found, name, None)) for name in methods)

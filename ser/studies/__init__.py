@@ -1,1 +1,0 @@
-"""Studies: what a sweep answers when it has ended, a table and a picture each."""

@@ -1,0 +1,1 @@
+"""Train a configuration: folds, fitting, callbacks and trackers."""

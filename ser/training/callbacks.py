@@ -1,0 +1,196 @@
+"""What happens beside training: the same random numbers however a run came to a batch, and its history in a file."""
+
+import math
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+
+from ser.errors import PrunedError, RunError
+from ser.runtime import distributed
+from ser.runtime.files import replacing
+from ser.runtime.instantiate import build
+
+PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
+PRUNER = "pruner"
+"""Under which a study keeps the settings of its pruner, which jobs elsewhere need."""
+RANK_STEP = 0x9E3779B97F4A7C15
+MEASURED = ("train_loss", "dev_loss", "dev_uar", "lr")
+
+
+class SeedEachBatch(L.Callback):
+    """Seed torch before each batch from the run's seed, the epoch and the batch.
+
+    Checkpoints hold no generator's state, and starting an epoch draws a different number of times in a resumed run, so
+    that nothing less would give a resumed run the dropout and augmentation of one that was not stopped.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed the CPU's and every device's generator."""
+        here = ((self.seed * 1_000_003 + trainer.current_epoch) * 1_000_003 + batch_idx) % 2**63
+        torch.manual_seed((here + trainer.global_rank * RANK_STEP) % 2**63)  # each process has noise of its own
+
+
+class KeepSigterm(L.Callback):
+    """Leave SIGTERM to a handler that was there before Lightning's, as submitit's is.
+
+    SLURM sends it when it wants a node back, up to minutes before it kills. Lightning would end the training at once, and
+    SLURM does not queue again a job that ends by itself in that time.
+    """
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note who handles it: Lightning's handler comes next."""
+        self._before = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Give it back."""
+        if callable(self._before) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._before)
+
+
+class Averaging(EMAWeightAveraging):
+    """Lightning's running average of the weights, kept on the device that trains rather than where the model was made."""
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Choose the device."""
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)
+
+
+class Patience(EarlyStopping):
+    """Lightning's early stopping, which stays stopped when a run that had stopped early is gone on with."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop before the first epoch if patience had run out before."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
+class Best(ModelCheckpoint):
+    """Lightning's checkpoint of the best epoch, which knows its best also after the run's folder was moved."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Come back from the checkpoint, with paths as they are now."""
+        here = Path(str(self.dirpath))
+        moved = {key: str(here / Path(state_dict[key]).name) for key in PATHS if state_dict.get(key)}
+        ranked = {str(here / Path(path).name): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": ranked, "dirpath": self.dirpath})
+
+
+class History(L.Callback):
+    """Keep a row an epoch (losses, dev UAR, learning rate) in a CSV file, and in the checkpoint, to go on with it.
+
+    Args:
+        file: Written anew, whole, after every epoch.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Add the epoch that ends."""
+        measured = {
+            name: float(trainer.callback_metrics[name]) for name in MEASURED if name in trainer.callback_metrics
+        }
+        if not all(math.isfinite(value) for value in measured.values()):
+            raise RunError(
+                f"Training diverged in epoch {trainer.current_epoch}: {measured}. Lower model.optimizer.lr, or take "
+                "trainer.precision=32-true; the checkpoints of the epochs before are whole."
+            )
+        self.rows.append({"epoch": trainer.current_epoch, **measured})
+        if not trainer.is_global_zero:
+            return
+        with replacing(self.file) as file:
+            self.table().to_csv(file, index=False)
+
+    def table(self) -> pd.DataFrame:
+        """One row an epoch, with ``epoch`` and those of `MEASURED` that there are."""
+        return pd.DataFrame(self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Go into the checkpoint."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Come back from the checkpoint."""
+        self.rows = list(state_dict["rows"])
+
+
+class EpochLogger(Logger):
+    """Tells when Lightning logs, which it does after `History` has written the epoch; what, is in the history.
+
+    Args:
+        tell: Called then.
+    """
+
+    name = version = None
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        super().__init__()
+        self.tell = tell
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Tell."""
+        self.tell()
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the settings are known."""
+
+
+class Trial(L.Callback):
+    """Tell a search how dev speakers fare after every epoch, and stop where its pruner has seen better.
+
+    The folds of a run are one after the other: an epoch is compared with the same epoch of the same fold.
+
+    Args:
+        storage: A file with the address of Optuna's storage, where the search is kept; it may hold a password.
+        study: Its name there.
+        number: Of the trial.
+    """
+
+    def __init__(self, storage: str | Path, study: str, number: int) -> None:
+        self.storage, self.study, self.number = Path(storage), study, number
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Find the trial."""
+        import optuna
+
+        if not trainer.is_global_zero:
+            return
+        study = optuna.load_study(storage=self.storage.read_text(encoding="utf-8"), study_name=self.study)
+        study.pruner = build(study.user_attrs[PRUNER], optuna.pruners.BasePruner)
+        self._trial = optuna.trial.Trial(study, study.trials[self.number]._trial_id)
+        self._told = set(study.trials[self.number].intermediate_values)
+        self._prunes = len(study.directions) == 1
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Tell, and stop if so asked.
+
+        Raises:
+            PrunedError: If the search prunes the trial.
+        """
+        fold, epochs = trainer.datamodule.fold, trainer.max_epochs or 0  # type: ignore[attr-defined]
+        step, value = fold * epochs + trainer.current_epoch, float(trainer.callback_metrics["dev_uar"])
+        if distributed.shared(lambda: self._tell(step, value)):
+            raise PrunedError(f"Pruned: dev UAR {100 * value:.1f} % in epoch {trainer.current_epoch + 1}, fold {fold}.")
+
+    def _tell(self, step: int, value: float) -> bool:
+        """Whether the search then prunes the trial."""
+        if not self._prunes:  # Optuna prunes by one number only
+            return False
+        if step not in self._told:
+            self._trial.report(value, step)
+        return self._trial.should_prune()

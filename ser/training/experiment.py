@@ -1,0 +1,335 @@
+"""From a configuration to a run folder: train on each fold asked for, score its test speakers, write and print the numbers.
+
+A run folder holds ``config.yaml``, ``environment.json``, ``checkpoints/``, ``split.json``, ``audit.json``,
+``metrics.csv``, ``training_curves.png``, ``run.log`` and what `ser.runs.results` writes; with ``fold=all``, one such folder a
+fold, and the pooled results above them.
+"""
+
+import json
+import logging
+import os
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from ser.errors import ConfigError, RunError, SerError
+from ser.evaluation.summary import summarise, write_metrics
+from ser.report import plots
+from ser.runs import folder as run_folder
+from ser.runs.card import write_card
+from ser.runs.folder import run_name
+from ser.runs.results import left_out, pool, write_results, write_split
+from ser.runtime import distributed
+from ser.runtime.phases import phase
+from ser.training import out_of_memory, tracking
+from ser.training.build import MODES, Config, build_data, build_model, build_trainer, fingerprint, labels_of, stamps_of
+from ser.training.tracking import Tracker
+
+if TYPE_CHECKING:
+    import torch
+    from lightning.pytorch.loggers import Logger
+    from omegaconf import DictConfig
+
+    from ser.datamodules.speech import SpeechDataModule
+    from ser.models.classifier import SpeechClassifier
+
+log = logging.getLogger(__name__)
+
+METRICS, DEV_METRICS = "metrics.json", "dev_metrics.json"
+"""Of test speakers; and of dev speakers, all that a search needs and sees."""
+
+
+def run(config: "DictConfig") -> Path:
+    """Train and report what a composed configuration says.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        SerError: Whatever the user can put right, in words.
+    """
+    return train(settings_of(config))
+
+
+def settings_of(config: "DictConfig") -> dict[str, Any]:
+    """The plain settings of a composed configuration.
+
+    Raises:
+        ConfigError: If there are several corpora, and their protocol was not chosen.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    settings.pop("space", None)  # what a search goes through, which is nothing to a training
+    chosen = [override.partition("=")[0] for override in HydraConfig.get().overrides.task]
+    if len(settings["data"]["corpora"]) > 1 and "protocol" not in chosen:
+        raise ConfigError("Several corpora have no protocol of their own: choose one, such as protocol=speaker_cv.")
+    return settings
+
+
+def train(config: Config, *, terminal: bool = True) -> Path:
+    """Train and report what plain settings say, in as many processes as they ask for; see `run`.
+
+    Args:
+        config: The settings.
+        terminal: Tell it what is done, and print the result; ``run.log`` has it either way.
+    """
+    if not isinstance(config["seed"], int) or not 0 <= config["seed"] < 2**32:
+        raise ConfigError(f"seed is {config['seed']!r}, but it is a whole number from 0 to {2**32 - 1}.")
+    first = 0 if config["fold"] == "all" else _fold(config["fold"])
+    count = distributed.processes(config["trainer"])
+    # Before torch is imported and the run has a folder: an absent corpus says so at once, and leaves nothing.
+    with phase("start"):
+        fingerprint(config)
+    if count > 1 and not distributed.is_member():
+        return distributed.launch(count, _train, config, first, terminal)
+    return _train(config, first, terminal)
+
+
+def _train(config: Config, first: int, terminal: bool) -> Path:
+    """Train in this process, which may be one of several: the first alone says, and writes, what all of them do."""
+    with distributed.joined(config["trainer"]):
+        with phase("start"):
+            data = build_data(config, fold=first)
+            data.setup()
+        folder = distributed.shared(lambda: _folder(config))
+        alone = distributed.rank() == 0
+        log_file = folder / "run.log" if alone else Path(os.devnull)
+        with run_folder.logging_to(log_file, terminal=terminal and alone):
+            _train_logged(config, folder, data)
+    return folder
+
+
+def _train_logged(config: Config, folder: Path, data: "SpeechDataModule") -> None:
+    try:
+        _describe(data, folder)
+        group = f"{'+'.join(data.corpora)}-{data.protocol.name}-{data.labels.name}"
+        with tracking.tracked(config, folder, group, data.fingerprint) as tracker:
+            if config["fold"] == "all":
+                _train_all(config, folder, data.folds, tracker)
+            else:
+                _train_fold(config, folder, data, tracker)
+    except Exception as error:
+        # The terminal gets it from above: a SerError as a sentence, anything else as Python prints it.
+        unforeseen = not isinstance(error, SerError)
+        log.info("Stopped: %s", error, exc_info=unforeseen, extra=run_folder.FILE_ONLY)
+        raise
+
+
+def _folder(config: Config) -> Path:
+    """The folder to write to, with the configuration: the one asked for, the one to go on with, or a new one."""
+    folder = _found_folder(config)
+    run_folder.write_config(folder, config)
+    return folder
+
+
+def _found_folder(config: Config) -> Path:
+    if (asked := config["paths"]["run"]) is not None:
+        folder = Path(asked).expanduser()
+        if (folder / "metrics.json").exists() and config["ckpt"] is None:
+            raise ConfigError(f"{folder} holds a finished run. Choose another paths.run, or delete it.")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    runs = Path(config["paths"]["runs"]).expanduser()
+    if config["ckpt"] == "last":
+        return run_folder.newest_like(runs, config)
+    return run_folder.new_folder(runs, run_name(config))
+
+
+def _fold(fold: Any) -> int:
+    if not isinstance(fold, int):
+        raise ConfigError(f"fold is 0, 1, ... or all, not {fold!r}.")
+    return fold
+
+
+def _describe(data: "SpeechDataModule", folder: Path) -> None:
+    """Say what is trained on, what was left out, and where the run goes."""
+    labelled = data.labelled
+    log.info("Run folder: %s", folder)
+    log.info(
+        "Data: %s, %d utterances, fingerprint %s", "+".join(data.corpora), len(labelled.manifest), data.fingerprint
+    )
+    log.info("Labels: %s", labels_of(data))
+    for reason, count in labelled.dropped.items():
+        log.info("Dropped by the labels: %d, %s", count, reason)
+    for part in data.parts:
+        for difference in part.card["differences"]:
+            log.info("%s", difference)
+    if out := left_out(data):
+        log.info("Left out: %d files, the first: %s (%s)", len(out), out[0]["path"], out[0]["kind"])
+    log.info("Protocol: %s, %d folds", data.protocol.name, data.folds)
+
+
+def _train_all(config: Config, folder: Path, folds: int, tracker: Tracker) -> None:
+    """Every fold in turn, each in its folder; those that are finished stay as they are. Then the pooled result."""
+    for fold in range(folds):
+        below = folder / f"fold_{fold}"
+        distributed.shared(partial(below.mkdir, exist_ok=True))
+        data = build_data(config, fold)
+        data.setup()
+        _train_fold(config, below, data, tracker)
+    if not config["test"]:
+        return
+    parts = [folder / f"fold_{fold}" for fold in range(folds)]
+    with phase("report"):
+        distributed.shared(lambda: _finish(folder, parts, data, tracker))
+
+
+def _finish(folder: Path, parts: "list[Path]", data: "SpeechDataModule", tracker: Tracker) -> None:
+    pool(folder, parts, left_out(data))
+    tracker.results(folder)
+
+
+def _train_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> None:
+    """Fit, choose on dev, score test, write, free the memory; a fold that is finished stays as it is."""
+    if distributed.shared(lambda: _is_finished(config, folder, data, tracker)):
+        return
+    parts = out_of_memory.parts_of(folder)
+    for retries in reversed(range(config["retries"] + 1)):
+        now = out_of_memory.divided(config, parts)
+        try:
+            part = data if parts == 1 else build_data(now, data.fold)
+            part.setup()
+            _train_once(now, folder, part, tracker)
+            out_of_memory.release()
+            return
+        except Exception as error:
+            if not out_of_memory.ran_out(error):
+                raise
+            # Other processes would wait for one that begins again.
+            if not retries or distributed.size() > 1 or config["batch_size"] < 2 * parts:
+                raise RunError(
+                    f"Memory ran out with batches of {now['batch_size']}: {str(error).partition('. ')[0]}. Take a "
+                    "smaller batch_size, trainer.precision=bf16-mixed, or resident=false; for a pretrained encoder, "
+                    "model.batch_seconds."
+                ) from error
+        # Out of the except block, whose error would hold on to the memory.
+        parts *= 2
+        out_of_memory.start_over(folder, parts)
+        size = out_of_memory.divided(config, parts)["batch_size"]
+        log.warning("Out of memory: again with batches of %d, and the gradients of %d of them a step.", size, parts)
+
+
+def _is_finished(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> bool:
+    if not (folder / (METRICS if config["test"] else DEV_METRICS)).exists():
+        return False
+    log.info("Fold %d is finished already: %s", data.fold, folder)
+    if config["test"] and not (folder / "card.json").exists():  # stopped between the two
+        write_card(folder, left_out(data))
+    tracker.results(folder)
+    return True
+
+
+def _train_once(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> None:
+    with phase("start"):
+        import lightning as L
+
+        from ser.inference.load import BEST, complete, load
+        from ser.inference.score import score
+
+        L.seed_everything(config["seed"], workers=True, verbose=False)
+        _describe_fold(data)
+        distributed.shared(lambda: write_split(folder, data))
+        model = build_model(config, data)
+        sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+        trained = sum(size for size, learns in sizes if learns)
+        log.info("%s: %d parameters, %d of them trained", type(model).__name__, sum(size for size, _ in sizes), trained)
+        marks = stamps_of(config, data)
+        loggers = tracker.loggers(folder, data.fold, data.split.hash(data.labelled.manifest), marks)
+    with phase("training"):
+        fitted = _fit(config, folder, model, data, loggers)
+    with phase("scoring"):
+        distributed.shared(lambda: complete(folder / BEST, model))
+        best = load(folder / BEST, device=fitted.device)
+        dev, about = score(best, data, data.split.dev), _about(config, model, data, fitted)
+        test = score(best, data, data.split.test) if config["test"] else None
+
+    def write() -> None:
+        write_metrics({**summarise(dev), "run": about}, folder / DEV_METRICS)
+        if test is not None:
+            environment = run_folder.environment(config["seed"], data.fingerprint, str(fitted.device))
+            (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
+            curves = folder / "training_curves.png"
+            plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=tuple(marks))
+            write_results(folder, test, dev, about, left_out(data))
+        tracker.results(folder)
+
+    with phase("report"):
+        distributed.shared(write)
+
+
+def _describe_fold(data: "SpeechDataModule") -> None:
+    for side, rows in data.split.sides().items():
+        speakers = data.labelled.manifest["speaker"].iloc[rows].nunique()
+        log.info("Fold %d, %s: %d utterances of %d speakers", data.fold, side, len(rows), speakers)
+    for finding in data.findings:
+        log.info("Audit, %s: %s", finding.level, finding.text)
+
+
+class Fitted(NamedTuple):
+    """What training leaves beside its checkpoints; ``seconds`` are those of this process, not of a run it went on with."""
+
+    history: pd.DataFrame
+    best_epoch: int
+    seconds: float
+    device: "torch.device"
+
+
+def _fit(
+    config: Config, folder: Path, model: "SpeechClassifier", data: "SpeechDataModule", loggers: "list[Logger]"
+) -> Fitted:
+    from ser.training.callbacks import History
+
+    history = History(folder / "metrics.csv")
+    trainer = build_trainer(config, folder, loggers, history)
+    began = time.perf_counter()
+    try:
+        trainer.fit(model, datamodule=data, ckpt_path=_checkpoint(config, folder), weights_only=True)
+    except SystemExit as error:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from error
+    table = history.table()
+    by = config["selection"]["by"]
+    measured = table[by].to_numpy() * (1 if MODES[by] == "max" else -1)
+    best = int(measured.argmax())  # the first of equals, as ModelCheckpoint keeps
+    # The model itself is back on the CPU by now.
+    return Fitted(table, int(table["epoch"].iloc[best]), time.perf_counter() - began, trainer.strategy.root_device)
+
+
+def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", fitted: Fitted) -> dict[str, Any]:
+    """What stands beside a run's numbers: on what, how and from what they were had."""
+    return {
+        "stamps": stamps_of(config, data),
+        "corpora": list(data.corpora),
+        "labels": labels_of(data),
+        "protocol": data.protocol.name,
+        "fold": data.fold,
+        "split_hash": data.split.hash(data.labelled.manifest),
+        "fingerprint": data.fingerprint,
+        "seed": config["seed"],
+        "parameters": sum(p.numel() for p in model.parameters()),
+        **model.origin(),
+        "epochs": len(fitted.history),
+        "best_epoch": fitted.best_epoch,
+        "dev_uar": float(fitted.history.set_index("epoch")["dev_uar"][fitted.best_epoch]),
+        "train_seconds": fitted.seconds,
+        "batch": {"size": config["batch_size"], "accumulated": config["trainer"].get("accumulate_grad_batches", 1)},
+        "processes": distributed.size(),
+    }
+
+
+def _checkpoint(config: Config, folder: Path) -> str | None:
+    """Where to go on from: this folder's last checkpoint, if going on was asked for and there is one."""
+    asked = config["ckpt"]
+    if asked is None:
+        return None
+    if asked != "last":
+        raise ConfigError(f"ckpt is last or null, not {asked!r}; paths.run says which run to go on with.")
+    file = folder / "checkpoints" / "last.ckpt"
+    if not distributed.shared(file.exists):
+        log.info("No checkpoint in %s yet: starting at the first epoch.", folder)
+        return None
+    return str(file)

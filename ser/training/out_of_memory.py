@@ -1,0 +1,70 @@
+"""Where memory runs out: smaller batches, and as many of them a step as make the batch that was asked for."""
+
+import ctypes
+import gc
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ser.runtime.files import write_json
+
+FILE = "batches.json"
+"""In a fold's folder, where its batches had to be made smaller: a training that is gone on with keeps them so."""
+SAYS = ("out of memory", "not enough memory", "can't allocate memory")
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that a device, or the machine, has no memory left.
+
+    Example:
+        >>> ran_out(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")), ran_out(RuntimeError("shape"))
+        (True, False)
+    """
+    said = isinstance(error, RuntimeError) and any(words in str(error) for words in SAYS)
+    return said or isinstance(error, MemoryError)
+
+
+def divided(config: Mapping[str, Any], parts: int) -> dict[str, Any]:
+    """A configuration whose batches come in parts.
+
+    Example:
+        >>> config = {"batch_size": 32, "trainer": {"accumulate_grad_batches": 1}}
+        >>> divided(config, 4)
+        {'batch_size': 8, 'trainer': {'accumulate_grad_batches': 4}}
+    """
+    trainer = dict(config["trainer"])
+    trainer["accumulate_grad_batches"] = int(trainer.get("accumulate_grad_batches") or 1) * parts
+    return {**config, "batch_size": -(-int(config["batch_size"]) // parts), "trainer": trainer}
+
+
+def parts_of(folder: Path) -> int:
+    """In how many parts the batches of the training in a folder come."""
+    try:
+        return int(json.loads((folder / FILE).read_text())["parts"])
+    except FileNotFoundError:
+        return 1
+
+
+def start_over(folder: Path, parts: int) -> None:
+    """Forget the training in a folder, whose steps would not be those of smaller batches, and free what memory it held."""
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    (folder / "metrics.csv").unlink(missing_ok=True)
+    write_json({"parts": parts}, folder / FILE)
+    release()
+
+
+def release() -> None:
+    """Give the memory of what is no longer used back, after a training whose objects refer to each other.
+
+    The C library of Linux keeps the gaps that batches of many sizes leave: over the folds and jobs of a sweep, gigabytes.
+    """
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None:  # glibc's
+        trim(0)

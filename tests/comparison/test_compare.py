@@ -1,0 +1,311 @@
+"""Comparing runs: what is one system, what can be compared, and what stands apart and why."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+
+from ser.comparison.leaderboard import rank
+from ser.comparison.systems import find, names, read
+from ser.errors import ConfigError, RunError
+from ser.evaluation import predictions
+from ser.evaluation.summary import read_metrics, summarise, write_metrics
+
+CLASSES = ("angry", "neutral", "sad")
+FOLDS = 3
+SPLITS = ["aaaa", "bbbb", "cccc"]
+
+Make = Callable[..., Path]
+
+
+def scored(skill: float, seed: int, fold: int | None = None) -> pd.DataFrame:
+    """12 speakers in 3 folds, 3 classes 4 times each; the targets are the same whatever the seed."""
+    target, speaker = np.tile(np.repeat(np.arange(3), 4), 12), np.repeat(np.arange(12), 12)
+    p = np.exp(np.random.default_rng(seed).normal(size=(144, 3)) + skill * np.eye(3)[target])
+    about = {
+        "utterance": [f"x/{i}" for i in range(144)],
+        "corpus": "x",
+        "speaker": [f"x/{s:02}" for s in speaker],
+        "sex": "male",
+        "sentence": "x/1",
+        "fold": speaker // 4,
+        "target": [CLASSES[t] for t in target],
+    }
+    shares = zip(CLASSES, (p / p.sum(axis=1, keepdims=True)).T, strict=True)
+    table = pd.DataFrame(about).assign(**{f"p_{name}": share for name, share in shares})
+    return table if fold is None else table[table["fold"] == fold].reset_index(drop=True)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Leave a finished run below ``tmp_path/runs``: of all folds, or of one."""
+
+    def run(
+        name: str, model: str = "cnn.CNN", skill: float = 1.0, seed: int = 0, fold: int | None = None, **more: Any
+    ) -> Path:
+        folder = tmp_path / "runs" / name
+        table = scored(skill, seed + int(10 * skill), fold)
+        about = {
+            "stamps": more.get("stamps", []),
+            "corpora": ["x"],
+            "labels": more.get("labels", "native; target: intended"),
+            "protocol": more.get("protocol", "speaker_cv"),
+            "fingerprint": more.get("fingerprint", "f00d"),
+            "seed": seed,
+            "split_hash": more.get("splits", SPLITS) if fold is None else more.get("splits", SPLITS)[fold],
+            "train_seconds": 30.0 if fold is None else 10.0,
+            "parameters": more.get("parameters", 1000),
+        } | ({} if fold is None else {"fold": fold})
+        config = {
+            "seed": seed,
+            "fold": "all" if fold is None else fold,
+            "model": {"_target_": f"ser.models.{model}", "width": more.get("width", 8)},
+            "augment": more.get("augment", {}),
+            "data": {"corpora": {"x": {"_target_": "ser.corpora.x.X", "root": more.get("root", "here")}}},
+            "logger": {"name": more.get("logger", "csv")},
+            "labels": {"name": about["labels"].partition(";")[0]},
+            "protocol": {"name": about["protocol"]},
+            "paths": {"run": str(folder)},
+        }
+        folder.mkdir(parents=True)
+        OmegaConf.save(OmegaConf.create(config), folder / "config.yaml")
+        predictions.write(table, folder / "predictions.parquet")
+        write_metrics({**summarise(table), "run": about}, folder / "metrics.json")
+        return folder
+
+    return run
+
+
+def test_single_folds_are_pooled_to_what_a_run_of_all_folds_has(make: Make, tmp_path: Path) -> None:
+    make("whole/0")
+    for fold in range(FOLDS):
+        make(f"folds/{fold}", fold=fold)
+    rows = [rank(*find([tmp_path / "runs" / name]))[0].main.rows for name in ("whole", "folds")]
+    (whole,), (folds,) = rows
+    assert folds.folds == (0, 1, 2)
+    assert len(folds.runs) == 3
+    assert replace(folds, runs=(), parameters=None) == replace(whole, runs=(), parameters=None)
+    stored = read_metrics(tmp_path / "runs/whole/0/metrics.json")
+    assert whole.uar == stored["uar"]
+    assert (whole.low, whole.high) == (stored["uar_interval"]["low"], stored["uar_interval"]["high"])
+    assert whole.uar_mean == pytest.approx(stored["folds"]["uar_mean"])
+    assert whole.uar_sd == pytest.approx(stored["folds"]["uar_sd"])
+    assert (whole.accuracy, whole.macro_f1) == (stored["accuracy"], stored["macro_f1"])
+    assert whole.cross_entropy == stored["cross_entropy"]
+
+
+def test_seeds_are_averaged_and_their_folds_spread(make: Make, tmp_path: Path) -> None:
+    stored = [read_metrics(make(str(seed), seed=seed) / "metrics.json") for seed in range(3)]
+    comparison, tables = rank(*find([tmp_path / "runs"]))
+    (row,) = comparison.main.rows
+    assert row.seeds == (0, 1, 2)
+    assert row.uar == pytest.approx(np.mean([s["uar"] for s in stored]))
+    assert row.macro_f1 == pytest.approx(np.mean([s["macro_f1"] for s in stored]))
+    each = [fold["uar"] for s in stored for fold in s["folds"]["each"]]
+    assert row.uar_mean == pytest.approx(np.mean(each))
+    assert row.uar_sd == pytest.approx(np.std(each, ddof=1))
+    assert row.train_seconds == 30.0
+    assert [len(table) for table in tables["cnn"]] == [144] * 3
+    assert comparison.pairs == ()
+    assert "no other system" in comparison.headline
+
+
+def test_a_system_is_the_same_wherever_its_corpus_lies_and_its_log_goes(make: Make, tmp_path: Path) -> None:
+    make("0", seed=0, root="here", logger="csv")
+    make("1", seed=1, root="there", logger="wandb")
+    assert len(rank(*find([tmp_path / "runs"]))[0].main.rows) == 1
+
+
+def test_the_folders_of_folds_are_not_runs_of_their_own(make: Make, tmp_path: Path) -> None:
+    make("all")
+    for fold in range(FOLDS):
+        part = make(f"all/fold_{fold}", fold=fold, parameters=77)
+        (part / "config.yaml").unlink()
+    runs, _ = find([tmp_path / "runs"])
+    assert len(runs) == 1
+    alone = read(tmp_path / "runs/all/fold_1")  # by name, its configuration is the one above it
+    assert alone.splits == {1: "bbbb"}
+    assert alone.system == runs[0].system
+
+
+def test_parameters_come_from_the_folds_where_the_whole_says_none(make: Make, tmp_path: Path) -> None:
+    whole = make("all")
+    stored = read_metrics(whole / "metrics.json")
+    del stored["run"]["parameters"]
+    write_metrics(stored, whole / "metrics.json")
+    assert read(whole).parameters is None
+    make("all/fold_0", fold=0, parameters=77)
+    assert read(whole).parameters == 77
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"labels": "six; target: intended"}, "other labels: six; target: intended against native; target: intended"),
+        ({"protocol": "random", "splits": ["d", "e", "f"]}, "other split: random against speaker_cv"),
+        ({"splits": ["d", "e", "f"]}, "other splits of the same protocol"),
+        ({"fingerprint": "beef"}, "other recordings or audio settings: fingerprint beef against f00d"),
+        ({"fold": 1}, "fold 1 only, of folds 0 to 2"),
+    ],
+)
+def test_what_cannot_be_compared_stands_apart_with_its_reason(
+    make: Make, tmp_path: Path, other: dict[str, Any], reason: str
+) -> None:
+    make("0", width=4, **other)
+    make("1", "cnn.CNN", skill=1.0)
+    make("2", "bilstm.BiLSTM", skill=0.5)
+    comparison, tables = rank(*find([tmp_path / "runs"]))
+    assert [row.system for row in comparison.main.rows] == ["cnn, width=8", "bilstm"]
+    assert list(tables) == ["cnn, width=8", "bilstm"]
+    (group,) = comparison.apart
+    assert group.apart == reason
+    assert [row.system for row in group.rows] == ["cnn, width=4"]
+
+
+def test_what_knows_its_test_speakers_stands_apart(make: Make, tmp_path: Path) -> None:
+    make("plain", skill=1.0)
+    make("adapted", "bilstm.BiLSTM", skill=2.0, stamps=["speaker-adapted"])
+    comparison, _ = rank(find([tmp_path / "runs"])[0])
+    assert [row.system for row in comparison.main.rows] == ["cnn"]
+    (apart,) = comparison.apart
+    assert [row.system for row in apart.rows] == ["bilstm"]
+    assert apart.apart == "knows its test speakers' own recordings"
+    assert apart.rows[0].stamps == ("speaker-adapted",)
+
+
+def test_of_groups_alike_in_size_the_one_with_more_folds_is_the_main_table(make: Make, tmp_path: Path) -> None:
+    make("0", fold=0)
+    make("1", "bilstm.BiLSTM")
+    comparison, _ = rank(*find([tmp_path / "runs"]))
+    assert [row.system for row in comparison.main.rows] == ["bilstm"]
+
+
+def test_of_repeated_runs_the_later_one_counts_and_the_other_is_named(make: Make, tmp_path: Path) -> None:
+    make("2")
+    make("10")
+    comparison, _ = rank(*find([tmp_path / "runs"]))
+    (row,) = comparison.main.rows
+    assert [Path(run).name for run in row.runs] == ["10"]
+    (note,) = comparison.notes
+    assert note.endswith("10 has the same configuration, seed and fold")
+    assert "runs/2: " in note
+
+
+def test_a_folder_given_twice_counts_once(make: Make, tmp_path: Path) -> None:
+    folder = make("0")
+    runs, notes = find([folder, tmp_path / "runs", folder])
+    assert (len(runs), notes) == (1, [])
+
+
+def test_every_system_is_tested_against_the_best_and_the_baseline(make: Make, tmp_path: Path) -> None:
+    skills = {"cnn.CNN": 2.0, "bilstm.BiLSTM": 1.0, "transformer.Transformer": 0.2}
+    for number, (model, skill) in enumerate(skills.items()):
+        make(str(number), model, skill, parameters=1000 - number)
+    comparison, _ = rank(*find([tmp_path / "runs"]))
+    uars = {row.system: row.uar for row in comparison.main.rows}
+    assert list(uars) == ["cnn", "bilstm", "transformer"]
+    assert (comparison.best, comparison.baseline) == ("cnn", "transformer")
+    assert comparison.baseline_reason == "the fewest parameters"
+    sides = [(pair.one, pair.other) for pair in comparison.pairs]
+    assert sides == [("cnn", "bilstm"), ("cnn", "transformer"), ("bilstm", "transformer")]
+    for pair in comparison.pairs:
+        assert pair.difference == pytest.approx(uars[pair.one] - uars[pair.other])
+        assert pair.low is not None
+        assert pair.high is not None
+        assert pair.low < pair.difference < pair.high
+        assert pair.p <= pair.p_holm <= 3 * pair.p
+    chosen, _ = rank(*find([tmp_path / "runs"]), baseline="bilstm")
+    assert [(pair.one, pair.other) for pair in chosen.pairs][-1] == ("transformer", "bilstm")
+    with pytest.raises(ConfigError, match=r'"svm" is no system of the main table\. It has: "cnn", "bilstm"'):
+        rank(*find([tmp_path / "runs"]), baseline="svm")
+
+
+def test_names_say_what_differs_and_no_two_in_a_table_are_alike(make: Make, tmp_path: Path) -> None:
+    make("0", augment={"warp": {"_target_": "ser.augment.warp.Warp"}})
+    make("1", augment={})
+    make("2", "bilstm.BiLSTM", protocol="a")  # on the same splits: the protocol's name is all that differs
+    make("3", "bilstm.BiLSTM", protocol="b")
+    systems = {row.system for row in rank(*find([tmp_path / "runs"]))[0].main.rows}
+    assert systems == {"cnn, augment=warp", "cnn, augment=none", "bilstm", "bilstm #2"}
+
+
+def test_a_key_that_stands_in_two_places_is_named_in_full() -> None:
+    def system(one: float, two: float) -> dict[str, Any]:
+        return {"model": {"_target_": "a.CNN", "dropout": one, "head": {"dropout": two}}}
+
+    assert names([system(0.1, 0.5), system(0.2, 0.6)]) == [
+        "cnn, model.dropout=0.1, model.head.dropout=0.5",
+        "cnn, model.dropout=0.2, model.head.dropout=0.6",
+    ]
+
+
+def test_unfinished_runs_are_listed(make: Make, tmp_path: Path) -> None:
+    make("0")
+    half = make("half")
+    (half / "metrics.json").unlink()
+    make("half/fold_0", fold=0)
+    runs, notes = find([tmp_path / "runs"])
+    assert len(runs) == 1
+    assert notes == [f"{half}: not finished, 1 of its folds are"]
+
+
+def test_errors_say_what_is_missing_where(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"There is no folder .*nowhere"):
+        find([tmp_path / "nowhere"])
+    with pytest.raises(RunError, match=r"no finished run .* below .*\. Train one"):
+        find([tmp_path])
+    folder = make("0")
+    stored = read_metrics(folder / "metrics.json")
+    write_metrics({**stored, "run": {"seed": 0}}, folder / "metrics.json")
+    with pytest.raises(RunError, match=r"runs/0/metrics\.json does not say the run's stamps, .*split_hash"):
+        find([tmp_path / "runs"])
+    about = {**stored["run"], "split_hash": ["a", "b"]}
+    write_metrics({**stored, "run": about}, folder / "metrics.json")
+    with pytest.raises(RunError, match="predictions of 3 folds, but 2 split hashes"):
+        find([tmp_path / "runs"])
+    (folder / "metrics.json").unlink()
+    with pytest.raises(RunError, match="1 are unfinished"):
+        find([tmp_path / "runs"])
+
+
+def command(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "COLUMNS": "100", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    line = [sys.executable, "-m", "ser.compare", *arguments]
+    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_command_writes_every_format_and_says_where(make: Make, tmp_path: Path) -> None:
+    for number, model in enumerate(("cnn.CNN", "bilstm.BiLSTM", "transformer.Transformer")):
+        make(str(number), model, skill=1.5 - 0.5 * number, stamps=["synthetic speech"])
+    done = command("runs", "--out", "there", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    files = {str(path.relative_to(tmp_path)) for path in (tmp_path / "there").rglob("*.*")}
+    pictures = ("speakers", "recall", "confusion", "reliability", "risk_coverage", "critical_difference")
+    texts = {f"there/comparison.{suffix}" for suffix in ("csv", "md", "tex", "html")}
+    assert files == texts | {f"there/pictures/{name}.svg" for name in pictures}
+    assert all(text in done.stdout for text in texts)
+    assert "SYNTHETIC SPEECH" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    csv = pd.read_csv(tmp_path / "there/comparison.csv")
+    for row in csv.itertuples():
+        assert row.uar == pytest.approx(read_metrics(tmp_path / str(row.runs) / "metrics.json")["uar"], abs=1e-12)
+
+
+def test_the_command_ends_with_a_sentence_and_help_fits_a_page(tmp_path: Path) -> None:
+    done = command(str(tmp_path), folder=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "no finished run" in done.stderr
+    done = command("--help", folder=tmp_path)
+    assert done.returncode == 0
+    assert "--baseline NAME" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,316 @@
+"""A comparison in every format: each number is there, nothing is cut, stamps cannot be overlooked, and a page is whole."""
+
+import csv
+import io
+import re
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot
+from rich.console import Console
+from sklearn.metrics import recall_score
+
+from ser.comparison import page
+from ser.comparison import plots as comparison_plots
+from ser.comparison.rows import TIMES, Comparison, Group, Pair, Row, percent
+from ser.comparison.tables import frame, latex, markdown, terminal
+from ser.evaluation import predictions
+
+STAMPS = ("synthetic speech", "not speaker-independent")
+SPECIAL = r"a_b & 50% {x} #1 ~^$\ <i>|`*"
+
+
+def row(system: str, uar: float, **more: object) -> Row:
+    """A system's scores; what is not given is made up."""
+    made = {
+        "low": uar - 0.05,
+        "high": uar + 0.04,
+        "caution": None,
+        "uar_mean": uar + 0.001,
+        "uar_sd": 0.0213,
+        "accuracy": uar + 0.02,
+        "macro_f1": uar - 0.01,
+        "cross_entropy": 1.4,
+        "ece": 0.087,
+        "aurc": 0.3,
+        "parameters": 1_234_567,
+        "train_seconds": 250.0,
+        "seeds": (0, 1),
+        "folds": (0, 1, 2),
+        "utterances": 192,
+        "speakers": 12,
+        "stamps": (),
+        "runs": (f"runs/{system}",),
+    }
+    return Row(system=system, uar=uar, **(made | more))  # type: ignore[arg-type]
+
+
+def group(*rows: Row, **more: object) -> Group:
+    about = {
+        "corpora": ("ravdess",),
+        "protocol": "luna5",
+        "labels": "native; target: intended",
+        "classes": ("angry", "sad"),
+        "split_hashes": ("aaaa", "bbbb"),
+        "fingerprint": "f00d",
+    }
+    return Group(rows=rows, **(about | more))  # type: ignore[arg-type]
+
+
+def compared(*names: str, stamps: tuple[str, ...] = (), p_holm: float = 0.03) -> Comparison:
+    """Systems in the order of their names, the first one best, and one of another split apart."""
+    rows = [row(name, 0.6 - 0.03 * place, stamps=stamps) for place, name in enumerate(names)]
+    pairs = [Pair(names[0], name, 0.03, 0.011, 0.052, 0.01, p_holm, None) for name in names[1:]]
+    apart = group(row("svm", 0.9, stamps=stamps), protocol="random", apart="other split: random against luna5")
+    notes = ("runs/half: not finished",)
+    return Comparison(group(*rows), names[0], names[-1], "the fewest parameters", tuple(pairs), (apart,), notes)
+
+
+def printed(comparison: Comparison, width: int = 80) -> str:
+    console = Console(width=width, color_system=None)
+    with console.capture() as text:
+        console.print(terminal(comparison))
+    return text.get()
+
+
+class Page(HTMLParser):
+    """What a page holds: its words, the tags that were not closed, and the addresses that it asks for."""
+
+    VOID = ("meta", "img", "br", "link")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.classes: list[str] = []
+        self.alternatives: list[str] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        for name, value in attributes:
+            if name in ("src", "href"):
+                self.addresses.append(value or "")
+            if name == "class":
+                self.classes.append(value or "")
+            if name == "alt":
+                self.alternatives.append(value or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words += data
+
+
+@pytest.fixture
+def tables(table: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
+    """Three systems on the same utterances, the first with two seeds; the later, the more random."""
+    columns = [f"p_{name}" for name in predictions.classes(table)]
+    rng, given = np.random.default_rng(5), table[columns].to_numpy()
+
+    def system(noise: float) -> pd.DataFrame:
+        p = (1 - noise) * given + noise * rng.dirichlet(np.ones(len(columns)), size=len(table))
+        return table.assign(**dict(zip(columns, p.T, strict=True)))
+
+    return {"cnn": [table, system(0.1)], "bilstm": [system(0.6)], "transformer": [system(0.95)]}
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_terminal_shows_every_system_and_number_and_cuts_nothing(width: int) -> None:
+    comparison = compared("cnn, label_smoothing=0.1, max_epochs=300", "transformer, bands=[b]", "bilstm", stamps=STAMPS)
+    text = printed(comparison, width)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    for system in comparison.main.rows:
+        assert f"{percent(system.uar)} [{percent(system.low)}, {percent(system.high)}]" in text
+        assert f"{percent(system.uar_mean)} ± {percent(system.uar_sd)}" in text
+    joined = re.sub(r"\s+", "", text)
+    assert joined.count("1.23M") == 4
+    assert joined.count("bands=[b]") == 3  # not taken for a colour
+    assert "4.2min" in joined
+    assert "0.030" in text
+    assert "Set apart: other split: random against luna5" in text
+    assert "Passed over: runs/half: not finished" in text
+
+
+def test_markdown_has_the_numbers_in_tables_of_one_shape() -> None:
+    text = markdown(compared(SPECIAL, "bilstm"))
+    blocks = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+    assert len(blocks) == 3  # scores, tests, those apart
+    for block in blocks:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+    name, uar, *_ = (cell.strip() for cell in re.split(r"(?<!\\)\|", blocks[0].splitlines()[2])[1:-1])
+    assert re.sub(r"\\(.)", r"\1", name) == SPECIAL
+    assert uar == "60.0 [55.0, 64.0]"
+
+
+def test_latex_escapes_what_it_would_act_on() -> None:
+    text = latex(compared(SPECIAL, "bilstm"))
+    assert (
+        r"a\_b \& 50\% \{x\} \#1 \textasciitilde{}\textasciicircum{}\$\textbackslash{} \textless{}i\textgreater{}"
+        in text
+    )
+    assert text.isascii()
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 3
+    bare = re.sub(r"\\[{}]", "", text)
+    assert bare.count("{") == bare.count("}")
+    for body in re.findall(r"\\begin\{tabular\}\{(l[r]+)\}(.*?)\\end\{tabular\}", text, flags=re.DOTALL):
+        lines = [line for line in body[1].splitlines() if line.endswith(r"\\")]
+        assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in lines} == {len(body[0])}
+
+
+def test_the_csv_holds_unrounded_numbers_of_every_system() -> None:
+    comparison = compared("cnn", "bilstm", stamps=STAMPS)
+    lines = list(csv.DictReader(io.StringIO(frame(comparison).to_csv(index=False))))
+    assert [line["system"] for line in lines] == ["cnn", "bilstm", "svm"]
+    assert [line["apart"] for line in lines] == ["", "", "other split: random against luna5"]
+    assert lines[1].keys() >= asdict(comparison.main.rows[1]).keys()
+    for name in ("uar", "low", "high", "uar_mean", "uar_sd", "accuracy", "macro_f1", "ece", "aurc", "train_seconds"):
+        assert float(lines[1][name]) == getattr(comparison.main.rows[1], name)
+    assert (lines[0]["seeds"], lines[0]["folds"]) == ("0 1", "0 1 2")
+    assert lines[0]["stamps"] == "synthetic speech; not speaker-independent"
+    assert lines[2]["split_hashes"] == "aaaa bbbb"
+
+
+def test_a_stamp_stands_in_every_format_beside_the_number(tmp_path: Path) -> None:
+    comparison = compared("cnn", "bilstm", stamps=STAMPS)
+    page.write(comparison, pictures(tmp_path), tmp_path / "page.html")
+    html = Page((tmp_path / "page.html").read_text())
+    assert html.classes.count("stamp") == 2 * (1 + 2 + 1 + 1)  # the banner, two systems, one test, one apart
+    assert html.classes.count("banner") == 1
+    text = printed(comparison)
+    assert text.index("SYNTHETIC SPEECH") < text.index("UAR")
+    for stamp in STAMPS:
+        assert markdown(comparison).count(stamp.upper()) == 1 + 3
+        assert latex(comparison).count(rf"\textbf{{{stamp.upper()}.}}") == 3
+        assert stamp in frame(comparison).to_csv()
+    clean = compared("cnn", "bilstm")
+    page.write(clean, pictures(tmp_path), tmp_path / "clean.html")
+    assert "stamp" not in Page((tmp_path / "clean.html").read_text()).classes
+    assert "SYNTHETIC" not in printed(clean) + markdown(clean) + latex(clean)
+
+
+def test_the_headline_says_no_more_than_the_test() -> None:
+    clear, unclear = compared("cnn", "bilstm"), compared("cnn", "bilstm", p_holm=0.2)
+    lead = "cnn has a UAR of 60.0 % [55.0, 64.0], the highest. Its lead over bilstm, the next, is 3.0 points [1.1, 5.2]"
+    assert clear.headline == f"{lead}, p = 0.030 after Holm."
+    assert unclear.headline == f"{lead}, p = 0.200 after Holm: too little to tell the two apart on 12 speakers."
+    assert compared("cnn", "bilstm", p_holm=0.0001).headline == f"{lead}, p < 0.001 after Holm."
+
+
+def test_cautions_are_in_the_terminal_the_markdown_and_the_page(tmp_path: Path) -> None:
+    few = "4 speakers are too few: the interval is indicative"
+    comparison = compared("cnn", "bilstm")
+    comparison = replace(comparison, main=group(*(replace(r, caution=few) for r in comparison.main.rows)))
+    page.write(comparison, pictures(tmp_path), tmp_path / "page.html")
+    html = Page((tmp_path / "page.html").read_text())
+    for text in (printed(comparison), markdown(comparison), html.words):
+        assert len(re.findall(rf"Caution:\s+{few}", text)) == 1
+
+
+def test_a_caution_of_what_stands_apart_says_of_what_it_is() -> None:
+    few = "4 speakers are too few: the interval is indicative"
+    comparison = compared("cnn", "bilstm")
+    savee = replace(
+        group(*(replace(r, caution=few) for r in comparison.main.rows)), corpora=("savee",), protocol="loso"
+    )
+    assert replace(comparison, apart=(savee,)).cautions == (f"set apart, savee, loso: {few}",)
+    both = replace(comparison, main=replace(savee, corpora=("ravdess",)), apart=(savee,))
+    assert both.cautions == (few,), "once, where it is of both"
+
+
+def test_without_an_interval_or_a_count_nothing_is_made_up() -> None:
+    lone = row("cnn", 0.5, low=None, high=None, uar_sd=None, parameters=None, train_seconds=None)
+    text = printed(Comparison(group(lone), "cnn", "cnn", "as asked", (), (), ()))
+    (line,) = [line for line in text.splitlines() if line.strip().startswith("cnn ") and "±" in line]
+    assert line.split() == ["cnn", "50.0", "50.1", "±", "n/a", "52.0", "49.0", "n/a", "n/a", "2", TIMES, "3"]
+    assert "None" not in text + markdown(Comparison(group(lone), "cnn", "cnn", "as asked", (), (), ()))
+
+
+def pictures(folder: Path) -> dict[str, Path]:
+    """A dot for each picture."""
+    dot = folder / "dot.svg"
+    dot.write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    return dict.fromkeys(
+        ("speakers", "recall", "confusion", "reliability", "risk_coverage", "critical_difference"), dot
+    )
+
+
+def test_the_page_is_whole_and_asks_for_nothing(tmp_path: Path) -> None:
+    comparison = compared(SPECIAL, "<script>alert(1)</script>", "bilstm")
+    page.write(comparison, pictures(tmp_path), tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    html = Page(text)
+    assert html.open == []
+    assert "script" not in html.tags
+    assert SPECIAL in html.words
+    assert len(html.addresses) == 6
+    assert all(address.startswith("data:image/svg+xml;base64,") for address in html.addresses)
+    assert all(html.alternatives)
+    assert not re.search(r"url\(|@import|https?://", text)
+    facts = ("ravdess", "luna5", "native; target: intended", "f00d", "aaaa, bbbb", "chance is 50.0 %")
+    assert all(fact in html.words for fact in facts)
+    assert "Other split: random against luna5" in html.words
+    assert "runs/half: not finished" in html.words
+    for name in [r.system for r in comparison.main.rows]:
+        assert html.words.count(name) > 2
+
+
+def test_a_speakers_uar_is_what_scikit_learn_gives(tables: dict[str, list[pd.DataFrame]]) -> None:
+    found = comparison_plots.speaker_uars(tables)
+    assert found.shape == (12, 3)
+    for speaker in ("ravdess/00", "ravdess/07"):
+        each = []
+        for seed in tables["cnn"]:
+            rows = seed[seed["speaker"] == speaker]
+            names = np.array(predictions.classes(rows))[predictions.predicted_indices(rows)]
+            each.append(recall_score(rows["target"], names, average="macro"))
+        assert found.loc[speaker, "cnn"] == pytest.approx(np.mean(each))
+
+
+@pytest.mark.parametrize("stamps", [(), STAMPS])
+def test_every_picture_is_drawn_and_stamped(
+    tables: dict[str, list[pd.DataFrame]], tmp_path: Path, stamps: tuple[str, ...]
+) -> None:
+    comparison, state = compared(*tables, stamps=stamps), np.random.get_state()[1].tolist()  # noqa: NPY002
+    before = dict(mpl.rcParams)
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        files = comparison_plots.draw(comparison, tables, tmp_path / "pictures")
+    assert dict(mpl.rcParams) == before
+    assert pyplot.get_fignums() == []
+    assert np.random.get_state()[1].tolist() == state  # noqa: NPY002
+    assert sorted(file.name for file in (tmp_path / "pictures").iterdir()) == sorted(f"{name}.svg" for name in files)
+    assert files.keys() == pictures(tmp_path).keys()
+    for name, file in files.items():
+        text = file.read_text()
+        assert ("SYNTHETIC SPEECH" in text) == bool(stamps)
+        assert all(system in text for system in tables), name
+    assert all(emotion in files["recall"].read_text() for emotion in predictions.classes(tables["cnn"][0]))
+    assert "60.0" in files["speakers"].read_text()
+    assert "critical difference" in files["critical_difference"].read_text()
+
+
+def test_two_systems_have_no_critical_difference(tables: dict[str, list[pd.DataFrame]], tmp_path: Path) -> None:
+    two = {name: tables[name] for name in ("cnn", "bilstm")}
+    files = comparison_plots.draw(compared(*two), two, tmp_path)
+    assert "critical_difference" not in files
+    page.write(compared(*two), files, tmp_path / "page.html")
+    assert len(Page((tmp_path / "page.html").read_text()).addresses) == len(files) == 5
+
+
+def test_pictures_have_room_for_the_best_and_the_baseline() -> None:
+    names = [f"system {i}" for i in range(12)]
+    shown = [r.system for r in comparison_plots.shown(compared(*names))]
+    assert shown == [*names[:7], "system 11"]
+    assert [r.system for r in comparison_plots.shown(compared(*names[:8]))] == names[:8]

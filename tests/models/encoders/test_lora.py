@@ -1,0 +1,195 @@
+"""Adapters train alone, take part wherever they may be put, and fold into the weights without a trace."""
+
+import contextlib
+import copy
+import functools
+import sys
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ser.errors import ConfigError
+from ser.models.encoders.lora import add_lora, default_targets, has_lora, merge_lora
+
+transformers = pytest.importorskip("transformers")
+pytest.importorskip("peft")
+
+FAMILIES = ["whisper", "wav2vec2", "hubert", "wavlm", "data2vec-audio"]
+
+
+def encoder_of(family: str) -> nn.Module:
+    """A tiny encoder with random weights, always the same, in evaluation mode."""
+    return copy.deepcopy(made(family))
+
+
+@functools.cache
+def made(family: str) -> nn.Module:
+    """See `encoder_of`; in a container that is not of transformers."""
+    torch.manual_seed(0)
+    if family == "whisper":
+        width = {"d_model": 16, "encoder_attention_heads": 2, "encoder_ffn_dim": 24, "encoder_layers": 2}
+        config = transformers.WhisperConfig(**width, num_mel_bins=8, max_source_positions=20)
+        from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+        return nn.ModuleDict({"encoder": WhisperEncoder(config)}).eval()
+    width = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24, "num_hidden_layers": 2}
+    strides = {"conv_dim": (8, 8), "conv_kernel": (10, 4), "conv_stride": (5, 4), "num_feat_extract_layers": 2}
+    positions = {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
+    config = transformers.AutoConfig.for_model(family, **width, **strides, **positions)
+    return nn.ModuleDict({"encoder": transformers.AutoModel.from_config(config)}).eval()
+
+
+def output(module: nn.Module) -> Tensor:
+    """The last hidden states of noise: ``(batch, frame, width)``."""
+    generator = torch.Generator().manual_seed(1)
+    encoder = module["encoder"]  # type: ignore[index]
+    whisper = encoder.config.model_type == "whisper"
+    result: Tensor = encoder(torch.randn((2, 8, 40) if whisper else (2, 800), generator=generator)).last_hidden_state
+    return result
+
+
+def adapted(family: str, targets: tuple[str, ...] | None = None) -> nn.Module:
+    """An encoder as in the middle of a training: the adapters have an effect."""
+    module = encoder_of(family)
+    add_lora(module, rank=3, alpha=4.5, targets=targets or default_targets(family))
+    torch.manual_seed(2)
+    for name, parameter in module.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(parameter, std=0.2)
+    return module
+
+
+def without_gradient(module: nn.Module) -> list[str]:
+    """Adapter parameters that training would not move."""
+    projection = torch.randn(16, generator=torch.Generator().manual_seed(3))
+    (output(module) @ projection).square().sum().backward()
+    lora = {name: parameter for name, parameter in module.named_parameters() if "lora_" in name}
+    return [name for name, parameter in lora.items() if parameter.grad is None or not parameter.grad.any()]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_output_is_as_before_until_training_starts(family: str) -> None:
+    module = encoder_of(family)
+    before = output(encoder_of(family).requires_grad_(False))  # frozen: WavLM's attention rounds by whether it is
+    add_lora(module, rank=3, alpha=4.5, targets=default_targets(family))
+    assert torch.equal(output(module), before)
+    assert not torch.allclose(output(adapted(family)), before, atol=1e-2)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_only_adapters_train_and_all_of_them(family: str) -> None:
+    module = adapted(family)
+    assert {n for n, p in module.named_parameters() if p.requires_grad} == {
+        n for n, _ in module.named_parameters() if "lora_" in n
+    }
+    assert without_gradient(module) == []
+    before = copy.deepcopy(dict(module.named_parameters()))
+    torch.optim.AdamW((p for p in module.parameters() if p.requires_grad), lr=0.1).step()
+    for name, parameter in module.named_parameters():
+        assert torch.equal(parameter, before[name]) == ("lora_" not in name), name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_adapter_on_any_linear_layer_takes_part_or_is_refused(family: str) -> None:
+    names = {n.rpartition(".")[2] for n, layer in encoder_of(family).named_modules() if isinstance(layer, nn.Linear)}
+    assert len(names) >= 6
+    taken = set()
+    for name in names:
+        with contextlib.suppress(ConfigError):
+            add_lora(encoder_of(family), 1, 1.0, targets=[name])
+            taken.add(name)
+    assert without_gradient(adapted(family, tuple(taken))) == []
+    assert names - taken <= ({"q_proj", "k_proj", "v_proj", "out_proj"} if family == "wavlm" else set())
+
+
+class Bypass(nn.Module):
+    """Takes the weight of its projection as WavLM's attention does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q_proj, self.out = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        result: Tensor = self.out(nn.functional.linear(frames, self.q_proj.weight))
+        return result
+
+
+def test_a_layer_whose_weight_is_taken_without_a_call_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"Bypass takes the weight of q_proj .* can be adapted: out\."):
+        add_lora(nn.Sequential(Bypass()), 2, 2.0, targets=["q_proj"])
+    add_lora(nn.Sequential(Bypass()), 2, 2.0, targets=["out"])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_merging_keeps_the_output_and_leaves_plain_layers(family: str) -> None:
+    plain, module = encoder_of(family), adapted(family)
+    unmerged = output(module)
+    assert has_lora(module)
+    merge_lora(module)
+    assert not has_lora(module)
+    # The states are of order 1, and the weights are rounded once more.
+    torch.testing.assert_close(output(module), unmerged, atol=1e-6, rtol=0)
+    assert list(module.state_dict()) == list(plain.state_dict())
+    assert {name: str(layer) for name, layer in module.named_modules()} == {
+        name: str(layer) for name, layer in plain.named_modules()
+    }
+    plain.load_state_dict(module.state_dict())
+    assert torch.equal(output(plain.requires_grad_(False)), output(module))
+
+
+def test_a_merged_weight_has_the_scaled_product_added() -> None:
+    plain, module = nn.Sequential(nn.Linear(5, 7)).double(), nn.Sequential(nn.Linear(5, 7)).double()
+    module.load_state_dict(plain.state_dict())
+    add_lora(module, rank=2, alpha=3.0, targets=["0"])
+    a, b = (module.state_dict()[f"0.lora_{x}.default.weight"] for x in "AB")
+    b.normal_()
+    product = 3.0 / 2 * b @ a
+    merge_lora(module)
+    torch.testing.assert_close(module[0].weight, plain[0].weight + product, atol=1e-12, rtol=0)
+
+
+def test_merging_without_adapters_changes_nothing() -> None:
+    module = encoder_of("whisper")
+    before = output(module)
+    merge_lora(module)
+    assert torch.equal(output(module), before)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_state_comes_back_in_a_fresh_encoder(family: str) -> None:
+    module, fresh = adapted(family), encoder_of(family)
+    nn.init.normal_(next(fresh.parameters()))
+    add_lora(fresh, rank=3, alpha=4.5, targets=default_targets(family))
+    fresh.load_state_dict(module.state_dict())
+    assert torch.equal(output(fresh), output(module))
+
+
+def test_dropout_is_for_training_alone() -> None:
+    module = nn.Sequential(nn.Linear(50, 50))
+    add_lora(module, rank=2, alpha=2.0, dropout=0.5, targets=["0"])
+    nn.init.normal_(module.state_dict()["0.lora_B.default.weight"])
+    frames = torch.randn(1, 50)
+    assert torch.equal(module.eval()(frames), module(frames))
+    assert not torch.equal(module.train()(frames), module(frames))
+
+
+@pytest.mark.parametrize(
+    ("rank", "targets", "says"),
+    [
+        (2, ["q_proj", "query"], "LoRA on query: no linear layer .* fc1, fc2, k_proj, out_proj, q_proj, v_proj"),
+        (0, ["q_proj"], "rank 0"),
+        (2, [], "0 targets"),
+    ],
+)
+def test_settings_that_would_train_nothing_are_refused(rank: int, targets: list[str], says: str) -> None:
+    module = encoder_of("whisper")
+    with pytest.raises(ConfigError, match=says):
+        add_lora(module, rank, 2.0, targets=targets)
+    assert not has_lora(module)
+
+
+def test_without_peft_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ConfigError, match=r"pip install 'ser\[pretrained\]'"):
+        add_lora(encoder_of("whisper"), 2, 2.0)

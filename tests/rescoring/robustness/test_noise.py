@@ -1,0 +1,114 @@
+"""Noise has the power and the colour that its name says, and babble comes from training speakers alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.signal import welch
+
+from ser.datamodules.speech import SpeechDataModule
+from ser.errors import ConfigError
+from ser.rescoring.robustness.conditions import Talkers, generator
+from ser.rescoring.robustness.noise import Babble, Noise, Pink, White
+from tests.rescoring.robustness.conftest import RATE, Batch, hear, scene
+
+EVERY = [White([10]), Pink([10]), Babble([10], talkers=7)]
+
+
+@pytest.mark.parametrize("snr", [20.0, 0.0, -5.0])
+@pytest.mark.parametrize("noise", EVERY, ids=lambda n: type(n).__name__)
+def test_the_ratio_is_had_over_each_clips_own_samples(
+    noise: Noise, snr: float, speech: Batch, talkers: Talkers
+) -> None:
+    waveform, lengths = speech
+    noisy, same = hear(noise, speech, snr, talkers)
+    assert same.tolist() == lengths.tolist()
+    for clean, heard, n in zip(waveform.double(), noisy.double(), lengths.tolist(), strict=True):
+        added = heard[:n] - clean[:n]
+        ratio = 10 * np.log10(float(clean[:n].square().mean() / added.square().mean()))
+        assert ratio == pytest.approx(snr, abs=0.01)
+
+
+@pytest.mark.parametrize(("noise", "slope"), [(White([0]), 0.0), (Pink([0]), -10 * np.log10(2))])
+def test_the_power_falls_by_the_octave_as_the_colour_says(noise: Noise, slope: float) -> None:
+    samples = noise.draw(generator(0, "x", "y"), 60 * RATE, scene(1))
+    hz, density = welch(samples, RATE, nperseg=4096)
+    band = (hz >= 60) & (hz <= 7000)
+    fitted = np.polyfit(np.log2(hz[band]), 10 * np.log10(density[band]), 1)[0]
+    # 470 segments: a bin is off by 0.2 dB, and the line through 1800 bins over 7 octaves by a few hundredths.
+    assert fitted == pytest.approx(slope, abs=0.1)
+
+
+def test_pink_noise_has_nothing_below_20_hz() -> None:
+    samples = Pink([0]).draw(generator(0, "x", "y"), 5 * RATE, scene(1))
+    power = np.abs(np.fft.rfft(samples)) ** 2
+    hz = np.fft.rfftfreq(len(samples), 1 / RATE)
+    assert power[hz < 20].sum() < 1e-20 * power.sum()
+
+
+def test_the_noise_is_the_same_along_the_levels(speech: Batch) -> None:
+    waveform, _ = speech
+    mild, severe = (hear(White([snr]), speech)[0] - waveform for snr in (20, 0))
+    torch.testing.assert_close(10 * mild, severe, atol=1e-5, rtol=1e-4)
+
+
+def marked(data: SpeechDataModule, clip_of: Callable[[int, int], np.ndarray]) -> Talkers:
+    """Talkers over a corpus whose clips, by row and length, are made up."""
+    manifest = data.labelled.manifest
+    samples = np.zeros(data.parts[0].card["samples"], np.int16)
+    for row, (start, length) in enumerate(zip(manifest["start"], manifest["length"], strict=True)):
+        samples[start : start + length] = clip_of(row, length)
+    part = SimpleNamespace(samples=samples, card=data.parts[0].card)
+    stub: Any = SimpleNamespace(labelled=data.labelled, split=data.split, parts=[part])
+    return Talkers(stub)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_nobody_but_training_speakers_talks(data: SpeechDataModule, sign: int) -> None:
+    """Training clips hold a constant of one sign, dev and test clips of the other; at RMS 1 the sign is left."""
+    value = np.full(len(data.labelled.manifest), -100 * sign)
+    value[data.split.train] = 100 * sign
+    talkers = marked(data, lambda row, length: np.full(length, value[row]))
+    for seed in range(200):
+        np.testing.assert_allclose(talkers.draw(generator(seed, "x", "y"), 500, 7), sign, rtol=1e-6)
+
+
+def test_talkers_differ_as_long_as_there_are_enough_speakers(data: SpeechDataModule) -> None:
+    """A click every 10, 20, ... samples, by speaker: at RMS 1 its square is how far apart they are."""
+    speaker = data.labelled.manifest["speaker"].astype("category").cat.codes.to_numpy()
+    talkers = marked(data, lambda row, n: np.where(np.arange(n) % (10 * (speaker[row] + 1)), 0, 30000))
+    training = {10 * (int(s) + 1) for s in speaker[data.split.train]}
+    for seed in range(20):
+        drawn = talkers.draw(generator(seed, "x", "y"), 6000, len(training))
+        # Where a clip starts over, one gap is another: a hundredth of the gaps at most.
+        assert {round(float(peak) ** 2, -1) for peak in drawn.max(axis=1)} == training
+    assert talkers.draw(generator(0, "x", "y"), 100, 2 * len(training)).shape == (2 * len(training), 100)
+
+
+def test_a_short_clip_talks_over_and_over(talkers: Talkers) -> None:
+    drawn = talkers.draw(generator(0, "x", "y"), 60 * RATE, 2)
+    assert drawn.shape == (2, 60 * RATE)
+    by_ten_seconds = np.sqrt(np.mean(np.square(drawn.reshape(2, 6, -1), dtype=np.float64), axis=2))
+    assert (by_ten_seconds > 0.5).all()
+
+
+def test_silence_stays_silent() -> None:
+    silent = torch.zeros(1, RATE), torch.tensor([RATE])
+    assert not hear(White([0]), silent)[0].any()
+
+
+@pytest.mark.parametrize("talkers", [0, -1])
+def test_babble_needs_a_talker(talkers: int) -> None:
+    with pytest.raises(ConfigError, match="one has to talk"):
+        Babble([0], talkers=talkers)
+
+
+def test_the_stores_are_only_read(data: SpeechDataModule, talkers: Talkers) -> None:
+    file = Path(data.parts[0].folder) / "waveforms.i16"
+    before = file.read_bytes()
+    talkers.draw(generator(0, "x", "y"), RATE, 7)
+    assert file.read_bytes() == before

@@ -1,0 +1,282 @@
+"""Result cards say what a run's files say, in JSON and on a page that needs nothing beside it."""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser.corpora.demo import Demo
+from ser.errors import RunError
+from ser.evaluation import predictions
+from ser.protocols.plan import Plan
+from ser.protocols.planning import planned
+from ser.protocols.split_file import write_splits
+from ser.report.highlights import highlights, percent
+from ser.runs import card
+from ser.runs import folder as run_folder
+from ser.runs.card_page import limits
+from ser.runs.results import pool, write_json, write_results
+
+LEFT_OUT = {"utterance": "demo/x", "path": "/somebody/x.ogg", "kind": "silent", "detail": "no sound", "left_out": True}
+
+
+def config_for(root: Path, stores: Path) -> dict[str, Any]:
+    return {
+        "audio": {"sample_rate": 16000, "trim_db": 30.0, "min_ms": 100.0},
+        "data": {"corpora": {"demo": {"_target_": "ser.corpora.demo.Demo", "root": str(root)}}},
+        "labels": {"_target_": "ser.corpora.labels.LabelScheme", "name": "native"},
+        "protocol": {"_target_": "ser.protocols.speaker_cv.SpeakerCV", "folds": 3, "seed": 0},
+        "model": {"_target_": "ser.models.cnn.CNN"},
+        "trainer": {},
+        "seed": 0,
+        "fold": "all",
+        "paths": {"stores": str(stores)},
+    }
+
+
+def guessed(plan: Plan, rows: np.ndarray, fold: int) -> pd.DataFrame:
+    """A predictions table as a model gives it that is right more often than not."""
+    manifest = plan.labelled.manifest.iloc[rows].reset_index(drop=True)
+    table = manifest[["id", "corpus", "speaker", "sex", "sentence"]].rename(columns={"id": "utterance"})
+    target = plan.labelled.target[rows]
+    names = plan.labelled.classes
+    scores = np.random.default_rng(fold).normal(size=(len(rows), len(names))) + 2 * np.eye(len(names))[target]
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    table = table.assign(fold=fold, target=[names[i] for i in target])
+    return table.assign(**{f"p_{name}": p[:, i] for i, name in enumerate(names)})
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_demo: Path, stores: Path) -> Path:
+    """A ``fold=all`` run of three folds, written by what writes runs, but for the training."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    folder.mkdir()
+    config = config_for(tiny_demo, stores)
+    run_folder.write_config(folder, config)
+    plan = planned(config)
+    fingerprint = plan.parts[0].fingerprint
+    for split in plan.splits:
+        part = folder / f"fold_{split.fold}"
+        (part / "checkpoints").mkdir(parents=True)
+        (part / "checkpoints" / "best.ckpt").write_bytes(b"weights")
+        write_splits([split], plan.labelled.manifest, part / "split.json", plan.protocol)
+        finding = {"level": "note", "kind": "sentences", "text": "All say the same.", "stamp": "", "clips": []}
+        write_json([{"fold": split.fold, **finding}], part / "audit.json")
+        write_json(run_folder.environment(0, fingerprint, "cpu"), part / "environment.json")
+        about = {
+            "stamps": ["synthetic speech"],
+            "corpora": ["demo"],
+            "labels": "native; target: intended",
+            "protocol": plan.protocol,
+            "fold": split.fold,
+            "split_hash": split.hash(plan.labelled.manifest),
+            "fingerprint": fingerprint,
+            "seed": 0,
+            "parameters": 7,
+            "epochs": 2,
+            "best_epoch": 1,
+            "dev_uar": 0.5,
+            "train_seconds": 1.5,
+        }
+        test, dev = (guessed(plan, rows, split.fold) for rows in (split.test, split.dev))
+        write_results(part, test, dev, about, [LEFT_OUT])
+    pool(folder, [folder / f"fold_{split.fold}" for split in plan.splits], [LEFT_OUT])
+    return folder
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def read(folder: Path, name: str = "card.json") -> Any:
+    return json.loads((folder / name).read_text())
+
+
+class Page(HTMLParser):
+    """What a browser would show and fetch."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.words, self.fetched, self.tags = "", list[str](), list[str]()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.fetched += [
+            value or "" for name, value in attrs if name in ("src", "srcset") or (tag, name) == ("link", "href")
+        ]
+
+    def handle_data(self, data: str) -> None:
+        self.words += data + " "
+
+
+def test_a_card_has_the_numbers_of_metrics_json_and_where_they_come_from(finished: Path) -> None:
+    for folder in (finished, finished / "fold_1"):
+        made, numbers = read(folder), read(folder, "metrics.json")
+        about = numbers.pop("run")
+        assert made["numbers"] == numbers
+        assert (made["stamps"], made["fingerprint"], made["labels"]) == (
+            ["synthetic speech"],
+            about["fingerprint"],
+            about["labels"],
+        )
+        (corpus,) = made["corpora"]
+        assert (corpus["title"], corpus["licence"]) == (Demo.title, Demo.licence)
+        assert made["environments"][0]["versions"]["numpy"] == np.__version__
+        assert made["config"]["model"] == {"_target_": "ser.models.cnn.CNN"}
+        assert made["profile"]["calibration"]["ece"] == read(folder, "profile.json")["calibration"]["ece"]
+    assert read(finished)["title"] == "CNN on demo, speaker_cv, all 3 folds"
+    assert list(read(finished)["split"]) == ["0", "1", "2"]
+    assert read(finished / "fold_1")["split"] == {"1": read(finished / "fold_1", "split.json")["folds"][0]["hash"]}
+
+
+def test_its_hashes_are_those_of_the_files(finished: Path) -> None:
+    for folder, more in ((finished, {"fold_0/card.json"}), (finished / "fold_0", {"checkpoints/best.ckpt"})):
+        files = read(folder)["files"]
+        assert files == {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files}
+        assert files.keys() >= {"predictions.parquet", "dev_predictions.parquet", "metrics.json", "split.json"} | more
+
+
+def test_a_card_names_nobodys_folders(finished: Path) -> None:
+    assert read(finished)["left_out"] == [{"utterance": "demo/x", "kind": "silent", "detail": "no sound"}]
+    assert "paths" not in read(finished)["config"]
+
+
+def test_the_same_run_has_the_same_card(run: Path) -> None:
+    before = read(run)
+    again = card.write_card(run, [LEFT_OUT])
+    assert again == read(run)
+    assert {**again, "when": before["when"], "files": None} == {**before, "files": None}
+    text = (run / "card.json").read_text()
+    assert text == json.dumps(json.loads(text), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def test_the_page_needs_nothing_beside_it(finished: Path) -> None:
+    for folder in (finished, finished / "fold_0"):
+        page = Page((folder / "card.html").read_text())
+        assert page.fetched
+        assert all(source.startswith("data:image/png;base64,") for source in page.fetched)
+        assert not {"script", "iframe", "link", "object"} & set(page.tags)
+        assert "url(" not in (folder / "card.html").read_text()
+
+
+def test_the_page_says_what_a_reader_must_know(finished: Path) -> None:
+    words = " ".join(Page((finished / "card.html").read_text()).words.split())
+    numbers = read(finished)["numbers"]
+    low, high = (numbers["uar_interval"][end] for end in ("low", "high"))
+    for said in (
+        "synthetic speech",
+        f"{100 * numbers['uar']:.1f} % UAR",
+        f"95 % interval {100 * low:.1f} to {100 * high:.1f} %",
+        "Caution: 6 speakers are too few",
+        "Guessing gives 16.7 %",
+        "Nothing about emotions in people.",
+        "Fold 2: All say the same.",
+        "demo/x (silent)",
+        "python -m ser.train",
+        "python -m ser.verify run",
+    ):
+        assert said in words, said
+
+
+def test_what_a_run_says_of_itself_cannot_become_markup(run: Path) -> None:
+    metrics = read(run, "metrics.json")
+    metrics["run"]["stamps"] = ["<script>alert(1)</script>"]
+    write_json(metrics, run / "metrics.json")
+    card.write_card(run)
+    page = Page((run / "card.html").read_text())
+    assert "<script>alert(1)</script>" in page.words
+    assert "script" not in page.tags
+
+
+def test_what_a_run_may_lack_is_said_to_lack(finished: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for name in ("metrics.json", "predictions.parquet"):
+        shutil.copy(finished / "fold_0" / name, alone / name)
+    made = card.write_card(alone)
+    assert [made[key] for key in ("audit", "config", "left_out", "profile")] == [None] * 4
+    assert set(made["files"]) == {"card.html", "metrics.json", "predictions.parquet"}
+    words = Page((alone / "card.html").read_text()).words
+    for said in ("The run has no audit.", "The command was not recorded.", "not recorded", "demo, speaker_cv, fold 0"):
+        assert said in words
+    assert "How far to trust it" not in words
+
+
+def test_one_speaker_has_no_interval_and_a_class_may_have_no_clip(run: Path) -> None:
+    part = run / "fold_0"
+    table = predictions.read(part / "predictions.parquet")
+    table = table[(table["speaker"] == table["speaker"][0]) & (table["target"] != "sad")].reset_index(drop=True)
+    write_results(
+        part, table, predictions.read(part / "dev_predictions.parquet"), read(part, "metrics.json")["run"], []
+    )
+    words = " ".join(Page((part / "card.html").read_text()).words.split())
+    assert "Caution: 1 speaker: no interval" in words
+    assert re.search(r"sad n/a .* 0 ", words)
+    assert "known no better than" not in words
+
+
+def test_folds_trained_in_two_places_name_both(run: Path) -> None:
+    assert len(read(run)["environments"]) == 1
+    other = read(run / "fold_2", "environment.json") | {"device": "cuda:0"}
+    write_json(other, run / "fold_2" / "environment.json")
+    assert [e["device"] for e in card.write_card(run)["environments"]] == ["cpu", "cuda:0"]
+
+
+def test_a_run_that_is_not_finished_gets_no_card(run: Path) -> None:
+    for name in ("metrics.json", "predictions.parquet"):
+        (run / name).unlink()
+        with pytest.raises(RunError, match=name):
+            card.write_card(run)
+
+
+def test_a_card_that_cannot_be_written_leaves_the_old_one(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Iterator[str]:
+        raise OSError("stands for a full disk")
+
+    before = (run / "card.json").read_bytes()
+    monkeypatch.setattr(card, "_as_json", fail)
+    with pytest.raises(OSError, match="full disk"):
+        card.write_card(run)
+    assert (run / "card.json").read_bytes() == before
+    assert not list(run.glob(".card*"))
+
+
+@pytest.mark.parametrize(
+    ("stamps", "said", "unsaid"),
+    [
+        ([], "what people feel", "it heard those"),
+        (["synthetic speech"], "The speech is synthetic", "what people feel"),
+        (["not speaker-independent (100 % of test clips)"], "it heard those who were tested", "synthetic"),
+    ],
+)
+def test_what_not_to_conclude_hangs_on_the_stamps(finished: Path, stamps: list[str], said: str, unsaid: str) -> None:
+    text = " ".join(limits(read(finished) | {"stamps": stamps}))
+    assert said in text
+    assert unsaid not in text
+
+
+def test_the_highlights_are_those_of_the_profile(finished: Path) -> None:
+    profile = read(finished, "profile.json")
+    shown = {name: value for name, value, _ in highlights(profile)}
+    assert shown == {name: value for name, value, _ in highlights(read(finished)["profile"])}
+    assert shown["Calibration error (ECE)"].startswith(percent(profile["calibration"]["ece"]) + ", ")
+    assert shown["Worst speaker"].startswith(profile["fairness"]["speakers"]["worst"]["speaker"])
+    assert set(shown) == {
+        "Calibration error (ECE)",
+        "Risk over coverage (AURC)",
+        "Sets that hold the answer 90.0 % of the time",
+        "Worst speaker",
+        "Gap by sex",
+    }
+    assert list(highlights({})) == []

@@ -1,0 +1,356 @@
+"""Whatever is changed in a finished run is found, and what cannot be checked is said."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ser import verify
+from ser.evaluation import predictions
+from ser.evaluation.profile import profile
+from ser.evaluation.summary import summarise, write_metrics
+from ser.runs.card import write_card
+from ser.runs.results import pool, write_json
+from ser.runs.verification import Check, UncheckedError
+from ser.runs.verification import verify as checks_of
+from ser.training import experiment
+from tests.conftest import Settings
+from tests.runs.test_card import LEFT_OUT, finished, read, run
+
+__all__ = ["finished", "run"]  # fixtures
+
+
+@pytest.fixture
+def found(run: Path, stores: Path) -> Callable[..., dict[str, Check]]:
+    """Verify a part of the copied run; the checks by their names."""
+
+    def verified(part: str = "fold_0", corpora: str | None = None) -> dict[str, Check]:
+        return {check.name: check for check in checks_of(run / part, corpora, str(stores))}
+
+    return verified
+
+
+def failed(checks: dict[str, Check]) -> set[str]:
+    return {name for name, check in checks.items() if check.ok is False}
+
+
+def forge(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """Change the predictions, and make all that is computed from them fit; the card too."""
+    table = change(predictions.read(folder / "predictions.parquet")).reset_index(drop=True)
+    predictions.write(table, folder / "predictions.parquet")
+    write_metrics({**summarise(table), "run": read(folder, "metrics.json")["run"]}, folder / "metrics.json")
+    write_json(profile(table, predictions.read(folder / "dev_predictions.parquet")), folder / "profile.json")
+    write_card(folder, [LEFT_OUT])
+
+
+def replace_in(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def edit(file: Path, change: Callable[[Any], object]) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    write_json(content, file)
+
+
+def test_an_untouched_run_holds_in_every_part(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+    whole = found("")
+    assert all(check.ok for check in whole.values()), whole
+    assert {"card", "files", "numbers", "profile", "split", "pooling", "corpus", "fold_2 split"} <= set(whole)
+    for part in ("fold_0", "fold_0/card.json"):
+        assert [check.ok for check in found(part).values()] == [True] * 6
+
+
+def test_a_run_may_be_named_from_inside(run: Path, stores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run / "fold_0")
+    for target in (Path(), Path("card.json")):
+        assert [check.ok for check in checks_of(target, stores=str(stores))] == [True] * 6
+
+
+@pytest.mark.parametrize("fold", ["0", pytest.param("all", marks=pytest.mark.slow)])
+def test_a_training_leaves_a_run_that_holds(settings: Settings, stores: Path, fold: str) -> None:
+    folder = experiment.train(settings("trainer.max_epochs=1", f"fold={fold}"))
+    checks = checks_of(folder, stores=str(stores))
+    assert [check for check in checks if not check.ok] == []
+    assert len(checks) == (6 if fold == "0" else 22)
+
+
+def test_one_probability_that_changes_no_number_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+    file = run / "fold_0" / "predictions.parquet"
+    table = predictions.read(file)
+    predictions.write(table.assign(p_sad=table["p_sad"] + [1e-13, *[0.0] * (len(table) - 1)]), file)
+    checks = found()
+    assert failed(checks) == {"files"}
+    assert "predictions.parquet" in checks["files"].detail
+    assert failed(found("")) == {"fold_0 files", "pooling"}
+
+
+def test_one_digit_of_metrics_json_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+    file = run / "fold_0" / "metrics.json"
+    accuracy = json.dumps(read(run / "fold_0", "metrics.json")["accuracy"])
+    replace_in(file, accuracy, accuracy[:5] + str((int(accuracy[5]) + 1) % 10) + accuracy[6:])
+    checks = found()
+    assert failed(checks) == {"card", "files", "numbers"}
+    assert "accuracy: " in checks["numbers"].detail
+    write_card(run / "fold_0", [LEFT_OUT])
+    assert failed(found()) == {"numbers"}
+
+
+def test_a_number_of_profile_json_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+    edit(run / "fold_0" / "profile.json", lambda p: p["groups"]["sex"][0].update(uar=0.99))
+    assert failed(found()) == {"files", "profile"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda card: card["numbers"].update(uar=card["numbers"]["uar"] + 1e-12),
+        lambda card: card["numbers"]["confusion"][0].__setitem__(0, 99),
+        lambda card: card.update(stamps=[]),
+        lambda card: card["corpora"][0].update(title="RAVDESS"),
+        lambda card: card["config"].update(seed=1),
+        lambda card: card["environments"][0].update(git="0" * 40),
+        lambda card: card.update(audit=[]),
+        lambda card: card.pop("protocol"),
+        lambda card: card.update(more="text"),
+    ],
+)
+def test_a_changed_card_is_found(
+    run: Path, found: Callable[..., dict[str, Check]], change: Callable[[Any], object]
+) -> None:
+    edit(run / "fold_0" / "card.json", change)
+    assert failed(found()) == {"card"}
+    assert failed(found("")) == {"files", "fold_0 card"}
+
+
+def test_a_changed_page_or_checkpoint_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+    (run / "fold_0" / "checkpoints" / "best.ckpt").write_bytes(b"other weights")
+    replace_in(run / "fold_0" / "card.html", "% interval", "% certainty")
+    checks = found()
+    assert failed(checks) == {"files"}
+    assert re.search(r"SHA-256: card.html, checkpoints/best.ckpt\.", checks["files"].detail)
+
+
+def test_a_hash_that_was_changed_with_its_file_does_not_hide_it(
+    run: Path, found: Callable[..., dict[str, Check]]
+) -> None:
+    def swap_two_clips(table: pd.DataFrame) -> pd.DataFrame:
+        columns = [c for c in table.columns if c.startswith("p_")]
+        table.loc[[0, 1], columns] = table.loc[[1, 0], columns].to_numpy()
+        return table
+
+    forge(run / "fold_0", swap_two_clips)
+    assert failed(found()) == set()  # one fold's folder fits itself: only its checkpoint could tell
+    assert failed(found("")) == {"files", "pooling"}
+
+
+def test_a_target_that_all_else_was_made_to_fit_is_found_by_the_corpus(
+    run: Path, found: Callable[..., dict[str, Check]]
+) -> None:
+    was = predictions.read(run / "fold_0" / "predictions.parquet")
+    said = ["angry", "sad"][was["target"][0] == "angry"]
+    forge(run / "fold_0", lambda table: table.assign(target=[said, *table["target"][1:]]))
+    checks = found()
+    assert failed(checks) == {"corpus"}
+    assert (
+        f"the target of {was['utterance'][0]} is {said}, but the corpus gives {was['target'][0]}"
+        in checks["corpus"].detail
+    )
+
+
+@pytest.mark.parametrize("column", ["speaker", "sex", "sentence"])
+def test_who_spoke_is_held_to_the_corpus(run: Path, found: Callable[..., dict[str, Check]], column: str) -> None:
+    forge(run / "fold_0", lambda table: table.assign(**{column: table[column].replace(table[column][0], "other")}))
+    assert failed(found()) == {"corpus"}
+
+
+def test_another_split_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+    shutil.copy(run / "fold_1" / "split.json", run / "fold_0" / "split.json")
+    assert failed(found()) == {"files", "split"}
+    write_card(run / "fold_0", [LEFT_OUT])
+    assert failed(found()) == {"split"}
+
+
+def test_an_utterance_moved_from_test_to_train_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+    file = run / "fold_0" / "split.json"
+    edit(file, lambda split: split["folds"][0]["train"].append(split["folds"][0]["test"].pop()))
+    checks = found()
+    assert failed(checks) == {"files", "split"}
+    assert "edited after it was written" in checks["split"].detail
+
+
+def test_a_clip_that_was_left_unscored_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+    gone = predictions.read(run / "fold_0" / "predictions.parquet")["utterance"][0]
+    forge(run / "fold_0", lambda table: table[1:])
+    checks = found()
+    assert failed(checks) == {"split"}
+    assert gone in checks["split"].detail
+
+
+def test_a_stamp_cannot_be_taken_off(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+    edit(run / "fold_0" / "metrics.json", lambda metrics: metrics["run"].update(stamps=[]))
+    write_card(run / "fold_0", [LEFT_OUT])
+    checks = found()
+    assert failed(checks) == {"corpus"}
+    assert "lacks a stamp that the result carries: synthetic speech" in checks["corpus"].detail
+
+
+def test_a_stamp_of_the_audit_cannot_be_taken_off(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+    edit(run / "fold_0" / "audit.json", lambda findings: findings[0].update(stamp="dev speakers also train"))
+    write_card(run / "fold_0", [LEFT_OUT])
+    assert failed(found()) == {"split"}
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [("seed", 1), ("fingerprint", "0" * 16), ("labels", "six"), ("protocol", "loso"), ("split_hash", "0")],
+)
+def test_what_the_numbers_are_said_to_be_of_is_held_to_the_corpus(
+    run: Path, found: Callable[..., dict[str, Check]], fact: str, value: Any
+) -> None:
+    edit(run / "fold_0" / "metrics.json", lambda metrics: metrics["run"].update({fact: value}))
+    write_card(run / "fold_0", [LEFT_OUT])
+    assert "corpus" in failed(found())
+
+
+def test_pooled_predictions_are_held_to_the_folds(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+    parts = [run / f"fold_{i}" for i in (1, 0, 2)]
+    pool(run, parts, [LEFT_OUT])
+    assert "pooling" in failed(found(""))
+    shutil.rmtree(run / "fold_2")
+    pool(run, parts[:2], [LEFT_OUT])
+    assert "pooling" in failed(found(""))
+
+
+def test_without_its_corpus_a_run_is_checked_all_the_same(run: Path, tmp_path: Path) -> None:
+    absent = {check.name: check for check in checks_of(run, str(tmp_path / "nowhere"), str(tmp_path / "stores"))}
+    assert [name for name, check in absent.items() if not check.ok] == ["corpus"]
+    assert absent["corpus"].ok is None
+    assert absent["corpus"].detail.startswith("not checked: synthetic demo speech is not at")
+
+
+def test_a_corpus_that_lies_elsewhere_is_found_there(
+    run: Path, found: Callable[..., dict[str, Check]], tiny_demo: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_demo, tmp_path / "elsewhere" / "demo")
+    assert found("", corpora=str(tmp_path / "elsewhere"))["corpus"].ok
+    next((tmp_path / "elsewhere" / "demo").glob("*ang*")).unlink()
+    assert "fingerprint" in found("", corpora=str(tmp_path / "elsewhere"))["corpus"].detail
+
+
+def test_what_the_run_never_had_is_not_checked(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+    for name in ("profile.json", "split.json", "audit.json", "dev_predictions.parquet"):
+        (run / "fold_0" / name).unlink()
+    assert failed(found()) == {"card", "files"}
+    write_card(run / "fold_0", [LEFT_OUT])
+    assert {name: check.ok for name, check in found().items()} == {
+        "card": True,
+        "files": True,
+        "numbers": True,
+        "profile": None,
+        "split": None,
+        "corpus": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "checks"),
+    [
+        ("card.json", {"card", "files"}),
+        ("metrics.json", {"card", "files", "numbers", "split", "corpus"}),
+        ("predictions.parquet", {"files", "numbers", "profile", "split", "corpus"}),
+        ("dev_predictions.parquet", {"files", "profile", "split", "corpus"}),
+        ("profile.json", {"card", "files", "profile"}),
+        ("split.json", {"files", "split"}),
+        ("audit.json", {"card", "files", "split"}),
+        ("environment.json", {"card", "files"}),
+    ],
+)
+def test_a_file_that_was_cut_short_is_a_sentence(
+    run: Path, found: Callable[..., dict[str, Check]], name: str, checks: set[str]
+) -> None:
+    file = run / "fold_0" / name
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    assert failed(found()) == checks
+    for check in found().values():
+        assert "Traceback" not in check.detail
+        assert check.detail.endswith(".") or check.ok
+
+
+@pytest.mark.parametrize("name", ["card.json", "metrics.json", "split.json", "audit.json", "profile.json"])
+@pytest.mark.parametrize("content", ["{}", "[1]", '{"run": 3, "files": 3, "folds": [3]}', "null"])
+def test_a_file_of_another_form_is_no_run_that_holds(
+    run: Path, found: Callable[..., dict[str, Check]], name: str, content: str
+) -> None:
+    (run / "fold_0" / name).write_text(content)
+    assert failed(found())
+
+
+def test_a_deleted_card_is_no_way_round(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+    (run / "fold_0" / "card.json").unlink()
+    assert failed(found()) == {"card", "files"}
+
+
+def test_a_class_that_is_no_protocol_is_not_called(
+    run: Path, found: Callable[..., dict[str, Check]], tmp_path: Path
+) -> None:
+    called = tmp_path / "called"
+    config = run / "config.yaml"
+    text = config.read_text().replace("ser.protocols.speaker_cv.SpeakerCV", "subprocess.Popen")
+    text = re.sub(r"folds: 3\n  seed: 0", f"args: [touch, {called}]", text)
+    config.write_text(text)
+    checks = found()
+    assert "subprocess.Popen is not a Protocol" in checks["corpus"].detail
+    assert not called.exists()
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["verify", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        verify.main()
+    return stopped.value.code
+
+
+def test_the_command_says_it_with_its_exit_code(
+    run: Path, stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert not command(monkeypatch, run / "fold_0", "--stores", stores)
+    assert capsys.readouterr().out.count("holds") == 6
+    assert not command(monkeypatch, run / "fold_0" / "card.json", "--corpora", tmp_path / "no", "--stores", stores)
+    assert "not checked: synthetic demo speech is not at" in capsys.readouterr().out
+    (run / "fold_0" / "metrics.csv").write_text("epoch\n")
+    assert command(monkeypatch, run / "fold_0", "--stores", stores) == 1
+    assert "metrics.csv (new)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("left", [["card.json"], [], ["card.json", "metrics.json", "split.json"]])
+def test_nothing_to_check_is_said_and_exits_2(
+    run: Path, left: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "left"
+    folder.mkdir()
+    for name in left:
+        shutil.copy(run / "fold_0" / name, folder / name)
+    for target in [folder, *(folder / name for name in left[:1]), folder / "absent"]:
+        with pytest.raises(UncheckedError, match=r"no predictions\.parquet"):
+            checks_of(target)
+        assert command(monkeypatch, target) == 2
+        assert capsys.readouterr().err.startswith("Nothing can be recomputed")
+
+
+def test_the_module_runs_without_torch(run: Path, stores: Path) -> None:
+    code = "import sys; from ser.runs.verification import verify; from pathlib import Path; "
+    code += f"checks = verify(Path({str(run)!r}), stores={str(stores)!r}); "
+    code += "print(all(c.ok for c in checks), 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["True", "False"], done.stderr

@@ -1,0 +1,337 @@
+"""Two processes share every batch: the numbers of one, every clip scored once, and one set of files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ser.datamodules.buckets import LengthBuckets
+from ser.errors import ConfigError, RunError
+from ser.evaluation import predictions
+from ser.inference.load import load
+from ser.models.norm import BatchNorm
+from ser.runtime import distributed
+from ser.sweeps import job
+from ser.training import experiment
+from ser.training.build import build_data, build_model, build_trainer
+from tests import forked
+from tests.checkpoints import save_brisk
+from tests.conftest import Settings
+from tests.sweeps.cluster import until
+from tests.training.test_experiment import FILES
+
+TWO = ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu")
+STILL = ("augment=[]", "selection.ema=null", "trainer.max_epochs=3")
+"""No noise, which each process has of its own."""
+
+
+def what_each_is(fails: int | None, how: str) -> tuple[int, int]:
+    """In a process of `launch`: what processes have of each other, unless one of them fails."""
+    with distributed.joined({"strategy": "ddp", "accelerator": "cpu"}):
+        mine = torch.tensor([distributed.rank() + 1.0], requires_grad=True)
+        distributed.total(mine * 2).sum().backward()
+        assert mine.grad is not None
+        assert mine.grad.item() == 4.0, "what each does to the sum of both, in both"
+        assert distributed.shared(distributed.rank) == 0
+        with pytest.raises(ConfigError, match="of the first, 0"):
+            distributed.shared(an_error)
+        if distributed.rank() == fails:
+            if how == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise ConfigError("no such thing")
+        if how == "stubborn":
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        if fails is not None:
+            time.sleep(600)
+        return distributed.size(), int(distributed.total(mine).item())
+
+
+def what_a_cluster_sends() -> str:
+    """In a process of `launch`: it goes on."""
+    for number in distributed.TO_A_JOB:
+        os.kill(os.getpid(), number)
+    return "gone on"
+
+
+def test_what_a_cluster_sends_is_for_the_process_that_handles_it() -> None:
+    with pytest.raises(RunError, match="exit codes"):
+        distributed.launch(2, what_a_cluster_sends)
+    before = [signal.signal(number, lambda *_: None) for number in distributed.TO_A_JOB]
+    try:
+        assert distributed.launch(2, what_a_cluster_sends) == "gone on"
+    finally:
+        for number, handler in zip(distributed.TO_A_JOB, before, strict=True):
+            signal.signal(number, handler)
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & set(distributed.TO_A_JOB)
+
+
+SERVED = """\
+import os, signal, time
+from ser import distributed
+signal.signal(signal.SIGTERM, lambda *_: None)
+print(distributed.launch(2, os.getppid), flush=True)
+distributed.launch(2, time.sleep, 600)
+"""
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def lives(pid: int) -> bool:
+    """Also ``False`` of one that has ended, and that nobody has asked about."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(distributed.METHOD != "forkserver", reason="Linux only")
+def test_no_process_outlives_the_one_that_launched_it_and_a_signal_of_the_cluster_ends_none() -> None:
+    with subprocess.Popen([sys.executable, "-c", SERVED], stdout=subprocess.PIPE, text=True) as launcher:
+        assert launcher.stdout is not None
+        server = int(launcher.stdout.readline())
+        until(lambda: len(children(server)) == 2)
+        started = [server, *children(server)]
+        for pid in started:
+            os.kill(pid, signal.SIGTERM)
+        time.sleep(2)
+        assert [server, *children(server)] == started
+        assert launcher.poll() is None
+        assert all(lives(pid) for pid in started)
+        launcher.kill()
+        until(lambda: not any(lives(pid) for pid in started))
+
+
+def an_error() -> None:
+    raise ConfigError(f"of the first, {distributed.rank()}")
+
+
+def test_processes_share_sums_and_what_the_first_makes() -> None:
+    assert distributed.launch(2, what_each_is, None, "") == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("fails", "how", "error", "words"),
+    [
+        (1, "raises", ConfigError, "no such thing"),
+        (1, "stubborn", ConfigError, "no such thing"),
+        (1, "killed", RunError, r"Process 2 of 2 was killed \(SIGKILL\)"),
+    ],
+)
+def test_one_that_fails_ends_all_and_says_why(fails: int, how: str, error: type[Exception], words: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(error, match=words):
+        distributed.launch(2, what_each_is, fails, how)
+    assert time.monotonic() - began < 300
+
+
+def test_two_processes_train_what_one_does(settings: Settings) -> None:
+    still = (*STILL, "model=transformer", "model.dropout=0", "batch_size=9")  # 9 = 5 + 4, and the last batch is smaller
+    alone = experiment.train(settings(*still))
+    both = experiment.train(settings(*still, *TWO))
+    assert {path.name for path in both.iterdir()} >= FILES
+    one, two = (pd.read_csv(folder / "metrics.csv") for folder in (alone, both))
+    np.testing.assert_allclose(one, two, rtol=2e-4, atol=1e-6)  # float32 sums in another order, over three epochs
+    for name in ("predictions", "dev_predictions"):
+        tables = [predictions.read(folder / f"{name}.parquet") for folder in (alone, both)]
+        assert tables[0]["utterance"].tolist() == tables[1]["utterance"].tolist()
+        assert tables[1]["utterance"].is_unique
+        probabilities = [table.filter(like=predictions.PREFIX).to_numpy() for table in tables]
+        np.testing.assert_allclose(*probabilities, atol=2e-4)
+    metrics = [json.loads((folder / "metrics.json").read_text()) for folder in (alone, both)]
+    assert metrics[0]["uar"] == metrics[1]["uar"]
+    assert [m["run"]["processes"] for m in metrics] == [1, 2]
+    assert (alone / "split.json").read_text() == (both / "split.json").read_text()
+    goes_on(settings(*still, *TWO), both)
+
+
+def normed(norm: nn.BatchNorm2d, maps: Tensor, weight: Tensor) -> list[Tensor]:
+    """The output, the gradients, and the running statistics."""
+    maps = maps.clone().requires_grad_()
+    out = norm(maps)
+    (out * weight).sum().backward()
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return [out.detach(), maps.grad, norm.weight.grad, norm.running_mean, norm.running_var]  # type: ignore[list-item]
+
+
+def norms_of_shares() -> list[list[Tensor]]:
+    """In a process of `launch`: batch norm of 9 clips, and of this process's 5 or 4 of them beside it."""
+    torch.manual_seed(0)
+    maps, weight = 3 * torch.randn(9, 4, 5, 6) + 2, torch.randn(9, 4, 5, 6)
+    whole = normed(nn.BatchNorm2d(4), maps, weight)
+    with distributed.joined({"strategy": "ddp", "accelerator": "cpu"}):
+        mine = slice(distributed.rank(), None, 2)
+        shares = normed(BatchNorm(4), maps[mine], weight[mine])
+        shares[2] = distributed.total(shares[2])
+    return [[whole[0][mine], whole[1][mine], *whole[2:]], shares]
+
+
+def test_batch_norm_of_a_shared_batch_is_that_of_the_whole() -> None:
+    whole, shares = distributed.launch(2, norms_of_shares)
+    for one, two in zip(whole, shares, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-5)
+
+
+def goes_on(config: dict[str, Any], whole: Path) -> None:
+    """Stop a training and go on with it: all as in a run that was not stopped."""
+    stopped = whole.parent / "stopped"
+    config = {**config, "paths": {**config["paths"], "run": str(stopped)}}
+    assert distributed.launch(2, stop_in_the_second_epoch, config) == "stopped"
+    assert not (stopped / "metrics.json").exists()
+    again = experiment.train({**config, "ckpt": "last"})
+    tables = [predictions.read(folder / "predictions.parquet") for folder in (whole, again)]
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_weights_that_are_spread_train_as_those_that_are_not(settings: Settings, tmp_path: Path) -> None:
+    checkpoint = save_brisk(tmp_path / "checkpoint", "whisper 80", dropout=0.0)
+    tuned = (
+        "model=whisper",
+        f"model.checkpoint={checkpoint}",
+        "model.trained=all",
+        "model.dropout=0",
+        "model.heads=2",
+        "model.hidden=16",
+    )
+    config = settings(*STILL, *tuned, "trainer=fsdp", *TWO[1:])
+    held, spread = experiment.train(settings(*STILL, *tuned, *TWO)), experiment.train(config)
+    one, two = (pd.read_csv(folder / "metrics.csv") for folder in (held, spread))
+    np.testing.assert_allclose(one, two, rtol=2e-4, atol=1e-6)
+    tables = [predictions.read(folder / "predictions.parquet") for folder in (held, spread)]
+    np.testing.assert_allclose(*(t.filter(like=predictions.PREFIX).to_numpy() for t in tables), atol=2e-4)
+    alone = [load(folder).state_dict() for folder in (held, spread)]
+    assert alone[0].keys() == alone[1].keys()
+    goes_on(config, spread)
+
+
+def test_small_models_and_averages_are_not_spread(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"selection\.ema=null"):
+        build_trainer(settings("trainer=fsdp"), tmp_path, [], L.Callback())
+    config = settings("model=cnn")
+    data = build_data(config, 0)
+    data.setup()
+    with pytest.raises(ConfigError, match="take trainer=ddp"):
+        build_model(config, data).shards()
+
+
+def stop_in_the_second_epoch(config: Mapping[str, Any]) -> str:
+    """In a process of `launch`: a training that something ends after its second epoch began."""
+    set_epoch = LengthBuckets.set_epoch
+
+    def stop(sampler: LengthBuckets, epoch: int) -> None:
+        if epoch == 2:
+            raise ProcessLookupError("stands for whatever ends a process")
+        set_epoch(sampler, epoch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LengthBuckets, "set_epoch", stop)
+        with pytest.raises(ProcessLookupError):
+            experiment.train(config)
+    return "stopped"
+
+
+def test_all_folds_in_two_processes_with_a_tracker(settings: Settings) -> None:
+    still = (*STILL, "model.dropout=0", "protocol.folds=3", "trainer.max_epochs=1")
+    alone = experiment.train(settings(*still, "logger=tensorboard"))
+    folder = experiment.train(settings(*TWO, *still, "fold=all", "logger=tensorboard"))
+    losses = [pd.read_csv(run / "metrics.csv")["train_loss"].item() for run in (alone, folder / "fold_0")]
+    # What rounds differently is on the other side of a ReLU, or another of a pool, here and there: as loose as the same batch
+    # in another order is.
+    assert losses[0] == pytest.approx(losses[1], rel=2e-3)
+    table = predictions.read(folder / "predictions.parquet")
+    assert len(table) == 36
+    assert table["utterance"].is_unique
+    files = [len(list((run / "tensorboard").iterdir())) for run in (alone, folder / "fold_0", folder / "fold_2")]
+    assert files[0] == files[1] == files[2], "the first process alone tells the tracker"
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_processes_as_well(
+    settings: Settings, tmp_path: Path, tiny_demo: Path, stores: Path
+) -> None:
+    small = ("trainer.max_epochs=1", "logger=csv", *TWO)
+    mine = experiment.train(settings(*small))
+    where = [f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}", "paths.runs=started"]
+    same = [f"batch_size={settings()['batch_size']}", "protocol.folds=3"]
+    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "ser.train"]
+    done = subprocess.run([*line, *small, *where, *same], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Run folder: ") == 2, "one of them speaks, when it begins and at its end"
+    (folder,) = (tmp_path / "started").iterdir()
+    tables = [predictions.read(run / "predictions.parquet") for run in (mine, folder)]
+    np.testing.assert_allclose(*(t.filter(like=predictions.PREFIX).to_numpy() for t in tables), atol=1e-5)
+
+
+def test_a_job_of_a_sweep_starts_processes_of_its_own(settings: Settings, tiny_demo: Path, stores: Path) -> None:
+    small = (*TWO, "trainer.max_epochs=1", "protocol.folds=3", "batch_size=8")
+    mine = experiment.train(settings(*small))
+    where = [f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}", "sweep.report=null", "logger=csv"]
+    done = forked.run(["ser.train", "-m", *small, *where, "fold=0,9"], Path.cwd(), os.environ)
+    assert done.returncode == 1, "there is no fold 9"
+    assert "1 of 2 jobs are done" in done.stderr
+    assert "fold=9, but" in done.stderr
+    assert "Traceback" not in done.stderr
+    folders = {folder.parent.name.split("-")[3]: folder.parent for folder in Path("multirun").glob("*/*/job.json")}
+    assert job.read(folders["fold0"]).attempts[-1]["seconds"].keys() >= {"start", "training", "scoring", "report"}
+    tables = [predictions.read(run / "predictions.parquet") for run in (mine, folders["fold0"])]
+    pd.testing.assert_frame_equal(*tables)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["trainer.devices=2"], "trainer=ddp"),
+        (["trainer=ddp", "trainer.devices=0"], "trainer.devices is a number"),
+        ([*TWO, "trainer.num_nodes=2"], "torchrun or srun begins the training"),
+    ],
+)
+def test_what_cannot_be_shared_is_a_sentence(settings: Settings, overrides: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        experiment.train(settings(*overrides))
+
+
+def test_torchrun_without_a_strategy_is_a_sentence(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(distributed.STARTED, "x")
+    with pytest.raises(ConfigError, match="take trainer=ddp"):
+        experiment.train(settings())
+
+
+def test_srun_that_was_not_told_how_many_a_machine_has_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (distributed.STEP, "SLURM_NTASKS"):
+        monkeypatch.setenv(name, "2")
+    monkeypatch.setenv("SLURM_JOB_NAME", "train")
+    monkeypatch.delenv("SLURM_NTASKS_PER_NODE", raising=False)
+    with pytest.raises(ConfigError, match="--ntasks-per-node"):
+        distributed.environment()
+
+
+@pytest.mark.parametrize(("clips", "batch_size", "words"), [(9, 1, "batch_size=1 is"), (1, 4, "A side of 1 clips is")])
+def test_too_few_to_share_is_a_sentence(clips: int, batch_size: int, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"{words} too few for 2 processes"):
+        LengthBuckets(torch.ones(clips), batch_size, shuffle=True, shares=2)
+
+
+@pytest.mark.parametrize("shares", [1, 2, 3, 5])
+@pytest.mark.parametrize("clips", [5, 16, 17, 18, 19, 23])
+@pytest.mark.parametrize("batch_size", [5, 6, 8])
+def test_no_share_of_a_batch_is_empty_and_no_clip_is_lost(clips: int, batch_size: int, shares: int) -> None:
+    lengths = torch.arange(clips) + 100
+    for shuffle in (False, True):
+        batches = list(LengthBuckets(lengths, batch_size, shuffle=shuffle, shares=shares))
+        assert sorted(position for batch in batches for position in batch) == list(range(clips))
+        assert min(len(batch) for batch in batches) >= shares

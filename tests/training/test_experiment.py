@@ -1,0 +1,309 @@
+"""A training from configuration to run folder, and on from where it stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import ser
+from ser.datamodules.buckets import LengthBuckets
+from ser.errors import ConfigError, RunError
+from ser.evaluation import predictions
+from ser.protocols.plan import SYNTHETIC
+from ser.rescoring.recompute import recompute
+from ser.training import experiment
+from tests import forked
+from tests.conftest import Settings
+
+FILES = {
+    "audit.json",
+    "card.html",
+    "card.json",
+    "checkpoints",
+    "config.yaml",
+    "confusion_matrix.png",
+    "dev_predictions.parquet",
+    "environment.json",
+    "metrics.csv",
+    "metrics.json",
+    "predictions.parquet",
+    "profile.json",
+    "run.log",
+    "split.json",
+    "training_curves.png",
+}
+
+
+def train_until_the_third_epoch(config: dict[str, Any]) -> None:
+    """Train as a process does that something ends when the third epoch begins."""
+    set_epoch = LengthBuckets.set_epoch
+
+    def stop_in_the_third_epoch(sampler: LengthBuckets, epoch: int) -> None:
+        if epoch == 2:
+            raise ProcessLookupError("stands for whatever ends a process")
+        set_epoch(sampler, epoch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LengthBuckets, "set_epoch", stop_in_the_third_epoch)
+        with pytest.raises(ProcessLookupError):
+            experiment.train(config)
+
+
+def metrics_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_a_run_leaves_what_it_promises(settings: Settings) -> None:
+    folder = experiment.train(settings())
+    assert {path.name for path in folder.iterdir()} >= FILES
+    table = predictions.read(folder / "predictions.parquet")
+    summary = metrics_of(folder)
+    assert len(table) == summary["n_utterances"] == 12
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert (environment["seed"], environment["data"]) == (0, summary["run"]["fingerprint"])
+    assert summary["run"]["stamps"] == ["synthetic speech"]
+    assert summary["uar_interval"]["low"] <= summary["uar"] <= summary["uar_interval"]["high"]
+    log = (folder / "run.log").read_text()
+    assert "Fold 0, test: 12 utterances of 2 speakers" in log
+    assert "36 clips here, 480 in the release" in log
+
+
+def test_the_same_seed_gives_the_same_predictions_and_another_seed_others(settings: Settings) -> None:
+    first, again, other = (experiment.train(settings(f"seed={seed}")) for seed in (0, 0, 1))
+    read = [predictions.probabilities(predictions.read(f / "predictions.parquet")) for f in (first, again, other)]
+    np.testing.assert_array_equal(read[0], read[1])
+    assert not np.allclose(read[0], read[2])
+
+
+@pytest.mark.parametrize("model", ["cnn", "bilstm", "transformer"])
+def test_a_resumed_run_is_the_run_that_was_not_stopped(settings: Settings, model: str, tmp_path: Path) -> None:
+    whole = experiment.train(settings(f"model={model}", "trainer.max_epochs=3", f"paths.run={tmp_path / 'whole'}"))
+
+    config = settings(f"model={model}", "trainer.max_epochs=3")
+    train_until_the_third_epoch(config)
+    (stopped,) = Path("runs").iterdir()
+    assert not (stopped / "metrics.json").exists()
+    resumed = experiment.train({**config, "ckpt": "last"})
+    assert resumed.resolve() == stopped.resolve()
+    one, two = (predictions.read(folder / "predictions.parquet") for folder in (whole, resumed))
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+    history = pd.read_csv(resumed / "metrics.csv")
+    assert list(history["epoch"]) == [0, 1, 2]
+    pd.testing.assert_frame_equal(history, pd.read_csv(whole / "metrics.csv"), check_exact=True)
+
+
+def test_all_folds_test_every_utterance_once_and_finished_ones_are_left_alone(settings: Settings) -> None:
+    config = settings("fold=all", "trainer.max_epochs=1")
+    folder = experiment.train(config)
+    table = predictions.read(folder / "predictions.parquet")
+    assert len(table) == 36
+    assert table["utterance"].is_unique
+    assert sorted(table["fold"].unique()) == [0, 1, 2]
+    for fold in range(3):
+        part = predictions.read(folder / f"fold_{fold}" / "predictions.parquet")
+        here = table[table["fold"] == fold].reset_index(drop=True)
+        pd.testing.assert_frame_equal(part, here, check_exact=True)
+    (folder / "fold_1" / "metrics.json").unlink()
+    before = {f: (folder / f"fold_{f}" / "metrics.json").stat().st_mtime_ns for f in (0, 2)}
+    experiment.train({**config, "ckpt": "last"})
+    assert before == {f: (folder / f"fold_{f}" / "metrics.json").stat().st_mtime_ns for f in (0, 2)}
+    assert (folder / "fold_1" / "metrics.json").exists()
+
+
+def test_evaluation_finds_the_same_numbers_in_the_predictions_and_in_the_checkpoint(
+    settings: Settings, stores: Path
+) -> None:
+    folder = experiment.train(settings("fold=all", "trainer.max_epochs=1"))
+    recompute(folder, "corpora", str(stores))
+    recompute(folder, "corpora", str(stores), rescore=True)
+
+
+def test_evaluation_catches_one_probability_that_was_tampered_with(settings: Settings, stores: Path) -> None:
+    folder = experiment.train(settings("trainer.max_epochs=1"))
+    table = predictions.read(folder / "predictions.parquet")
+    table.loc[3, ["p_angry", "p_sad"]] = [float(p) for p in table.loc[3, ["p_sad", "p_angry"]]]
+    predictions.write(table, folder / "predictions.parquet")
+    with pytest.raises(RunError, match="does not hold what"):
+        recompute(folder, "corpora", str(stores))
+    with pytest.raises(RunError, match=table["utterance"][3]):
+        recompute(folder, "corpora", str(stores), rescore=True)
+
+
+def test_rescoring_refuses_other_data(settings: Settings, tiny_demo: Path, tmp_path: Path, stores: Path) -> None:
+    other = tmp_path / "demo"
+    other.mkdir()
+    for clip in sorted(tiny_demo.iterdir()):
+        (other / clip.name).symlink_to(clip.resolve())
+    folder = experiment.train(settings("trainer.max_epochs=1", f"data.corpora.demo.root={other}"))
+    next(iter(sorted(other.glob("*ang*")))).unlink()
+    with pytest.raises(RunError, match="fingerprint"):
+        recompute(folder, "corpora", str(stores), rescore=True)
+
+
+def test_the_random_protocol_stamps_what_it_touches(settings: Settings) -> None:
+    folder = experiment.train(settings("protocol=random", "trainer.max_epochs=1"))
+    stamp = "not speaker-independent (100 % of test clips by training speakers, 100 % with a sentence of training)"
+    assert stamp in metrics_of(folder)["run"]["stamps"]
+    assert ser.load(folder).stamps == (SYNTHETIC, stamp)
+
+
+def test_nothing_to_go_on_with_is_said(settings: Settings) -> None:
+    with pytest.raises(RunError, match=r"no run under .* was made by this configuration"):
+        experiment.train({**settings(), "ckpt": "last"})
+
+
+def test_a_folder_of_another_configuration_is_refused(settings: Settings, tmp_path: Path) -> None:
+    experiment.train(settings("trainer.max_epochs=1", f"paths.run={tmp_path / 'run'}"))
+    with pytest.raises(ConfigError, match="finished run"):
+        experiment.train(settings("trainer.max_epochs=1", f"paths.run={tmp_path / 'run'}"))
+    (tmp_path / "run" / "metrics.json").unlink()
+    with pytest.raises(ConfigError, match="another configuration"):
+        experiment.train(settings("trainer.max_epochs=1", "seed=1", f"paths.run={tmp_path / 'run'}"))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("fold=first", "fold is 0, 1"),
+        ("loss.class_weights=equal", "class_weights is balanced"),
+        ("ckpt=first", "ckpt is"),
+        ("selection.by=test_uar", "selection.by is one of dev_uar, dev_loss"),
+    ],
+)
+def test_a_wrong_value_is_named(settings: Settings, override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        experiment.train(settings(override))
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_gives_what_it_would_have(settings: Settings, tiny_demo: Path, stores: Path) -> None:
+    """SIGKILL, so nothing is cleaned up; then the same command with ckpt=last."""
+    command = [sys.executable, "-m", "ser.train", f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}"]
+    command += ["protocol.folds=3", "trainer.max_epochs=6", "batch_size=8", "logger=csv", "trainer.accelerator=cpu"]
+    command += ["selection.patience=null", "trainer.enable_progress_bar=false"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        if any(Path("runs").glob("*/checkpoints/last.ckpt")):
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    assert process.returncode == -signal.SIGKILL
+    (stopped,) = Path("runs").iterdir()
+    assert not (stopped / "metrics.json").exists()
+    for more in ("ckpt=last", "paths.run=whole"):
+        forked.run([*command[2:], more], Path.cwd(), environment).check_returncode()
+    one, two = (predictions.read(folder / "predictions.parquet") for folder in (stopped, Path("whole")))
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+
+
+def test_a_training_that_diverges_says_so(settings: Settings) -> None:
+    with pytest.raises(RunError, match="diverged in epoch 0"):
+        experiment.train(settings("model.optimizer.lr=1e20", "trainer.gradient_clip_val=null"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_run_to_go_on_with(settings: Settings, tiny_demo: Path, stores: Path) -> None:
+    command = [sys.executable, "-m", "ser.train", f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}"]
+    command += ["protocol.folds=3", "trainer.max_epochs=1000", "batch_size=8", "logger=csv", "trainer.accelerator=cpu"]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
+    while process.poll() is None and not any(Path("runs").glob("*/checkpoints/last.ckpt")):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "ckpt=last goes on" in said
+    assert "Traceback" not in said
+
+
+def test_merged_and_dropped_emotions_stand_in_the_report(settings: Settings) -> None:
+    folder = experiment.train(settings("labels=four", "labels.merge.sad=neutral", "trainer.max_epochs=1"))
+    about = metrics_of(folder)["run"]
+    assert about["labels"] == "four; target: intended; merged: sad into neutral; dropped: disgust, fear"
+
+
+def test_an_unforeseen_error_stands_whole_in_the_log(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("unforeseen")
+
+    monkeypatch.setattr(experiment, "_fit", fail)
+    with pytest.raises(ZeroDivisionError):
+        experiment.train(settings())
+    (log,) = Path("runs").glob("*/run.log")
+    assert "Traceback" in log.read_text()
+
+
+@pytest.mark.parametrize("seed", [2**32 - 1, 20261121])
+def test_any_seed_of_32_bits_trains(settings: Settings, seed: int) -> None:
+    assert metrics_of(experiment.train(settings(f"seed={seed}", "trainer.max_epochs=1")))["run"]["seed"] == seed
+
+
+def test_a_run_killed_after_it_stopped_early_scores_what_it_had(settings: Settings) -> None:
+    config = settings("trainer.max_epochs=20", "selection.patience=1", "model.optimizer.lr=1e-9")
+    folder = experiment.train(config)
+    before = predictions.read(folder / "predictions.parquet")
+    epochs = pd.read_csv(folder / "metrics.csv")
+    assert len(epochs) < 20, "it did not stop early"
+    (folder / "metrics.json").unlink()
+    assert experiment.train({**config, "ckpt": "last"}).resolve() == folder.resolve()
+    pd.testing.assert_frame_equal(predictions.read(folder / "predictions.parquet"), before, check_exact=True)
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "metrics.csv"), epochs, check_exact=True)
+
+
+def test_a_finished_run_is_left_alone(settings: Settings) -> None:
+    config = settings("trainer.max_epochs=1")
+    folder = experiment.train(config)
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("checkpoints/*")}
+    experiment.train({**config, "ckpt": "last"})
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("checkpoints/*")} == before
+
+
+def test_a_run_goes_on_in_a_folder_that_was_moved(settings: Settings, tmp_path: Path) -> None:
+    """The best epoch so far is known by its score, not by the path it was saved under."""
+    config = settings("trainer.max_epochs=3", f"paths.run={tmp_path / 'whole'}")
+    whole = experiment.train(config)
+    train_until_the_third_epoch({**config, "paths": {**config["paths"], "run": str(tmp_path / "there")}})
+    (tmp_path / "there").rename(tmp_path / "here")
+    moved = experiment.train({**config, "ckpt": "last", "paths": {**config["paths"], "run": str(tmp_path / "here")}})
+    one, two = (predictions.read(folder / "predictions.parquet") for folder in (whole, moved))
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+    scores = [
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"] for folder in (whole, moved)
+    ]
+    best = [next(state for key, state in s.items() if key.startswith("Best")) for s in scores]
+    assert best[0]["best_model_score"] == best[1]["best_model_score"]
+    assert Path(best[1]["best_model_path"]).parent.parent == tmp_path / "here"
+
+
+def test_a_foreign_file_among_the_runs_is_passed_over(settings: Settings) -> None:
+    config = settings("trainer.max_epochs=1")
+    folder = experiment.train(config)
+    for number, text in enumerate(("{}", "[1, 2]", "a: [", "")):
+        (Path("runs") / f"foreign{number}").mkdir()
+        (Path("runs") / f"foreign{number}" / "config.yaml").write_text(text)
+    assert experiment.train({**config, "ckpt": "last"}) == folder
+
+
+def test_the_epoch_is_chosen_by_what_was_asked_for(settings: Settings) -> None:
+    folder = experiment.train(settings("selection.by=dev_loss", "trainer.max_epochs=4", "model.optimizer.lr=0.02"))
+    history, about = pd.read_csv(folder / "metrics.csv"), metrics_of(folder)["run"]
+    best = int(history["dev_loss"].argmin())
+    assert about["best_epoch"] == history["epoch"][best]
+    assert about["dev_uar"] == pytest.approx(history["dev_uar"][best])
+    kept = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    assert kept["epoch"] == about["best_epoch"]

@@ -1,0 +1,101 @@
+"""Memory that runs out: smaller batches, said so, and the same when the training is gone on with."""
+
+import json
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ser.datamodules.batch import Batch
+from ser.errors import RunError
+from ser.models.cnn import CNN
+from ser.training import experiment, out_of_memory
+from tests.conftest import Settings
+
+
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Of the batches that a training step saw, on a device that holds 4 clips."""
+    seen: list[int] = []
+    step = CNN.training_step
+
+    def limited(model: CNN, batch: Batch) -> Any:
+        seen.append(len(batch.index))
+        if len(batch.index) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
+        return step(model, batch)
+
+    monkeypatch.setattr(CNN, "training_step", limited)
+    return seen
+
+
+def about(folder: Path) -> dict[str, Any]:
+    known: dict[str, Any] = json.loads((folder / "metrics.json").read_text())["run"]
+    return known
+
+
+def test_batches_get_smaller_until_they_fit_and_the_result_says_so(settings: Settings, sizes: list[int]) -> None:
+    config = settings("batch_size=12", "trainer.max_epochs=1")
+    folder = experiment.train(config)
+    assert sizes[0] == 12, "first as asked"
+    assert sizes[1] == 6
+    assert set(sizes[2:]) == {3}
+    assert about(folder)["batch"] == {"size": 3, "accumulated": 4}
+    said = (folder / "run.log").read_text()
+    assert "again with batches of 6, and the gradients of 2 of them a step" in said
+    assert "again with batches of 3, and the gradients of 4 of them a step" in said
+    assert experiment.build_data(config, 0).batch_size == 12, "the configuration stays what it was"
+
+
+def test_a_training_that_is_gone_on_with_keeps_its_smaller_batches(
+    settings: Settings, sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = experiment.train(settings("batch_size=8", f"paths.run={tmp_path / 'whole'}"))
+    config = settings("batch_size=8", f"paths.run={tmp_path / 'stopped'}")
+    ended = CNN.on_train_epoch_start
+
+    def stop(model: CNN) -> None:
+        if model.current_epoch == 1:
+            raise KeyboardInterrupt
+        ended(model)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CNN, "on_train_epoch_start", stop)
+        with pytest.raises(KeyboardInterrupt):
+            experiment.train(config)
+    sizes.clear()
+    stopped = experiment.train({**config, "ckpt": "last"})
+    assert set(sizes) == {4}, "it does not try again what did not fit"
+    assert about(stopped)["batch"] == {"size": 4, "accumulated": 2}
+    one, other = (torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True) for folder in (whole, stopped))
+    assert all(torch.equal(one["state_dict"][name], other["state_dict"][name]) for name in one["state_dict"])
+
+
+def test_no_retries_is_a_sentence(settings: Settings, sizes: list[int]) -> None:
+    with pytest.raises(
+        RunError, match=r"Memory ran out with batches of 8: CUDA out of memory\. Take a smaller batch_size"
+    ):
+        experiment.train(settings("retries=0"))
+    assert sizes == [8]
+
+
+def test_other_errors_are_not_taken_for_it() -> None:
+    assert not out_of_memory.ran_out(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not out_of_memory.ran_out(ValueError("out of memory"))
+    assert out_of_memory.ran_out(
+        RuntimeError("[enforce fail at alloc_cpu.cpp:114] . DefaultCPUAllocator: can't allocate memory")
+    )
+    assert out_of_memory.ran_out(torch.OutOfMemoryError("CUDA out of memory."))
+    assert out_of_memory.ran_out(MemoryError())
+
+
+def test_what_refers_to_itself_is_freed() -> None:
+    class Trained:
+        def __init__(self) -> None:
+            self.weights, self.itself = torch.zeros(1000), self
+
+    known = weakref.ref(Trained())
+    out_of_memory.release()
+    assert known() is None
