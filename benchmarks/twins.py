@@ -29,7 +29,7 @@ from ser.audio.store import Store, prepare
 from ser.corpora.corpus import Corpus
 from ser.errors import CorpusNotFoundError
 from ser.runtime.conf_dir import conf_dir
-from ser.runtime.instantiate import build
+from ser.runtime.instantiate import instantiate
 
 CORPORA = ("demo", "ravdess", "savee", "tess")
 CLIPS, RATE = 60, 16000
@@ -157,7 +157,7 @@ def main() -> None:
             config = compose("prepare", [f"data={name}"])
         corpus_config = OmegaConf.to_container(config.data.corpora[name], resolve=True)
         try:
-            store = prepare(build(corpus_config, Corpus), config.paths.stores, AudioSettings())  # type: ignore[arg-type]
+            store = prepare(instantiate(corpus_config, Corpus), config.paths.stores, AudioSettings())  # type: ignore[arg-type]
         except CorpusNotFoundError as error:
             console.print(f"\n{name} is not there: {str(error).splitlines()[0]}")
             continue

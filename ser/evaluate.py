@@ -20,9 +20,9 @@ def main(config: DictConfig) -> None:
         return
 
     from ser.rescoring.suite import Suite
-    from ser.runtime.instantiate import build
+    from ser.runtime.instantiate import instantiate
 
-    suite = build(OmegaConf.to_container(config.suite, resolve=True), Suite)  # type: ignore[arg-type]
+    suite = instantiate(OmegaConf.to_container(config.suite, resolve=True), Suite)  # type: ignore[arg-type]
     suite.run(folder, paths.corpora, paths.stores)
 
 

@@ -15,12 +15,12 @@ def main(config: DictConfig) -> None:
     from ser.audio.store import prepare
     from ser.corpora.corpus import Corpus
     from ser.report.preparation import preparation_table
-    from ser.runtime.instantiate import build
+    from ser.runtime.instantiate import instantiate
 
     console = Console()
     settings = AudioSettings(**OmegaConf.to_container(config.audio))  # type: ignore[arg-type]
     for corpus_config in config.data.corpora.values():
-        corpus = build(corpus_config, Corpus)
+        corpus = instantiate(corpus_config, Corpus)
         if config.download:
             from ser.corpora.download import download
 

@@ -84,13 +84,13 @@ def probabilities(
         speakers = None
         if model.normalise.by == "speaker":
             speakers = model.normalise.statistics(model.moments(data, rows if known is None else known, change))
-        for batch in data.batches(rows[distributed.rank() :: distributed.size()], model.device, size):
+        for batch in data.batches(rows[distributed.rank() :: distributed.world_size()], model.device, size):
             heard = batch if change is None else change(batch)
             logits = model.logits(heard, speakers).cpu().double()
             at = position[batch.index.cpu().numpy()]
             scored[at] = logits.softmax(dim=1)
             times[at] += 1
-    scored, times = distributed.total(scored), distributed.total(times)
+    scored, times = distributed.all_reduce_sum(scored), distributed.all_reduce_sum(times)
     if not bool((times == 1).all()):
         raise RunError(f"{int((times != 1).sum())} of {len(rows)} utterances were not scored once: please report this.")
     return scored.numpy()

@@ -25,7 +25,7 @@ from ser.errors import ConfigError
 from ser.features.normalise import By, Moments, Normalise, Statistics
 from ser.models.clips import AudioInput, batches, named
 from ser.runtime import distributed
-from ser.runtime.instantiate import build
+from ser.runtime.instantiate import instantiate
 
 Config = Mapping[str, Any]
 LEFT_OUT = "ser_left_out"
@@ -72,10 +72,10 @@ class SpeechClassifier(L.LightningModule):
         super().__init__()
         self.classes, self.stamps = tuple(classes), tuple(stamps)
         self.audio = AudioSettings(**audio)
-        self.features = features if isinstance(features, nn.Module) else build(features, nn.Module)
+        self.features = features if isinstance(features, nn.Module) else instantiate(features, nn.Module)
         self.n_features: int = self.features.n_features  # type: ignore[assignment]  # of every module of ser.features
         self.normalise = Normalise(self.n_features, normalise)
-        steps = [build(config, nn.Module) for config in augment.values()]
+        steps = [instantiate(config, nn.Module) for config in augment.values()]
         for name, step in zip(augment, steps, strict=True):
             if getattr(step, "domain", None) not in ("waveform", "features"):
                 raise ConfigError(f"augment.{name}: {type(step).__name__} has no domain, waveform or features.")
@@ -207,7 +207,7 @@ class SpeechClassifier(L.LightningModule):
         smooth = soft * (1 - self.label_smoothing) + self.label_smoothing / soft.shape[1]
         losses = -(smooth * logits.float().log_softmax(dim=1)).sum(dim=1)
         weight = torch.ones_like(losses) if self.class_weights is None else soft @ self.class_weights
-        return (weight * losses).sum() * distributed.size() / distributed.total(weight.sum())
+        return (weight * losses).sum() * distributed.world_size() / distributed.all_reduce_sum(weight.sum())
 
     def validation_step(self, batch: Batch) -> None:
         """Count what the dev side is taken for."""

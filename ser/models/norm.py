@@ -17,14 +17,14 @@ class BatchNorm(nn.BatchNorm2d):
 
     def forward(self, maps: Tensor) -> Tensor:
         """See the class."""
-        if not self.training or distributed.size() == 1:
+        if not self.training or distributed.world_size() == 1:
             return super().forward(maps)
         values, over = maps.float(), (0, 2, 3)
         here = values.new_tensor([values.numel() / values.shape[1]])
-        sums = distributed.total(torch.cat([values.sum(over), here]))
+        sums = distributed.all_reduce_sum(torch.cat([values.sum(over), here]))
         mean, count = sums[:-1] / sums[-1], sums[-1].detach()
         centred = values - mean[:, None, None]
-        variance = distributed.total(centred.square().sum(over)) / count
+        variance = distributed.all_reduce_sum(centred.square().sum(over)) / count
         self._remember(mean.detach(), (variance * count / (count - 1)).detach())
         scale = self.weight * (variance + self.eps).rsqrt()
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(maps.dtype)

@@ -217,7 +217,7 @@ class Pretrained(SpeechClassifier):
         return {k: v for k, v in self.state_dict().items() if k.startswith("features.") and k not in trained}
 
     def _is_sharded(self) -> bool:
-        if distributed.size() == 1:
+        if distributed.world_size() == 1:
             return False
         from ser.models.sharding import is_sharded  # late, as it takes its time
 

@@ -19,7 +19,7 @@ class FullySharded(ModelParallelStrategy):
     """Lightning's strategy, with a share of each batch for every device, and checkpoints of one file."""
 
     def __init__(self) -> None:
-        super().__init__(distributed.size(), tensor_parallel_size=1, save_distributed_checkpoint=False)
+        super().__init__(distributed.world_size(), tensor_parallel_size=1, save_distributed_checkpoint=False)
 
     def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = None) -> dict[str, Any]:
         """Come back from a checkpoint, also where the outermost weights are together, as a forward pass leaves them."""

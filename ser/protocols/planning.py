@@ -9,7 +9,7 @@ from ser.corpora.corpus import Corpus
 from ser.corpora.labels import LabelScheme
 from ser.protocols.plan import Plan, plan
 from ser.protocols.split import Protocol
-from ser.runtime.instantiate import build
+from ser.runtime.instantiate import instantiate
 
 
 def planned(config: Mapping[str, Any]) -> Plan:
@@ -19,6 +19,6 @@ def planned(config: Mapping[str, Any]) -> Plan:
         SerError: If a corpus is absent, or the labels or the protocol do not fit.
     """
     settings = AudioSettings(**config["audio"])
-    corpora = [build(corpus, Corpus) for corpus in config["data"]["corpora"].values()]
+    corpora = [instantiate(corpus, Corpus) for corpus in config["data"]["corpora"].values()]
     parts = [prepare(corpus, config["paths"]["stores"], settings) for corpus in corpora]
-    return plan(parts, build(config["labels"], LabelScheme), build(config["protocol"], Protocol))
+    return plan(parts, instantiate(config["labels"], LabelScheme), instantiate(config["protocol"], Protocol))

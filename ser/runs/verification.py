@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ser.runtime.instantiate import build
+from ser.runtime.instantiate import instantiate
 from ser.runs.card import config_of, describe, folds_of, hashes, read_object, read_optional, split_hashes
 from ser.runtime.conf_dir import conf_dir
 from ser.errors import CorpusNotFoundError, RunError, SerError
@@ -253,7 +253,7 @@ def _find(config: Mapping[str, Any], corpora: str | None, stores: str | None) ->
     about = {
         "corpora": list(here),
         "fingerprint": "+".join(part.fingerprint for part in plan.parts),
-        "labels": build(config["labels"], LabelScheme).describe(emotions),
+        "labels": instantiate(config["labels"], LabelScheme).describe(emotions),
         "protocol": plan.protocol,
         "seed": config["seed"],
     }

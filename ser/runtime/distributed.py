@@ -54,22 +54,22 @@ def rank() -> int:
     return _dist().get_rank() if _is_joined() else 0
 
 
-def size() -> int:
+def world_size() -> int:
     """How many processes train together; 1 where this is alone."""
     return _dist().get_world_size() if _is_joined() else 1
 
 
-def shared(make: Callable[[], T]) -> T:
+def on_first_process(make: Callable[[], T]) -> T:
     """What the first process makes, in all of them, and so an error of it; the others wait for it.
 
     Args:
         make: Called in the first process only. What it makes is pickled.
 
     Example:
-        >>> shared(lambda: 7)
+        >>> on_first_process(lambda: 7)
         7
     """
-    if size() == 1:
+    if world_size() == 1:
         return make()
     import torch
 
@@ -85,9 +85,9 @@ def shared(make: Callable[[], T]) -> T:
     return made[0]  # type: ignore[no-any-return]
 
 
-def total(values: "torch.Tensor") -> "torch.Tensor":
+def all_reduce_sum(values: "torch.Tensor") -> "torch.Tensor":
     """The sum of the processes' tensors, with gradients, in all of them; the tensor itself where there is one process."""
-    if size() == 1:
+    if world_size() == 1:
         return values
     from torch.distributed.nn.functional import all_reduce
 

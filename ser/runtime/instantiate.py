@@ -13,7 +13,7 @@ from ser.errors import ConfigError
 T = TypeVar("T")
 
 
-def build(config: Mapping[str, Any], kind: type[T], **more: Any) -> T:
+def instantiate(config: Mapping[str, Any], kind: type[T], **more: Any) -> T:
     """Call the class that ``config["_target_"]`` names with the other entries, and ``more``, as its arguments.
 
     Raises:
@@ -21,7 +21,7 @@ def build(config: Mapping[str, Any], kind: type[T], **more: Any) -> T:
 
     Example:
         >>> from ser.corpora.labels import LabelScheme
-        >>> build({"_target_": "ser.corpora.labels.LabelScheme", "name": "native"}, LabelScheme).target
+        >>> instantiate({"_target_": "ser.corpora.labels.LabelScheme", "name": "native"}, LabelScheme).target
         'intended'
     """
     cls = find_class(str(config.get("_target_", "")), kind)

@@ -169,7 +169,7 @@ class Search:
     def _open(self) -> "optuna.Study":
         import optuna
 
-        from ser.runtime.instantiate import build
+        from ser.runtime.instantiate import instantiate
         from ser.training.callbacks import PRUNER
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -184,8 +184,9 @@ class Search:
             )
         # A sampler that is seeded as before would propose the same settings again.
         sampler = {**self.settings.sampler, "seed": self.settings.seed + len(study.trials)}
-        study.sampler = build(sampler, optuna.samplers.BaseSampler)
-        build(self.settings.pruner, optuna.pruners.BasePruner)  # here, where what is wrong with it ends the command
+        study.sampler = instantiate(sampler, optuna.samplers.BaseSampler)
+        # Here, so that a wrong pruner ends the command.
+        instantiate(self.settings.pruner, optuna.pruners.BasePruner)
         study.set_user_attr(PRUNER, dict(self.settings.pruner))
         if not study.trials and (defaults := self._defaults()) is not None:
             study.enqueue_trial(defaults)

@@ -18,7 +18,7 @@ from ser.comparison.report import Report
 from ser.errors import SerError
 from ser.runtime.conf_dir import check_complete
 from ser.runtime.files import write_json
-from ser.runtime.instantiate import build
+from ser.runtime.instantiate import instantiate
 from ser.sweeps import job, names
 from ser.sweeps.board import POLL_SECONDS, Board, first_line, in_words, watched, where_time_went
 from ser.training import wandb_run
@@ -154,7 +154,7 @@ class Sweep:
             runs: Folders of finished jobs.
         """
         if self.config.sweep.report is not None:
-            report = build(OmegaConf.to_container(self.config.sweep.report, resolve=True), Report)  # type: ignore[arg-type]
+            report = instantiate(OmegaConf.to_container(self.config.sweep.report, resolve=True), Report)  # type: ignore[arg-type]
             report.write(self.folder, runs)
         wandb_run.log_sweep(OmegaConf.to_container(self.config.logger, resolve=True), self.folder, self.table())  # type: ignore[arg-type]
 

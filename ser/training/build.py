@@ -11,7 +11,7 @@ from ser.audio.store import prepare
 from ser.corpora.corpus import Corpus
 from ser.errors import ConfigError
 from ser.runtime import distributed
-from ser.runtime.instantiate import build
+from ser.runtime.instantiate import instantiate
 
 if TYPE_CHECKING:
     import lightning as L
@@ -29,7 +29,7 @@ ADAPTED = "speaker-adapted"
 
 def build_corpora(config: Config) -> dict[str, Corpus]:
     """The corpora that a configuration names."""
-    return {name: build(corpus, Corpus) for name, corpus in config["data"]["corpora"].items()}
+    return {name: instantiate(corpus, Corpus) for name, corpus in config["data"]["corpora"].items()}
 
 
 def fingerprint(config: Config) -> str:
@@ -51,8 +51,8 @@ def build_data(config: Config, fold: int) -> "SpeechDataModule":
 
     return SpeechDataModule(
         corpora=build_corpora(config),
-        labels=build(config["labels"], LabelScheme),
-        protocol=build(config["protocol"], Protocol),
+        labels=instantiate(config["labels"], LabelScheme),
+        protocol=instantiate(config["protocol"], Protocol),
         stores=config["paths"]["stores"],
         fold=fold,
         settings=AudioSettings(**config["audio"]),
@@ -72,7 +72,7 @@ def build_model(config: Config, data: "SpeechDataModule") -> "SpeechClassifier":
     weights = config["loss"]["class_weights"]
     if weights not in ("balanced", None):
         raise ConfigError(f"loss.class_weights is balanced or null, not {weights!r}.")
-    return build(
+    return instantiate(
         config["model"],
         SpeechClassifier,
         classes=list(data.classes),
@@ -131,11 +131,11 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
             raise ConfigError(
                 "A running average of weights that are spread over devices is not had: selection.ema=null."
             )
-        settings["strategy"] = build(strategy, Strategy)
+        settings["strategy"] = instantiate(strategy, Strategy)
     if settings["accelerator"] == "auto":  # a GPU or the CPU: Apple's MPS lacks the double precision of statistics
         settings["accelerator"] = "gpu" if torch.cuda.is_available() else "cpu"
     try:
-        return build(
+        return instantiate(
             settings,
             L.Trainer,
             default_root_dir=str(folder),

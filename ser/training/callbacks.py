@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import Logger
 from ser.errors import PrunedError, RunError
 from ser.runtime import distributed
 from ser.runtime.files import replacing
-from ser.runtime.instantiate import build
+from ser.runtime.instantiate import instantiate
 
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 PRUNER = "pruner"
@@ -171,7 +171,7 @@ class Trial(L.Callback):
         if not trainer.is_global_zero:
             return
         study = optuna.load_study(storage=self.storage.read_text(encoding="utf-8"), study_name=self.study)
-        study.pruner = build(study.user_attrs[PRUNER], optuna.pruners.BasePruner)
+        study.pruner = instantiate(study.user_attrs[PRUNER], optuna.pruners.BasePruner)
         self._trial = optuna.trial.Trial(study, study.trials[self.number]._trial_id)
         self._told = set(study.trials[self.number].intermediate_values)
         self._prunes = len(study.directions) == 1
@@ -184,7 +184,7 @@ class Trial(L.Callback):
         """
         fold, epochs = trainer.datamodule.fold, trainer.max_epochs or 0  # type: ignore[attr-defined]
         step, value = fold * epochs + trainer.current_epoch, float(trainer.callback_metrics["dev_uar"])
-        if distributed.shared(lambda: self._tell(step, value)):
+        if distributed.on_first_process(lambda: self._tell(step, value)):
             raise PrunedError(f"Pruned: dev UAR {100 * value:.1f} % in epoch {trainer.current_epoch + 1}, fold {fold}.")
 
     def _tell(self, step: int, value: float) -> bool:

@@ -96,7 +96,7 @@ def _train(config: Config, first: int, terminal: bool) -> Path:
         with phase("start"):
             data = build_data(config, fold=first)
             data.setup()
-        folder = distributed.shared(lambda: _folder(config))
+        folder = distributed.on_first_process(lambda: _folder(config))
         alone = distributed.rank() == 0
         log_file = folder / "run.log" if alone else Path(os.devnull)
         with run_folder.logging_to(log_file, terminal=terminal and alone):
@@ -168,7 +168,7 @@ def _train_all(config: Config, folder: Path, folds: int, tracker: Tracker) -> No
     """Every fold in turn, each in its folder; those that are finished stay as they are. Then the pooled result."""
     for fold in range(folds):
         below = folder / f"fold_{fold}"
-        distributed.shared(partial(below.mkdir, exist_ok=True))
+        distributed.on_first_process(partial(below.mkdir, exist_ok=True))
         data = build_data(config, fold)
         data.setup()
         _train_fold(config, below, data, tracker)
@@ -176,7 +176,7 @@ def _train_all(config: Config, folder: Path, folds: int, tracker: Tracker) -> No
         return
     parts = [folder / f"fold_{fold}" for fold in range(folds)]
     with phase("report"):
-        distributed.shared(lambda: _finish(folder, parts, data, tracker))
+        distributed.on_first_process(lambda: _finish(folder, parts, data, tracker))
 
 
 def _finish(folder: Path, parts: "list[Path]", data: "SpeechDataModule", tracker: Tracker) -> None:
@@ -186,7 +186,7 @@ def _finish(folder: Path, parts: "list[Path]", data: "SpeechDataModule", tracker
 
 def _train_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> None:
     """Fit, choose on dev, score test, write, free the memory; a fold that is finished stays as it is."""
-    if distributed.shared(lambda: _is_finished(config, folder, data, tracker)):
+    if distributed.on_first_process(lambda: _is_finished(config, folder, data, tracker)):
         return
     parts = out_of_memory.parts_of(folder)
     for retries in reversed(range(config["retries"] + 1)):
@@ -201,7 +201,7 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker:
             if not out_of_memory.ran_out(error):
                 raise
             # Other processes would wait for one that begins again.
-            if not retries or distributed.size() > 1 or config["batch_size"] < 2 * parts:
+            if not retries or distributed.world_size() > 1 or config["batch_size"] < 2 * parts:
                 raise RunError(
                     f"Memory ran out with batches of {now['batch_size']}: {str(error).partition('. ')[0]}. Take a "
                     "smaller batch_size, trainer.precision=bf16-mixed, or resident=false; for a pretrained encoder, "
@@ -233,7 +233,7 @@ def _train_once(config: Config, folder: Path, data: "SpeechDataModule", tracker:
 
         L.seed_everything(config["seed"], workers=True, verbose=False)
         _describe_fold(data)
-        distributed.shared(lambda: write_split(folder, data))
+        distributed.on_first_process(lambda: write_split(folder, data))
         model = build_model(config, data)
         sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
         trained = sum(size for size, learns in sizes if learns)
@@ -243,7 +243,7 @@ def _train_once(config: Config, folder: Path, data: "SpeechDataModule", tracker:
     with phase("training"):
         fitted = _fit(config, folder, model, data, loggers)
     with phase("scoring"):
-        distributed.shared(lambda: complete(folder / BEST, model))
+        distributed.on_first_process(lambda: complete(folder / BEST, model))
         best = load(folder / BEST, device=fitted.device)
         dev, about = score(best, data, data.split.dev), _about(config, model, data, fitted)
         test = score(best, data, data.split.test) if config["test"] else None
@@ -259,7 +259,7 @@ def _train_once(config: Config, folder: Path, data: "SpeechDataModule", tracker:
         tracker.results(folder)
 
     with phase("report"):
-        distributed.shared(write)
+        distributed.on_first_process(write)
 
 
 def _describe_fold(data: "SpeechDataModule") -> None:
@@ -317,7 +317,7 @@ def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", 
         "dev_uar": float(fitted.history.set_index("epoch")["dev_uar"][fitted.best_epoch]),
         "train_seconds": fitted.seconds,
         "batch": {"size": config["batch_size"], "accumulated": config["trainer"].get("accumulate_grad_batches", 1)},
-        "processes": distributed.size(),
+        "processes": distributed.world_size(),
     }
 
 
@@ -329,7 +329,7 @@ def _checkpoint(config: Config, folder: Path) -> str | None:
     if asked != "last":
         raise ConfigError(f"ckpt is last or null, not {asked!r}; paths.run says which run to go on with.")
     file = folder / "checkpoints" / "last.ckpt"
-    if not distributed.shared(file.exists):
+    if not distributed.on_first_process(file.exists):
         log.info("No checkpoint in %s yet: starting at the first epoch.", folder)
         return None
     return str(file)

@@ -13,7 +13,7 @@ from ser.augment.mixup import Mixup
 from ser.augment.spec_augment import SpecAugment
 from ser.augment.warp import Warp
 from ser.runtime.conf_dir import conf_dir
-from ser.runtime.instantiate import build
+from ser.runtime.instantiate import instantiate
 
 FILES = sorted(Path(conf_dir(), "augment").glob("*.yaml"))
 LENGTHS = torch.tensor([90, 61, 33, 1, 90, 47])
@@ -28,7 +28,7 @@ def batch(value: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
 
 def step_of(file: Path) -> nn.Module:
     config: dict[str, Any] = yaml.safe_load(file.read_text())
-    return build(config, nn.Module)
+    return instantiate(config, nn.Module)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)

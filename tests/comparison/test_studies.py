@@ -17,7 +17,7 @@ from ser.evaluation import predictions
 from ser.evaluation.summary import summarise, write_metrics
 from ser.protocols.split import SPEAKER_DEPENDENT
 from ser.runtime.conf_dir import conf_dir
-from ser.runtime.instantiate import build
+from ser.runtime.instantiate import instantiate
 
 CLASSES = ("angry", "happy", "sad")
 
@@ -111,5 +111,5 @@ def test_an_experiment_sweeps_by_itself_and_reports_at_its_end(name: str, report
         config = compose("train", [f"experiment={name}"], return_hydra_config=True)
     assert config.hydra.mode.name == "MULTIRUN"
     assert config.hydra.sweeper.params
-    assert type(build(OmegaConf.to_container(config.sweep.report), Report)) is report  # type: ignore[arg-type]
+    assert type(instantiate(OmegaConf.to_container(config.sweep.report), Report)) is report  # type: ignore[arg-type]
     assert config.fold == "all"

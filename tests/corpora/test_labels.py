@@ -15,7 +15,7 @@ from ser.corpora.labels import EMOTIONS, LabelScheme
 from ser.corpora.manifest import Utterance, to_table
 from ser.errors import LabelError
 from ser.runtime.conf_dir import conf_dir
-from ser.runtime.instantiate import build
+from ser.runtime.instantiate import instantiate
 
 Votes = Mapping[str, float]
 
@@ -24,7 +24,7 @@ def shipped(name: str, **overrides: Any) -> LabelScheme:
     """A scheme of ``conf/labels``, as ``labels=<name> labels.<key>=<value>`` gives it."""
     config = yaml.safe_load((Path(conf_dir()) / "labels" / f"{name}.yaml").read_text())
     merge = {**config["merge"], **overrides.pop("merge", {})}
-    return build({**config, "merge": merge, **overrides}, LabelScheme)
+    return instantiate({**config, "merge": merge, **overrides}, LabelScheme)
 
 
 def table(emotions: Sequence[str], votes: Sequence[Votes | None] | None = None, corpus: str = "crema") -> pd.DataFrame:

@@ -19,7 +19,7 @@ from ser.corpora.tess import Tess
 from ser.protocols.audit import audit, enforce
 from ser.protocols.split import Protocol, Split
 from ser.runtime.conf_dir import conf_dir
-from ser.runtime.instantiate import build
+from ser.runtime.instantiate import instantiate
 
 Shipped = Callable[..., Protocol]
 Folder = Callable[[str], Path]
@@ -129,6 +129,6 @@ def shipped() -> Shipped:
 
     def make(name: str, **overrides: Any) -> Protocol:
         config = yaml.safe_load((Path(conf_dir()) / "protocol" / f"{name}.yaml").read_text())
-        return build({**config, **overrides}, Protocol)
+        return instantiate({**config, **overrides}, Protocol)
 
     return make

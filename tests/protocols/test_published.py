@@ -14,7 +14,7 @@ from ser.corpora.labels import EMOTIONS, LabelScheme
 from ser.errors import SplitError
 from ser.protocols.speaker_lists import SpeakerLists
 from ser.runtime.conf_dir import conf_dir
-from ser.runtime.instantiate import build
+from ser.runtime.instantiate import instantiate
 from tests.protocols.conftest import check
 
 Lists = list[dict[str, set[str]]]
@@ -114,7 +114,7 @@ def test_a_listed_training_side_is_taken_as_it_is(ravdess: pd.DataFrame) -> None
 
 def test_seven_labels_have_calm_as_neutral_and_all_else_as_it_is() -> None:
     config = yaml.safe_load((Path(conf_dir()) / "labels" / "seven.yaml").read_text())
-    scheme = build(config, LabelScheme)
+    scheme = instantiate(config, LabelScheme)
     assert scheme.name == "seven"
     assert scheme.classes == tuple(sorted(set(EMOTIONS) - {"calm"}))
     assert {e: scheme.class_of(e) for e in EMOTIONS} == {e: e for e in EMOTIONS} | {"calm": "neutral"}

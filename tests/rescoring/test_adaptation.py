@@ -35,7 +35,7 @@ from ser.rescoring.adaptation.run import Adaptation
 from ser.rescoring.recompute import SAME_PROBABILITY
 from ser.rescoring.suite import Suite
 from ser.runtime.conf_dir import conf_dir
-from ser.runtime.instantiate import build, find_class
+from ser.runtime.instantiate import find_class, instantiate
 from ser.training import experiment
 from tests.rescoring.robustness.conftest import composed
 
@@ -315,7 +315,7 @@ def test_every_file_of_conf_suite_names_a_suite(file: Path) -> None:
 
 def test_what_is_no_suite_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"CNN is not a Suite"):
-        build({"_target_": "ser.models.cnn.CNN"}, Suite)
+        instantiate({"_target_": "ser.models.cnn.CNN"}, Suite)
 
 
 def test_the_command_writes_the_curve_and_shows_it(

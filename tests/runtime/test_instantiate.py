@@ -9,18 +9,19 @@ from ser.corpora.labels import LabelScheme
 from ser.errors import ConfigError
 from ser.features.logmel import LogMel
 from ser.protocols.split import Protocol
-from ser.runtime.instantiate import build, find_class
+from ser.runtime.instantiate import find_class, instantiate
 
 
 def test_the_entries_and_more_are_the_arguments() -> None:
-    made = build({"_target_": "ser.features.logmel.LogMel", "n_mels": 40}, nn.Module, hop_ms=20.0)
+    made = instantiate({"_target_": "ser.features.logmel.LogMel", "n_mels": 40}, nn.Module, hop_ms=20.0)
     assert isinstance(made, LogMel)
     assert (made.n_features, made.hop) == (40, 320)
 
 
 def test_what_is_given_last_wins() -> None:
     assert (
-        build({"_target_": "ser.corpora.labels.LabelScheme", "name": "native"}, LabelScheme, name="mine").name == "mine"
+        instantiate({"_target_": "ser.corpora.labels.LabelScheme", "name": "native"}, LabelScheme, name="mine").name
+        == "mine"
     )
 
 
@@ -41,9 +42,9 @@ def test_what_is_given_last_wins() -> None:
 )
 def test_what_is_no_such_class_is_refused(target: str) -> None:
     with pytest.raises(ConfigError, match="_target_"):
-        build({"_target_": target}, Corpus)
+        instantiate({"_target_": target}, Corpus)
     with pytest.raises(ConfigError, match="_target_"):
-        build({}, Corpus)
+        instantiate({}, Corpus)
 
 
 @pytest.mark.parametrize(
@@ -69,16 +70,16 @@ def test_a_module_whose_own_imports_are_missing_says_which(tmp_path, monkeypatch
 
 def test_arguments_that_do_not_fit_say_what_does() -> None:
     with pytest.raises(ConfigError, match=r"Demo: got an unexpected keyword argument 'rooot'. It takes: root\."):
-        build({"_target_": "ser.corpora.demo.Demo", "rooot": "x"}, Corpus)
+        instantiate({"_target_": "ser.corpora.demo.Demo", "rooot": "x"}, Corpus)
     with pytest.raises(ConfigError, match=r"missing a required argument: 'name'"):
-        build({"_target_": "ser.corpora.labels.LabelScheme"}, LabelScheme)
+        instantiate({"_target_": "ser.corpora.labels.LabelScheme"}, LabelScheme)
 
 
 def test_an_interface_is_a_kind_too() -> None:
-    assert build({"_target_": "ser.protocols.loso.LeaveOneSpeakerOut"}, Protocol).splits
+    assert instantiate({"_target_": "ser.protocols.loso.LeaveOneSpeakerOut"}, Protocol).splits
     assert find_class("ser.corpora.demo.Demo", Corpus) is Demo
 
 
 def test_a_class_without_an_interface_s_methods_is_refused_uncalled() -> None:
     with pytest.raises(ConfigError, match=r"subprocess\.Popen is not a Protocol"):
-        build({"_target_": "subprocess.Popen", "args": "true"}, Protocol)
+        instantiate({"_target_": "subprocess.Popen", "args": "true"}, Protocol)

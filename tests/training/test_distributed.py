@@ -41,12 +41,12 @@ def what_each_is(fails: int | None, how: str) -> tuple[int, int]:
     """In a process of `launch`: what processes have of each other, unless one of them fails."""
     with distributed.joined({"strategy": "ddp", "accelerator": "cpu"}):
         mine = torch.tensor([distributed.rank() + 1.0], requires_grad=True)
-        distributed.total(mine * 2).sum().backward()
+        distributed.all_reduce_sum(mine * 2).sum().backward()
         assert mine.grad is not None
         assert mine.grad.item() == 4.0, "what each does to the sum of both, in both"
-        assert distributed.shared(distributed.rank) == 0
+        assert distributed.on_first_process(distributed.rank) == 0
         with pytest.raises(ConfigError, match="of the first, 0"):
-            distributed.shared(an_error)
+            distributed.on_first_process(an_error)
         if distributed.rank() == fails:
             if how == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -55,7 +55,7 @@ def what_each_is(fails: int | None, how: str) -> tuple[int, int]:
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         if fails is not None:
             time.sleep(600)
-        return distributed.size(), int(distributed.total(mine).item())
+        return distributed.world_size(), int(distributed.all_reduce_sum(mine).item())
 
 
 def what_a_cluster_sends() -> str:
@@ -177,7 +177,7 @@ def norms_of_shares() -> list[list[Tensor]]:
     with distributed.joined({"strategy": "ddp", "accelerator": "cpu"}):
         mine = slice(distributed.rank(), None, 2)
         shares = normed(BatchNorm(4), maps[mine], weight[mine])
-        shares[2] = distributed.total(shares[2])
+        shares[2] = distributed.all_reduce_sum(shares[2])
     return [[whole[0][mine], whole[1][mine], *whole[2:]], shares]
 
 

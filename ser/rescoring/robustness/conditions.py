@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
-from ser.runtime.instantiate import build
+from ser.runtime.instantiate import instantiate
 
 CLEAN = "clean"
 """Speech as it is: a condition that every suite has."""
@@ -168,7 +168,7 @@ def conditions_of(effects: Mapping[str, Mapping[str, Any]]) -> list[Condition]:
         raise ConfigError("The suite has no effects: it needs suite.effects, see conf/suite/robustness.yaml.")
     if wrong := [name for name in effects if not re.fullmatch(r"\w+", name)]:
         raise ConfigError(f"suite.effects: a name is made of letters, digits and _, not {wrong[0]!r}.")
-    made = {name: build(config, Effect) for name, config in effects.items()}
+    made = {name: instantiate(config, Effect) for name, config in effects.items()}
     return [Condition(name, how, float(level)) for name, how in made.items() for level in how.levels]
 
 
