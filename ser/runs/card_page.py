@@ -25,7 +25,9 @@ def render(card: Mapping[str, Any], folder: Path) -> str:
         card: See `ser.runs.card`.
         folder: The run's; its pictures are embedded, those that are there.
     """
-    environment = template_environment(Path(__file__).parent)
+    from jinja2 import Undefined
+
+    environment = template_environment(Path(__file__).parent).overlay(undefined=Undefined)  # cards differ in their facts
     environment.filters["percent"] = percent
     here = folder.resolve()
     return environment.get_template(TEMPLATE).render(
