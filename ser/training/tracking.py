@@ -166,8 +166,9 @@ class _WandB(Tracker):
                 settings={**json.loads(run_folder.identity(self.settings)), "fingerprint": self.fingerprint},
                 stamps=stamps,
             )
-        if more := [stamp for stamp in stamps if stamp not in (self._run.tags or ())]:
-            self._run.tags = (*(self._run.tags or ()), *more)
+        tags = tuple(self._run.tags or ())
+        if more := [tag for tag in dict.fromkeys(map(wandb_run.tag, stamps)) if tag not in tags]:
+            self._run.tags = (*tags, *more)
         return self._run
 
     def _know(self, fold: int, split_hash: str, stamps: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 import shutil
+import textwrap
 from collections.abc import Mapping, Sequence
 from netrc import NetrcParseError, netrc
 from pathlib import Path
@@ -26,6 +27,8 @@ Mode = Literal["online", "offline", "disabled"]
 SERVER = "https://api.wandb.ai"
 INIT_SECONDS = 60
 """How long to wait for the server before a run is logged offline instead."""
+TAG_LENGTH = 64
+"""The longest tag, in characters, that W&B accepts."""
 RECORD = "wandb_run.json"
 """Holds the run's id, in its folder."""
 
@@ -44,6 +47,16 @@ def mode() -> Mode:
         return "online" if netrc(os.environ.get("NETRC")).authenticators(host) else "offline"
     except (OSError, NetrcParseError):
         return "offline"
+
+
+def tag(text: str) -> str:
+    """Return the short name of a stamp, without its details in brackets, in the 64 characters that a tag may have.
+
+    Example:
+        >>> tag("not speaker-independent (100 % of test clips by training speakers, 98 % with a sentence of training)")
+        'not speaker-independent'
+    """
+    return textwrap.shorten(text.partition(" (")[0], TAG_LENGTH, placeholder=" ...")
 
 
 def begin(
@@ -65,7 +78,7 @@ def begin(
         group: What the run is under, unless the configuration says.
         job_type: Its kind, within the group.
         settings: What W&B shows as its configuration.
-        stamps: Words that its results must carry: tags.
+        stamps: Words that its results must carry; each becomes a tag.
     """
     os.environ.setdefault("WANDB_SILENT", "true")
     # W&B's own process serves this one alone: one that it shares with another holds the ids of runs that were killed.
@@ -78,7 +91,7 @@ def begin(
             entity=config["entity"],
             group=config["group"] or group,
             job_type=job_type,
-            tags=[*config["tags"], *stamps],
+            tags=[tag(text) for text in (*config["tags"], *stamps)],
             name=name,
             id=_id(folder),
             resume="allow" if how == "online" else None,

@@ -120,6 +120,16 @@ def test_all_folds_are_one_run_and_their_pooled_result_its_summary(settings: Set
     assert list(run.config["split_hash"].values()) == stored["run"]["split_hash"]
 
 
+def test_a_long_stamp_is_a_short_tag(settings: Settings) -> None:
+    run = offline(experiment.train(settings("logger=wandb", "protocol=random", "trainer.max_epochs=1")))
+    assert set(run.run.tags) == {"synthetic speech", "not speaker-independent"}
+
+
+@pytest.mark.parametrize("text", ["not tested: " + "an emotion, " * 20, "x" * 65, "word " * 13])
+def test_every_tag_fits_into_64_characters(text: str) -> None:
+    assert 1 <= len(wandb_run.tag(text)) <= 64
+
+
 def test_one_fold_has_plain_names(settings: Settings) -> None:
     folder = experiment.train(settings("logger=wandb"))
     run = offline(folder)
