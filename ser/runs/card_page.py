@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Undefined
 from rich import box
 from rich.console import RenderableType
 from rich.table import Table
@@ -29,7 +28,6 @@ def render(card: Mapping[str, Any], folder: Path) -> str:
     from jinja2 import Undefined
 
     environment = template_environment(Path(__file__).parent).overlay(undefined=Undefined)  # cards differ in their facts
-    environment.undefined = Undefined  # a card has facts that only some runs have, such as an encoder's
     environment.filters["percent"] = percent
     here = folder.resolve()
     return environment.get_template(TEMPLATE).render(
