@@ -18,7 +18,6 @@ import pandas as pd
 from ser.comparison import page
 from ser.comparison import plots as comparison_plots
 from ser.comparison import tables as comparison_tables
-from ser.comparison.plots import counts
 from ser.comparison.rows import Comparison, Group, Pair, Row, folds_in_words
 from ser.comparison.systems import Run, find, names, pool
 from ser.errors import ConfigError
@@ -26,6 +25,7 @@ from ser.evaluation import metrics, predictions
 from ser.evaluation.calibration import ece
 from ser.evaluation.comparison import holm, paired
 from ser.evaluation.intervals import bootstrap, bootstrap_seeds
+from ser.evaluation.predictions import confusion_by_speaker
 from ser.evaluation.selective import aurc
 from ser.runtime.files import replacing
 from ser.training.build import ADAPTED
@@ -99,10 +99,10 @@ def rank(runs: Sequence[Run], notes: Sequence[str] = (), baseline: str | None = 
 def score(system: str, seeds: Sequence[Run]) -> Row:
     """Score a system from the predictions of its seeds."""
     tables = [run.table for run in seeds]
-    by_speaker = np.stack([counts(table)[1] for table in tables])  # (seed, speaker, class, class)
+    by_speaker = np.stack([confusion_by_speaker(table)[1] for table in tables])  # (seed, speaker, class, class)
     interval = bootstrap_seeds(by_speaker) if len(tables) > 1 else bootstrap(by_speaker[0])
     pooled = by_speaker.sum(axis=1)
-    folds = [counts(part)[1].sum(axis=0) for table in tables for _, part in table.groupby("fold")]
+    folds = [confusion_by_speaker(part)[1].sum(axis=0) for table in tables for _, part in table.groupby("fold")]
     fold_uars = metrics.uar(np.array(folds))
     certain = [(predictions.probabilities(table), predictions.target_indices(table)) for table in tables]
     parameters = [run.parameters for run in seeds if run.parameters is not None]

@@ -69,11 +69,7 @@ def leaks(folders: Sequence[Path]) -> "pd.DataFrame":
 def _extremes(table: "pd.DataFrame") -> tuple[float, float]:
     """The lowest and the highest UAR of a speaker."""
     from ser.evaluation import predictions
-    from ser.evaluation.intervals import confusion_by_speaker
     from ser.evaluation.metrics import uar
 
-    target, predicted = predictions.target_indices(table), predictions.predicted_indices(table)
-    speaker = table["speaker"].to_numpy(dtype=str)
-    _, counts = confusion_by_speaker(target, predicted, speaker, len(predictions.classes(table)))
-    each = uar(counts)
+    each = uar(predictions.confusion_by_speaker(table)[1])
     return float(each.min()), float(each.max())

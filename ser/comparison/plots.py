@@ -17,7 +17,6 @@ from ser.comparison.rows import Comparison, Row, equals
 from ser.evaluation import metrics, predictions
 from ser.evaluation.calibration import reliability
 from ser.evaluation.comparison import CriticalDifference, critical_difference
-from ser.evaluation.intervals import confusion_by_speaker
 from ser.evaluation.selective import risk_coverage
 from ser.report.drawing import drawing
 
@@ -80,7 +79,9 @@ def speaker_uars(tables: Tables) -> pd.DataFrame:
     """UAR of each speaker under each system, the mean over seeds: ``speaker x system``."""
     columns = {}
     for system, seeds in tables.items():
-        each = [pd.Series(metrics.uar(found), index=names) for names, found in map(counts, seeds)]
+        each = [
+            pd.Series(metrics.uar(found), index=names) for names, found in map(predictions.confusion_by_speaker, seeds)
+        ]
         columns[system] = pd.concat(each).groupby(level=0).mean()
     return pd.DataFrame(columns)
 
@@ -116,7 +117,7 @@ def recall(pooled: Mapping[str, pd.DataFrame], path: Path, stamps: Sequence[str]
         axes = figure.add_subplot()
         for place, (system, table, colour, marker) in enumerate(_looks(pooled)):
             height = np.arange(len(names)) + step * (place - (len(pooled) - 1) / 2)
-            found = 100 * metrics.recall_per_class(counts(table)[1].sum(axis=0))
+            found = 100 * metrics.recall_per_class(predictions.confusion_by_speaker(table)[1].sum(axis=0))
             axes.hlines(height, 0, found, color=colour, alpha=0.3, linewidth=1.4)
             axes.plot(found, height, linestyle="", marker=marker, markersize=8, color=colour, label=fill(system, NAME))
         for line in range(1, len(names)):
@@ -137,7 +138,7 @@ def confusions(pooled: Mapping[str, pd.DataFrame], path: Path, stamps: Sequence[
     side = min(WIDTH / columns, 5.2)
     with drawing(path, (side * columns, 1.1 * side * ceil(len(pooled) / columns)), stamps=stamps) as figure:
         for place, (axes, system, table) in enumerate(_panels(figure, pooled, columns)):
-            total = counts(table)[1].sum(axis=0)
+            total = predictions.confusion_by_speaker(table)[1].sum(axis=0)
             share = 100 * total / np.maximum(total.sum(axis=1, keepdims=True), 1)
             look: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": 100, "cbar": False, "square": True}
             size = 10 if len(names) <= 8 else 8
@@ -215,13 +216,6 @@ def ranks(found: CriticalDifference, path: Path, stamps: Sequence[str] = ()) -> 
             axes.annotate(str(rank), (rank, -0.15), (0, 3), textcoords="offset points", ha="center")
         axes.set(ylim=(lowest + 0.5 * len(sides[0]), -1.9), xlim=(0.85, last + 0.15))
         axes.axis("off")
-
-
-def counts(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Speakers, and their confusion matrices ``(speaker, class, class)``."""
-    target, predicted = predictions.target_indices(table), predictions.predicted_indices(table)
-    speaker = table["speaker"].to_numpy(dtype=str)
-    return confusion_by_speaker(target, predicted, speaker, len(predictions.classes(table)))
 
 
 def _colours(number: int) -> list[Any]:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from ser.errors import RunError
 from ser.evaluation import predictions
-from ser.evaluation.intervals import Interval, Statistic, bootstrap, confusion_by_speaker, weighted_sums
+from ser.evaluation.intervals import Interval, Statistic, bootstrap, weighted_sums
 from ser.evaluation.metrics import uar
 
 ENUMERATED = 12
@@ -110,7 +110,10 @@ def paired(
         predictions.check(table, name)
         _check_same(_ordered(ones[0]), _ordered(table), name)
     names = predictions.classes(ones[0])
-    first, second = (np.mean([_counts(table, names) for table in side], axis=0) for side in (ones, others))
+    first, second = (
+        np.mean([predictions.confusion_by_speaker(table, names)[1] for table in side], axis=0)
+        for side in (ones, others)
+    )
     both = np.stack([first, second], axis=1)  # (speaker, model, class, class)
 
     def difference(counts: np.ndarray) -> np.ndarray:
@@ -313,13 +316,6 @@ def _excess(first: pd.DataFrame, table: pd.DataFrame, name: str) -> str:
         if len(extra):
             parts.append(f"{who} has {len(extra)} that {other} lacks or has in fewer folds, such as {min(extra.index)}")
     return "; ".join(parts)
-
-
-def _counts(table: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray:
-    """``(speaker, class, class)``, speakers sorted, classes in the order of ``names`` whatever the table's own."""
-    position = np.array([names.index(name) for name in predictions.classes(table)])
-    target, predicted = position[predictions.target_indices(table)], position[predictions.predicted_indices(table)]
-    return confusion_by_speaker(target, predicted, table["speaker"].to_numpy(dtype=str), len(names))[1]
 
 
 def _caution(speakers: int, smallest: float) -> str | None:

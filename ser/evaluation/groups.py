@@ -14,7 +14,7 @@ import pandas as pd
 
 from ser.errors import RunError
 from ser.evaluation import metrics, predictions
-from ser.evaluation.intervals import ENOUGH_SPEAKERS, Interval, bootstrap, confusion_by_speaker, leave_one_out
+from ser.evaluation.intervals import ENOUGH_SPEAKERS, Interval, bootstrap, leave_one_out
 
 AGE_BANDS: Mapping[str, int] = {"under 30": 0, "30 to 44": 30, "45 to 59": 45, "60 and over": 60}
 """Name and first year of each."""
@@ -124,7 +124,7 @@ def speakers(table: pd.DataFrame) -> dict[str, Any]:
         >>> speakers(table)["worst"]
         {'speaker': '2', 'uar': 0.0, 'n_utterances': 1}
     """
-    names, by_speaker = _by_speaker(table)
+    names, by_speaker = predictions.confusion_by_speaker(table)
     uars = metrics.uar(by_speaker)
     worst, tenth = int(uars.argmin()), max(1, len(uars) // 10)
     return {
@@ -146,18 +146,8 @@ def _labels(table: pd.DataFrame, column: str) -> pd.Series:
     return table[column]
 
 
-def _by_speaker(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Names ``(speaker,)``, sorted, and counts ``(speaker, class, class)``."""
-    return confusion_by_speaker(
-        predictions.target_indices(table),
-        predictions.predicted_indices(table),
-        table["speaker"].to_numpy(dtype=str),
-        len(predictions.classes(table)),
-    )
-
-
 def _scores(name: str, rows: pd.DataFrame, seed: int, fewest: int) -> dict[str, Any]:
-    _, by_speaker = _by_speaker(rows)
+    _, by_speaker = predictions.confusion_by_speaker(rows)
     counts = by_speaker.sum(axis=0)
     few = len(by_speaker) < max(fewest, 2)
     return {
@@ -174,14 +164,14 @@ def _scores(name: str, rows: pd.DataFrame, seed: int, fewest: int) -> dict[str, 
 def _speakers_in_groups(table: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Counts ``(speaker, class, class)``, the position of each speaker's group ``(speaker,)``, and the groups' names."""
     kept = table[_labels(table, column).notna()]
-    values = kept.groupby(kept["speaker"].astype(str))[column].agg(["first", "nunique"])  # sorted, as _by_speaker
+    values = kept.groupby(kept["speaker"].astype(str))[column].agg(["first", "nunique"])  # sorted, as by_speaker below
     if len(twice := values.index[values["nunique"] > 1]):
         raise RunError(
             f"{column} has {values['nunique'][twice[0]]} values for the speaker {twice[0]}. A gap between groups of "
             "speakers needs one per speaker; choose a column that is about the speaker, or correct the corpus."
         )
     names, group = np.unique(values["first"].to_numpy(dtype=str), return_inverse=True)
-    by_speaker = _by_speaker(kept)[1] if len(kept) else np.zeros((0, 1, 1))
+    by_speaker = predictions.confusion_by_speaker(kept)[1] if len(kept) else np.zeros((0, 1, 1))
     return by_speaker, group, names.tolist()
 
 

@@ -34,7 +34,7 @@ from typing import Literal
 
 import numpy as np
 
-from ser.evaluation.metrics import confusion, uar
+from ser.evaluation.metrics import uar
 
 Method = Literal["auto", "percentile", "expanded", "bca", "jackknife-t"]
 METHODS: tuple[Method, ...] = ("auto", "percentile", "expanded", "bca", "jackknife-t")
@@ -72,33 +72,6 @@ class Interval:
     seed: int
     caution: str | None
     seeds: int = 1
-
-
-def confusion_by_speaker(
-    target: np.ndarray, predicted: np.ndarray, speaker: np.ndarray, n_classes: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """One confusion matrix per speaker.
-
-    Shapes:
-        - target, predicted: ``(utterance,)`` integers
-        - speaker: ``(utterance,)`` names
-        - returns: the names, sorted, ``(speaker,)``, and counts ``(speaker, class, class)``
-
-    Raises:
-        ValueError: As `ser.evaluation.metrics.confusion`, or if ``speaker`` differs in length.
-
-    Example:
-        >>> names, counts = confusion_by_speaker(np.array([0, 1, 1]), np.array([0, 1, 0]), np.array(["b", "a", "b"]), 2)
-        >>> names.tolist(), counts.tolist()
-        (['a', 'b'], [[[0, 0], [0, 1]], [[1, 0], [1, 0]]])
-    """
-    if len(speaker) != len(target):
-        raise ValueError(f"speaker has {len(speaker)} values, but target has {len(target)}; give one per utterance.")
-    confusion(target, predicted, n_classes)  # checks them
-    names, index = np.unique(np.asarray(speaker, dtype=str), return_inverse=True)
-    cell = (index * n_classes + target) * n_classes + predicted
-    counts = np.bincount(cell, minlength=len(names) * n_classes**2)
-    return names, counts.reshape(len(names), n_classes, n_classes)
 
 
 def draw_speakers(speakers: int, resamples: int, seed: int) -> np.ndarray:
@@ -179,7 +152,7 @@ def bootstrap(
     """Interval of a statistic over speakers.
 
     Args:
-        by_speaker: ``(speaker, ..., class, class)`` counts, see `confusion_by_speaker` and `resampled`.
+        by_speaker: ``(speaker, ..., class, class)`` counts, see `resampled`.
         statistic: Any confusion-based score, or a difference of two.
         level: Nominal coverage, between 0 and 1.
         resamples: How many; with 2000 an end of a 95 % interval moves by 6 % of the standard error from seed to seed.

@@ -35,6 +35,33 @@ def confusion(target: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.n
     return np.bincount(cell, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
+def confusion_by_group(
+    target: np.ndarray, predicted: np.ndarray, group: np.ndarray, n_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count as `confusion` does, once per group.
+
+    Shapes:
+        - target, predicted: ``(utterance,)`` integers
+        - group: ``(utterance,)`` names
+        - returns: the names, sorted, ``(group,)``, and counts ``(group, class, class)``
+
+    Raises:
+        ValueError: As `confusion`, or if ``group`` differs in length.
+
+    Example:
+        >>> names, counts = confusion_by_group(np.array([0, 1, 1]), np.array([0, 1, 0]), np.array(["b", "a", "b"]), 2)
+        >>> names.tolist(), counts.tolist()
+        (['a', 'b'], [[[0, 0], [0, 1]], [[1, 0], [1, 0]]])
+    """
+    if len(group) != len(target):
+        raise ValueError(f"group has {len(group)} values, but target has {len(target)}; give one per utterance.")
+    confusion(target, predicted, n_classes)  # checks them
+    names, index = np.unique(np.asarray(group, dtype=str), return_inverse=True)
+    cell = (index * n_classes + target) * n_classes + predicted
+    counts = np.bincount(cell, minlength=len(names) * n_classes**2)
+    return names, counts.reshape(len(names), n_classes, n_classes)
+
+
 def recall_per_class(counts: np.ndarray) -> np.ndarray:
     """Of the utterances of a class, the share found: ``counts[c, c] / counts[c, :].sum()``.
 

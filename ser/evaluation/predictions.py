@@ -7,6 +7,7 @@ their share ``v_<class>`` for each (missing in the row of a clip that nobody hea
 let nothing else pass.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import RunError
+from ser.evaluation.metrics import confusion_by_group
 from ser.runtime.files import replacing
 
 COLUMNS = ("utterance", "corpus", "speaker", "sex", "sentence", "fold", "target")
@@ -131,6 +133,24 @@ def predicted_indices(table: pd.DataFrame) -> np.ndarray:
     """
     indices: np.ndarray = probabilities(table).argmax(axis=1)
     return indices
+
+
+def confusion_by_speaker(table: pd.DataFrame, names: Sequence[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the speakers ``(speaker,)``, sorted, and one confusion matrix each ``(speaker, class, class)``.
+
+    Args:
+        table: See the module.
+        names: The order of the classes; ``None`` is that of `classes`.
+
+    Example:
+        >>> table = pd.DataFrame({"speaker": ["b", "a"], "target": ["sad", "sad"]})
+        >>> confusion_by_speaker(table.assign(p_angry=[0.25, 0.5], p_sad=[0.75, 0.5]))[1].tolist()
+        [[[0, 0], [1, 0]], [[0, 0], [0, 1]]]
+    """
+    own = classes(table)
+    position = np.array([(names or own).index(name) for name in own])
+    target, predicted = position[target_indices(table)], position[predicted_indices(table)]
+    return confusion_by_group(target, predicted, table["speaker"].to_numpy(dtype=str), len(own))
 
 
 def _check_columns(table: pd.DataFrame, source: Path | str) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ser.errors import RunError
 from ser.evaluation import metrics, predictions
-from ser.evaluation.intervals import bootstrap, confusion_by_speaker
+from ser.evaluation.intervals import bootstrap
 from ser.runtime.files import replacing
 
 Summary = dict[str, Any]
@@ -56,8 +56,7 @@ def summarise(table: pd.DataFrame, seed: int = 0) -> Summary:
     predictions.check(table)
     names = predictions.classes(table)
     target, predicted = predictions.target_indices(table), predictions.predicted_indices(table)
-    speaker = table["speaker"].to_numpy(dtype=str)
-    _, by_speaker = confusion_by_speaker(target, predicted, speaker, len(names))
+    _, by_speaker = predictions.confusion_by_speaker(table)
     counts = by_speaker.sum(axis=0)
     return {
         "n_utterances": len(table),

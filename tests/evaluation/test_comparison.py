@@ -12,7 +12,7 @@ from sklearn.metrics import balanced_accuracy_score
 from ser.errors import RunError
 from ser.evaluation import metrics
 from ser.evaluation.comparison import critical_difference, holm, paired, swap_test
-from ser.evaluation.intervals import bootstrap, confusion_by_speaker
+from ser.evaluation.intervals import bootstrap
 
 CLASSES = ("angry", "happy", "sad")
 
@@ -199,7 +199,7 @@ def test_swapping_speakers_keeps_its_level_and_swapping_utterances_does_not() ->
         )  # (model, utterance)
         target = np.tile(np.arange(4), 100)
         single = [
-            confusion_by_speaker(target, np.where(r, target, (target + 1) % 4), np.arange(400).astype(str), 4)[1]
+            metrics.confusion_by_group(target, np.where(r, target, (target + 1) % 4), np.arange(400).astype(str), 4)[1]
             for r in right
         ]
         rejected["utterances"] += swap_test(*single, swaps=199).p_value <= 0.05

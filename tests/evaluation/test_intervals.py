@@ -16,7 +16,6 @@ from ser.evaluation.intervals import (
     METHODS,
     bootstrap,
     bootstrap_seeds,
-    confusion_by_speaker,
     draw_speakers,
     leave_one_out,
     resampled,
@@ -47,7 +46,7 @@ def test_of_two_speakers_a_quarter_of_the_resamples_has_only_the_better() -> Non
 def test_the_resamples_spread_as_the_standard_error_of_a_mean() -> None:
     """With equally many utterances of each class per speaker, UAR is the mean of the speakers' UARs."""
     target, predicted, speaker = _utterances(np.random.default_rng(3), speakers=40)
-    _, counts = confusion_by_speaker(target, predicted, speaker, 4)
+    _, counts = metrics.confusion_by_group(target, predicted, speaker, 4)
     expected = metrics.uar(counts).std() / np.sqrt(40)
     assert resampled(counts, resamples=20_000).std() == pytest.approx(expected, rel=0.02)
 
@@ -56,7 +55,7 @@ def test_the_vectorised_bootstrap_is_the_naive_loop() -> None:
     target, predicted, speaker = _utterances(np.random.default_rng(5), speakers=7)
     keep = np.random.default_rng(6).random(len(target)) < 0.6  # speakers of unequal sizes
     target, predicted, speaker = target[keep], predicted[keep], speaker[keep]
-    names, counts = confusion_by_speaker(target, predicted, speaker, 4)
+    names, counts = metrics.confusion_by_group(target, predicted, speaker, 4)
     rows_of = [np.flatnonzero(speaker == name) for name in names]
     naive = {metrics.uar: balanced_accuracy_score, metrics.macro_f1: lambda t, p: f1_score(t, p, average="macro")}
     for statistic, reference in naive.items():
@@ -73,8 +72,8 @@ def test_resampling_speakers_covers_the_truth_where_resampling_utterances_does_n
     covered = dict.fromkeys(("speakers", "speakers, expanded", "utterances"), 0)
     for _ in range(runs):
         target, predicted, speaker = _utterances(rng, speakers)
-        _, by_speaker = confusion_by_speaker(target, predicted, speaker, 4)
-        _, by_utterance = confusion_by_speaker(target, predicted, np.arange(len(target)).astype(str), 4)
+        _, by_speaker = metrics.confusion_by_group(target, predicted, speaker, 4)
+        _, by_utterance = metrics.confusion_by_group(target, predicted, np.arange(len(target)).astype(str), 4)
         intervals = {
             "speakers": bootstrap(by_speaker, resamples=400, method="percentile"),
             "speakers, expanded": bootstrap(by_speaker, resamples=400, method="expanded"),
@@ -90,7 +89,7 @@ def test_resampling_speakers_covers_the_truth_where_resampling_utterances_does_n
 
 def test_the_expanded_interval_contains_the_percentile_interval_and_tends_to_it() -> None:
     def width_ratio(speakers: int) -> float:
-        _, counts = confusion_by_speaker(*_utterances(np.random.default_rng(2), speakers), 4)
+        _, counts = metrics.confusion_by_group(*_utterances(np.random.default_rng(2), speakers), 4)
         plain, expanded = (bootstrap(counts, resamples=4000, method=m) for m in ("percentile", "expanded"))
         assert expanded.low <= plain.low <= plain.high <= expanded.high
         return (expanded.high - expanded.low) / (plain.high - plain.low)
@@ -100,7 +99,7 @@ def test_the_expanded_interval_contains_the_percentile_interval_and_tends_to_it(
 
 
 def test_the_caution_fits_the_number_of_speakers() -> None:
-    _, counts = confusion_by_speaker(*_utterances(np.random.default_rng(0), 10), 4)
+    _, counts = metrics.confusion_by_group(*_utterances(np.random.default_rng(0), 10), 4)
     assert bootstrap(counts).caution is None
     assert bootstrap(counts[:4]).caution == "4 speakers are too few: the interval is indicative"
     alone = bootstrap(counts[:1])
@@ -113,15 +112,15 @@ def test_the_caution_fits_the_number_of_speakers() -> None:
 def test_the_same_seed_gives_the_same_interval_whatever_the_order_of_the_rows() -> None:
     target, predicted, speaker = _utterances(np.random.default_rng(1), speakers=12)
     shuffled = np.random.default_rng(2).permutation(len(target))
-    _, counts = confusion_by_speaker(target, predicted, speaker, 4)
-    _, again = confusion_by_speaker(target[shuffled], predicted[shuffled], speaker[shuffled], 4)
+    _, counts = metrics.confusion_by_group(target, predicted, speaker, 4)
+    _, again = metrics.confusion_by_group(target[shuffled], predicted[shuffled], speaker[shuffled], 4)
     assert bootstrap(counts, seed=3, method="percentile") == bootstrap(again, seed=3, method="percentile")
     ends = [(i.low, i.high) for i in (bootstrap(counts, seed=s, method="percentile") for s in (3, 4))]
     assert ends[0] != ends[1]
 
 
 def test_two_thousand_resamples_of_ninety_speakers_take_milliseconds() -> None:
-    _, counts = confusion_by_speaker(*_utterances(np.random.default_rng(1), speakers=91, n_classes=6), 6)
+    _, counts = metrics.confusion_by_group(*_utterances(np.random.default_rng(1), speakers=91, n_classes=6), 6)
     bootstrap(counts)
     start = time.perf_counter()
     bootstrap(counts, resamples=2000)
@@ -148,14 +147,14 @@ def test_no_speaker_is_an_error() -> None:
 
 
 def test_leaving_out_is_scoring_the_others() -> None:
-    _, counts = confusion_by_speaker(*_utterances(np.random.default_rng(4), 5), 4)
+    _, counts = metrics.confusion_by_group(*_utterances(np.random.default_rng(4), 5), 4)
     others = [metrics.macro_f1(np.delete(counts, i, axis=0).sum(axis=0)) for i in range(5)]
     np.testing.assert_array_equal(leave_one_out(counts, metrics.macro_f1), others)
 
 
 def test_the_jackknife_of_a_mean_is_students_interval_on_the_scale_of_the_logit() -> None:
     """Equally many utterances: UAR is a mean of the speakers' UARs, and their jackknife error is sd / sqrt(n)."""
-    _, counts = confusion_by_speaker(*_utterances(np.random.default_rng(3), 7), 4)
+    _, counts = metrics.confusion_by_group(*_utterances(np.random.default_rng(3), 7), 4)
     each = metrics.uar(counts)
     half = t.ppf(0.975, 6) * each.std(ddof=1) / np.sqrt(7) / (each.mean() * (1 - each.mean()))
     interval = bootstrap(counts, method="jackknife-t")
@@ -166,7 +165,7 @@ def test_the_jackknife_of_a_mean_is_students_interval_on_the_scale_of_the_logit(
 
 def test_bca_is_that_of_scipy() -> None:
     target, predicted, speaker = _utterances(np.random.default_rng(8), speakers=9, per_class=50)
-    _, counts = confusion_by_speaker(target, predicted, speaker, 4)
+    _, counts = metrics.confusion_by_group(target, predicted, speaker, 4)
     theirs = scipy_bootstrap(
         (metrics.uar(counts),), np.mean, n_resamples=50_000, method="BCa", rng=np.random.default_rng(0)
     ).confidence_interval
@@ -179,7 +178,7 @@ def test_bca_is_that_of_scipy() -> None:
 
 
 def test_few_speakers_take_the_jackknife_and_many_the_percentiles() -> None:
-    _, counts = confusion_by_speaker(*_utterances(np.random.default_rng(0), 24), 4)
+    _, counts = metrics.confusion_by_group(*_utterances(np.random.default_rng(0), 24), 4)
     assert bootstrap(counts) == bootstrap(counts, method="percentile")
     assert bootstrap(counts).method == "percentile"
     assert bootstrap(counts[:23]) == bootstrap(counts[:23], method="jackknife-t")
@@ -191,7 +190,7 @@ def test_the_automatic_interval_of_few_speakers_covers_where_percentiles_do_not(
     rng, runs = np.random.default_rng(speakers), 600
     covered = {"auto": 0, "percentile": 0}
     for _ in range(runs):
-        _, counts = confusion_by_speaker(*_utterances(rng, speakers, per_class=8), 4)
+        _, counts = metrics.confusion_by_group(*_utterances(rng, speakers, per_class=8), 4)
         for method in covered:
             interval = bootstrap(counts, method=method, resamples=200)
             covered[method] += interval.low <= 2 / 3 <= interval.high
@@ -202,7 +201,7 @@ def test_the_automatic_interval_of_few_speakers_covers_where_percentiles_do_not(
 @pytest.mark.parametrize("method", METHODS)
 def test_an_interval_stays_within_the_scores_bounds_and_contains_it(method) -> None:
     for seed in range(20):
-        _, counts = confusion_by_speaker(*_utterances(np.random.default_rng(seed), 2, per_class=2), 4)
+        _, counts = metrics.confusion_by_group(*_utterances(np.random.default_rng(seed), 2, per_class=2), 4)
         if np.ptp(metrics.uar(counts)) == 0:
             continue
         interval = bootstrap(counts, method=method, resamples=400)

@@ -20,7 +20,7 @@ from ser import evaluate
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
-from ser.evaluation.intervals import bootstrap, confusion_by_speaker
+from ser.evaluation.intervals import bootstrap
 from ser.evaluation.metrics import uar
 from ser.evaluation.summary import write_metrics
 from ser.features.logmel import LogMel
@@ -261,12 +261,7 @@ def test_the_numbers_are_those_of_the_table(
 
 
 def test_the_interval_is_one_of_the_mean_over_draws(guesses: pd.DataFrame) -> None:
-    counts = []
-    for draw in range(3):
-        rows = of(guesses, 1, draw)
-        target, predicted = predictions.target_indices(rows), predictions.predicted_indices(rows)
-        speaker = rows["speaker"].to_numpy(dtype=str)
-        counts.append(confusion_by_speaker(target, predicted, speaker, len(predictions.classes(rows)))[1])
+    counts = [predictions.confusion_by_speaker(of(guesses, 1, draw))[1] for draw in range(3)]
     mean = bootstrap(np.stack(counts, axis=1), lambda draws: np.asarray(uar(draws).mean(axis=-1)))
     interval = measure(guesses)["curve"][1]["uar_interval"]
     assert (interval["low"], interval["high"]) == (pytest.approx(mean.low), pytest.approx(mean.high))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ser.evaluation import predictions
-from ser.evaluation.intervals import bootstrap, confusion_by_speaker
+from ser.evaluation.intervals import bootstrap
 from ser.evaluation.metrics import uar
 
 ALL = "all"
@@ -53,12 +53,7 @@ def _in_order(ks: np.ndarray) -> Iterator[int | str]:
 
 def _by_draw(rows: pd.DataFrame) -> np.ndarray:
     """Confusion counts, ``(draw, speaker, class, class)``."""
-    counts = []
-    for _, drawn in rows.groupby("draw"):
-        target, predicted = predictions.target_indices(drawn), predictions.predicted_indices(drawn)
-        speaker = drawn["speaker"].to_numpy(dtype=str)
-        counts.append(confusion_by_speaker(target, predicted, speaker, len(predictions.classes(rows)))[1])
-    return np.stack(counts)
+    return np.stack([predictions.confusion_by_speaker(drawn)[1] for _, drawn in rows.groupby("draw")])
 
 
 def _point(by_draw: np.ndarray, nobody: np.ndarray, seed: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ser.evaluation import predictions
-from ser.evaluation.intervals import bootstrap, confusion_by_speaker
+from ser.evaluation.intervals import bootstrap
 from ser.evaluation.metrics import uar
 from ser.rescoring.robustness.conditions import CLEAN, Condition
 
@@ -29,7 +29,9 @@ def measure(table: pd.DataFrame, conditions: Sequence[Condition], seed: int = 0)
         ``clean`` (``uar``, ``uar_interval``) and ``conditions``, a list: the same, and ``change``, the UAR minus that of
         clean speech, with ``change_interval``. Intervals are those of `ser.evaluation.intervals.bootstrap`.
     """
-    by_condition = {name: _by_speaker(rows) for name, rows in table.groupby("condition", sort=False)}
+    by_condition = {
+        name: predictions.confusion_by_speaker(rows)[1] for name, rows in table.groupby("condition", sort=False)
+    }
     clean = by_condition[CLEAN]
     each = []
     for condition in conditions:
@@ -44,13 +46,6 @@ def measure(table: pd.DataFrame, conditions: Sequence[Condition], seed: int = 0)
         "clean": _scores(clean, seed),
         "conditions": each,
     }
-
-
-def _by_speaker(rows: pd.DataFrame) -> np.ndarray:
-    target, predicted = predictions.target_indices(rows), predictions.predicted_indices(rows)
-    speaker = rows["speaker"].to_numpy(dtype=str)
-    _, counts = confusion_by_speaker(target, predicted, speaker, len(predictions.classes(rows)))
-    return counts
 
 
 def _scores(counts: np.ndarray, seed: int) -> dict[str, Any]:
