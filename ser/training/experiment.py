@@ -5,41 +5,32 @@ A run folder holds ``config.yaml``, ``environment.json``, ``checkpoints/``, ``sp
 fold, and the pooled results above them.
 """
 
-import json
 import logging
 import os
-import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from ser.errors import ConfigError, RunError, SerError
-from ser.evaluation.summary import summarise, write_metrics
-from ser.report import plots
 from ser.runs import folder as run_folder
 from ser.runs.card import write_card
 from ser.runs.folder import run_name
-from ser.runs.results import left_out, pool, write_results, write_split
+from ser.runs.results import left_out, pool
 from ser.runtime import distributed
 from ser.runtime.phases import phase
 from ser.training import out_of_memory, tracking
-from ser.training.build import MODES, Config, build_data, build_model, build_trainer, fingerprint, labels_of, stamps_of
+from ser.training.build import Config, build_data, fingerprint, labels_of
+from ser.training.fit import DEV_METRICS, fit_fold
 from ser.training.tracking import Tracker
 
 if TYPE_CHECKING:
-    import torch
-    from lightning.pytorch.loggers import Logger
     from omegaconf import DictConfig
 
     from ser.datamodules.speech import SpeechDataModule
-    from ser.models.classifier import SpeechClassifier
 
 log = logging.getLogger(__name__)
 
-METRICS, DEV_METRICS = "metrics.json", "dev_metrics.json"
-"""Of test speakers; and of dev speakers, all that a search needs and sees."""
+METRICS = "metrics.json"
 
 
 def run(config: "DictConfig") -> Path:
@@ -194,7 +185,7 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker:
         try:
             part = data if parts == 1 else build_data(now, data.fold)
             part.setup()
-            _train_once(now, folder, part, tracker)
+            fit_fold(now, folder, part, tracker)
             out_of_memory.release()
             return
         except Exception as error:
@@ -222,114 +213,3 @@ def _is_finished(config: Config, folder: Path, data: "SpeechDataModule", tracker
         write_card(folder, left_out(data))
     tracker.results(folder)
     return True
-
-
-def _train_once(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> None:
-    with phase("start"):
-        import lightning as L
-
-        from ser.inference.load import BEST, complete, load
-        from ser.inference.score import score
-
-        L.seed_everything(config["seed"], workers=True, verbose=False)
-        _describe_fold(data)
-        distributed.on_first_process(lambda: write_split(folder, data))
-        model = build_model(config, data)
-        sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
-        trained = sum(size for size, learns in sizes if learns)
-        log.info("%s: %d parameters, %d of them trained", type(model).__name__, sum(size for size, _ in sizes), trained)
-        marks = stamps_of(config, data)
-        loggers = tracker.loggers(folder, data.fold, data.split.hash(data.labelled.manifest), marks)
-    with phase("training"):
-        fitted = _fit(config, folder, model, data, loggers)
-    with phase("scoring"):
-        distributed.on_first_process(lambda: complete(folder / BEST, model))
-        best = load(folder / BEST, device=fitted.device)
-        dev, about = score(best, data, data.split.dev), _about(config, model, data, fitted)
-        test = score(best, data, data.split.test) if config["test"] else None
-
-    def write() -> None:
-        write_metrics({**summarise(dev), "run": about}, folder / DEV_METRICS)
-        if test is not None:
-            environment = run_folder.environment(config["seed"], data.fingerprint, str(fitted.device))
-            (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
-            curves = folder / "training_curves.png"
-            plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=tuple(marks))
-            write_results(folder, test, dev, about, left_out(data))
-        tracker.results(folder)
-
-    with phase("report"):
-        distributed.on_first_process(write)
-
-
-def _describe_fold(data: "SpeechDataModule") -> None:
-    for side, rows in data.split.sides().items():
-        speakers = data.labelled.manifest["speaker"].iloc[rows].nunique()
-        log.info("Fold %d, %s: %d utterances of %d speakers", data.fold, side, len(rows), speakers)
-    for finding in data.findings:
-        log.info("Audit, %s: %s", finding.level, finding.text)
-
-
-class Fitted(NamedTuple):
-    """What training leaves beside its checkpoints; ``seconds`` are those of this process, not of a run it went on with."""
-
-    history: pd.DataFrame
-    best_epoch: int
-    seconds: float
-    device: "torch.device"
-
-
-def _fit(
-    config: Config, folder: Path, model: "SpeechClassifier", data: "SpeechDataModule", loggers: "list[Logger]"
-) -> Fitted:
-    from ser.training.callbacks import History
-
-    history = History(folder / "metrics.csv")
-    trainer = build_trainer(config, folder, loggers, history)
-    began = time.perf_counter()
-    try:
-        trainer.fit(model, datamodule=data, ckpt_path=_checkpoint(config, folder), weights_only=True)
-    except SystemExit as error:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt from error
-    table = history.table()
-    by = config["selection"]["by"]
-    measured = table[by].to_numpy() * (1 if MODES[by] == "max" else -1)
-    best = int(measured.argmax())  # the first of equals, as ModelCheckpoint keeps
-    # The model itself is back on the CPU by now.
-    return Fitted(table, int(table["epoch"].iloc[best]), time.perf_counter() - began, trainer.strategy.root_device)
-
-
-def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", fitted: Fitted) -> dict[str, Any]:
-    """What stands beside a run's numbers: on what, how and from what they were had."""
-    return {
-        "stamps": stamps_of(config, data),
-        "corpora": list(data.corpora),
-        "labels": labels_of(data),
-        "protocol": data.protocol.name,
-        "fold": data.fold,
-        "split_hash": data.split.hash(data.labelled.manifest),
-        "fingerprint": data.fingerprint,
-        "seed": config["seed"],
-        "parameters": sum(p.numel() for p in model.parameters()),
-        **model.origin(),
-        "epochs": len(fitted.history),
-        "best_epoch": fitted.best_epoch,
-        "dev_uar": float(fitted.history.set_index("epoch")["dev_uar"][fitted.best_epoch]),
-        "train_seconds": fitted.seconds,
-        "batch": {"size": config["batch_size"], "accumulated": config["trainer"].get("accumulate_grad_batches", 1)},
-        "processes": distributed.world_size(),
-    }
-
-
-def _checkpoint(config: Config, folder: Path) -> str | None:
-    """Where to go on from: this folder's last checkpoint, if going on was asked for and there is one."""
-    asked = config["ckpt"]
-    if asked is None:
-        return None
-    if asked != "last":
-        raise ConfigError(f"ckpt is last or null, not {asked!r}; paths.run says which run to go on with.")
-    file = folder / "checkpoints" / "last.ckpt"
-    if not distributed.on_first_process(file.exists):
-        log.info("No checkpoint in %s yet: starting at the first epoch.", folder)
-        return None
-    return str(file)

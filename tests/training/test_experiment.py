@@ -20,7 +20,7 @@ from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
 from ser.protocols.plan import SYNTHETIC
 from ser.rescoring.recompute import recompute
-from ser.training import experiment
+from ser.training import experiment, fit
 from tests import forked
 from tests.conftest import Settings
 
@@ -241,7 +241,7 @@ def test_an_unforeseen_error_stands_whole_in_the_log(settings: Settings, monkeyp
     def fail(*_: object) -> None:
         raise ZeroDivisionError("unforeseen")
 
-    monkeypatch.setattr(experiment, "_fit", fail)
+    monkeypatch.setattr(fit, "_fit", fail)
     with pytest.raises(ZeroDivisionError):
         experiment.train(settings())
     (log,) = Path("runs").glob("*/run.log")

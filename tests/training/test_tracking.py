@@ -169,7 +169,7 @@ def test_a_run_that_is_gone_on_with_is_the_same_run_and_whole(settings: Settings
 
 def test_finished_folds_are_not_lost_where_the_run_goes_on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     config = settings("fold=all", "logger=wandb", "trainer.max_epochs=1")
-    train = experiment._train_once
+    train = experiment.fit_fold
 
     def stop_at_the_last_fold(now: Any, folder: Path, *more: Any) -> None:
         if folder.name == "fold_2":
@@ -177,7 +177,7 @@ def test_finished_folds_are_not_lost_where_the_run_goes_on(settings: Settings, m
         train(now, folder, *more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "_train_once", stop_at_the_last_fold)
+        patch.setattr(experiment, "fit_fold", stop_at_the_last_fold)
         with pytest.raises(RunError):
             experiment.train(config)
     (folder,) = Path("runs").iterdir()
