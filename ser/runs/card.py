@@ -1,7 +1,7 @@
 """A run's result card, ``card.json`` and ``card.html``: what was measured, on what and how, and how sure it is.
 
-Every fact in it is read from the run's own files, whose SHA-256 it holds, so that `ser.runs.verification` can rebuild it and see
-whether anything was changed since.
+Every fact in it is read from the run's own files, whose SHA-256 it holds, so that `ser.runs.verification` can rebuild it and
+see whether anything was changed since.
 
 The idea of a card: Mitchell et al., 2019, Model cards for model reporting, https://doi.org/10.1145/3287560.3287596.
 """
@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ser.runtime.instantiate import find_class
 from ser.corpora.corpus import Corpus
 from ser.errors import RunError
-from ser.runtime.files import replacing
 from ser.runs.card_page import render
-from ser.runs.folder import read_config
+from ser.runs.folder import CONFIG, RunFolder
+from ser.runtime.files import replacing
+from ser.runtime.instantiate import find_class
 
 Card = dict[str, Any]
 """Plain JSON."""
@@ -137,22 +137,13 @@ def folds_of(folder: Path) -> list[Path]:
 
 
 def config_of(folder: Path) -> dict[str, Any] | None:
-    """Read a run's settings but for its paths; a fold of a ``fold=all`` run has them one folder up; ``None`` without.
+    """Read what a run is; ``None`` where it has no ``config.yaml``.
 
     Raises:
         RunError: If the file cannot be read.
     """
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    here = folder.resolve()
-    for place in (here, here.parent) if here.name.startswith("fold_") else (here,):
-        if (place / "config.yaml").is_file():
-            try:
-                return {key: value for key, value in read_config(place).items() if key != "paths"}
-            except (OmegaConfBaseException, YAMLError) as error:
-                raise RunError(f"{place / 'config.yaml'} is no configuration: it was changed after the run.") from error
-    return None
+    run = RunFolder(folder)
+    return run.config if run.whole.has(CONFIG) else None
 
 
 def read_optional(path: Path) -> Any:

@@ -27,7 +27,9 @@ def render(card: Mapping[str, Any], folder: Path) -> str:
     """
     from jinja2 import Undefined
 
-    environment = template_environment(Path(__file__).parent).overlay(undefined=Undefined)  # cards differ in their facts
+    environment = template_environment(Path(__file__).parent).overlay(
+        undefined=Undefined
+    )  # cards differ in their facts
     environment.filters["percent"] = percent
     here = folder.resolve()
     return environment.get_template(TEMPLATE).render(

@@ -1,60 +1,274 @@
-"""A run's folder: made once, found again to go on, and with a record of the environment in it."""
+"""`RunFolder`: what a run left on disk, and the only place that knows the names of its files.
+
+``runs/<name>`` holds the results of all folds together; ``runs/<name>/fold_<k>`` what the training of one fold left. A run
+of one fold has the same shape. Version 0.1 put a single fold's files into the run's folder itself: such a folder is read as
+a run whose only fold lies in the same place.
+"""
 
 import json
 import logging
-import platform
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 from datetime import datetime
-from importlib import metadata
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ser.errors import ConfigError, RunError
-from ser.runtime.files import replacing
+from ser.errors import RunError
+from ser.runs.identity import ELSEWHERE, differing, essential, identity, model_name, places, run_name
+from ser.runtime.files import replacing, write_json
+from ser.runtime.migration import moved_targets, run_block
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ELSEWHERE", "RunFolder", "identity", "model_name", "run_name"]  # until their users import ser.runs.identity
 
 log = logging.getLogger(__name__)
 
-RECORDED = (
-    "ser",
-    "torch",
-    "torchaudio",
-    "lightning",
-    "torchmetrics",
-    "numpy",
-    "pandas",
-    "scikit-learn",
-    "soundfile",
-    "soxr",
-    "transformers",
-    "peft",
-)
-ELSEWHERE = ("ckpt", "paths", "logger", "workers", "resident", "sweep", "retries")
-"""Where a training runs and what is written where: nothing that a result depends on."""
-IDENTITY_IGNORES = (*ELSEWHERE, "test", "space")
-"""Settings that two runs may differ in and still be the same run, gone on with."""
+CONFIG, MACHINE, LOG = "config.yaml", "machine.json", "run.log"
+"""What the run is; how it was launched and where its files are, which nothing is scored by; what was logged."""
+METRICS, PROFILE, CARD, PAGE = "metrics.json", "profile.json", "card.json", "card.html"
+PREDICTIONS, DEV_PREDICTIONS, CONFUSION = "predictions.parquet", "dev_predictions.parquet", "confusion_matrix.png"
+SPLIT, AUDIT = "split.json", "audit.json"
+DEV_METRICS, ENVIRONMENT, HISTORY, CURVES = "dev_metrics.json", "environment.json", "metrics.csv", "training_curves.png"
+"""Of one fold: dev speakers alone, all that a search sees; machine and versions; a row an epoch; a picture of the rows."""
+BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
+"""Of one fold: the weights that were best on dev, which predict; and those to resume from."""
+FOLD = "fold_"
 
 
-def model_name(model: Mapping[str, Any]) -> str:
-    """What to call a model in the names of runs: its checkpoint's name, or its class.
+@dataclass(frozen=True)
+class RunFolder:
+    """A run, or one of its folds, read from disk when it is asked for.
+
+    Everything raises `RunError`, with the file's name, where a file is absent, cut short or was changed.
+
+    Args:
+        path: ``runs/<name>``, or ``runs/<name>/fold_<k>``.
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path).expanduser())
+
+    def __repr__(self) -> str:
+        try:
+            return f"RunFolder({str(self.path)!r}: {self._described()})"
+        except RunError as error:
+            return f"RunFolder({str(self.path)!r}: {error})"
+
+    @property
+    def name(self) -> str:
+        """The folder's name, also where the path is ``.``."""
+        return self.path.resolve().name
+
+    @cached_property
+    def folds(self) -> "tuple[RunFolder, ...]":
+        """The folds in their order; a fold is its own only one."""
+        found = [(fold_number(part), part) for part in self.path.glob(f"{FOLD}*") if fold_number(part) is not None]
+        return tuple(RunFolder(part) for _, part in sorted(found)) or (self,)
+
+    @cached_property
+    def whole(self) -> "RunFolder":
+        """The run that a fold belongs to; of a run, itself."""
+        return self if fold_number(self.path) is None else RunFolder(self.path.resolve().parent)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the test speakers are scored: its metrics are there, which are written last but the card."""
+        return self.has(METRICS)
+
+    def has(self, name: str) -> bool:
+        """Whether a file is there.
+
+        Raises:
+            RunError: If nobody may look.
+        """
+        try:
+            return (self.path / name).is_file()
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be read: {error.strerror}.") from error
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The resolved settings that the run was launched with, as `ser.training.experiment.train` takes them."""
+        config, machine = deepcopy(self._config), self.whole._optional_object(MACHINE) or {}
+        for key, place in machine.get("places", {}).items():
+            *above, last = key.split(".")
+            at = config
+            for name in above:
+                at = at.get(name) or {}
+            if last in at:
+                at[last] = place
+        for key, value in machine.get("launch", {}).items():
+            config[key] = {**config[key], **value} if isinstance(config.get(key), dict) else value
+        return config
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What the run is: its resolved settings without those that say how and where it was launched."""
+        return essential(self._config)
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """The numbers of the test speakers; ``run`` in it is `about`."""
+        return self._metrics(METRICS)
+
+    @cached_property
+    def dev_metrics(self) -> dict[str, Any]:
+        """The numbers of a fold's dev speakers."""
+        return self._metrics(DEV_METRICS)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the numbers are of: stamps, corpora, labels, protocol, splits, seed, ..."""
+        about: dict[str, Any] = self.metrics["run"]
+        return about
+
+    @property
+    def splits(self) -> dict[int, str]:
+        """The hash of each fold's split, by the fold's number."""
+        return {int(fold): split_hash for fold, split_hash in self.about["splits"].items()}
+
+    @cached_property
+    def predictions(self) -> "pd.DataFrame":
+        """The predictions of the test speakers; see `ser.evaluation.predictions`."""
+        return self._table(PREDICTIONS)
+
+    @cached_property
+    def dev_predictions(self) -> "pd.DataFrame":
+        """The predictions of the dev speakers."""
+        return self._table(DEV_PREDICTIONS)
+
+    @cached_property
+    def history(self) -> "pd.DataFrame":
+        """A row for each epoch of a fold so far, counted from 0; empty before the first."""
+        import pandas as pd
+
+        file = self.path / HISTORY
+        try:
+            return pd.read_csv(file) if file.exists() else pd.DataFrame()
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file} cannot be read: {error}. Delete it or train again.") from error
+
+    @property
+    def card(self) -> dict[str, Any] | None:
+        """The result card, see `ser.runs.card`; ``None`` where there is none."""
+        return self._optional_object(CARD)
+
+    @property
+    def profile(self) -> dict[str, Any] | None:
+        """The numbers beyond the scores; ``None`` where there are none."""
+        return self._optional_object(PROFILE)
+
+    @property
+    def environment(self) -> dict[str, Any] | None:
+        """What a fold was trained with, see `ser.runs.environment`; ``None`` where nobody recorded it."""
+        return self._optional_object(ENVIRONMENT)
+
+    @property
+    def audit(self) -> list[dict[str, Any]] | None:
+        """What the audit of the splits found; ``None`` where there was none."""
+        found: list[dict[str, Any]] | None = self._optional_json(self.path / AUDIT)
+        return found
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file of the model to predict with: the best one on dev, of a run of one fold.
+
+        Raises:
+            RunError: If there is none, or there are several folds.
+        """
+        if len(self.folds) > 1:
+            names = ", ".join(str(fold.path) for fold in self.folds)
+            raise RunError(f"{self.path} holds {len(self.folds)} folds, each a model of its own. Load one of {names}.")
+        if not self.folds[0].has(BEST):
+            raise RunError(
+                f"{self.path} has no checkpoint ({BEST}). Give the folder of a run whose training came to its end."
+            )
+        return self.folds[0].path / BEST
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+        from yaml import YAMLError
+
+        file = self.whole.path / CONFIG
+        try:
+            config = OmegaConf.to_container(OmegaConf.load(file))
+        except FileNotFoundError as error:
+            raise RunError(f"There is no {file}. Give the folder of a run.") from error
+        except (OSError, ValueError, OmegaConfBaseException, YAMLError) as error:
+            raise RunError(f"{file} is not a configuration: it was cut short or changed after the run.") from error
+        if not isinstance(config, dict):
+            raise RunError(f"{file} is not a configuration: it was cut short or changed after the run.")
+        return {str(key): value for key, value in moved_targets(config).items()}
+
+    def _described(self) -> str:
+        config = self.config
+        protocol = config["protocol"].get("name") or str(config["protocol"]["_target_"]).split(".")[-2]
+        what = f"{'+'.join(config['data']['corpora'])}, {protocol}, {model_name(config['model'])}"
+        if not self.is_finished:
+            return f"{what}, not finished"
+        interval = self.metrics["uar_interval"]
+        between = "" if interval["low"] is None else f" [{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]"
+        return f"{what}, UAR {100 * self.metrics['uar']:.1f}{between} %"
+
+    def _metrics(self, name: str) -> dict[str, Any]:
+        found = self._optional_object(name)
+        if found is None:
+            raise RunError(f"There is no {self.path / name}. Give the folder of a finished run, or finish it.")
+        if not isinstance(found.get("run"), dict):
+            raise RunError(f"{self.path / name} does not say which run it is of: it was changed after the run.")
+        return {**found, "run": run_block(found["run"])}
+
+    def _table(self, name: str) -> "pd.DataFrame":
+        from ser.evaluation import predictions
+
+        try:
+            return predictions.read(self.path / name)
+        except OSError as error:
+            raise RunError(f"{self.path / name} cannot be read: {error.strerror}.") from error
+
+    def _optional_object(self, name: str) -> dict[str, Any] | None:
+        found = self._optional_json(self.path / name)
+        if found is not None and not isinstance(found, dict):
+            raise RunError(
+                f"{self.path / name} must hold an object; got a {type(found).__name__}. Evaluate or train again."
+            )
+        return found
+
+    def _optional_json(self, file: Path) -> Any:
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file} is not JSON ({error}): it was cut short or changed after the run.") from error
+
+
+def fold_number(path: Path) -> int | None:
+    """Return the number of a fold's folder; ``None`` for any other.
 
     Example:
-        >>> model_name({"_target_": "ser.models.cnn.CNN"})
-        'cnn'
-        >>> model_name({"_target_": "ser.models.pretrained.Pretrained", "checkpoint": "openai/whisper-base"})
-        'whisper-base'
+        >>> fold_number(Path("runs/x/fold_12")), fold_number(Path("runs/x"))
+        (12, None)
     """
-    if model.get("checkpoint"):
-        return Path(str(model["checkpoint"])).name
-    return str(model["_target_"]).rpartition(".")[2].lower()
+    name = path.resolve().name
+    return int(name.removeprefix(FOLD)) if name.startswith(FOLD) and name.removeprefix(FOLD).isdecimal() else None
 
 
-def run_name(config: Mapping[str, Any]) -> str:
-    """``ravdess-cnn-luna5``: corpora, model and protocol."""
-    protocol = config["protocol"].get("name") or str(config["protocol"]["_target_"]).split(".")[-2]
-    return f"{'+'.join(config['data']['corpora'])}-{model_name(config['model'])}-{protocol}"
+def checkpoint_of(path: Path) -> Path:
+    """Return the checkpoint to predict with: a checkpoint file itself, or that of a run's folder.
+
+    Raises:
+        RunError: If there is none, or the run has several folds.
+    """
+    return path if path.is_file() else RunFolder(path).checkpoint
 
 
 def new_folder(runs: Path, name: str) -> Path:
@@ -70,136 +284,69 @@ def new_folder(runs: Path, name: str) -> Path:
     raise RunError(f"{runs} holds a thousand runs that began this second.")
 
 
-def identity(config: Mapping[str, Any]) -> str:
-    """What makes two configurations the same run, as text; where corpora lie does not."""
-    kept = {key: value for key, value in config.items() if key not in IDENTITY_IGNORES}
-    data = config.get("data") or {}
-    corpora = {name: {k: v for k, v in each.items() if k != "root"} for name, each in data.get("corpora", {}).items()}
-    kept["data"] = {**data, "corpora": corpora}
-    ignored = ("enable_progress_bar", "accelerator")
-    kept["trainer"] = {key: value for key, value in (kept.get("trainer") or {}).items() if key not in ignored}
-    return json.dumps(kept, sort_keys=True)
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Keep what a run is in ``config.yaml``, and how it was launched and where its files are in ``machine.json``."""
+    from omegaconf import OmegaConf
+
+    kept = essential(config)
+    launch = {key: value for key, value in config.items() if key not in kept}
+    trainer, kept_trainer = config.get("trainer") or {}, kept.get("trainer") or {}
+    launch["trainer"] = {key: value for key, value in trainer.items() if key not in kept_trainer}
+    with replacing(folder / CONFIG) as unfinished:
+        unfinished.write_text(OmegaConf.to_yaml(OmegaConf.create(kept)), encoding="utf-8")
+    write_json({"launch": launch, "places": places(config)}, folder / MACHINE)
 
 
 def newest_like(runs: Path, config: Mapping[str, Any]) -> Path:
-    """The newest run folder that was made by this configuration and can be gone on with.
+    """Return the newest run folder of this configuration, to resume it.
 
     Raises:
-        RunError: If there is none.
+        RunError: If there is none; names what the nearest run differs in.
     """
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    wanted = identity(config)
-    for file in sorted(runs.glob("*/config.yaml"), key=lambda f: f.stat().st_mtime, reverse=True):
+    apart: list[tuple[list[str], Path]] = []
+    for file in sorted(runs.glob(f"*/{CONFIG}"), key=lambda file: file.stat().st_mtime, reverse=True):
         try:
-            found = identity(read_config(file.parent))
-        except (RunError, OmegaConfBaseException, YAMLError):
-            log.warning("%s is no configuration of a run, and is passed over.", file)
+            different = differing(RunFolder(file.parent).settings, config)
+        except RunError as error:
+            log.warning("%s It is passed over.", error)
             continue
-        if found == wanted:
+        if not different:
             return file.parent
+        apart.append((different, file.parent))
+    if not apart:
+        raise RunError(f"ckpt=last: there is no run under {runs.resolve()} to resume. Train without ckpt=last first.")
+    different, nearest = min(apart, key=lambda found: len(found[0]))
     raise RunError(
-        f"ckpt=last: no run under {runs.resolve()} was made by this configuration. Give the same overrides as the run that "
-        "stopped had, or its folder: paths.run=runs/..."
+        f"ckpt=last: no run under {runs.resolve()} has this configuration. In the nearest, {nearest.name}, "
+        f"{and_more(different)}. Give its settings to resume it, or train anew without ckpt=last."
     )
 
 
+def check_same(folder: Path, config: Mapping[str, Any]) -> None:
+    """Check that a folder is empty of other runs.
+
+    Raises:
+        RunError: If it holds a run of another configuration; names what differs.
+    """
+    run = RunFolder(folder)
+    if run.has(CONFIG) and (different := differing(run.settings, config)):
+        raise RunError(
+            f"{folder} holds a run of another configuration: {and_more(different)}. Give its settings to resume it, or "
+            "another paths.run to train anew."
+        )
+
+
+def and_more(items: Sequence[str], shown: int = 3) -> str:
+    """Join the first few of several.
+
+    Example:
+        >>> and_more(["a", "b", "c"], shown=2)
+        'a, b and 1 more'
+    """
+    more = f" and {len(items) - shown} more" if len(items) > shown else ""
+    return ", ".join(items[:shown]) + more
+
+
 def read_config(folder: Path) -> dict[str, Any]:
-    """The resolved configuration that a run's folder keeps.
-
-    Raises:
-        RunError: If there is none.
-    """
-    from omegaconf import OmegaConf
-
-    file = folder / "config.yaml"
-    if not file.is_file():
-        raise RunError(f"{folder} has no config.yaml: is it a run's folder?")
-    config = OmegaConf.to_container(OmegaConf.load(file))
-    if not isinstance(config, dict):
-        raise RunError(f"{file} does not hold a configuration.")
-    return {str(key): value for key, value in config.items()}
-
-
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    """Keep the resolved configuration.
-
-    Raises:
-        ConfigError: If the folder holds a run of another configuration.
-    """
-    from omegaconf import OmegaConf
-
-    file = folder / "config.yaml"
-    if file.exists() and identity(read_config(folder)) != identity(config):
-        raise ConfigError(f"{folder} holds a run of another configuration. Choose another paths.run, or none.")
-    with replacing(file) as unfinished:
-        unfinished.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))))
-
-
-def environment(seed: int, fingerprint: str, device: str) -> dict[str, Any]:
-    """Versions, git revision, seed, data fingerprint and device."""
-    versions = {}
-    for package in RECORDED:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "versions": versions,
-        "git": git_revision(Path(__file__).parent),
-        "seed": seed,
-        "data": fingerprint,
-        "device": device,
-        "command": sys.argv[1:],
-    }
-
-
-def git_revision(folder: Path) -> str | None:
-    """The commit that a checkout is at, with ``+changes`` where files differ from it; ``None`` outside a checkout."""
-    try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        return commit + ("+changes" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
-FILE_ONLY = {"file_only": True}
-"""As ``extra`` of a log call: the terminal does not get it."""
-
-
-def _is_for_people(record: logging.LogRecord) -> bool:
-    return not hasattr(record, "file_only") and (record.name.startswith("ser") or record.levelno >= logging.ERROR)
-
-
-@contextmanager
-def logging_to(file: Path, *, terminal: bool = True) -> Iterator[None]:
-    """Write the log of ``ser`` and of Lightning, and warnings, to a file, and unless it is to be quiet to the terminal."""
-    from rich import get_console
-    from rich.logging import RichHandler
-
-    loggers = [logging.getLogger(name) for name in ("ser", "lightning.pytorch", "py.warnings")]
-    to_file = logging.FileHandler(file)
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    to_terminal = RichHandler(show_time=False, show_path=False, show_level=False)
-    to_terminal.addFilter(_is_for_people)
-    for logger in loggers:
-        logger.setLevel(logging.INFO)
-        logger.handlers = [to_file, to_terminal]
-        logger.propagate = False
-    console = get_console()
-    was_quiet, console.quiet = console.quiet, not terminal
-    try:
-        yield
-    finally:
-        console.quiet = was_quiet
-        for logger in loggers:
-            logger.handlers = []
-        to_file.close()
+    """Return `RunFolder.settings`, until its users take that."""
+    return RunFolder(folder).settings

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ser.runs.card import write_card
 from ser.evaluation import predictions
 from ser.evaluation.profile import profile
 from ser.evaluation.summary import summarise, write_metrics
-from ser.runtime.files import write_json
 from ser.protocols.split_file import write_splits
 from ser.report import plots, tables
 from ser.report.highlights import highlights_table
+from ser.runs.card import write_card
+from ser.runtime.files import write_json
 
 if TYPE_CHECKING:
     from ser.datamodules.speech import SpeechDataModule

@@ -12,18 +12,18 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ser.runtime.instantiate import instantiate
-from ser.runs.card import config_of, describe, folds_of, hashes, read_object, read_optional, split_hashes
-from ser.runtime.conf_dir import conf_dir
+from ser.corpora.labels import LabelScheme
 from ser.errors import CorpusNotFoundError, RunError, SerError
 from ser.evaluation import predictions
 from ser.evaluation.profile import profile
 from ser.evaluation.summary import Difference, differences, summarise
-from ser.corpora.labels import LabelScheme
-from ser.protocols.planning import planned
 from ser.protocols.plan import SYNTHETIC
+from ser.protocols.planning import planned
 from ser.protocols.split import SIDES, Split
 from ser.protocols.split_file import read_splits
+from ser.runs.card import config_of, describe, folds_of, hashes, read_object, read_optional, split_hashes
+from ser.runtime.conf_dir import conf_dir
+from ser.runtime.instantiate import instantiate
 
 TABLES = {"predictions.parquet": "test", "dev_predictions.parquet": "dev"}
 """The side of the split that each table is of."""

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from ser.errors import ConfigError
+from ser.runtime.migration import moved
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ def find_class(path: str, kind: type[T]) -> type[T]:
     Raises:
         ConfigError: If it does not exist or is no subclass of ``kind``.
     """
-    module, _, name = path.rpartition(".")
+    module, _, name = moved(path).rpartition(".")
     if not (module and name) or path.startswith("."):
         raise ConfigError(f"_target_ is {path!r}, but it takes the import path of a class, such as ser.models.cnn.CNN.")
     try:

@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ser.errors import ConfigError
-from ser.runs.folder import ELSEWHERE, identity, run_name
+from ser.runs.identity import ELSEWHERE, identity, run_name
 from ser.runtime.devices import jobs_at_once
 
 LONGEST = 80

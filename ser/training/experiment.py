@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from ser.errors import ConfigError, RunError, SerError
 from ser.runs import folder as run_folder
 from ser.runs.card import write_card
-from ser.runs.folder import run_name
+from ser.runs.identity import run_name
 from ser.runs.results import left_out, pool
 from ser.runtime import distributed
 from ser.runtime.phases import phase
 from ser.training import out_of_memory, tracking
 from ser.training.build import Config, build_data, fingerprint, labels_of
 from ser.training.fit import DEV_METRICS, fit_fold
+from ser.training.logs import FILE_ONLY, logging_to
 from ser.training.tracking import Tracker
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _train(config: Config, first: int, terminal: bool) -> Path:
         folder = distributed.on_first_process(lambda: _folder(config))
         alone = distributed.rank() == 0
         log_file = folder / "run.log" if alone else Path(os.devnull)
-        with run_folder.logging_to(log_file, terminal=terminal and alone):
+        with logging_to(log_file, terminal=terminal and alone):
             _train_logged(config, folder, data)
     return folder
 
@@ -107,13 +108,14 @@ def _train_logged(config: Config, folder: Path, data: "SpeechDataModule") -> Non
     except Exception as error:
         # The terminal gets it from above: a SerError as a sentence, anything else as Python prints it.
         unforeseen = not isinstance(error, SerError)
-        log.info("Stopped: %s", error, exc_info=unforeseen, extra=run_folder.FILE_ONLY)
+        log.info("Stopped: %s", error, exc_info=unforeseen, extra=FILE_ONLY)
         raise
 
 
 def _folder(config: Config) -> Path:
     """The folder to write to, with the configuration: the one asked for, the one to go on with, or a new one."""
     folder = _found_folder(config)
+    run_folder.check_same(folder, config)
     run_folder.write_config(folder, config)
     return folder
 

@@ -11,7 +11,7 @@ import pandas as pd
 from ser.errors import ConfigError
 from ser.evaluation.summary import summarise, write_metrics
 from ser.report import plots
-from ser.runs import folder as run_folder
+from ser.runs.environment import environment
 from ser.runs.results import left_out, write_results, write_split
 from ser.runtime import distributed
 from ser.runtime.phases import phase
@@ -66,8 +66,8 @@ def fit_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tr
     def write() -> None:
         write_metrics({**summarise(dev), "run": about}, folder / DEV_METRICS)
         if test is not None:
-            environment = run_folder.environment(config["seed"], data.fingerprint, str(fitted.device))
-            (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
+            made_with = environment(config["seed"], data.fingerprint, str(fitted.device))
+            (folder / "environment.json").write_text(json.dumps(made_with, indent=1) + "\n")
             curves = folder / "training_curves.png"
             plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=tuple(marks))
             write_results(folder, test, dev, about, left_out(data))

@@ -23,6 +23,7 @@ from ser.report.highlights import highlights, percent
 from ser.runs import card
 from ser.runs import folder as run_folder
 from ser.runs.card_page import limits
+from ser.runs.environment import environment
 from ser.runs.results import pool, write_json, write_results
 
 LEFT_OUT = {"utterance": "demo/x", "path": "/somebody/x.ogg", "kind": "silent", "detail": "no sound", "left_out": True}
@@ -70,7 +71,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_demo: Path, stores: 
         write_splits([split], plan.labelled.manifest, part / "split.json", plan.protocol)
         finding = {"level": "note", "kind": "sentences", "text": "All say the same.", "stamp": "", "clips": []}
         write_json([{"fold": split.fold, **finding}], part / "audit.json")
-        write_json(run_folder.environment(0, fingerprint, "cpu"), part / "environment.json")
+        write_json(environment(0, fingerprint, "cpu"), part / "environment.json")
         about = {
             "stamps": ["synthetic speech"],
             "corpora": ["demo"],
