@@ -157,8 +157,8 @@ def test_the_random_protocol_stamps_what_it_touches(settings: Settings) -> None:
     assert ser.load(folder).stamps == (SYNTHETIC, stamp)
 
 
-def test_nothing_to_go_on_with_is_said(settings: Settings) -> None:
-    with pytest.raises(RunError, match=r"no run under .* was made by this configuration"):
+def test_resuming_without_any_run_is_refused(settings: Settings) -> None:
+    with pytest.raises(RunError, match=r"ckpt=last: there is no run under .* to resume"):
         experiment.train({**settings(), "ckpt": "last"})
 
 
@@ -167,7 +167,7 @@ def test_a_folder_of_another_configuration_is_refused(settings: Settings, tmp_pa
     with pytest.raises(ConfigError, match="finished run"):
         experiment.train(settings("trainer.max_epochs=1", f"paths.run={tmp_path / 'run'}"))
     (tmp_path / "run" / "metrics.json").unlink()
-    with pytest.raises(ConfigError, match="another configuration"):
+    with pytest.raises(RunError, match="another configuration: seed is 0 there and 1 here"):
         experiment.train(settings("trainer.max_epochs=1", "seed=1", f"paths.run={tmp_path / 'run'}"))
 
 
