@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ser.errors import ConfigError
 from ser.features.mask import frame_mask
+from ser.features.precision import at_least_float32
 
 
 class LogMel(nn.Module):
@@ -69,6 +70,6 @@ class LogMel(nn.Module):
         if missing > 0:
             waveform = nn.functional.pad(waveform, (0, missing))
         with torch.autocast(waveform.device.type, enabled=False):  # half precision cannot hold power spectra
-            power = self.mel(waveform.float())
+            power = self.mel(at_least_float32(waveform))
         logs = torch.log(power + self.floor)
         return logs * frame_mask(frames, logs.shape[-1])[:, None], frames

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from ser.features.precision import at_least_float32
 from ser.runtime import distributed
 
 
@@ -19,7 +20,7 @@ class BatchNorm(nn.BatchNorm2d):
         """See the class."""
         if not self.training or distributed.world_size() == 1:
             return super().forward(maps)
-        values, over = maps.float(), (0, 2, 3)
+        values, over = at_least_float32(maps), (0, 2, 3)
         here = values.new_tensor([values.numel() / values.shape[1]])
         sums = distributed.all_reduce_sum(torch.cat([values.sum(over), here]))
         mean, count = sums[:-1] / sums[-1], sums[-1].detach()

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from ser.features.precision import at_least_float32
+
 
 class AttentiveStatistics(nn.Module):
     """Mean and deviation over time, weighted by learned attention; padding gets no weight.
@@ -26,10 +28,10 @@ class AttentiveStatistics(nn.Module):
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """See the class."""
-        scores = self.score(frames).float().masked_fill(~mask[..., None], -torch.inf)
+        scores = at_least_float32(self.score(frames)).masked_fill(~mask[..., None], -torch.inf)
         weight = scores.softmax(dim=1)  # (batch, frame, 1)
-        # Sums of squares in half precision lose the deviation; statistics are float32 whatever the precision.
-        frames = frames.float()
+        # Sums of squares in half precision lose the deviation; statistics are float32 at least, whatever the precision.
+        frames = at_least_float32(frames)
         mean = (weight * frames).sum(dim=1)
         variance = (weight * (frames - mean[:, None]).square()).sum(dim=1)
         return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)

@@ -13,6 +13,7 @@ from ser.audio.decode import read_audio, resample
 from ser.corpora.demo import Demo
 from ser.errors import ConfigError
 from ser.features.logmel import LogMel
+from tests.numerics import EXACT
 
 RATE = 16000
 
@@ -63,16 +64,16 @@ def test_frames_are_those_that_fit_whole(window_ms: float) -> None:
 
 def test_padding_changes_no_valid_frame_and_stays_zero() -> None:
     torch.manual_seed(0)
-    made = LogMel()
+    made = LogMel().double()
     lengths = torch.tensor([16000, 9001, 3, 513])
-    batch = torch.zeros(4, 16000)
+    batch = torch.zeros(4, 16000, dtype=torch.float64)
     for row, length in zip(batch, lengths.tolist(), strict=True):
-        row[:length] = 0.1 * torch.randn(length)
+        row[:length] = 0.1 * torch.randn(length, dtype=torch.float64)
     together, frames = made(batch, lengths)
     for i, length in enumerate(lengths.tolist()):
         alone, count = made(batch[i : i + 1, :length], lengths[i : i + 1])
         assert int(count) == int(frames[i])
-        torch.testing.assert_close(together[i, :, : int(count)], alone[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(together[i, :, : int(count)], alone[0], **EXACT)
         assert not together[i, :, int(count) :].any()
 
 
@@ -106,7 +107,7 @@ def test_half_precision_around_it_changes_nothing() -> None:
 
 
 def test_ten_times_the_amplitude_is_one_offset_in_every_band() -> None:
-    made = LogMel(floor=1e-12)
-    clip, length = 0.05 * torch.randn(1, 8000), torch.tensor([8000])
+    made = LogMel(floor=1e-12).double()
+    clip, length = 0.05 * torch.randn(1, 8000, dtype=torch.float64), torch.tensor([8000])
     quiet, loud = made(clip, length)[0], made(10 * clip, length)[0]
     torch.testing.assert_close(loud - quiet, torch.full_like(quiet, math.log(100)), atol=1e-3, rtol=0)

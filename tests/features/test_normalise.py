@@ -7,13 +7,14 @@ from torch import Tensor
 
 from ser.errors import ConfigError
 from ser.features.normalise import RELEVANCE, Moments, Normalise
+from tests.numerics import EXACT
 
 LENGTHS = torch.tensor([50, 31, 7])
 
 
 def clips(seed: int = 0) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return [5 * torch.randn(4, int(n), generator=generator) - 9 for n in LENGTHS]
+    return [5 * torch.randn(4, int(n), generator=generator).double() - 9 for n in LENGTHS]
 
 
 def padded(parts: list[Tensor], value: float = 0.0) -> Tensor:
@@ -22,7 +23,7 @@ def padded(parts: list[Tensor], value: float = 0.0) -> Tensor:
 
 
 def fitted(seed: int = 0, value: float = 0.0) -> Normalise:
-    made = Normalise(4, "training")
+    made = Normalise(4, "training").double()
     parts = clips(seed)
     made.fit([(padded(parts[:2], value), LENGTHS[:2]), (padded(parts[2:]), LENGTHS[2:])])
     return made
@@ -30,11 +31,11 @@ def fitted(seed: int = 0, value: float = 0.0) -> Normalise:
 
 @pytest.mark.parametrize("by", ["utterance", "training"])
 def test_mean_is_zero_and_deviation_one(by: str) -> None:
-    made = fitted() if by == "training" else Normalise(4, "utterance")
+    made = fitted() if by == "training" else Normalise(4, "utterance").double()
     out = made(padded(clips()), LENGTHS)
     valid = [out[i, :, :n].numpy() for i, n in enumerate(LENGTHS.tolist())]
     for group in [np.concatenate(valid, axis=1)] if by == "training" else valid:
-        np.testing.assert_allclose(group.mean(axis=1), 0, atol=1e-5)
+        np.testing.assert_allclose(group.mean(axis=1), 0, atol=1e-10)
         np.testing.assert_allclose(group.std(axis=1), 1, atol=1e-3)
     for i, n in enumerate(LENGTHS.tolist()):
         assert not out[i, :, n:].any()
@@ -42,32 +43,32 @@ def test_mean_is_zero_and_deviation_one(by: str) -> None:
 
 @pytest.mark.parametrize("by", ["utterance", "training", "none"])
 def test_padding_is_not_seen_whatever_stands_there(by: str) -> None:
-    made = fitted() if by == "training" else Normalise(4, by)  # type: ignore[arg-type]
+    made = fitted() if by == "training" else Normalise(4, by).double()  # type: ignore[arg-type]
     clean, junk = (made(padded(clips(), value), LENGTHS) for value in (0.0, 1e4))
     torch.testing.assert_close(clean, junk, atol=0, rtol=0)
     for i, part in enumerate(clips()):
         alone = made(part[None], LENGTHS[i : i + 1])[0]
-        torch.testing.assert_close(clean[i, :, : part.shape[1]], alone, atol=2e-6, rtol=0)
+        torch.testing.assert_close(clean[i, :, : part.shape[1]], alone, **EXACT)
 
 
 def test_by_utterance_is_blind_to_gain_and_channel() -> None:
-    made = Normalise(4, "utterance")
+    made = Normalise(4, "utterance").double()
     offset = torch.tensor([[1.0], [-3.0], [0.5], [4.0]])  # log power: a gain or a filter adds
     torch.testing.assert_close(
-        made(padded(clips()), LENGTHS), made(padded([c + offset for c in clips()]), LENGTHS), atol=1e-5, rtol=0
+        made(padded(clips()), LENGTHS), made(padded([c + offset for c in clips()]), LENGTHS), **EXACT
     )
 
 
 def test_training_statistics_are_numpys_over_all_valid_frames() -> None:
     frames = torch.cat(clips(), dim=1).double().numpy()
     for made in (fitted(), fitted(value=1e3)):
-        np.testing.assert_allclose(made.mean[:, 0].numpy(), frames.mean(axis=1), rtol=1e-6)
-        np.testing.assert_allclose(made.deviation[:, 0].numpy(), frames.std(axis=1), rtol=1e-6)
+        np.testing.assert_allclose(made.mean[:, 0].numpy(), frames.mean(axis=1), rtol=1e-10)
+        np.testing.assert_allclose(made.deviation[:, 0].numpy(), frames.std(axis=1), rtol=1e-10)
 
 
 def test_a_small_deviation_far_from_zero_is_not_lost_to_rounding() -> None:
     frames = 1000 + 0.01 * torch.randn(1, 4, 5000, generator=torch.Generator().manual_seed(0))
-    made = Normalise(4, "training")
+    made = Normalise(4, "training").double()
     made.fit([(frames, torch.tensor([5000]))])
     np.testing.assert_allclose(made.deviation[:, 0], frames[0].double().numpy().std(axis=1), rtol=1e-3)
 
@@ -78,7 +79,7 @@ def test_other_training_data_give_other_features() -> None:
 
 
 def test_statistics_travel_in_the_state() -> None:
-    made, other = fitted(), Normalise(4, "training")
+    made, other = fitted(), Normalise(4, "training").double()
     other.load_state_dict(made.state_dict())
     torch.testing.assert_close(made(padded(clips()), LENGTHS), other(padded(clips()), LENGTHS), atol=0, rtol=0)
 
@@ -86,7 +87,7 @@ def test_statistics_travel_in_the_state() -> None:
 def test_a_constant_band_stays_finite() -> None:
     flat = torch.full((1, 4, 10), 3.0)
     assert not Normalise(4, "utterance")(flat, torch.tensor([10])).any()
-    made = Normalise(4, "training")
+    made = Normalise(4, "training").double()
     made.fit([(flat, torch.tensor([10]))])
     assert not made(flat, torch.tensor([10])).any()
 
@@ -120,7 +121,7 @@ def by_speaker(parts: list[Tensor], speaker: Tensor) -> dict[int, np.ndarray]:
 
 
 def trained() -> Normalise:
-    made = Normalise(4, "speaker")
+    made = Normalise(4, "speaker").double()
     made.fit_speakers(moments(clips(), SPEAKER))
     return made
 
@@ -143,9 +144,9 @@ def test_moments_are_numpys_of_each_speakers_frames(size: int, junk: float) -> N
 def test_nobody_in_particular_is_the_mean_of_the_training_speakers_and_not_of_their_clips() -> None:
     frames = by_speaker(clips(), SPEAKER)
     made = trained()
-    np.testing.assert_allclose(made.mean[:, 0], np.mean([f.mean(axis=1) for f in frames.values()], axis=0), rtol=1e-6)
+    np.testing.assert_allclose(made.mean[:, 0], np.mean([f.mean(axis=1) for f in frames.values()], axis=0), rtol=1e-10)
     spread = np.mean([f.var(axis=1) for f in frames.values()], axis=0)
-    np.testing.assert_allclose(made.deviation[:, 0], np.sqrt(spread), rtol=1e-6)
+    np.testing.assert_allclose(made.deviation[:, 0], np.sqrt(spread), rtol=1e-10)
     assert not np.allclose(made.mean[:, 0], np.concatenate(list(frames.values()), axis=1).mean(axis=1), rtol=1e-3)
 
 
@@ -161,10 +162,10 @@ def test_a_speakers_statistics_are_weighed_by_clips_against_those_of_training() 
         alpha = n / (n + RELEVANCE)
         mean = alpha * frames.mean(axis=1) + (1 - alpha) * prior
         variance = alpha * frames.var(axis=1) + (1 - alpha) * spread
-        np.testing.assert_allclose(found.mean[s, :, 0], mean, rtol=1e-6)
-        np.testing.assert_allclose(found.deviation[s, :, 0], np.sqrt(variance), rtol=1e-6)
-    np.testing.assert_allclose(found.mean[2], made.mean, rtol=1e-6)  # of whom nothing is known
-    np.testing.assert_allclose(found.deviation[2], made.deviation, rtol=1e-6)
+        np.testing.assert_allclose(found.mean[s, :, 0], mean, rtol=1e-10)
+        np.testing.assert_allclose(found.deviation[s, :, 0], np.sqrt(variance), rtol=1e-10)
+    np.testing.assert_allclose(found.mean[2], made.mean, rtol=1e-10)  # of whom nothing is known
+    np.testing.assert_allclose(found.deviation[2], made.deviation, rtol=1e-10)
 
 
 def test_of_many_clips_all_is_believed() -> None:
@@ -181,7 +182,7 @@ def test_a_speakers_statistics_do_not_hang_on_other_speakers() -> None:
     kept = [i for i, s in enumerate(speaker.tolist()) if s == 1]
     alone = made.statistics(moments([parts[i] for i in kept], speaker[kept]))
     for one, other in zip(together, alone, strict=True):
-        torch.testing.assert_close(one[1], other[1], rtol=1e-6, atol=0)
+        torch.testing.assert_close(one[1], other[1], rtol=1e-10, atol=0)
         assert not torch.allclose(one[0], other[0])
 
 
@@ -192,7 +193,7 @@ def test_each_clip_is_normalised_by_its_own_speaker() -> None:
     for i, (part, s) in enumerate(zip(clips(), SPEAKER.tolist(), strict=True)):
         mean, deviation = (x[s].double() for x in statistics)
         expected = (part.double() - mean) / (deviation + made.epsilon)
-        torch.testing.assert_close(out[i, :, : part.shape[1]].double(), expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(out[i, :, : part.shape[1]], expected, **EXACT)
         assert not out[i, :, part.shape[1] :].any()
 
 

@@ -9,6 +9,7 @@ from ser.models.head import Head
 from ser.models.pooling import LayerMix
 from ser.models.pretrained import Pretrained
 from tests.models.conftest import MakeCheckpoint, MakeModel
+from tests.numerics import EXACT
 
 
 def test_a_mix_starts_as_the_mean_and_can_choose_one_layer() -> None:
@@ -24,11 +25,11 @@ def test_a_mix_starts_as_the_mean_and_can_choose_one_layer() -> None:
 @pytest.mark.parametrize(("attend", "hidden"), [(False, None), (False, 7), (True, None), (True, 7)])
 def test_a_head_does_not_hear_padding(attend: bool, hidden: int | None) -> None:
     torch.manual_seed(0)
-    head = Head(n_layers=3, size=6, attend=attend, hidden=hidden, n_classes=4, dropout=0.5).eval()
-    layers = torch.randn(1, 3, 6, 5 if attend else 1)
+    head = Head(n_layers=3, size=6, attend=attend, hidden=hidden, n_classes=4, dropout=0.5).eval().double()
+    layers = torch.randn(1, 3, 6, 5 if attend else 1).double()
     padded = nn.functional.pad(layers, (0, 4))
     frames = torch.tensor([layers.shape[-1]])
-    torch.testing.assert_close(head(padded, frames), head(layers, frames), atol=1e-6, rtol=0)
+    torch.testing.assert_close(head(padded, frames), head(layers, frames), **EXACT)
 
 
 def test_a_head_without_a_hidden_layer_is_linear_in_the_mix() -> None:

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ser.errors import ConfigError
 from ser.features.mask import frame_mask
+from ser.features.precision import at_least_float32
 
 
 class Encoder(nn.Module, ABC):
@@ -96,7 +97,7 @@ class Encoder(nn.Module, ABC):
 
 
 def stack_states(states: list[Tensor], frames: Tensor) -> Tensor:
-    """One tensor of all layers, zero beyond a clip's frames, in single precision as pooling needs it.
+    """One tensor of all layers, zero beyond a clip's frames, in float32 at least, as pooling needs it.
 
     Shapes:
         - states: each ``(batch, frame, width)``
@@ -107,7 +108,7 @@ def stack_states(states: list[Tensor], frames: Tensor) -> Tensor:
         >>> stack_states([torch.ones(2, 3, 1)], torch.tensor([3, 1]))[:, 0, :, 0].tolist()
         [[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]]
     """
-    stacked = torch.stack([layer.float() for layer in states], dim=1)
+    stacked = torch.stack([at_least_float32(layer) for layer in states], dim=1)
     return stacked.masked_fill(~frame_mask(frames, stacked.shape[2])[:, None, :, None], 0.0)
 
 

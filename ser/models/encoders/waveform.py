@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ser.errors import ConfigError
 from ser.features.mask import frame_mask
+from ser.features.precision import at_least_float32
 from ser.models.encoders.encoder import Encoder, attention_of, library, rejoined, stack_states
 
 PADDING_SAFE = ("wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech", "unispeech-sat")
@@ -73,7 +74,7 @@ class WaveformEncoder(Encoder):
 
     def front_end(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """The waveform as the net was pretrained on it, like transformers' ``Wav2Vec2FeatureExtractor``."""
-        waveform = waveform.float()
+        waveform = at_least_float32(waveform)
         valid = frame_mask(lengths, waveform.shape[1])
         if not self.normalise:
             return waveform * valid

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ser.errors import ConfigError
 from ser.features.mask import frame_mask
+from ser.features.precision import at_least_float32
 from ser.models.encoders.encoder import Encoder, attention_of, library, stack_states
 
 
@@ -166,7 +167,7 @@ class WhisperLogMel(nn.Module):
         with torch.autocast(waveform.device.type, enabled=False):  # half precision cannot hold power spectra
             half = self.n_fft // 2
             samples = max((frames - 1) * self.hop, 1) + half
-            waveform = nn.functional.pad(waveform.float(), (0, samples - waveform.shape[1]))
+            waveform = nn.functional.pad(at_least_float32(waveform), (0, samples - waveform.shape[1]))
             mirrored = torch.cat([waveform[:, 1 : half + 1].flip(1), waveform], dim=1)
             spectrum = torch.stft(
                 mirrored, self.n_fft, self.hop, window=self.window, center=False, return_complex=True

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ser.errors import ConfigError
 from ser.models.encoders.lora import add_lora, default_targets, has_lora, merge_lora
+from tests.numerics import EXACT
 
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("peft")
@@ -45,7 +46,8 @@ def output(module: nn.Module) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     encoder = module["encoder"]  # type: ignore[index]
     whisper = encoder.config.model_type == "whisper"
-    result: Tensor = encoder(torch.randn((2, 8, 40) if whisper else (2, 800), generator=generator)).last_hidden_state
+    noise = torch.randn((2, 8, 40) if whisper else (2, 800), generator=generator)
+    result: Tensor = encoder(noise.to(next(module.parameters()).dtype)).last_hidden_state
     return result
 
 
@@ -123,19 +125,18 @@ def test_a_layer_whose_weight_is_taken_without_a_call_is_refused() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_merging_keeps_the_output_and_leaves_plain_layers(family: str) -> None:
-    plain, module = encoder_of(family), adapted(family)
+    plain, module = encoder_of(family).double(), adapted(family).double()
     unmerged = output(module)
     assert has_lora(module)
     merge_lora(module)
     assert not has_lora(module)
-    # The states are of order 1, and the weights are rounded once more.
-    torch.testing.assert_close(output(module), unmerged, atol=1e-6, rtol=0)
+    torch.testing.assert_close(output(module), unmerged, **EXACT)
     assert list(module.state_dict()) == list(plain.state_dict())
     assert {name: str(layer) for name, layer in module.named_modules()} == {
         name: str(layer) for name, layer in plain.named_modules()
     }
     plain.load_state_dict(module.state_dict())
-    assert torch.equal(output(plain.requires_grad_(False)), output(module))
+    torch.testing.assert_close(output(plain.requires_grad_(False)), output(module), **EXACT)
 
 
 def test_a_merged_weight_has_the_scaled_product_added() -> None:
