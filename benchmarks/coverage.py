@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ser.evaluation import metrics
-from ser.evaluation.intervals import Interval, Method, Statistic, bootstrap, bootstrap_seeds
+from ser.evaluation.intervals import Interval, Method, Statistic, seed_and_speaker_interval, speaker_interval
 
 SPEAKERS = (2, 3, 4, 6, 10, 20, 24, 91)
 SHOWN: tuple[Method, ...] = ("percentile", "expanded", "bca", "jackknife-t")
@@ -140,7 +140,9 @@ def over_speakers(tests: int) -> Table:
         for seed, counts in enumerate(tests_of(speakers, setting, tests)):
             for (name, statistic), method in product(STATISTICS.items(), SHOWN):
                 bounds = (-1.0, 1.0) if name.startswith("difference") else (0.0, 1.0)
-                interval = bootstrap(counts, statistic, method=method, bounds=bounds, resamples=RESAMPLES, seed=seed)
+                interval = speaker_interval(
+                    counts, statistic, method=method, bounds=bounds, resamples=RESAMPLES, seed=seed
+                )
                 found.setdefault((name, speakers, method), []).append((interval, truth[name]))
     for name, speakers in product(STATISTICS, SPEAKERS):
         table.add_row(name, str(speakers), *(shown(found[name, speakers, method]) for method in SHOWN))
@@ -161,10 +163,10 @@ def over_seeds(tests: int) -> Table:
             found: dict[str, list[tuple[Interval, float]]] = {way: [] for way in ways}
             for draw in range(tests):
                 counts = with_seeds(rng, speakers, seeds, setting)
-                crossed = bootstrap_seeds(counts, method="percentile", resamples=RESAMPLES, seed=draw)
+                crossed = seed_and_speaker_interval(counts, method="percentile", resamples=RESAMPLES, seed=draw)
                 found["percentile"].append((crossed, truth))
-                found["jackknife-t"].append((bootstrap_seeds(counts, method="jackknife-t"), truth))
-                found["speakers alone"].append((bootstrap(counts.sum(axis=0), method="jackknife-t"), truth))
+                found["jackknife-t"].append((seed_and_speaker_interval(counts, method="jackknife-t"), truth))
+                found["speakers alone"].append((speaker_interval(counts.sum(axis=0), method="jackknife-t"), truth))
             table.add_row(str(seeds), str(speakers), *(shown(found[way]) for way in ways))
     return table
 

@@ -24,7 +24,7 @@ from ser.errors import ConfigError
 from ser.evaluation import metrics, predictions
 from ser.evaluation.calibration import ece
 from ser.evaluation.comparison import holm, paired
-from ser.evaluation.intervals import bootstrap, bootstrap_seeds
+from ser.evaluation.intervals import seed_and_speaker_interval, speaker_interval
 from ser.evaluation.predictions import confusion_by_speaker
 from ser.evaluation.selective import aurc
 from ser.runtime.files import replacing
@@ -100,7 +100,7 @@ def score(system: str, seeds: Sequence[Run]) -> Row:
     """Score a system from the predictions of its seeds."""
     tables = [run.table for run in seeds]
     by_speaker = np.stack([confusion_by_speaker(table)[1] for table in tables])  # (seed, speaker, class, class)
-    interval = bootstrap_seeds(by_speaker) if len(tables) > 1 else bootstrap(by_speaker[0])
+    interval = seed_and_speaker_interval(by_speaker) if len(tables) > 1 else speaker_interval(by_speaker[0])
     pooled = by_speaker.sum(axis=1)
     folds = [confusion_by_speaker(part)[1].sum(axis=0) for table in tables for _, part in table.groupby("fold")]
     fold_uars = metrics.uar(np.array(folds))

@@ -17,14 +17,12 @@ import pandas as pd
 
 from ser.errors import RunError
 from ser.evaluation import predictions
-from ser.evaluation.intervals import Interval, Statistic, bootstrap, weighted_sums
+from ser.evaluation.intervals import Interval, Statistic, speaker_interval, sums_of_drawn
 from ser.evaluation.metrics import uar
 
-ENUMERATED = 12
-"""Speakers up to which all ``2 ** speakers`` swaps are gone through; beyond, some are drawn."""
 SIGNIFICANT = 0.05
-SAME = 1e-12
-"""Differences of scores within this are equal: float64 sums the same counts in another order."""
+DIGITS = 12
+"""Decimals to which differences of scores are compared: float64 sums the same counts in another order."""
 REMEDY = "Compare runs on the same corpora, labels and test speakers."
 
 Tables = pd.DataFrame | Sequence[pd.DataFrame]
@@ -120,7 +118,7 @@ def paired(
         scores = statistic(counts)
         return np.asarray(scores[..., 0] - scores[..., 1])
 
-    interval = bootstrap(both, difference, level=level, resamples=resamples, seed=seed, bounds=(-1.0, 1.0))
+    interval = speaker_interval(both, difference, level=level, resamples=resamples, seed=seed, bounds=(-1.0, 1.0))
     test = swap_test(first, second, statistic, swaps=swaps, seed=seed)
     scores = statistic(both.sum(axis=0))
     return Paired(
@@ -143,8 +141,8 @@ def swap_test(
     """Test whether two models differ: swap their answers to all utterances of a speaker, for some of the speakers.
 
     If the models are alike, each swap might as well have been the result. The p-value is the share of the swaps whose
-    score differs by as much as the models do, in either direction. Up to `ENUMERATED` speakers all swaps are gone
-    through; beyond, ``swaps`` are drawn and the result itself counts as one more.
+    score differs by as much as the models do, in either direction. Where there are at most ``swaps`` of them, all are
+    gone through; else ``swaps`` are drawn and the result itself counts as one more.
 
     Shapes:
         - one, other: ``(speaker, class, class)`` counts
@@ -161,22 +159,29 @@ def swap_test(
         raise ValueError(f"one and other have the same shape (speaker, class, class), not {one.shape}, {other.shape}.")
     if swaps < 1:
         raise ValueError(f"swaps is 1 or more, not {swaps}.")
-    speakers, exact = len(one), len(one) <= ENUMERATED
-    if exact:
-        kept = (np.arange(2**speakers)[:, None] >> np.arange(speakers)) & 1
-    else:
-        kept = np.random.default_rng(seed).integers(2, size=(swaps, speakers))
+    from scipy.stats import permutation_test  # late: it takes half a second to import
 
-    def difference(kept: np.ndarray) -> np.ndarray:
-        ours = weighted_sums(kept, one) + weighted_sums(1 - kept, other)
-        theirs = weighted_sums(1 - kept, one) + weighted_sums(kept, other)
-        return np.asarray(statistic(ours) - statistic(theirs))
+    speakers, both = len(one), np.concatenate([one, other])
+    if speakers == 1:  # which scipy refuses: both swaps differ by as much
+        return SwapTest(1.0, 1.0, 2, True)
 
-    observed = np.abs(difference(np.ones((1, speakers), dtype=int)))
-    as_large = int((np.abs(difference(kept)) >= observed - SAME).sum())
-    p_value = as_large / len(kept) if exact else (as_large + 1) / (len(kept) + 1)
-    smallest = 2.0 ** (1 - speakers)
-    return SwapTest(p_value, smallest if exact else max(smallest, 1 / (len(kept) + 1)), len(kept), exact)
+    def distance(ours: np.ndarray, theirs: np.ndarray, axis: int) -> np.ndarray:
+        """Score the sums of the confusions at these positions, ``(..., speaker)``, against each other."""
+        apart = np.abs(statistic(sums_of_drawn(ours, both)) - statistic(sums_of_drawn(theirs, both)))
+        return np.asarray(np.round(apart, DIGITS))
+
+    found = permutation_test(
+        (np.arange(speakers), np.arange(speakers) + speakers),
+        distance,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=swaps,
+        alternative="greater",  # of a distance: either direction
+        rng=np.random.default_rng(seed),
+    )
+    done, smallest = len(found.null_distribution), 2.0 ** (1 - speakers)
+    exact = done == 2**speakers
+    return SwapTest(float(found.pvalue), smallest if exact else max(smallest, 1 / (done + 1)), done, exact)
 
 
 def holm(p: np.ndarray) -> np.ndarray:

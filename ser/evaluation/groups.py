@@ -14,7 +14,7 @@ import pandas as pd
 
 from ser.errors import RunError
 from ser.evaluation import metrics, predictions
-from ser.evaluation.intervals import ENOUGH_SPEAKERS, Interval, bootstrap, leave_one_out
+from ser.evaluation.intervals import ENOUGH_SPEAKERS, Interval, leave_one_out, speaker_interval
 
 AGE_BANDS: Mapping[str, int] = {"under 30": 0, "30 to 44": 30, "45 to 59": 45, "60 and over": 60}
 """Name and first year of each."""
@@ -157,7 +157,7 @@ def _scores(name: str, rows: pd.DataFrame, seed: int, fewest: int) -> dict[str, 
         "uar": float(metrics.uar(counts)),
         "accuracy": float(metrics.accuracy(counts)),
         "macro_f1": float(metrics.macro_f1(counts)),
-        "uar_interval": None if few else asdict(bootstrap(by_speaker, metrics.uar, seed=seed)),
+        "uar_interval": None if few else asdict(speaker_interval(by_speaker, metrics.uar, seed=seed)),
     }
 
 

@@ -7,8 +7,8 @@ https://doi.org/10.1080/01621459.1987.10478410; the cluster jackknife (CV3): Mac
 https://doi.org/10.1002/jae.2969; seeds crossed with speakers: Owen, 2007, https://doi.org/10.1214/07-AOAS122.
 
 Each speaker is one confusion matrix, so that a resample is a weighted sum of them and all resamples are one matrix
-product. Two systems scored on the same speakers share their resamples by sharing the seed. `bootstrap` speaks of other
-speakers, not of other training seeds; `bootstrap_seeds` speaks of both.
+product. Two systems scored on the same speakers share their resamples by sharing the seed. `speaker_interval` speaks of other
+speakers, not of other training seeds; `seed_and_speaker_interval` speaks of both.
 
 How often nominally 95 % intervals of UAR hold the truth, and their median width, in % on simulated corpora of acted
 emotions, by ``python benchmarks/coverage.py 1000`` (standard error 0.4; accuracy and differences come out alike):
@@ -28,6 +28,7 @@ in 86.8 to 93.4 %; with 2 seeds in 92.5 to 96.7 % and 84.8 to 91.9 %. The bootst
 speaker over and over has no standard error, which 2 or 3 speakers often draw.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -55,7 +56,7 @@ class Interval:
     Attributes:
         low, high: The ends, or ``None`` where there can be no interval; ``caution`` then says why.
         level: Nominal coverage.
-        method: What was used, see `bootstrap`; never ``auto``.
+        method: What was used, see `speaker_interval`; never ``auto``.
         speakers: How many were resampled, or left out in turn.
         resamples: Of the bootstrap; 0 for ``jackknife-t``, which draws none.
         seed: Of the draws.
@@ -74,55 +75,22 @@ class Interval:
     seeds: int = 1
 
 
-def draw_speakers(speakers: int, resamples: int, seed: int) -> np.ndarray:
-    """Draw speakers with replacement: ``(resample, speaker)`` positions, the same ones for the same arguments.
-
-    Example:
-        >>> draw_speakers(speakers=5, resamples=2000, seed=0).shape
-        (2000, 5)
-    """
-    return np.random.default_rng(seed).integers(speakers, size=(resamples, speakers))
-
-
-def resampled(
-    by_speaker: np.ndarray, statistic: Statistic = uar, *, resamples: int = 2000, seed: int = 0
-) -> np.ndarray:
-    """Score each resample of the speakers.
+def sums_of_drawn(drawn: np.ndarray, by_speaker: np.ndarray) -> np.ndarray:
+    """Add up the speakers at the drawn positions, for many draws in one matrix product; sums of counts stay exact.
 
     Shapes:
-        - by_speaker: ``(speaker, ..., class, class)`` counts; what lies between (models, seeds) is for the statistic
-        - returns: ``(resample,)``
-
-    Raises:
-        ValueError: If ``by_speaker`` has another shape or no speaker, or there are no resamples.
-
-    Example:
-        >>> always_right = np.tile(np.eye(4), (6, 1, 1))
-        >>> float(resampled(always_right, resamples=100).min())
-        1.0
-    """
-    _check_counts(by_speaker)
-    if resamples < 1:
-        raise ValueError(f"resamples is 1 or more, not {resamples}.")
-    times = _times(draw_speakers(len(by_speaker), resamples, seed), len(by_speaker))
-    return statistic(weighted_sums(times, by_speaker))
-
-
-def weighted_sums(weights: np.ndarray, by_speaker: np.ndarray) -> np.ndarray:
-    """Add up speakers, each with its weight, many times at once; whole weights of counts stay exact.
-
-    Shapes:
-        - weights: ``(sum, speaker)``
+        - drawn: ``(..., draw)`` positions of speakers
         - by_speaker: ``(speaker, ...)``
-        - returns: ``(sum, ...)`` float64
+        - returns: ``(...)`` of ``drawn``, then ``(...)`` of ``by_speaker``, in float64
 
     Example:
-        >>> weighted_sums(np.array([[1, 1], [0, 2]]), np.array([[3, 0], [1, 5]]))
+        >>> sums_of_drawn(np.array([[0, 1], [1, 1]]), np.array([[3, 0], [1, 5]]))
         array([[ 4.,  5.],
                [ 2., 10.]])
     """
     flat = by_speaker.reshape(len(by_speaker), -1).astype(np.float64)  # float64: BLAS
-    return (weights.astype(np.float64) @ flat).reshape(len(weights), *by_speaker.shape[1:])
+    times = _times(drawn.reshape(-1, drawn.shape[-1]), len(by_speaker)).astype(np.float64)
+    return (times @ flat).reshape(*drawn.shape[:-1], *by_speaker.shape[1:])
 
 
 def leave_one_out(by_speaker: np.ndarray, statistic: Statistic = uar) -> np.ndarray:
@@ -139,7 +107,7 @@ def leave_one_out(by_speaker: np.ndarray, statistic: Statistic = uar) -> np.ndar
     return statistic(by_speaker.sum(axis=0) - by_speaker)
 
 
-def bootstrap(
+def speaker_interval(
     by_speaker: np.ndarray,
     statistic: Statistic = uar,
     *,
@@ -152,7 +120,8 @@ def bootstrap(
     """Interval of a statistic over speakers.
 
     Args:
-        by_speaker: ``(speaker, ..., class, class)`` counts, see `resampled`.
+        by_speaker: ``(speaker, ..., class, class)`` counts, see `ser.evaluation.predictions.confusion_by_speaker`;
+            what lies between (models, seeds) is for the statistic.
         statistic: Any confusion-based score, or a difference of two.
         level: Nominal coverage, between 0 and 1.
         resamples: How many; with 2000 an end of a 95 % interval moves by 6 % of the standard error from seed to seed.
@@ -170,7 +139,7 @@ def bootstrap(
 
     Example:
         >>> half_right = np.array([[[4, 0], [0, 4]], [[0, 4], [4, 0]]])
-        >>> interval = bootstrap(half_right, method="percentile")
+        >>> interval = speaker_interval(half_right, method="percentile")
         >>> interval.low, interval.high, interval.caution
         (0.0, 1.0, '2 speakers are too few: the interval is indicative')
     """
@@ -186,15 +155,11 @@ def bootstrap(
         error = _jackknife_error(leave_one_out(by_speaker, statistic), estimate)
         low, high = _student(estimate, error, speakers - 1, level, bounds)
     else:
-        values = resampled(by_speaker, statistic, resamples=resamples, seed=seed)
-        tails = _tails(level, used, speakers)
-        if used == "bca":
-            tails = _accelerated(tails, values, estimate, leave_one_out(by_speaker, statistic))
-        low, high = np.nanquantile(values, tails)
+        low, high = _resampled(by_speaker, statistic, resamples, seed, used, level)
     return _interval(low, high, level, used, speakers, drawn, seed)
 
 
-def bootstrap_seeds(
+def seed_and_speaker_interval(
     by_seed_and_speaker: np.ndarray,
     statistic: Statistic = uar,
     *,
@@ -216,7 +181,7 @@ def bootstrap_seeds(
             bootstrap); too narrow, for seeds are few. ``jackknife-t``: the sum of the two jackknife variances, with
             Satterthwaite's degrees of freedom, on the scale of the logit. ``auto``: ``jackknife-t``, which covers best
             whatever the number of speakers.
-        bounds: See `bootstrap`.
+        bounds: See `speaker_interval`.
 
     Raises:
         ValueError: If an argument is outside its range, or there are fewer than 2 seeds.
@@ -224,7 +189,7 @@ def bootstrap_seeds(
     Example:
         >>> rng = np.random.default_rng(0)
         >>> counts = rng.integers(5, 15, size=(3, 30, 4, 4)) + 40 * np.eye(4, dtype=int)
-        >>> interval = bootstrap_seeds(counts)
+        >>> interval = seed_and_speaker_interval(counts)
         >>> interval.seeds, interval.speakers, interval.method
         (3, 30, 'jackknife-t')
     """
@@ -241,7 +206,7 @@ def bootstrap_seeds(
         return Interval(None, None, level, used, speakers, drawn, seed, ONE_SPEAKER, seeds)
     if used == "percentile":
         values = _pigeonhole(by_speaker, statistic, resamples, seed)
-        low, high = np.nanquantile(values, _tails(level, used, speakers))
+        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     else:
         low, high = _student(*_two_way(by_speaker, statistic), level, bounds)
     return _interval(low, high, level, used, speakers, drawn, seed, seeds)
@@ -265,29 +230,28 @@ def _automatic(speakers: int) -> Method:
     return "percentile" if speakers >= MANY_SPEAKERS else "jackknife-t"
 
 
-def _tails(level: float, method: Method, speakers: int) -> np.ndarray:
-    """Find the shares of the resamples below the two ends."""
-    tail = (1 - level) / 2
+def _resampled(
+    by_speaker: np.ndarray, statistic: Statistic, resamples: int, seed: int, method: Method, level: float
+) -> tuple[float, float]:
+    """Let scipy resample the speakers: its sample is their positions, scored by the sum of their counts."""
+    from scipy.stats import DegenerateDataWarning, bootstrap, norm, t  # late: it takes half a second to import
+
+    speakers = len(by_speaker)
     if method == "expanded":
-        from scipy.stats import norm, t  # late: scipy.stats takes half a second to import
-
-        tail = float(norm.cdf(np.sqrt(speakers / (speakers - 1)) * t.ppf(tail, speakers - 1)))
-    return np.array([tail, 1 - tail])
-
-
-def _accelerated(tails: np.ndarray, values: np.ndarray, estimate: float, left_out: np.ndarray) -> np.ndarray:
-    """Shift the tails for bias and skewness: Efron's (1987) z0 and a, equations 2.3 and 7.3."""
-    from scipy.stats import norm
-
-    apart = np.round(values - estimate, 12)  # the same score may come of other counts, rounded otherwise
-    below = np.mean(apart[np.isfinite(apart)] < 0) + 0.5 * np.mean(apart[np.isfinite(apart)] == 0)
-    bias = norm.ppf(np.clip(below, 0.5 / len(values), 1 - 0.5 / len(values)))
-    influence = left_out.mean() - left_out
-    spread = (influence**2).sum()
-    acceleration = (influence**3).sum() / (6 * spread**1.5) if spread > 0 else 0.0
-    z = bias + norm.ppf(tails)
-    shifted: np.ndarray = norm.cdf(bias + z / (1 - acceleration * z))
-    return shifted
+        tail = norm.cdf(np.sqrt(speakers / (speakers - 1)) * t.ppf((1 - level) / 2, speakers - 1))
+        level = float(1 - 2 * tail)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # its ends are NaN then, which `_interval` explains
+        found = bootstrap(
+            (np.arange(speakers),),
+            lambda drawn, axis: statistic(sums_of_drawn(drawn, by_speaker)),
+            n_resamples=resamples,
+            confidence_level=level,
+            method="BCa" if method == "bca" else "percentile",
+            vectorized=True,
+            rng=np.random.default_rng(seed),
+        )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
 def _jackknife_error(left_out: np.ndarray, estimate: float) -> float:
@@ -331,12 +295,12 @@ def _two_way(by_speaker: np.ndarray, statistic: Statistic) -> tuple[float, float
 
 
 def _pigeonhole(by_speaker: np.ndarray, statistic: Statistic, resamples: int, seed: int) -> np.ndarray:
-    """Draw speakers and seeds, crossed: the mean score of each resample, ``(resample,)``."""
+    """Draw speakers and seeds with replacement and cross them: the mean score of each resample, ``(resample,)``."""
     speakers, seeds = by_speaker.shape[:2]
-    times = _times(draw_speakers(speakers, resamples, seed), speakers)
-    scores = statistic(weighted_sums(times, by_speaker))  # (resample, seed)
-    drawn = np.random.default_rng([seed, 1]).integers(seeds, size=(resamples, seeds))  # [.., 1]: apart from speakers'
-    return np.asarray((scores * _times(drawn, seeds)).sum(axis=1) / seeds)
+    drawn = np.random.default_rng(seed).integers(speakers, size=(resamples, speakers))
+    scores = statistic(sums_of_drawn(drawn, by_speaker))  # (resample, seed)
+    of_seeds = np.random.default_rng([seed, 1]).integers(seeds, size=(resamples, seeds))  # [.., 1]: other than speakers
+    return np.asarray(np.take_along_axis(scores, of_seeds, axis=1).mean(axis=1))
 
 
 def _times(drawn: np.ndarray, n: int) -> np.ndarray:

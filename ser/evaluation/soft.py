@@ -14,7 +14,7 @@ import pandas as pd
 
 from ser.errors import RunError
 from ser.evaluation import predictions
-from ser.evaluation.intervals import Interval, bootstrap
+from ser.evaluation.intervals import Interval, speaker_interval
 
 
 def divergence(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ def entropy(votes: np.ndarray) -> np.ndarray:
 
 
 def mean_interval(values: np.ndarray, speaker: np.ndarray, seed: int = 0) -> Interval:
-    """Interval of a mean over utterances, with speakers as the unit, see `ser.evaluation.intervals.bootstrap`.
+    """Interval of a mean over utterances, with speakers as the unit, see `ser.evaluation.intervals.speaker_interval`.
 
     Shapes:
         - values: ``(utterance,)``, each in [0, 1]
@@ -83,7 +83,7 @@ def mean_interval(values: np.ndarray, speaker: np.ndarray, seed: int = 0) -> Int
     # The bootstrap adds up a square table per speaker: here, it holds the sum and the count of the values.
     sums = np.zeros((int(which.max()) + 1, 2, 2))
     sums[:, 0, 0], sums[:, 0, 1] = np.bincount(which, weights=values), np.bincount(which)
-    return bootstrap(sums, lambda totals: totals[..., 0, 0] / totals[..., 0, 1], seed=seed)
+    return speaker_interval(sums, lambda totals: totals[..., 0, 0] / totals[..., 0, 1], seed=seed)
 
 
 def summary(table: pd.DataFrame, seed: int = 0) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ser.errors import RunError
 from ser.evaluation import metrics, predictions
-from ser.evaluation.intervals import bootstrap
+from ser.evaluation.intervals import speaker_interval
 from ser.runtime.files import replacing
 
 Summary = dict[str, Any]
@@ -65,7 +65,7 @@ def summarise(table: pd.DataFrame, seed: int = 0) -> Summary:
         "classes": list(names),
         **_scores(counts),
         "cross_entropy": _plain(metrics.cross_entropy(predictions.probabilities(table), target)),
-        "uar_interval": asdict(bootstrap(by_speaker, metrics.uar, seed=seed)),
+        "uar_interval": asdict(speaker_interval(by_speaker, metrics.uar, seed=seed)),
         "per_class": _per_class(counts, names),
         "folds": _folds(table, target, predicted, len(names)),
         "confusion": counts.tolist(),

@@ -20,7 +20,7 @@ from ser import evaluate
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
-from ser.evaluation.intervals import bootstrap
+from ser.evaluation.intervals import speaker_interval
 from ser.evaluation.metrics import uar
 from ser.evaluation.summary import write_metrics
 from ser.features.logmel import LogMel
@@ -262,7 +262,7 @@ def test_the_numbers_are_those_of_the_table(
 
 def test_the_interval_is_one_of_the_mean_over_draws(guesses: pd.DataFrame) -> None:
     counts = [predictions.confusion_by_speaker(of(guesses, 1, draw))[1] for draw in range(3)]
-    mean = bootstrap(np.stack(counts, axis=1), lambda draws: np.asarray(uar(draws).mean(axis=-1)))
+    mean = speaker_interval(np.stack(counts, axis=1), lambda draws: np.asarray(uar(draws).mean(axis=-1)))
     interval = measure(guesses)["curve"][1]["uar_interval"]
     assert (interval["low"], interval["high"]) == (pytest.approx(mean.low), pytest.approx(mean.high))
     assert interval["low"] < interval["high"]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ser.evaluation import predictions
-from ser.evaluation.intervals import bootstrap
+from ser.evaluation.intervals import speaker_interval
 from ser.evaluation.metrics import uar
 
 ALL = "all"
@@ -29,7 +29,7 @@ def measure(table: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
     Returns:
         ``curve``, a list in the order of ``k`` (0, 1, ... ``all``): ``draws``; ``uar``, the mean over draws, and ``uar_sd``,
         the standard deviation (n - 1), ``None`` of one draw; ``change``, the UAR minus that of k = 0. ``uar_interval`` and
-        ``change_interval`` are those of `ser.evaluation.intervals.bootstrap`, the latter paired by speaker.
+        ``change_interval`` are those of `ser.evaluation.intervals.speaker_interval`, the latter paired by speaker.
         ``clips_per_speaker`` has the fewest and the most that a speaker has in a fold.
     """
     everything = table[table["k"] == ALL]
@@ -63,9 +63,9 @@ def _point(by_draw: np.ndarray, nobody: np.ndarray, seed: int) -> dict[str, Any]
         "draws": len(uars),
         "uar": float(uars.mean()),
         "uar_sd": float(uars.std(ddof=1)) if len(uars) > 1 else None,
-        "uar_interval": asdict(bootstrap(by_speaker, uar, seed=seed)),
+        "uar_interval": asdict(speaker_interval(by_speaker, uar, seed=seed)),
         "change": float(_difference(both.sum(axis=0))),
-        "change_interval": asdict(bootstrap(both, _difference, seed=seed, bounds=(-1.0, 1.0))),
+        "change_interval": asdict(speaker_interval(both, _difference, seed=seed, bounds=(-1.0, 1.0))),
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ser.evaluation import predictions
-from ser.evaluation.intervals import bootstrap
+from ser.evaluation.intervals import speaker_interval
 from ser.evaluation.metrics import uar
 from ser.rescoring.robustness.conditions import CLEAN, Condition
 
@@ -27,7 +27,7 @@ def measure(table: pd.DataFrame, conditions: Sequence[Condition], seed: int = 0)
 
     Returns:
         ``clean`` (``uar``, ``uar_interval``) and ``conditions``, a list: the same, and ``change``, the UAR minus that of
-        clean speech, with ``change_interval``. Intervals are those of `ser.evaluation.intervals.bootstrap`.
+        clean speech, with ``change_interval``. Intervals are those of `ser.evaluation.intervals.speaker_interval`.
     """
     by_condition = {
         name: predictions.confusion_by_speaker(rows)[1] for name, rows in table.groupby("condition", sort=False)
@@ -50,13 +50,13 @@ def measure(table: pd.DataFrame, conditions: Sequence[Condition], seed: int = 0)
 
 def _scores(counts: np.ndarray, seed: int) -> dict[str, Any]:
     """UAR and its interval over speakers."""
-    return {"uar": float(uar(counts.sum(axis=0))), "uar_interval": asdict(bootstrap(counts, uar, seed=seed))}
+    return {"uar": float(uar(counts.sum(axis=0))), "uar_interval": asdict(speaker_interval(counts, uar, seed=seed))}
 
 
 def _change(counts: np.ndarray, clean: np.ndarray, seed: int) -> dict[str, Any]:
     """UAR minus that of clean speech, and its interval over speakers: of both at once, ``(speaker, 2, class, class)``."""
     both = np.stack([counts, clean], axis=1)
-    interval = bootstrap(both, _difference, seed=seed, bounds=(-1.0, 1.0))
+    interval = speaker_interval(both, _difference, seed=seed, bounds=(-1.0, 1.0))
     return {"change": float(_difference(both.sum(axis=0))), "change_interval": asdict(interval)}
 
 
