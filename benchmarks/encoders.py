@@ -7,7 +7,6 @@ and with one; for Whisper, seconds of a batch on true lengths against padding to
 the seconds of audio that a GiB holds, by what is trained.
 """
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,40 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from machine import composed, device, peak, synchronise
 from rich.console import Console
 from rich.table import Table
 
 from ser.datamodules.batch import Batch
 from ser.models.pretrained import Pretrained
-from ser.runtime.conf_dir import conf_dir
 from ser.training.build import build_data, build_model
 
 EPOCHS = 2
 CLIPS = 16
-GIB = 2**30
 console = Console()
-
-
-def composed(overrides: list[str]) -> dict[str, Any]:
-    """The training configuration, as plain data."""
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        config = OmegaConf.to_container(compose("train", overrides), resolve=True)
-    assert isinstance(config, dict)
-    return {str(key): value for key, value in config.items()}
-
-
-def device() -> torch.device:
-    """A GPU where there is one."""
-    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-
-
-def peak(where: torch.device) -> float:
-    """Peak memory so far in GiB: of the GPU, or of this process."""
-    if where.type == "cuda":
-        return torch.cuda.max_memory_allocated(where) / GIB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
 
 
 def epochs(overrides: list[str]) -> None:
@@ -74,7 +50,7 @@ def epochs(overrides: list[str]) -> None:
         trainer = build_trainer(config, Path(folder), [], Clock())
         began = time.perf_counter()
         trainer.fit(model, datamodule=data)
-        sys.stdout.write(f"{time.perf_counter() - began}\n{peak(device())}\n")
+        sys.stdout.write(f"{time.perf_counter() - began}\n{peak()}\n")
 
 
 def cached_or_not(overrides: list[str]) -> None:
@@ -125,8 +101,7 @@ def lengths_or_padding(overrides: list[str]) -> None:
             for _ in range(2):  # the first warms up
                 began = time.perf_counter()
                 states[silence], frames = encoder(batch.waveform, batch.lengths)
-                if device().type == "cuda":
-                    torch.cuda.synchronize()
+                synchronise()
                 taken[silence] = time.perf_counter() - began
         real = torch.arange(states[silence].shape[2], device=device()) < frames[:, None]
         alike = torch.cosine_similarity(states[silence][:, -1], states[30.0][:, -1], dim=-1)[real].mean()
@@ -165,7 +140,7 @@ def what_fits(overrides: list[str]) -> None:
                     loss.backward()
                     optimizer.step()
                     optimizer.zero_grad()
-                used.append(peak(device()))
+                used.append(peak())
             a_second = (used[1] - used[0]) / 60
             name = trained + (", gradient checkpointing" if extra else "")
             table.add_row(name, precision, f"{used[0] - 20 * a_second:.1f}", f"{1 / a_second:.0f}")

@@ -11,69 +11,69 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from machine import composed, device, synchronise
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from ser.audio.decode import read_audio, standardise
 from ser.datamodules.speech import SpeechDataModule
-from ser.runtime.conf_dir import conf_dir
 from ser.training.build import build_data
 
 EPOCHS = 3
 
 
-def decoded(data: SpeechDataModule, device: torch.device) -> Iterator[Tensor]:
-    """What a Dataset of files does: decode, resample and trim each clip when its batch comes."""
+def decoded(data: SpeechDataModule, where: torch.device) -> Iterator[Tensor]:
+    """Decode, resample and trim each clip when its batch is needed, as a Dataset of files does."""
     paths = data.labelled.manifest["path"]
     for rows in data.train_dataloader().sampler:
         index = [int(i) for i in torch.from_numpy(data.split.train)[rows]]
         clips = [torch.from_numpy(standardise(*read_audio(paths[i]), data.settings)) for i in index]
         padded = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
-        yield padded.to(device).float().div_(32768.0)
+        yield padded.to(where).float().div_(32768.0)
 
 
-def loaded(data: SpeechDataModule, device: torch.device) -> Iterator[Tensor]:
-    """What training does."""
+def loaded(data: SpeechDataModule, where: torch.device) -> Iterator[Tensor]:
+    """Load batches as training does."""
     for batch in data.train_dataloader():
-        yield data.transfer_batch_to_device(batch, device, 0).waveform
+        yield data.transfer_batch_to_device(batch, where, 0).waveform
 
 
-def seconds(epoch: Callable[[], Iterator[Tensor]], device: torch.device) -> float:
-    """The best of a few epochs, after one that warms up."""
+Way = Callable[[SpeechDataModule, torch.device], Iterator[Tensor]]
+WAYS: dict[str, tuple[Way, bool]] = {
+    "decoded file by file": (decoded, True),
+    "memory map, 2 workers": (loaded, False),
+    "resident, gathered": (loaded, True),
+}
+"""By name: how batches are made, and whether the samples are resident on the device."""
+
+
+def seconds(way: Way, data: SpeechDataModule) -> float:
+    """Return the seconds of the fastest of a few epochs, after one that warms up."""
     taken = []
     for _ in range(1 + EPOCHS):
         began = time.perf_counter()
-        for _ in epoch():
+        for _ in way(data, device()):
             pass
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        synchronise()
         taken.append(time.perf_counter() - began)
     return min(taken[1:])
 
 
 def main() -> None:
     """Measure and print."""
-    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        config = OmegaConf.to_container(compose("train", sys.argv[1:]), resolve=True)
-    assert isinstance(config, dict)
-    ways = {
-        "decoded file by file": (decoded, True),
-        "memory map, 2 workers": (loaded, False),
-        "resident, gathered": (loaded, True),
-    }
+    config = composed(sys.argv[1:])
     table = Table("an epoch of batches", "seconds", "times as fast")
     first = 0.0
-    for name, (way, resident) in ways.items():
+    for name, (way, resident) in WAYS.items():
         data = build_data({**config, "resident": resident}, fold=0)
         data.setup()
-        taken = seconds(lambda way=way, data=data: way(data, device), device)  # type: ignore[misc]
+        taken = seconds(way, data)
         first = first or taken
         table.add_row(name, f"{taken:.3f}", f"{first / taken:.1f}")
-    Console().print(table, f"{len(data.split.train)} clips of {'+'.join(data.corpora)} on {device}, best of {EPOCHS}.")
+    Console().print(
+        table, f"{len(data.split.train)} clips of {'+'.join(data.corpora)} on {device()}, best of {EPOCHS}."
+    )
 
 
 if __name__ == "__main__":
