@@ -1,7 +1,7 @@
-"""How surely twins are told from other recordings: altered copies that are found, and the likest of clips that differ.
+"""How reliably duplicates are found: the share of altered copies that are found, and how alike different clips can be.
 
-    python benchmarks/twins.py                            every corpus there is, under paths.corpora or SER_CORPORA
-    python benchmarks/twins.py demo ravdess               these
+    python benchmarks/duplicates.py                       every corpus that is present, under paths.corpora or SER_CORPORA
+    python benchmarks/duplicates.py demo ravdess          these
 
 For each alteration of 60 clips drawn from each corpus: how many are found, and the median and lowest share of equal bits
 and correlation. For each corpus: the highest of either between clips of it that differ, and the time it takes.
@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from ser.audio import duplicates as twins
+from ser.audio import duplicates
 from ser.audio.decode import AudioSettings, resample
 from ser.audio.store import Store, prepare
 from ser.corpora.corpus import Corpus
@@ -109,8 +109,8 @@ def altered(store: Store, folder: Path) -> Store:
 
 def measured(store: Store, copies: Store) -> pd.DataFrame:
     """One row per copy: whether it is found, and the measures of it and its source (NaN where their words never meet)."""
-    found = {frozenset(pair) for pair in twins.find_twins([store, copies])[["one", "other"]].to_numpy()}
-    compared = twins.compare([store, copies], LEAST)
+    found = {frozenset(pair) for pair in duplicates.find_twins([store, copies])[["one", "other"]].to_numpy()}
+    compared = duplicates.compare([store, copies], LEAST)
     likeness = {frozenset(pair): i for i, pair in enumerate(compared[["one", "other"]].to_numpy())}
     content = store.manifest.set_index("id")["sha256"]
     rows = []
@@ -127,9 +127,9 @@ def measured(store: Store, copies: Store) -> pd.DataFrame:
 def report(store: Store, console: Console) -> None:
     """Measure a corpus and print."""
     began = time.perf_counter()
-    known = twins.find_twins([store])
+    known = duplicates.find_twins([store])
     taken = time.perf_counter() - began
-    others = twins.compare([store], LEAST)
+    others = duplicates.compare([store], LEAST)
     with tempfile.TemporaryDirectory() as folder:
         copies = measured(store, altered(store, Path(folder)))
     table = Table("copy", "found", "equal bits", "lowest", "correlation", "lowest")
@@ -137,13 +137,13 @@ def report(store: Store, console: Console) -> None:
         cells = [f"{value:.3f}" for measure in ("bits", "waves") for value in rows[measure].agg(["median", "min"])]
         table.add_row(str(way), f"{rows['found'].sum()} of {len(rows)}", *cells)
     console.print(
-        f"\n{store.card['title']}: {len(store.manifest)} clips in {taken:.1f} s. Its own twins:", known.to_numpy()
+        f"\n{store.card['title']}: {len(store.manifest)} clips in {taken:.1f} s. Its own duplicates:", known.to_numpy()
     )
-    alike = others[others["similarity"] >= twins.ALIKE]
+    alike = others[others["similarity"] >= duplicates.ALIKE]
     correlated = f"; they correlate with {alike['correlation'].max():.3f} at most" if len(alike) else ""
     console.print(
         f"Of different recordings {others['similarity'].max():.3f} of the bits are equal at most. Pairs with "
-        f"{twins.ALIKE}, which are alike: {len(alike)}{correlated}; {twins.CORRELATED} would make them twins. Pairs with "
+        f"{duplicates.ALIKE}, which are alike: {len(alike)}{correlated}; {duplicates.CORRELATED} would make them duplicates. Pairs with "
         f"{LEAST}: {len(others)}, {others['correlation'].max():.3f}. The table is of copies with {LEAST}, found or not.",
         table,
     )

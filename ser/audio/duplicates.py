@@ -8,7 +8,7 @@ energies over neighbouring bands and frames. Copies share some words exactly, an
 2. Candidates: clips that share a word, or nearly: but for bits that one of them is least sure of.
 3. Alike: most bits are equal in the frames that the clips then have in common.
 4. Confirmed: the waveforms correlate. A practised speaker's takes of a sentence have as many equal bits as a noisy copy
-   (five in six), but another phase. ``python benchmarks/twins.py`` prints how far both measures tell them apart.
+   (five in six), but another phase. ``python benchmarks/duplicates.py`` prints how far both measures tell them apart.
 
 A copy may be resampled, louder or softer, inverted, trimmed, coded as MP3, somewhat noisy or clipped. It is not found at
 another speed or pitch, recorded again in a room, or where the two share less than some 0.7 s of speech.
