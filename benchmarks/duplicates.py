@@ -108,7 +108,7 @@ def altered(store: Store, folder: Path) -> Store:
 
 
 def measured(store: Store, copies: Store) -> pd.DataFrame:
-    """One row per copy: whether it is found, and the measures of it and its source (NaN where their words never meet)."""
+    """Return one row per copy: whether it is found, and how alike it is to its source (NaN where they are never compared)."""
     found = {frozenset(pair) for pair in duplicates.find_twins([store, copies])[["one", "other"]].to_numpy()}
     compared = duplicates.compare([store, copies], LEAST)
     likeness = {frozenset(pair): i for i, pair in enumerate(compared[["one", "other"]].to_numpy())}
@@ -140,11 +140,12 @@ def report(store: Store, console: Console) -> None:
         f"\n{store.card['title']}: {len(store.manifest)} clips in {taken:.1f} s. Its own duplicates:", known.to_numpy()
     )
     alike = others[others["similarity"] >= duplicates.ALIKE]
-    correlated = f"; they correlate with {alike['correlation'].max():.3f} at most" if len(alike) else ""
+    correlated = f" (their highest correlation is {alike['correlation'].max():.3f})" if len(alike) else ""
     console.print(
-        f"Of different recordings {others['similarity'].max():.3f} of the bits are equal at most. Pairs with "
-        f"{duplicates.ALIKE}, which are alike: {len(alike)}{correlated}; {duplicates.CORRELATED} would make them duplicates. Pairs with "
-        f"{LEAST}: {len(others)}, {others['correlation'].max():.3f}. The table is of copies with {LEAST}, found or not.",
+        f"Different recordings share at most {others['similarity'].max():.3f} of their bits. {len(alike)} pairs share at least "
+        f"{duplicates.ALIKE} and so are compared sample by sample{correlated}; from {duplicates.CORRELATED} on they would count "
+        f"as duplicates. {len(others)} pairs share at least {LEAST}; they correlate with at most "
+        f"{others['correlation'].max():.3f}. The table lists copies that share at least {LEAST}, whether found or not.",
         table,
     )
 
@@ -159,7 +160,7 @@ def main() -> None:
         try:
             store = prepare(instantiate(corpus_config, Corpus), config.paths.stores, AudioSettings())  # type: ignore[arg-type]
         except CorpusNotFoundError as error:
-            console.print(f"\n{name} is not there: {str(error).splitlines()[0]}")
+            console.print(f"\n{name} is absent: {str(error).splitlines()[0]}")
             continue
         report(store, console)
 
