@@ -142,9 +142,9 @@ def report(store: Store, console: Console) -> None:
     alike = others[others["similarity"] >= duplicates.ALIKE]
     correlated = f" (their highest correlation is {alike['correlation'].max():.3f})" if len(alike) else ""
     console.print(
-        f"Different recordings share at most {others['similarity'].max():.3f} of their bits. {len(alike)} pairs share at least "
-        f"{duplicates.ALIKE} and so are compared sample by sample{correlated}; from {duplicates.CORRELATED} on they would count "
-        f"as duplicates. {len(others)} pairs share at least {LEAST}; they correlate with at most "
+        f"Different recordings share at most {others['similarity'].max():.3f} of their bits. {len(alike)} pairs share at "
+        f"least {duplicates.ALIKE} and so are compared sample by sample{correlated}; from {duplicates.CORRELATED} on they "
+        f"would count as duplicates. {len(others)} pairs share at least {LEAST}; they correlate with at most "
         f"{others['correlation'].max():.3f}. The table lists copies that share at least {LEAST}, whether found or not.",
         table,
     )

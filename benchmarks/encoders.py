@@ -2,9 +2,9 @@
 
     python benchmarks/encoders.py model=whisper data=savee model.checkpoint=DIR
 
-Prints, in one run and on the device that there is: seconds and peak memory of two epochs of a frozen encoder without a cache
-and with one; for Whisper, seconds of a batch on true lengths against padding to 30 s, and how alike the states are; on a GPU,
-the seconds of audio that a GiB holds, by what is trained.
+Prints, for the device that it runs on: seconds and peak memory of two epochs of a frozen encoder without and with cached
+features; for Whisper, seconds of a batch with true lengths and with padding to 30 s, and how alike the states are; on a GPU,
+how many seconds of audio fit in a GiB, by what is trained.
 """
 
 import subprocess
@@ -54,7 +54,7 @@ def epochs(overrides: list[str]) -> None:
 
 
 def cached_or_not(overrides: list[str]) -> None:
-    """Epochs without and with the cache, each in a process of its own, so that memory is its own."""
+    """Time epochs without and with cached features, each in its own process so that peak memory is its own."""
     table = Table("frozen encoder", "first epoch, s", "second epoch, s", "whole, s", "peak memory, GiB")
     seconds = []
     with tempfile.TemporaryDirectory() as stores:
@@ -75,19 +75,19 @@ def cached_or_not(overrides: list[str]) -> None:
             table.add_row(name, *(f"{value:.1f}" for value in each), f"{whole:.1f}", f"{memory:.1f}")
     clips = len(data.labelled.manifest) if data.parts else 0
     console.print(
-        table, f"The second epoch is {seconds[0] / seconds[1]:.0f} times as fast with the cache.", clips or ""
+        table, f"The second epoch is {seconds[0] / seconds[1]:.0f} times as fast with cached features ({clips} clips)."
     )
 
 
 def batch_of(config: dict[str, Any]) -> Batch:
-    """The first clips of the training side."""
+    """Return a batch of clips spread over the training side."""
     data = build_data(config, fold=0)
     data.setup()
     return next(iter(data.batches(data.split.train[:: max(1, len(data.split.train) // CLIPS)], device(), CLIPS)))
 
 
 def lengths_or_padding(overrides: list[str]) -> None:
-    """Whisper on true lengths with some silence behind, against 30 s of it."""
+    """Compare Whisper on true lengths, with little silence behind each clip, with Whisper on 30 s."""
     config = composed([*overrides, "model.layer=mix", "model.pool=attentive", "augment=[]"])
     batch = batch_of(config)
     table = Table("silence behind each clip", "seconds a batch", "times as fast", "cosine to 30 s, last layer")
@@ -112,7 +112,7 @@ def lengths_or_padding(overrides: list[str]) -> None:
 
 
 def model_of(config: dict[str, Any]) -> Pretrained:
-    """The model of a configuration, on the device."""
+    """Return the model of a configuration, on the device."""
     data = build_data(config, fold=0)
     data.setup()
     model = build_model(config, data)
@@ -121,7 +121,7 @@ def model_of(config: dict[str, Any]) -> Pretrained:
 
 
 def what_fits(overrides: list[str]) -> None:
-    """Peak memory of a training step against the seconds of audio in it, on a GPU."""
+    """Measure the peak memory of a training step by the seconds of audio in it, on a GPU."""
     table = Table("trained", "precision", "weights and states, GiB", "seconds of audio a GiB")
     for trained, extra in (("2", []), ("all", []), ("all", ["model.gradient_checkpointing=true"])):
         for precision in ("32-true", "bf16-mixed"):
@@ -156,7 +156,7 @@ def main() -> None:
     if torch.cuda.is_available():
         what_fits(overrides)
     else:
-        console.print("No GPU: how much audio a GiB holds is not measured.")
+        console.print("No GPU: how much audio fits in a GiB is not measured.")
 
 
 if __name__ == "__main__":

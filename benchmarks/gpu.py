@@ -120,11 +120,8 @@ def one_fold() -> Iterator[Row]:
     settings = ["fold=0", *(["trainer.max_epochs=1", *TINY_NET] if TINY else ["trainer.precision=bf16-mixed"])]
     metrics = train(*settings)
     name = f"{DATA} {' '.join(setting for setting in settings if setting not in TINY_NET)}"
-    yield (
-        "a fold, trained",
-        name,
-        f"{metrics['run']['train_seconds']:.0f} s, {metrics['run']['epochs']} epoch{'s' * (metrics['run']['epochs'] != 1)}",
-    )
+    epochs = metrics["run"]["epochs"]
+    yield "a fold, trained", name, f"{metrics['run']['train_seconds']:.0f} s, {epochs} epoch{'s' * (epochs != 1)}"
     yield "a fold, the whole command", name, f"{metrics['wall']:.0f} s"
     yield "a fold, UAR", name, f"{100 * metrics['uar']:.1f}"
 

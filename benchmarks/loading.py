@@ -3,7 +3,7 @@
     python benchmarks/loading.py                          the demo corpus
     python benchmarks/loading.py data=ravdess             another, under paths.corpora or SER_CORPORA
 
-Prints seconds an epoch and the ratio to the first, all in one run, on the device that there is.
+Prints the seconds of an epoch and the ratio to the first way, on the device that it runs on.
 """
 
 import sys
