@@ -1,12 +1,15 @@
 """``python -m ser.audit``: what the sides of a protocol's folds share, before anything is trained."""
 
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING
 
 from ser.command import command
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
 
 @command("audit")
-def main(config: DictConfig) -> None:
+def main(config: "DictConfig") -> None:
     """Audit the splits that the configuration makes."""
     import sys
     from pathlib import Path

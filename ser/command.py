@@ -1,65 +1,82 @@
-"""Turn a function into a command: Hydra composes the configuration, and errors are sentences, not tracebacks."""
+"""Turn a function into a command: Hydra composes the configuration, and errors are sentences instead of tracebacks."""
 
+import errno
 import logging
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from errno import ENOSPC
 from functools import wraps
-from importlib.util import find_spec
-from typing import Any, NoReturn
-
-from omegaconf import DictConfig
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ser.errors import ConfigError, SerError
-from ser.runtime.conf_dir import check_complete, conf_dir
-from ser.sweeps import names
+from ser.runtime.conf_dir import conf_dir
+from ser.runtime.help_page import help_page
 
-Task = Callable[[DictConfig], Any]
-FULL = "The disk is full. Make room, or choose another with paths.runs=/folder or paths.stores=/folder."
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+Task = Callable[["DictConfig"], Any]
+FULL = "The disk is full. Free some space, or choose another disk with paths.runs=/folder or paths.stores=/folder."
 LAUNCHERS = {"joblib": "joblib", "slurm": "submitit", "submitit": "submitit", "ray": "ray"}
-"""Whose plugin of Hydra a launcher needs."""
-GO_ON = {"one": "; the same command with ckpt=last goes on", "sweep": "; the same command goes on", "other": ""}
+"""The Hydra plugin that each launcher needs."""
+RESUME = " Resume with the same command plus ckpt=last."
+RESUME_SWEEP = " Resume with the same command."
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
     """Decorate a function that takes the composed configuration ``conf/<config_name>.yaml``.
 
-    A `SerError` (or a full disk) ends the command with its message and exit code. In a sweep it ends its own job only; the
-    others run, and the sweep then exits 1.
+    An error that a user can correct ends the command with its message and exit code. In a sweep it ends its own job only:
+    the other jobs run, and the sweep then exits with 1.
     """
 
     def decorate(task: Task) -> Callable[[], None]:
-        import hydra
-        from hydra.core.hydra_config import HydraConfig
-        from hydra.types import RunMode
-
-        @wraps(task)
-        def run(config: DictConfig) -> Any:
-            logging.captureWarnings(True)
-            alone = HydraConfig.get().mode == RunMode.RUN
-            kind = ("one" if alone else "sweep") if config_name == "train" else "other"
-            with in_words(GO_ON[kind], _exit if alone else _end_job):
-                check_complete(config)
-                return task(config)
-
-        names.register()
-        composed = hydra.main(version_base="1.3", config_path=conf_dir(), config_name=config_name)(run)
-
         @wraps(task)
         def begin() -> None:
-            with in_words():  # what comes of a job alone has been told by now
-                sys.argv[1:] = names.resumed(sys.argv[1:])
-                check_launcher(sys.argv[1:])
-                composed()
+            with friendly_errors():
+                if {"--help", "-h"} & set(sys.argv[1:]):
+                    sys.stdout.write(help_page(Path(conf_dir()), config_name, shutil.get_terminal_size().columns))
+                else:
+                    _compose_and_run(task, config_name)
 
         return begin
 
     return decorate
 
 
+def _compose_and_run(task: Task, config_name: str) -> None:
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from ser.runtime.composition import check, plain_hydra_errors
+    from ser.sweeps import names
+
+    @wraps(task)
+    def run(config: "DictConfig") -> Any:
+        logging.captureWarnings(True)
+        alone = HydraConfig.get().mode == RunMode.RUN
+        resume = (RESUME if alone else RESUME_SWEEP) if config_name == "train" else ""
+        with friendly_errors(resume, _exit if alone else _end_job):
+            overrides = HydraConfig.get().overrides.task
+            with plain_hydra_errors(config_name, overrides):
+                check(config, config_name, overrides)
+            return task(config)
+
+    names.register()
+    sys.argv[1:] = names.resumed(sys.argv[1:])
+    check_launcher(sys.argv[1:])
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors, in place of printing them
+    with plain_hydra_errors(config_name, sys.argv[1:]):
+        hydra.main(version_base="1.3", config_path=conf_dir(), config_name=config_name)(run)()
+
+
 def check_launcher(arguments: Sequence[str]) -> None:
-    """Ask for the package of a launcher, before Hydra says that it knows none of that name.
+    """Refuse a launcher whose package is not installed, before Hydra calls it unknown.
 
     Args:
         arguments: Of a command line.
@@ -67,10 +84,12 @@ def check_launcher(arguments: Sequence[str]) -> None:
     Raises:
         ConfigError: If it is not installed.
     """
+    from importlib.util import find_spec
+
     for name in (argument.partition("launcher=")[2] for argument in arguments if argument.startswith("launcher=")):
         if name in LAUNCHERS and find_spec(f"hydra_plugins.hydra_{LAUNCHERS[name]}_launcher") is None:
             extra = "slurm" if LAUNCHERS[name] == "submitit" else name
-            raise ConfigError(f"launcher={name} needs its package: pip install 'ser[{extra}]'.")
+            raise ConfigError(f"launcher={name} needs a package that is not installed: pip install 'ser[{extra}]'.")
 
 
 def _exit(message: str, code: int) -> NoReturn:
@@ -85,15 +104,36 @@ def _end_job(message: str, code: int) -> NoReturn:
 
 
 @contextmanager
-def in_words(hint: str = GO_ON["sweep"], end: Callable[[str, int], NoReturn] = _exit) -> Iterator[None]:
-    """End a command, or one job of a sweep, by a sentence where its user can put it right."""
+def friendly_errors(resume: str = "", end: Callable[[str, int], NoReturn] = _exit) -> Iterator[None]:
+    """End a command, or one job of a sweep, with a sentence in place of a traceback where the user can correct the error.
+
+    Args:
+        resume: How to continue after Ctrl-C.
+        end: Called with the sentence and the exit code.
+    """
     try:
         yield
     except SerError as error:
         end(str(error), error.exit_code)
     except OSError as error:
-        if error.errno != ENOSPC:
+        if (sentence := _sentence(error)) is None:
             raise
-        end(FULL, 1)
+        end(sentence, 1)
     except KeyboardInterrupt:
-        _exit(f"Stopped. Nothing half-written is left{hint}.", 130)
+        _exit(f"Interrupted. No partial files were left.{resume}", 130)
+
+
+def _sentence(error: OSError) -> str | None:
+    """Return what to do about an error of the file system; ``None`` where it is an error of this program."""
+    if error.errno == errno.ENOSPC:
+        return FULL
+    if error.filename is None:
+        return None
+    if error.errno in REFUSED:
+        return (
+            f"Permission denied: {error.filename}. Change its permissions, or choose another folder with "
+            "paths.runs=/folder or paths.stores=/folder."
+        )
+    if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
+        return f"{error.filename}: {error.strerror}. Move it away, or choose another path."
+    return None

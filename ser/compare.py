@@ -1,31 +1,26 @@
-"""``python -m ser.compare``: hold runs against each other, where they can be, in tables, pictures and a page."""
+"""``python -m ser.compare``: compare runs in tables, pictures and a page."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from ser.errors import SerError
+from ser.command import friendly_errors
 
 
 def main() -> None:
     """Compare the runs below the folders given."""
     parser = argparse.ArgumentParser(
         "python -m ser.compare",
-        description="Compare runs: scores with intervals over speakers, paired tests, and a page with pictures. "
-        "Runs that differ in seed and fold only are one system; what was scored on other data is set apart.",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
+        description="Compare runs: scores with intervals over speakers, paired tests, and a page with pictures. Runs that "
+        "differ only in seed and fold are one system. Runs scored on other data are listed apart.",
     )
-    parser.add_argument("folders", nargs="+", type=Path, help="of runs, or with runs below them: runs multirun/...")
+    parser.add_argument("folders", nargs="+", type=Path, help="run folders, or folders of runs: runs multirun/...")
     parser.add_argument("--baseline", metavar="NAME", help="a system of the table (default: the fewest parameters)")
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="where to write (default: compare-<date>-<time>)")
-    asked = parser.parse_args()
-    try:
+    options = parser.parse_args()
+    with friendly_errors():
         from ser.comparison.leaderboard import compare  # late: --help comes at once
 
-        compare(asked.folders, asked.baseline, asked.out)
-    except SerError as error:
-        sys.stderr.write(f"\n{error}\n")
-        sys.exit(error.exit_code)
+        compare(options.folders, options.baseline, options.out)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """``python -m ser.evaluate``: recompute a run's numbers, or score it again as a suite of ``conf/suite`` says."""
 
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING
 
 from ser.command import command
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
 
 @command("evaluate")
-def main(config: DictConfig) -> None:
+def main(config: "DictConfig") -> None:
     """Evaluate the run that the configuration names."""
     from pathlib import Path
 

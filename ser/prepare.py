@@ -1,12 +1,15 @@
 """``python -m ser.prepare``: find, check and decode corpora, and say what is wrong with them."""
 
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING
 
 from ser.command import command
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
 
 @command("prepare")
-def main(config: DictConfig) -> None:
+def main(config: "DictConfig") -> None:
     """Prepare what the configuration says."""
     from omegaconf import OmegaConf
     from rich.console import Console

@@ -1,12 +1,15 @@
 """``python -m ser.train``: train a model, score it on its test speakers, and leave a run folder."""
 
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING
 
 from ser.command import command
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
 
 @command("train")
-def main(config: DictConfig) -> float | None:
+def main(config: "DictConfig") -> float | None:
     """Train what the configuration says; a job of a sweep gives the UAR of its dev speakers."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode

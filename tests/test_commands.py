@@ -2,17 +2,21 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from ser.runtime.conf_dir import conf_dir
 from tests import forked
 from tests.offline_wandb import offline
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+CONF = Path(conf_dir())
 QUICK = ["protocol.folds=3", "trainer.max_epochs=1", "batch_size=8", "trainer.accelerator=cpu"]
 
 
@@ -46,14 +50,34 @@ def sooner(tmp_path: Path, environment: dict[str, str]) -> Command:
     return run
 
 
+@pytest.mark.parametrize("columns", ["80", "120"])
 @pytest.mark.parametrize("name", ["train", "prepare", "evaluate", "audit", "compare", "verify"])
-def test_help_is_a_page_for_people(command: Command, name: str) -> None:
-    done = command(name, "--help")
+def test_help_fits_the_terminal(command: Command, name: str, columns: str) -> None:
+    done = command(name, "--help", COLUMNS=columns)
     assert done.returncode == 0, done.stderr
     assert f"python -m ser.{name}" in done.stdout
-    assert "Powered by Hydra" not in done.stdout
-    lines = [line for line in done.stdout.splitlines() if not line.startswith("protocol: ")]  # Hydra's, in one line
-    assert max(map(len, lines)) <= 110
+    assert max(map(len, done.stdout.splitlines())) <= int(columns)
+
+
+def test_help_has_a_line_for_every_choice_of_a_group(command: Command) -> None:
+    shown = command("train", "--help", COLUMNS="80").stdout
+    lines = [line.split() for line in shown.splitlines() if line.startswith("    ")]
+    protocols = [line for line in lines if (CONF / "protocol" / f"{line[0]}.yaml").is_file()]
+    assert len(protocols) == len(list((CONF / "protocol").glob("*.yaml")))
+    assert all(len(line) > 3 and line[-1].endswith(".") for line in protocols)
+    chosen = OmegaConf.load(CONF / "train.yaml").defaults
+    groups = {str(key).removeprefix("optional ") for entry in chosen if not isinstance(entry, str) for key in entry}
+    hidden = {"space"}  # follows the model
+    for group in groups - hidden:
+        options = [file.stem for file in (CONF / group).glob("*.yaml")]
+        assert len(options) < 2 or all(re.search(rf"\b{option}\b", shown) for option in options), group
+
+
+def test_help_does_not_import_hydra(command: Command, tmp_path: Path) -> None:
+    for package in ("hydra", "omegaconf"):
+        (tmp_path / f"{package}.py").write_text(f"raise SystemExit('{package} was imported')")
+    done = command("train", "--help", PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -88,8 +112,25 @@ def test_a_training_leaves_nothing_in_the_folder_but_its_run(command: Command, t
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("model=resnet", ["resnet", "transformer"]),
-        ("modle=cnn", ["modle"]),
+        ("model=resnet", ["model must be one of bilstm, cnn", "got resnet"]),
+        ("model=trasformer", ["Did you mean model=transformer?"]),
+        ("model=null", ["model must be one of"]),
+        ("data=[ravdess,iemocap]", ["data must be one of crema", "got iemocap"]),
+        ("experiment=none", ["experiment must be one of", "got none"]),
+        ("augment=null", ["augment must be one of", "augment=[]"]),
+        ("modle=cnn", ["Unknown setting: modle. Did you mean model?"]),
+        ("epochs=3", ["Did you mean trainer.max_epochs?"]),
+        ("+epochs=1", ["Did you mean trainer.max_epochs?"]),
+        ("lr=1e-3", ["optimizer.lr?"]),
+        ("device=cuda", ["Did you mean trainer.accelerator?"]),
+        ("batch=16", ["Did you mean batch_size?"]),
+        ("dataset=ravdess", ["Did you mean data?"]),
+        ("+selection.patienc=1", ["Unknown setting: selection.patienc. Did you mean selection.patience?"]),
+        ("+audio.trimdb=3", ["Unknown setting: audio.trimdb. Did you mean audio.trim_db?"]),
+        ("++seed.x=1", ["Unknown setting: seed.x"]),
+        ("+seed=1", ["Write seed=<value>, without a plus sign"]),
+        ("fold=[", ["must be <name>=<value>", "fold=["]),
+        ("fold=${nothing}", ["fold refers to another setting that does not exist"]),
         ("fold=9", ["fold=9", "0 to 2"]),
         ("model.chanels=3", ["chanels"]),
         ("model.normalise=sex", ["normalise", "utterance, training, speaker, none"]),
@@ -112,10 +153,10 @@ def test_a_wrong_setting_is_a_sentence_that_names_it(sooner: Command, override: 
         assert word in done.stderr, done.stderr
 
 
-def test_evaluate_asks_for_the_run(command: Command) -> None:
-    done = command("evaluate")
+def test_evaluate_asks_for_the_run(sooner: Command) -> None:
+    done = sooner("evaluate")
     assert done.returncode == 1
-    assert done.stderr.strip() == "run has no value, and no default: give it one, run=..."
+    assert done.stderr.strip() == "Missing required setting: run. Set it with run=<value>."
 
 
 def test_evaluate_names_what_a_folder_lacks(command: Command, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ class GridSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run every combination that is not done yet; exit with 1 if one cannot be."""
-        from ser.command import in_words
+        from ser.command import RESUME_SWEEP, friendly_errors
         from ser.sweeps.sweep import Sweep
 
         assert self.config is not None
@@ -20,7 +20,7 @@ class GridSweeper(BasicSweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         chosen = parser.parse_overrides([*self._parse_config(), *arguments])
         (batch,) = self.split_arguments(chosen, None)
-        with in_words():
+        with friendly_errors(RESUME_SWEEP):
             sweep = Sweep(self.config, self.hydra_context, self.launcher)
             returns = sweep.launch(sweep.plan(batch))
             sweep.finish()

@@ -25,7 +25,7 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: Sequence[str]) -> None:
         """Search, then test what was chosen; exit with 1 if that cannot be had."""
-        from ser.command import in_words
+        from ser.command import RESUME_SWEEP, friendly_errors
         from ser.sweeps.search import Search, Settings, space_of
         from ser.sweeps.sweep import Sweep
 
@@ -35,7 +35,7 @@ class OptunaSweeper(Sweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         chosen = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
         settings = OmegaConf.to_container(OmegaConf.create(self.settings), resolve=True)
-        with in_words():
+        with friendly_errors(RESUME_SWEEP):
             fixed, space = space_of(chosen)
             sweep = Sweep(self.config, self.hydra_context, self.launcher)
             search = Search(sweep, Settings(**settings), fixed, space)  # type: ignore[arg-type]

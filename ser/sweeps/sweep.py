@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ser.comparison.report import Report
 from ser.errors import SerError
-from ser.runtime.conf_dir import check_complete
+from ser.runtime.composition import check
 from ser.runtime.files import write_json
 from ser.runtime.instantiate import instantiate
 from ser.sweeps import job, names
@@ -176,7 +176,7 @@ class Sweep:
 
     def _compose(self, overrides: Sequence[str]) -> Planned:
         composed = self.loader.load_sweep_config(self.config, list(overrides))
-        check_complete(composed)
+        check(composed, "train", overrides)
         folder = self.folder / str(OmegaConf.select(composed, "hydra.sweep.subdir"))
         return Planned(
             folder, tuple(overrides), self._fingerprint(composed), bool(composed.test), bool(composed.sweep.latency)

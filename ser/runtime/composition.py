@@ -1,0 +1,229 @@
+"""Compose a configuration of ``conf/`` with Hydra, refuse unknown settings, and turn Hydra's errors into sentences."""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ser.errors import ConfigError
+from ser.runtime.conf_dir import conf_dir
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+ALIASES = {
+    "batch": "batch_size",
+    "corpora": "data",
+    "corpus": "data",
+    "dataset": "data",
+    "device": "accelerator",
+    "epoch": "max_epochs",
+    "epochs": "max_epochs",
+    "folds": "fold",
+    "gpu": "devices",
+    "gpus": "devices",
+    "learning_rate": "lr",
+    "num_workers": "workers",
+    "output": "runs",
+    "split": "protocol",
+}
+"""What settings are called elsewhere."""
+FREE = ("hydra", "space")
+"""Parts of a configuration whose keys are not names of settings."""
+
+
+def composed(command: str, overrides: Sequence[str]) -> "DictConfig":
+    """Return the checked configuration of a command; a Hydra application that is running keeps its own.
+
+    Raises:
+        ConfigError: If an override cannot be applied, or what comes of all of them is not complete.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import OmegaConf, open_dict
+
+    with (
+        plain_hydra_errors(command, overrides),
+        _set_aside(GlobalHydra),
+        initialize_config_dir(conf_dir(), version_base="1.3"),
+    ):
+        config = compose(command, list(overrides), return_hydra_config=True)
+    if str(OmegaConf.select(config, "hydra.mode")).endswith("MULTIRUN"):
+        raise ConfigError(
+            f"These settings ask for several runs, and a function makes one. Use python -m ser.{command}."
+        )
+    with open_dict(config):
+        del config["hydra"]
+    check(config, command, overrides)
+    return config
+
+
+@contextmanager
+def _set_aside(kind: Any) -> Iterator[None]:
+    """Let a block initialise a singleton of Hydra that may be initialised already."""
+    before = kind.instance().hydra
+    kind.instance().clear()
+    try:
+        yield
+    finally:
+        kind.instance().hydra = before
+
+
+def check(config: "DictConfig", command: str, overrides: Sequence[str] = ()) -> None:
+    """Refuse a configuration with a setting that has no value, or that nothing reads.
+
+    Args:
+        config: Composed.
+        command: The name of its file in ``conf/``.
+        overrides: Those that the configuration was made with.
+
+    Raises:
+        ConfigError: If there is such a setting, or several corpora have no protocol.
+    """
+    from omegaconf import OmegaConf
+
+    if missing := sorted(key for key in OmegaConf.missing_keys(config) if not key.startswith("hydra.")):
+        raise ConfigError(f"Missing required setting: {missing[0]}. Set it with {missing[0]}=<value>.")
+    if unknown := next(_unknown(config, command), None):
+        raise ConfigError(f"Unknown setting: {unknown}.{did_you_mean(unknown, command)}")
+    chosen = [override.partition("=")[0] for override in overrides]
+    several = command != "prepare" and len(OmegaConf.select(config, "data.corpora") or ()) > 1
+    if several and "protocol" not in chosen:
+        raise ConfigError("Several corpora have no protocol of their own. Choose one, such as protocol=speaker_cv.")
+
+
+def _unknown(config: "DictConfig", command: str) -> Iterator[str]:
+    """Yield the settings that no file of ``conf/`` has. A class checks its own arguments when it is made."""
+    from omegaconf import OmegaConf
+
+    own = _read(Path(conf_dir()) / f"{command}.yaml")
+    plain: dict[str, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
+    for name, value in plain.items():
+        group = Path(conf_dir()) / name
+        if name in FREE:
+            continue
+        if name not in own and not group.is_dir():
+            yield name
+        elif isinstance(value, dict) and "_target_" not in value:
+            known = {*(own.get(name) or {}), *_keys_of(group, name)}
+            made = {key for key, part in value.items() if isinstance(part, dict) and "_target_" in part}
+            yield from (f"{name}.{key}" for key in value if key not in known | made)
+
+
+def _keys_of(group: Path, name: str) -> set[str]:
+    """Return the keys that files of a group put below its name."""
+    found: set[str] = set()
+    for file in group.glob("*.yaml"):
+        text = file.read_text(encoding="utf-8")
+        package = re.match(r"# @package (\S+)", text)
+        values = _read(file)
+        found |= set(values.get(name) or {}) if package else set(values) - {"defaults"}
+    return found
+
+
+def _read(file: Path) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    return dict(OmegaConf.to_container(OmegaConf.load(file)) or {}) if file.is_file() else {}  # type: ignore[arg-type]
+
+
+@contextmanager
+def plain_hydra_errors(command: str, overrides: Sequence[str]) -> Iterator[None]:
+    """Turn what Hydra says of a configuration that it cannot compose into a sentence.
+
+    Args:
+        command: The name of its file in ``conf/``.
+        overrides: Those that the configuration is made with.
+
+    Raises:
+        ConfigError: In place of an error of Hydra's.
+    """
+    from hydra.errors import CompactHydraException, HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except (CompactHydraException, HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_sentence(error, command)) from error
+    except ValueError as error:
+        if "Config group override" not in str(error):
+            raise
+        raise ConfigError(_not_a_choice(overrides)) from error
+
+
+def _sentence(error: Exception, command: str) -> str:
+    from hydra.errors import MissingConfigException, OverrideParseException
+    from omegaconf.errors import InterpolationKeyError
+
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        return _choices(group, choice)
+    if isinstance(error, OverrideParseException):
+        written = error.override or ""
+        return (
+            f"An override must be <name>=<value>; got {written!r}. Write a value with spaces, commas or brackets in quotes "
+            "of its own, such as 'name=\"a, b\"'."
+        )
+    if isinstance(error, InterpolationKeyError):
+        return f"{error.full_key or 'A setting'} refers to another setting that does not exist: {text.splitlines()[0]}."
+    if match := re.search(r"An item is already at '([^']+)'", text):
+        return f"{match[1]} is a setting already. Write {match[1]}=<value>, without a plus sign."
+    if match := re.search(r"(?:Could not override|Could not delete from config\.|config group) '([^']+)'", text):
+        return f"Unknown setting: {match[1]}.{did_you_mean(match[1], command)}"
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _choices(group: str, choice: str) -> str:
+    options = sorted(file.stem for file in (Path(conf_dir()) / group).glob("*.yaml"))
+    close = difflib.get_close_matches(choice, options, 1)
+    hint = f" Did you mean {group}={close[0]}?" if close else ""
+    return f"{group} must be one of {', '.join(options)}; got {choice}.{hint}"
+
+
+def _not_a_choice(overrides: Sequence[str]) -> str:
+    for override in overrides:
+        group, _, value = override.partition("=")
+        if (Path(conf_dir()) / group).is_dir() and group and re.fullmatch(r"null|true|false|[\d.e+-]*", value):
+            none = f" Write {group}=[] for none of them." if value == "null" and group == "augment" else ""
+            return f"{_choices(group, value or 'nothing')}{none}"
+    return f"An override must be <name>=<value>; got {' '.join(overrides)}."
+
+
+def did_you_mean(key: str, command: str) -> str:
+    """Return a question that names the setting that was probably meant; empty if none is near.
+
+    Args:
+        key: What was written, such as ``epochs``.
+        command: The name of its file in ``conf/``.
+    """
+    known = [name for name in _settings(command) if not key.startswith(f"{name}.")]
+    last = key.lstrip("+~").rpartition(".")[2]
+    name = ALIASES.get(last, last)
+    found = [path for path in known if path.rpartition(".")[2] == name]
+    if not found:
+        lasts = {path.rpartition(".")[2]: path for path in reversed(known)}
+        found = difflib.get_close_matches(key, known, 1, 0.75) or [
+            lasts[near] for near in difflib.get_close_matches(name, lasts, 1, 0.7)
+        ]
+    return f" Did you mean {found[0]}?" if found else f" See python -m ser.{command} --help."
+
+
+def _settings(command: str) -> list[str]:
+    """Return the names of all settings of a command, those of the upper levels first."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import OmegaConf
+
+    with _set_aside(GlobalHydra), initialize_config_dir(conf_dir(), version_base="1.3"):
+        plain = OmegaConf.to_container(compose(command))
+
+    def keys(node: Any, prefix: str = "") -> Iterator[str]:
+        for key, value in node.items() if isinstance(node, dict) else ():
+            if key not in FREE and not str(key).startswith("_"):
+                yield f"{prefix}{key}"
+                yield from keys(value, f"{prefix}{key}.")
+
+    return sorted(keys(plain), key=lambda key: key.count("."))

@@ -1,0 +1,43 @@
+"""``--help`` of a command, from its file in ``conf/``: without Hydra, whose import and plugins take seconds."""
+
+import re
+import textwrap
+from pathlib import Path
+
+DESCRIBED = "protocol"
+"""The group whose choices are explained in a line each."""
+
+
+def help_page(conf: Path, command: str, width: int = 80) -> str:
+    """Return the text of ``hydra.help.template``, with the choices of a group in place of a line ``$group``.
+
+    Args:
+        conf: The folder of the configuration.
+        command: The name of a file in it.
+        width: Of the terminal, in characters.
+    """
+    import yaml
+
+    settings = yaml.safe_load((conf / f"{command}.yaml").read_text(encoding="utf-8"))
+    template = str(settings["hydra"]["help"]["template"])
+    return re.sub(r"^\$(\w+)$", lambda match: _choices(conf / match[1], width), template, flags=re.MULTILINE)
+
+
+def _choices(group: Path, width: int) -> str:
+    files = sorted(group.glob("*.yaml"))
+    if group.name != DESCRIBED:
+        return _wrapped(group.name, ", ".join(file.stem for file in files), width, 2, 18)
+    described = [_wrapped(file.stem, _description(file), width, 4, 30) for file in files]
+    return "\n".join([f"  {group.name}", *described])
+
+
+def _wrapped(name: str, text: str, width: int, indent: int, column: int) -> str:
+    first = f"{' ' * indent}{name}".ljust(column - 1) + " "
+    lines = textwrap.wrap(text, width - 1, initial_indent=first, subsequent_indent=" " * column, break_on_hyphens=False)
+    return "\n".join(lines)
+
+
+def _description(file: Path) -> str:
+    """Return the first line of the comment that a file begins with."""
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("# @package")]
+    return lines[0].removeprefix("# ")
