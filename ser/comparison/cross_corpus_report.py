@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ser.report.drawing import drawing
+from ser.report.format import with_interval
 
 OTHERS = "others"
 """The training set of a row: all corpora but the one tested."""
@@ -101,10 +102,8 @@ def _value(rows: pd.DataFrame, train: str, test: str, column: str) -> float:
 
 
 def _cell(rows: pd.DataFrame, train: str, test: str) -> str:
-    uar, low, high = (100 * _value(rows, train, test, column) for column in ("uar", "low", "high"))
-    if np.isnan(uar):
-        return ""
-    return f"{uar:.1f}" + ("" if np.isnan(low) else f"\n[{low:.1f}, {high:.1f}]")
+    uar, low, high = (_value(rows, train, test, column) for column in ("uar", "low", "high"))
+    return "" if np.isnan(uar) else with_interval(uar, low, high).replace(" ", "\n", 1)
 
 
 def _speakers(rows: pd.DataFrame, test: str) -> str:

@@ -12,6 +12,7 @@ from rich.table import Table
 from ser.evaluation.intervals import ENOUGH_SPEAKERS
 from ser.protocols.split import SPEAKER_DEPENDENT
 from ser.report.drawing import STAMP_COLOUR, drawing
+from ser.report.format import interval, percent, probability, with_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,7 +95,7 @@ def _draw(axes: "Axes", at: int, row: Mapping[str, Any], colour: Any) -> None:
     for end in ("worst", "best"):
         axes.plot(at - 0.16, 100 * row[end], "_", color=colour, markersize=9, markeredgewidth=1.6)
     axes.plot(at, uar, "o", color=colour, markersize=8)
-    axes.text(at + 0.12, uar, f"{uar:.1f}", verticalalignment="center", fontsize=10, fontweight="bold")
+    axes.text(at + 0.12, uar, percent(row["uar"], ""), verticalalignment="center", fontsize=10, fontweight="bold")
 
 
 def _dependent(rows: pd.DataFrame) -> list[bool]:
@@ -104,19 +105,9 @@ def _dependent(rows: pd.DataFrame) -> list[bool]:
 def _cells(rows: pd.DataFrame) -> list[list[str]]:
     cells = []
     for row in rows.to_dict("records"):
-        interval = _ends(row["low"], row["high"])
-        gain = _percent(row.get("gain"), "+")
-        gain += f" [{_ends(row.get('gain_low'), row.get('gain_high'), '+')}]" if gain else ""
-        p = row.get("p")
-        shown = "" if p is None or np.isnan(p) else f"{p:.3g}"
-        cells.append([row["corpus"], row["protocol"], str(row["folds"]), _percent(row["uar"]), interval, gain, shown])
+        tested = row.get("p") is not None and not np.isnan(row["p"])
+        gain = with_interval(row["gain"], row["gain_low"], row["gain_high"], signed=True) if tested else ""
+        p = probability(row["p"]) if tested else ""
+        scored = [percent(row["uar"], ""), interval(row["low"], row["high"])]
+        cells.append([row["corpus"], row["protocol"], str(row["folds"]), *scored, gain, p])
     return cells
-
-
-def _ends(low: float | None, high: float | None, sign: str = "") -> str:
-    ends = [_percent(end, sign) for end in (low, high)]
-    return f"{ends[0]} to {ends[1]}" if all(ends) else "none"
-
-
-def _percent(value: float | None, sign: str = "") -> str:
-    return "" if value is None or np.isnan(value) else f"{100 * value:{sign}.1f}"

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ser.comparison.rows import Comparison, Row, equals
+from ser.comparison.rows import Comparison, Row
 from ser.evaluation import metrics, predictions
 from ser.evaluation.calibration import reliability
 from ser.evaluation.comparison import CriticalDifference, critical_difference
 from ser.evaluation.selective import risk_coverage
 from ser.report.drawing import drawing
+from ser.report.format import p_value, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,7 +100,7 @@ def speakers(rows: Sequence[Row], scores: pd.DataFrame, chance: float, path: Pat
                 axes.plot([100 * row.low, 100 * row.high], [place + 0.27] * 2, color="0.15", linewidth=2.2)
             axes.plot(100 * row.uar, place + 0.27, marker="D", markersize=7, color=colour, markeredgecolor="0.15")
             axes.annotate(
-                f"{100 * row.uar:.1f}", (100 * row.uar, place + 0.27), (0, -16), textcoords="offset points", ha="center"
+                percent(row.uar, ""), (100 * row.uar, place + 0.27), (0, -16), textcoords="offset points", ha="center"
             )
         axes.axvline(100 * chance, color="0.45", linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
         axes.annotate("chance", (100 * chance, len(rows) - 0.45), (5, 0), textcoords="offset points", color="0.35")
@@ -169,7 +170,7 @@ def reliabilities(
             axes.plot(
                 points["confidence"], points["accuracy"], marker="o", markersize=6, linewidth=1.8, color=colours[place]
             )
-            axes.set_title(f"{fill(system, NAME)}\nECE {100 * rows[place].ece:.1f} %", fontsize=11)
+            axes.set_title(f"{fill(system, NAME)}\nECE {percent(rows[place].ece)}", fontsize=11)
             axes.set(xlim=(0, 102), ylim=(0, 102), xlabel="confidence (%)", aspect="equal")
             axes.set(ylabel="accuracy (%)" if place % columns == 0 else "")
         _despine(figure)
@@ -208,7 +209,9 @@ def ranks(found: CriticalDifference, path: Path, stamps: Sequence[str] = ()) -> 
             ends = [found.ranks[clique[0]] - 0.03, found.ranks[clique[-1]] + 0.03]
             axes.plot(ends, [0.3 + 0.3 * place] * 2, color="0.1", linewidth=4.5, solid_capstyle="round")
         axes.plot([1, 1 + found.difference], [-1.15] * 2, color="0.1", linewidth=1.6, marker="|", markersize=9)
-        words = f"critical difference {found.difference:.2f}; {found.blocks} speakers, Friedman {equals(found.p_value)}"
+        words = (
+            f"critical difference {found.difference:.2f}; {found.blocks} speakers, Friedman {p_value(found.p_value)}"
+        )
         axes.annotate(words, (1, -1.15), (0, 7), textcoords="offset points", ha="left")
         axes.plot([1, last], [0, 0], color="0.1", linewidth=1.4)
         for rank in range(1, last + 1):

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ser.evaluation.comparison import SIGNIFICANT
-from ser.report.tables import UNDEFINED
+from ser.report.format import MINUS, UNDEFINED, duration, p_value, percent, probability, with_interval
+from ser.runtime.words import and_more
 
 HASHES_SHOWN = 6
 TIMES = "\N{MULTIPLICATION SIGN}"
-MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,13 @@ class Group:
     def facts(self) -> dict[str, str]:
         """On what the systems were scored, in words."""
         first, hashes = self.rows[0], self.split_hashes
-        more = f" and {len(hashes) - HASHES_SHOWN} more" if len(hashes) > HASHES_SHOWN else ""
         return {
             "corpora": " + ".join(self.corpora),
             "protocol": f"{self.protocol}, {folds_in_words(first.folds)}",
             "scored": f"{first.utterances} utterances of {first.speakers} speakers",
             "labels": f"{self.labels} ({', '.join(self.classes)})",
             "fingerprint": self.fingerprint,
-            "split hash": ", ".join(hashes[:HASHES_SHOWN]) + more,
+            "split hash": and_more(hashes, HASHES_SHOWN),
         }
 
 
@@ -149,27 +148,27 @@ class Comparison:
     def headline(self) -> str:
         """The result in a sentence or two, no stronger than the tests allow."""
         best = self.main.rows[0]
-        text = f"{best.system} has a UAR of {_interval(best.uar, best.low, best.high, unit=' %')}"
+        text = f"{best.system} has a UAR of {with_interval(best.uar, best.low, best.high, ' %')}"
         if not self.pairs:
             return f"{text}; there is no other system to hold it against."
         pair = self.pairs[0]
-        lead = f"{_interval(pair.difference, pair.low, pair.high, unit=' points')}, {equals(pair.p_holm)} after Holm"
+        lead = f"{with_interval(pair.difference, pair.low, pair.high, ' points')}, {p_value(pair.p_holm)} after Holm"
         verdict = "" if pair.p_holm < SIGNIFICANT else f": too little to tell the two apart on {best.speakers} speakers"
         return f"{text}, the highest. Its lead over {pair.other}, the next, is {lead}{verdict}."
 
 
 COLUMNS: dict[str, Callable[[Row], str]] = {
-    "UAR % [95 %]": lambda row: _interval(row.uar, row.low, row.high),
-    "mean ± sd": lambda row: f"{percent(row.uar_mean)} ± {percent(row.uar_sd)}",
-    "accuracy": lambda row: percent(row.accuracy),
-    "macro F1": lambda row: percent(row.macro_f1),
-    "ECE": lambda row: percent(row.ece),
+    "UAR % [95 %]": lambda row: with_interval(row.uar, row.low, row.high),
+    "mean ± sd": lambda row: f"{percent(row.uar_mean, '')} ± {percent(row.uar_sd, '')}",
+    "accuracy": lambda row: percent(row.accuracy, ""),
+    "macro F1": lambda row: percent(row.macro_f1, ""),
+    "ECE": lambda row: percent(row.ece, ""),
     "params": lambda row: _size(row.parameters),
-    "training": lambda row: _time(row.train_seconds),
+    "training": lambda row: duration(row.train_seconds),
     f"seeds {TIMES} folds": lambda row: f"{len(row.seeds)} {TIMES} {len(row.folds)}",
 }
 PAIR_COLUMNS: dict[str, Callable[[Pair], str]] = {
-    "difference [95 %]": lambda pair: _interval(pair.difference, pair.low, pair.high, sign="+"),
+    "difference [95 %]": lambda pair: with_interval(pair.difference, pair.low, pair.high, signed=True),
     "p": lambda pair: probability(pair.p),
     "p (Holm)": lambda pair: probability(pair.p_holm),
 }
@@ -180,47 +179,10 @@ READING = (
 )
 
 
-def percent(value: float | None, sign: str = "") -> str:
-    """A share as a percentage without its sign.
-
-    Example:
-        >>> percent(0.4711), percent(0.02, "+"), percent(None)
-        ('47.1', '+2.0', 'n/a')
-    """
-    return UNDEFINED if value is None else f"{100 * value:{sign}.1f}".replace("-", MINUS)
-
-
-def probability(p: float) -> str:
-    """A p-value, to what is worth saying of it.
-
-    Example:
-        >>> probability(0.0412), probability(0.0004)
-        ('0.041', '< 0.001')
-    """
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def equals(p: float) -> str:
-    """``p = 0.041`` or ``p < 0.001``."""
-    return f"p {probability(p)}" if p < 0.001 else f"p = {probability(p)}"
-
-
-def _interval(value: float, low: float | None, high: float | None, sign: str = "", unit: str = "") -> str:
-    ends = "" if low is None or high is None else f" [{percent(low, sign)}, {percent(high, sign)}]"
-    return percent(value, sign) + unit + ends
-
-
 def _size(parameters: int | None) -> str:
     if parameters is None:
         return UNDEFINED
     return f"{parameters / 1e6:.2f} M" if parameters >= 1e6 else f"{parameters / 1e3:.0f} k"
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return UNDEFINED
-    hours, minutes = seconds / 3600, seconds / 60
-    return f"{hours:.1f} h" if hours >= 1 else f"{minutes:.1f} min" if minutes >= 1 else f"{seconds:.0f} s"
 
 
 def folds_in_words(numbers: Sequence[int]) -> str:

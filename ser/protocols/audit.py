@@ -18,6 +18,7 @@ import pandas as pd
 
 from ser.errors import ConfigError, SplitError
 from ser.protocols.split import DEV_SHARES_SPEAKERS, SIDES, SPEAKER_DEPENDENT, Split
+from ser.runtime.words import and_more
 
 Level = Literal["error", "stamp", "note"]
 Policy = Literal["refuse", "warn"]
@@ -157,7 +158,9 @@ def _speakers(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
         rows = split.sides()[other][speaker[other].isin(both).to_numpy()]
         clips = tuple(manifest["id"].iloc[rows])
         share = _percent(len(clips), len(speaker[other]))
-        text = f"speakers are in {one} and in {other}: {_some(both)}; {share} of the {other} clips are theirs."
+        text = (
+            f"speakers are in {one} and in {other}: {and_more(both, NAMED)}; {share} of the {other} clips are theirs."
+        )
         if not admits(split, one, other):
             why = (
                 " A result had this way says nothing of new speakers. protocol=random does that on purpose, and stamps "
@@ -184,7 +187,7 @@ def _sentences(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
         rows = split.test[sentence["test"].isin(both).to_numpy()]
         clips = tuple(manifest["id"].iloc[rows])
         share = _percent(len(clips), len(split.test))
-        text = f"{share} of the test clips say a sentence that is in {side} too: {_some(both)}."
+        text = f"{share} of the test clips say a sentence that is in {side} too: {and_more(both, NAMED)}."
         if split.text_independent:
             words = f"not text-independent (undeclared: {side} and test share sentences)"
             yield Finding("error", "sentences", text + " The protocol promises that none does.", words, clips)
@@ -208,7 +211,7 @@ def _audio(split: Split, manifest: pd.DataFrame, twins: pd.DataFrame | None) -> 
     for (kind, between), group in apart.groupby(["kind", "sides"]):
         one, other = str(between).split("-")
         pairs = tuple(sorted(group["pair"]))
-        text = f"{len(pairs)} pairs of {kind} recordings stand in {one} and {other}: {_some(pairs)}."
+        text = f"{len(pairs)} pairs of {kind} recordings stand in {one} and {other}: {and_more(pairs, NAMED)}."
         words = f"{kind} audio in {one} and {other} ({len(pairs)} pairs)"
         level: Level = "stamp" if admits(split, one, other) else "error"
         yield Finding(level, f"{kind} audio", text, words, pairs)
@@ -234,11 +237,6 @@ def _sexes(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
         sexes = manifest["sex"].iloc[rows].unique()
         if len(sexes) == 1:
             yield Finding("note", "sex", f"all {side} speakers are {sexes[0]}.")
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
 
 
 def _percent(part: int, whole: int) -> str:

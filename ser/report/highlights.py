@@ -7,15 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-
-def percent(share: float | None, unit: str = " %") -> str:
-    """Write a share with one decimal; ``n/a`` where it is not defined.
-
-    Example:
-        >>> percent(0.46875), percent(None)
-        ('46.9 %', 'n/a')
-    """
-    return "n/a" if share is None else f"{100 * share:.1f}{unit}"
+from ser.report.format import p_value, percent
 
 
 def highlights(profile: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -69,7 +61,7 @@ def _unevenness(fairness: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
                 f"Gap by {column}",
                 f"{percent(gap['gap'], ' points')}: {best['group']} {percent(best['uar'])}, "
                 f"{worst['group']} {percent(worst['uar'])}",
-                f"p = {gap['p_value']:.2g}; chance alone gives {percent(gap['gap_by_chance'], ' points')} on average",
+                f"{p_value(gap['p_value'])}; chance alone gives {percent(gap['gap_by_chance'], ' points')} on average",
             )
 
 

@@ -12,6 +12,7 @@ from ser.errors import RunError
 from ser.evaluation.metrics import recall_per_class
 from ser.evaluation.summary import summarise
 from ser.report.drawing import drawing
+from ser.report.format import percent, with_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,7 +126,7 @@ def _label_best(axes: "Axes", history: pd.DataFrame, best_epoch: int | None) -> 
     if best_epoch is None:
         return
     uar = _series(history, "dev_uar")
-    value = f", development UAR {100 * uar[best_epoch]:.1f} %" if best_epoch in uar.index else ""
+    value = f", development UAR {percent(uar[best_epoch])}" if best_epoch in uar.index else ""
     axes.set_title(f"kept: epoch {best_epoch}{value}", fontsize=10.5, color="0.25", loc="left")
 
 
@@ -139,7 +140,4 @@ def _series(history: pd.DataFrame, column: str) -> "pd.Series[float]":
 
 def _uar(summary: Mapping[str, Any]) -> str:
     interval = summary["uar_interval"]
-    text = f"UAR {100 * summary['uar']:.1f} %"
-    if interval["low"] is None:
-        return text
-    return f"{text} [{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]"
+    return "UAR " + with_interval(summary["uar"], interval["low"], interval["high"], " %")

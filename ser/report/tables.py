@@ -10,8 +10,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ser.report import format
+from ser.report.format import UNDEFINED, percent
+from ser.runtime.words import counted
+
 WIDTH = 80
-UNDEFINED = "n/a"
 
 
 def results_table(
@@ -72,11 +75,11 @@ def folds_table(summary: Mapping[str, Any]) -> RenderableType:
         table.add_column(column, justify="right")
     folds = summary["folds"]
     for fold in folds["each"]:
-        scores = [_percent(fold[score]) for score in ("uar", "accuracy", "macro_f1")]
+        scores = [percent(fold[score]) for score in ("uar", "accuracy", "macro_f1")]
         table.add_row(str(fold["fold"]), str(fold["n_utterances"]), str(fold["n_speakers"]), *scores)
     table.add_section()
-    table.add_row("mean", "", "", Text(_percent(folds["uar_mean"]), style="bold"), "", "")
-    table.add_row("sd", "", "", _percent(folds["uar_sd"]), "", "")
+    table.add_row("mean", "", "", Text(percent(folds["uar_mean"]), style="bold"), "", "")
+    table.add_row("sd", "", "", percent(folds["uar_sd"]), "", "")
     return table
 
 
@@ -85,11 +88,11 @@ def _scores(summary: Mapping[str, Any], title: Text) -> Table:
     table.add_column("score")
     table.add_column("value", justify="right")
     table.add_column("", no_wrap=True)
-    table.add_row(Text("UAR", style="bold"), Text(_percent(summary["uar"]), style="bold"), _interval(summary))
-    table.add_row("accuracy", _percent(summary["accuracy"]))
-    table.add_row("macro F1", _percent(summary["macro_f1"]))
+    table.add_row(Text("UAR", style="bold"), Text(percent(summary["uar"]), style="bold"), _interval(summary))
+    table.add_row("accuracy", percent(summary["accuracy"]))
+    table.add_row("macro F1", percent(summary["macro_f1"]))
     table.add_row("cross-entropy", _nats(summary["cross_entropy"]))
-    table.caption = ", ".join(_count(summary[f"n_{thing}s"], thing) for thing in ("utterance", "speaker", "fold"))
+    table.caption = ", ".join(counted(summary[f"n_{thing}s"], thing) for thing in ("utterance", "speaker", "fold"))
     return table
 
 
@@ -100,7 +103,7 @@ def _classes(summary: Mapping[str, Any]) -> Table:
         table.add_column(column, justify="right")
     for name in summary["classes"]:
         row = summary["per_class"][name]
-        table.add_row(name, *(_percent(row[score]) for score in ("recall", "precision", "f1")), str(row["support"]))
+        table.add_row(name, *(percent(row[score]) for score in ("recall", "precision", "f1")), str(row["support"]))
     return table
 
 
@@ -125,32 +128,20 @@ def _interval(summary: Mapping[str, Any]) -> str:
     interval = summary["uar_interval"]
     if interval["low"] is None:
         return "no interval"
-    ends = f"[{_percent(interval['low'], '')}, {_percent(interval['high'], '')}]"
-    return f"{ends}  {100 * interval['level']:g} % over {interval['speakers']} speakers"
-
-
-def _percent(value: float | None, unit: str = " %") -> str:
-    return UNDEFINED if value is None else f"{100 * value:.1f}{unit}"
+    return f"{ends(interval)}  {100 * interval['level']:g} % over {counted(interval['speakers'], 'speaker')}"
 
 
 def ends(interval: Mapping[str, Any], *, signed: bool = False) -> str:
-    """Show an interval of shares in percent, or of their differences in points."""
-    if interval["low"] is None:
-        return "none"
-    sign = "+" if signed else ""
-    return f"[{100 * interval['low']:{sign}.1f}, {100 * interval['high']:{sign}.1f}]"
+    """Write the ends of an `ser.evaluation.intervals.Interval` in percent."""
+    return format.interval(interval["low"], interval["high"], signed=signed)
 
 
 def change_cells(row: Mapping[str, Any]) -> tuple[Text, str]:
     """Show a row's change in percentage points, in bold where its interval leaves out 0, and that interval."""
     interval = row["change_interval"]
     sure = interval["low"] is not None and (interval["high"] < 0 or interval["low"] > 0)
-    return Text(f"{100 * row['change']:+.1f}", style="bold" if sure else ""), ends(interval, signed=True)
+    return Text(percent(row["change"], "", signed=True), style="bold" if sure else ""), ends(interval, signed=True)
 
 
 def _nats(value: float | None) -> str:
     return UNDEFINED if value is None else f"{value:.3f} nats"
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" + "s" * (number != 1)

@@ -10,8 +10,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ser.report.highlights import highlights, percent
+from ser.report.format import percent
+from ser.report.highlights import highlights
 from ser.report.html import data_uri, template_environment
+from ser.runtime.words import counted
 
 TEMPLATE = "card.html.j2"
 PICTURES = ("confusion_matrix.png", "training_curves.png")
@@ -31,6 +33,7 @@ def render(card: Mapping[str, Any], folder: Path) -> str:
         undefined=Undefined
     )  # cards differ in their facts
     environment.filters["percent"] = percent
+    environment.globals["counted"] = counted
     here = folder.resolve()
     return environment.get_template(TEMPLATE).render(
         card=card,
@@ -86,15 +89,12 @@ def limits(card: Mapping[str, Any]) -> Iterator[str]:
         yield "Not how it does on new speakers: it heard those who were tested."
     if interval["low"] is not None:
         yield (
-            f"Not that a model is better because its UAR is a little higher. With {_many(numbers['n_speakers'], 'speaker')} "
-            f"the UAR is known no better than from {percent(interval['low'])} to {percent(interval['high'])}; compare models "
-            "on the same split with a paired test (python -m ser.compare)."
+            "Not that a model is better because its UAR is a little higher. "
+            f"With {counted(numbers['n_speakers'], 'speaker')} the UAR is known no better than from "
+            f"{percent(interval['low'])} to {percent(interval['high'])}; compare models on the same split with a paired "
+            "test (python -m ser.compare)."
         )
     yield "Not how another training would come out: the interval is about other speakers, and this is one random seed."
     if len(card["split"]) == 1:
         yield "Not the result of the whole protocol: this is one fold. Published numbers are of all folds (fold=all)."
     yield "Not that it is fit for decisions about people, such as on work, schooling, health or policing."
-
-
-def _many(number: int, thing: str) -> str:
-    return f"{number} {thing}" + "s" * (number != 1)

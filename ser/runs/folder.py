@@ -7,7 +7,7 @@ a run whose only fold lies in the same place.
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ser.errors import RunError
+from ser.report.format import with_interval
 from ser.runs.identity import ELSEWHERE, differing, essential, identity, model_name, places, run_name
 from ser.runtime.files import replacing, write_json
 from ser.runtime.migration import moved_targets, run_block
+from ser.runtime.words import and_more
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -215,8 +217,7 @@ class RunFolder:
         if not self.is_finished:
             return f"{what}, not finished"
         interval = self.metrics["uar_interval"]
-        between = "" if interval["low"] is None else f" [{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]"
-        return f"{what}, UAR {100 * self.metrics['uar']:.1f}{between} %"
+        return f"{what}, UAR {with_interval(self.metrics['uar'], interval['low'], interval['high'], ' %')}"
 
     def _metrics(self, name: str) -> dict[str, Any]:
         found = self._optional_object(name)
@@ -334,17 +335,6 @@ def check_same(folder: Path, config: Mapping[str, Any]) -> None:
             f"{folder} holds a run of another configuration: {and_more(different)}. Give its settings to resume it, or "
             "another paths.run to train anew."
         )
-
-
-def and_more(items: Sequence[str], shown: int = 3) -> str:
-    """Join the first few of several.
-
-    Example:
-        >>> and_more(["a", "b", "c"], shown=2)
-        'a, b and 1 more'
-    """
-    more = f" and {len(items) - shown} more" if len(items) > shown else ""
-    return ", ".join(items[:shown]) + more
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -21,9 +21,11 @@ from ser.protocols.plan import SYNTHETIC
 from ser.protocols.planning import planned
 from ser.protocols.split import SIDES, Split
 from ser.protocols.split_file import read_splits
+from ser.report.format import percent
 from ser.runs.card import config_of, describe, folds_of, hashes, read_object, read_optional, split_hashes
 from ser.runtime.conf_dir import conf_dir
 from ser.runtime.instantiate import instantiate
+from ser.runtime.words import and_more
 
 TABLES = {"predictions.parquet": "test", "dev_predictions.parquet": "dev"}
 """The side of the split that each table is of."""
@@ -130,7 +132,7 @@ def _numbers(folder: Path) -> str:
     stored.pop("run")
     again = summarise(predictions.read(folder / "predictions.parquet"))
     _refuse(differences(stored, again, SAME_SCORE), "metrics.json does not hold what predictions.parquet gives")
-    return f"the predictions give a UAR of {100 * again['uar']:.1f} %, and all else in metrics.json"
+    return f"the predictions give a UAR of {percent(again['uar'])}, and all else in metrics.json"
 
 
 def _profile(folder: Path) -> str:
@@ -268,8 +270,8 @@ def _find(config: Mapping[str, Any], corpora: str | None, stores: str | None) ->
 
 def _refuse(changed: Sequence[Difference], what: str) -> None:
     if changed:
-        shown = "; ".join(f"{d.path}: {_short(d.old)}, not {_short(d.new)}" for d in changed[:SHOWN])
-        raise RunError(f"{what}: {shown}" + f"; and {len(changed) - SHOWN} more" * (len(changed) > SHOWN) + ".")
+        places = [f"{d.path}: {_short(d.old)}, not {_short(d.new)}" for d in changed]
+        raise RunError(f"{what}: {and_more(places, SHOWN)}.")
 
 
 def _short(value: Any) -> str:

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ser.report.format import duration, percent
 from ser.sweeps.job import Record, read
 
 SHOWN_FAILED = 8
@@ -87,9 +88,9 @@ class Board:
         parts += [f"{counts[state]} {state}" for state in ("running", "failed", "pruned") if counts[state]]
         text = ", ".join(parts)
         if (best := self.best()) is not None:
-            text += f"; best on dev {best.name} {100 * (self.jobs[best].dev_uar or 0):.1f} %"
+            text += f"; best on dev {best.name} {percent(self.jobs[best].dev_uar)}"
         if (left := self.seconds_left()) is not None:
-            text += f"; about {in_words(left)} left"
+            text += f"; about {duration(left)} left"
         return text
 
     def render(self) -> RenderableType:
@@ -99,7 +100,7 @@ class Board:
         for folder in self.folders:
             if self.state(folder) == "running":
                 job = self.jobs[folder]
-                spent = in_words(time.time() - job.attempts[-1]["began"])
+                spent = duration(time.time() - job.attempts[-1]["began"])
                 table.add_row(Text("running", style="cyan"), folder.name, epoch_of(folder), spent)
         failed = [folder for folder in self.folders if self.state(folder) == "failed"]
         for folder in failed[-SHOWN_FAILED:]:
@@ -113,8 +114,8 @@ class Board:
         if job.state != "done":
             return f"{at} {job.state:7} {folder.name}: {first_line(job.reason)}"
         left = self.seconds_left()
-        tail = f"; about {in_words(left)} left" if left is not None else ""
-        return f"{at} done    {folder.name}  dev UAR {100 * (job.dev_uar or 0):.1f} %, {in_words(job.seconds)}{tail}"
+        tail = f"; about {duration(left)} left" if left is not None else ""
+        return f"{at} done    {folder.name}  dev UAR {percent(job.dev_uar)}, {duration(job.seconds)}{tail}"
 
     def _is_new(self, folder: Path) -> bool:
         return bool(self.jobs[folder].attempts) and self.jobs[folder].attempts[-1]["began"] >= self.began
@@ -153,7 +154,7 @@ def epoch_of(folder: Path) -> str:
     names, *_, last = files[-1].read_text().splitlines()
     row = dict(zip(names.split(","), last.split(","), strict=True))
     where = f"{files[-1].parent.name}: " if files[-1].parent != folder else ""
-    return f"{where}epoch {int(row['epoch']) + 1}, dev UAR {100 * float(row['dev_uar']):.1f} %"
+    return f"{where}epoch {int(row['epoch']) + 1}, dev UAR {percent(float(row['dev_uar']))}"
 
 
 def where_time_went(records: Sequence[Record]) -> Table | None:
@@ -172,21 +173,6 @@ def where_time_went(records: Sequence[Record]) -> Table | None:
         share = 100 * spent.sum() / whole.sum()
         table.add_row(str(name), f"{share:.0f} %", f"{spent.sum():.1f}", f"{spent.median():.2f}")
     return table
-
-
-def in_words(seconds: float) -> str:
-    """A duration.
-
-    Example:
-        >>> [in_words(seconds) for seconds in (4.2, 75, 4000)]
-        ['4 s', '1 min 15 s', '1 h 06 min']
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
 def first_line(text: str | None) -> str:

@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from omegaconf import OmegaConf
 
 from ser.errors import ConfigError, RunError
+from ser.report.format import percent
 from ser.runtime.files import replacing
 from ser.sweeps import job
 from ser.sweeps.board import first_line
@@ -162,7 +163,7 @@ class Search:
         report.write(trials, self.chosen().user_attrs[OVERRIDES], tested, pictures, out / "search.html")
         self.sweep.console.print(report.table(trials, objectives, f"Trials of {self.settings.study}"))
         for name, summary in tested.items():
-            self.sweep.say(f"UAR of test speakers, {name} settings: {100 * summary['uar']:.1f} %")
+            self.sweep.say(f"UAR of test speakers, {name} settings: {percent(summary['uar'])}")
         self.sweep.report(list(dict.fromkeys(folders.values())))
         self.sweep.say(f"Page: {out / 'search.html'}")
 

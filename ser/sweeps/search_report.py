@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ser.report.drawing import drawing
+from ser.report.format import percent
 from ser.report.html import data_uri, template_environment
 from ser.runtime.files import replacing
 
@@ -225,5 +226,5 @@ def _shown(name: str, value: Any) -> str:
     if value is None or value != value:
         return ""
     if name == "dev_uar":
-        return f"{100 * value:.1f} %"
+        return percent(value)
     return f"{value:.3g}" if isinstance(value, float) else str(value)

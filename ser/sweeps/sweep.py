@@ -16,11 +16,13 @@ from rich.console import Console
 
 from ser.comparison.report import Report
 from ser.errors import SerError
+from ser.report.format import duration
 from ser.runtime.composition import check
 from ser.runtime.files import write_json
 from ser.runtime.instantiate import instantiate
+from ser.runtime.words import counted
 from ser.sweeps import job, names
-from ser.sweeps.board import POLL_SECONDS, Board, first_line, in_words, watched, where_time_went
+from ser.sweeps.board import POLL_SECONDS, Board, first_line, watched, where_time_went
 from ser.training import wandb_run
 from ser.training.build import fingerprint
 
@@ -138,7 +140,7 @@ class Sweep:
                 reason = first_line(records[plan.folder].reason) or UNSAID.get(plan.state, plan.state)
                 self.say(f"Not done: {plan.folder.name}: {reason}")
                 self.say(f"  {' '.join(plan.overrides)}")
-        total = in_words(sum(records[folder].seconds for folder in done))
+        total = duration(sum(records[folder].seconds for folder in done))
         self.say(f"{len(done)} of {len(self.planned)} jobs are done, in {total}: {self.folder}")
         if spent := where_time_went([records[folder] for folder in done]):
             self.console.print(spent)
@@ -197,7 +199,7 @@ class Sweep:
     def _say_what_is_there(self, heading: str, states: Mapping[Path, job.State]) -> None:
         there = Counter(SAID[state] for state in states.values() if state in SAID)
         known = ", ".join(f"{count} {said}" for said, count in there.items())
-        count = f"{len(states)} job{'s' if len(states) > 1 else ''}"
+        count = counted(len(states), "job")
         self.say(f"{heading}: {count}{f' ({known})' if known else ''}, in {self.folder}")
 
     def say(self, text: str) -> None:

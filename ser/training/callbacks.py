@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, Model
 from lightning.pytorch.loggers import Logger
 
 from ser.errors import PrunedError, RunError
+from ser.report.format import percent
 from ser.runtime import distributed
 from ser.runtime.files import replacing
 from ser.runtime.instantiate import instantiate
@@ -185,7 +186,7 @@ class Trial(L.Callback):
         fold, epochs = trainer.datamodule.fold, trainer.max_epochs or 0  # type: ignore[attr-defined]
         step, value = fold * epochs + trainer.current_epoch, float(trainer.callback_metrics["dev_uar"])
         if distributed.on_first_process(lambda: self._tell(step, value)):
-            raise PrunedError(f"Pruned: dev UAR {100 * value:.1f} % in epoch {trainer.current_epoch + 1}, fold {fold}.")
+            raise PrunedError(f"Pruned: dev UAR {percent(value)} in epoch {trainer.current_epoch + 1}, fold {fold}.")
 
     def _tell(self, step: int, value: float) -> bool:
         """Whether the search then prunes the trial."""

@@ -17,7 +17,7 @@ from sklearn.metrics import recall_score
 
 from ser.comparison import page
 from ser.comparison import plots as comparison_plots
-from ser.comparison.rows import TIMES, Comparison, Group, Pair, Row, percent
+from ser.comparison.rows import TIMES, Comparison, Group, Pair, Row
 from ser.comparison.tables import frame, latex, markdown, terminal
 from ser.evaluation import predictions
 
@@ -133,12 +133,12 @@ def test_the_terminal_shows_every_system_and_number_and_cuts_nothing(width: int)
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= width
     for system in comparison.main.rows:
-        assert f"{percent(system.uar)} [{percent(system.low)}, {percent(system.high)}]" in text
-        assert f"{percent(system.uar_mean)} ± {percent(system.uar_sd)}" in text
+        assert f"{100 * system.uar:.1f} [{100 * system.low:.1f}, {100 * system.high:.1f}]" in text
+        assert f"{100 * system.uar_mean:.1f} ± {100 * system.uar_sd:.1f}" in text
     joined = re.sub(r"\s+", "", text)
     assert joined.count("1.23M") == 4
     assert joined.count("bands=[b]") == 3  # not taken for a colour
-    assert "4.2min" in joined
+    assert "4min10s" in joined
     assert "0.030" in text
     assert "Set apart: other split: random against luna5" in text
     assert "Passed over: runs/half: not finished" in text

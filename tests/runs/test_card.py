@@ -19,7 +19,8 @@ from ser.evaluation import predictions
 from ser.protocols.plan import Plan
 from ser.protocols.planning import planned
 from ser.protocols.split_file import write_splits
-from ser.report.highlights import highlights, percent
+from ser.report.format import percent
+from ser.report.highlights import highlights
 from ser.runs import card
 from ser.runs import folder as run_folder
 from ser.runs.card_page import limits

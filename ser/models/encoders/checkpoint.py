@@ -14,6 +14,7 @@ from ser.errors import ConfigError
 from ser.models.encoders.encoder import Encoder, library
 from ser.models.encoders.waveform import PADDING_SAFE, WaveformEncoder
 from ser.models.encoders.whisper import WhisperEncoder
+from ser.runtime.words import and_more
 
 Architecture = dict[str, Any]
 """What `build_encoder` needs, and where it came from, in JSON's types: ``family``, ``config``, ``preprocessor``,
@@ -266,12 +267,8 @@ def _own_weights(encoder: Encoder, readers: Mapping[str, Callable[[], Tensor]], 
         state.setdefault("masked_spec_embed", torch.zeros(encoder.width))
     missing = sorted(prefix + key.removeprefix("net.") for key in expected.keys() - state.keys())
     problems = {"missing": missing, "of another shape": misshapen, "unknown": sorted(unknown)}
-    if found := [f"{len(names)} {what}: {_few(names)}" for what, names in problems.items() if names]:
+    if found := [f"{len(names)} {what}: {and_more(names, 4)}" for what, names in problems.items() if names]:
         raise ConfigError(
             f"checkpoint: the weights of {checkpoint} are not those of its config.json. {'; '.join(found)}."
         )
     return state
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table
 
 from ser.report.drawing import drawing
+from ser.report.format import percent
 from ser.report.tables import change_cells, ends, heading
 
 
@@ -23,8 +24,8 @@ def curve_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] =
     for column in ("known clips", "UAR", "sd", "95 % interval", "change", "95 % interval"):
         table.add_column(column, justify="right", no_wrap=True)
     for point in measured["curve"]:
-        sd = "" if point["uar_sd"] is None else f"{100 * point['uar_sd']:.1f}"
-        row = [str(point["k"]), f"{100 * point['uar']:.1f} %", sd, ends(point["uar_interval"])]
+        sd = "" if point["uar_sd"] is None else percent(point["uar_sd"], "")
+        row = [str(point["k"]), percent(point["uar"]), sd, ends(point["uar_interval"])]
         table.add_row(*row, *(change_cells(point) if point["k"] else ()))
     draws, (fewest, most) = _draws(measured), measured["clips_per_speaker"]
     clips = str(most) if fewest == most else f"{fewest} to {most}"

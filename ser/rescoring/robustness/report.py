@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ser.report.drawing import drawing
+from ser.report.format import percent
 from ser.report.tables import change_cells, ends, heading
 
 if TYPE_CHECKING:
@@ -31,13 +32,13 @@ def conditions_table(measured: Mapping[str, Any], title: str, stamps: Sequence[s
     for column in ("UAR", "95 % interval", "change", "95 % interval"):
         table.add_column(column, justify="right", no_wrap=True)
     clean = measured["clean"]
-    table.add_row(Text("clean", style="bold"), _percent(clean["uar"]), ends(clean["uar_interval"]))
+    table.add_row(Text("clean", style="bold"), percent(clean["uar"]), ends(clean["uar_interval"]))
     family = ""
     for row in measured["conditions"]:
         if row["family"] != family:
             table.add_section()
         family = row["family"]
-        table.add_row(row["condition"], _percent(row["uar"]), ends(row["uar_interval"]), *change_cells(row))
+        table.add_row(row["condition"], percent(row["uar"]), ends(row["uar_interval"]), *change_cells(row))
     table.caption = f"{measured['n_utterances']} utterances, {measured['n_speakers']} speakers. "
     table.caption += "Changes in percentage points, in bold where the interval leaves out 0."
     if caution := clean["uar_interval"]["caution"]:
@@ -120,7 +121,3 @@ def _in_order(rows: Sequence[Mapping[str, Any]]) -> list[float]:
         by_effect.setdefault(row["effect"], []).append(row["level"])
     first = next((levels for levels in by_effect.values() if len(levels) > 1), [0.0])
     return sorted({row["level"] for row in rows}, reverse=first[0] > first[-1])
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"

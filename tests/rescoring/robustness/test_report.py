@@ -10,6 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from ser.report.format import MINUS
 from ser.rescoring.robustness.conditions import conditions_of
 from ser.rescoring.robustness.report import conditions_table, curves
 from tests.rescoring.robustness.conftest import shipped
@@ -51,8 +52,8 @@ def test_the_table_says_everything_in_80_columns() -> None:
     for row in numbers["conditions"]:
         (line,) = [line for line in text.splitlines() if line.strip().startswith(f"{row['condition']} ")]
         assert f"{100 * row['uar']:.1f} %" in line
-        assert f"{100 * row['change']:+.1f}" in line
-        assert f"{100 * row['change_interval']['high']:+.1f}]" in line
+        assert f"{100 * row['change']:+.1f}".replace("-", MINUS) in line
+        assert f"{100 * row['change_interval']['high']:+.1f}]".replace("-", MINUS) in line
 
 
 def test_one_speaker_is_told() -> None:
