@@ -12,7 +12,6 @@ from rich.text import Text
 
 from ser.comparison.rows import (
     COLUMNS,
-    MINUS,
     PAIR_COLUMNS,
     READING,
     TIMES,
@@ -23,6 +22,7 @@ from ser.comparison.rows import (
     what_is_tested,
     where,
 )
+from ser.report.format import MINUS
 from ser.report.tables import heading
 
 if TYPE_CHECKING:
