@@ -110,7 +110,7 @@ def altered(store: Store, folder: Path) -> Store:
 def measured(store: Store, copies: Store) -> pd.DataFrame:
     """Return one row per copy: whether it is found, and how alike it is to its source (NaN where they are never compared)."""
     found = {frozenset(pair) for pair in duplicates.find_twins([store, copies])[["one", "other"]].to_numpy()}
-    compared = duplicates.compare([store, copies], LEAST)
+    compared = duplicates.compare_clips([store, copies], LEAST)
     likeness = {frozenset(pair): i for i, pair in enumerate(compared[["one", "other"]].to_numpy())}
     content = store.manifest.set_index("id")["sha256"]
     rows = []
@@ -129,7 +129,7 @@ def report(store: Store, console: Console) -> None:
     began = time.perf_counter()
     known = duplicates.find_twins([store])
     taken = time.perf_counter() - began
-    others = duplicates.compare([store], LEAST)
+    others = duplicates.compare_clips([store], LEAST)
     with tempfile.TemporaryDirectory() as folder:
         copies = measured(store, altered(store, Path(folder)))
     table = Table("copy", "found", "equal bits", "lowest", "correlation", "lowest")

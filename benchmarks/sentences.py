@@ -39,7 +39,7 @@ def uar(hits: pd.Series, target: pd.Series) -> str:
 
 def main(folder: Path) -> None:
     """Print both tables."""
-    table = predictions.read(folder / "predictions.parquet")
+    table = predictions.read_predictions(folder / "predictions.parquet")
     classes = predictions.classes(table)
     emotions = table.groupby("sentence")["target"].nunique()
     of_clip = table["sentence"].map(emotions)

@@ -17,7 +17,7 @@ def main(config: "DictConfig") -> float | None:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         from ser.sweeps import job
 
-        return job.run(config)
+        return job.run_job(config)
 
     from ser.training.experiment import run
 

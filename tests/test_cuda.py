@@ -38,6 +38,6 @@ def test_a_checkpoint_from_the_gpu_predicts_the_same_on_the_cpu(run: Path, tmp_p
 
 
 def test_every_test_clip_has_finite_probabilities(run: Path) -> None:
-    table = predictions.read(run / "predictions.parquet")
+    table = predictions.read_predictions(run / "predictions.parquet")
     assert np.isfinite(predictions.probabilities(table)).all()
     assert len(table) == 12

@@ -107,6 +107,22 @@ def test_the_first_rooms_do_not_import_torch(tmp_path: Path) -> None:
     assert not re.search("torch|lightning", done.stderr), done.stderr
 
 
+NAMED_ALIKE = {
+    "main": "what `python -m` runs, in each entry point",
+    "load": "ser.load is ser.inference.load.load, imported when it is first called",
+    "checkpoint_of": "the same of a run's folder, below and above the room that reads runs",
+}
+
+
+def test_a_public_function_has_its_name_alone() -> None:
+    modules_of: dict[str, list[str]] = {}
+    for module, file in MODULES.items():
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and node.name not in NAMED_ALIKE:
+                modules_of.setdefault(node.name, []).append(module)
+    assert {name: modules for name, modules in modules_of.items() if len(modules) > 1} == {}
+
+
 def faults(file: Path) -> Iterator[str]:
     """What breaks the house rules in a source file."""
     text, name = file.read_text(), module_of(file)

@@ -84,7 +84,7 @@ def find_twins(stores: Sequence[Store], cache: Path | None = None) -> pd.DataFra
     return twins
 
 
-def compare(stores: Sequence[Store], alike: float = ALIKE) -> pd.DataFrame:
+def compare_clips(stores: Sequence[Store], alike: float = ALIKE) -> pd.DataFrame:
     """Compare the clips whose words meet: what `find_twins` calls near-identical is what correlates here.
 
     Args:
@@ -105,7 +105,7 @@ def compare(stores: Sequence[Store], alike: float = ALIKE) -> pd.DataFrame:
     return table.astype({"one": str, "other": str, "similarity": float, "correlation": float})  # also where it is empty
 
 
-def fingerprint(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def words_of(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Reduce a waveform to one word every 10 ms.
 
     Shapes:
@@ -115,8 +115,8 @@ def fingerprint(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
     Example:
         >>> noise = np.random.default_rng(0).normal(size=8000)
-        >>> words, unsure, says = fingerprint(noise)
-        >>> len(words), unsure.shape, bool((fingerprint(0.1 * noise)[0] == words).all())
+        >>> words, unsure, says = words_of(noise)
+        >>> len(words), unsure.shape, bool((words_of(0.1 * noise)[0] == words).all())
         (80, (80, 2), True)
     """
     from scipy.fft import rfft
@@ -160,8 +160,8 @@ class _Prints:
 
     @staticmethod
     def of(clips: Sequence[_Clip]) -> "_Prints":
-        none = fingerprint(np.zeros(0))  # so that there is something to concatenate
-        words, unsure, says = zip(none, *(fingerprint(clip.waveform()) for clip in clips), strict=True)
+        none = words_of(np.zeros(0))  # so that there is something to concatenate
+        words, unsure, says = zip(none, *(words_of(clip.waveform()) for clip in clips), strict=True)
         lengths = [len(w) for w in words[1:]]
         first = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         clip = np.repeat(np.arange(len(clips)), lengths)
@@ -175,7 +175,7 @@ def _find(stores: Sequence[Store]) -> pd.DataFrame:
         raise ValueError(f"{twice.iloc[0]} occurs twice; give each corpus in one store.")
     sides = ("_one", "_other")
     same = clips.merge(clips, on="sha256", suffixes=sides).query("id_one < id_other").assign(similarity=1.0)
-    near = compare(stores).query(f"correlation >= {CORRELATED}").merge(clips, left_on="one", right_on="sha256")
+    near = compare_clips(stores).query(f"correlation >= {CORRELATED}").merge(clips, left_on="one", right_on="sha256")
     near = near.merge(clips, left_on="other", right_on="sha256", suffixes=sides)
     pairs = pd.concat([same.assign(kind="identical"), near.assign(kind="near-identical")], ignore_index=True)
     ids = pairs[["id_one", "id_other"]]

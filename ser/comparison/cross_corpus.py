@@ -18,11 +18,11 @@ class CrossCorpusMatrix(Report):
         from ser.comparison.cross_corpus_report import cross_corpus_markdown, cross_corpus_plot, cross_corpus_table
         from ser.comparison.runs import present
 
-        rows = cells(runs)
+        rows = transfers(runs)
         present(rows, folder / "cross_corpus", cross_corpus_markdown(rows), cross_corpus_table(rows), cross_corpus_plot)
 
 
-def cells(folders: Sequence[Path]) -> "pd.DataFrame":
+def transfers(folders: Sequence[Path]) -> "pd.DataFrame":
     """One row a training set and test corpus.
 
     Returns:

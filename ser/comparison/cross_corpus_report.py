@@ -16,7 +16,7 @@ OTHERS = "others"
 
 
 def cross_corpus_table(rows: pd.DataFrame) -> Table:
-    """Lay out the rows of `ser.comparison.cross_corpus.cells` for the terminal: train down, test across."""
+    """Lay out the rows of `ser.comparison.cross_corpus.transfers` for the terminal: train down, test across."""
     table = Table(
         title="UAR in %, [95 % over speakers]: train down, test across", title_justify="left", box=box.SIMPLE_HEAD
     )
@@ -48,7 +48,7 @@ def cross_corpus_plot(rows: pd.DataFrame, path: Path) -> None:
     """Draw the heat map, an interval in every cell; the diagonal (within a corpus, other speakers) is framed.
 
     Args:
-        rows: See `ser.comparison.cross_corpus.cells`.
+        rows: See `ser.comparison.cross_corpus.transfers`.
         path: Where to; the suffix is the format.
     """
     import seaborn as sns

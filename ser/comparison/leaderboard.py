@@ -19,7 +19,7 @@ from ser.comparison import page
 from ser.comparison import plots as comparison_plots
 from ser.comparison import tables as comparison_tables
 from ser.comparison.rows import Comparison, Group, Pair, Row, folds_in_words
-from ser.comparison.systems import Run, find, names, pool
+from ser.comparison.systems import Run, find, join_folds, names
 from ser.errors import ConfigError
 from ser.evaluation import metrics, predictions
 from ser.evaluation.calibration import ece
@@ -39,7 +39,7 @@ def compare(folders: Sequence[Path], baseline: str | None = None, out: Path | No
 
     Args:
         folders: Of runs, or with runs below them.
-        baseline: See `rank`.
+        baseline: See `rank_systems`.
         out: Where to write; ``compare-<date>-<time>`` by default.
 
     Returns:
@@ -50,7 +50,7 @@ def compare(folders: Sequence[Path], baseline: str | None = None, out: Path | No
     """
     from rich.console import Console
 
-    comparison, tables = rank(*find(folders), baseline)
+    comparison, tables = rank_systems(*find(folders), baseline)
     out = out or Path(f"compare-{datetime.now():%Y%m%d-%H%M%S}")
     texts = {
         "csv": comparison_tables.frame(comparison).to_csv(index=False),
@@ -59,7 +59,9 @@ def compare(folders: Sequence[Path], baseline: str | None = None, out: Path | No
     for suffix, text in (texts | {"tex": comparison_tables.latex(comparison)}).items():
         with replacing(out / f"comparison.{suffix}") as unfinished:
             unfinished.write_text(text, encoding="utf-8")
-    page.write(comparison, comparison_plots.draw(comparison, tables, out / "pictures"), out / "comparison.html")
+    page.write_page(
+        comparison, comparison_plots.draw_comparison(comparison, tables, out / "pictures"), out / "comparison.html"
+    )
     console = Console()
     console.print(comparison_tables.terminal(comparison))
     for file in [*sorted(out.glob("comparison.*")), out / "pictures"]:
@@ -67,7 +69,9 @@ def compare(folders: Sequence[Path], baseline: str | None = None, out: Path | No
     return out
 
 
-def rank(runs: Sequence[Run], notes: Sequence[str] = (), baseline: str | None = None) -> tuple[Comparison, Tables]:
+def rank_systems(
+    runs: Sequence[Run], notes: Sequence[str] = (), baseline: str | None = None
+) -> tuple[Comparison, Tables]:
     """Group runs into systems and systems into what is comparable; score and test them.
 
     Args:
@@ -81,7 +85,7 @@ def rank(runs: Sequence[Run], notes: Sequence[str] = (), baseline: str | None = 
     Raises:
         ConfigError: If the baseline is not a system of the main table.
     """
-    pooled, repeated = pool(runs)
+    pooled, repeated = join_folds(runs)
     groups: dict[Any, list[Run]] = defaultdict(list)
     for run in pooled:
         groups[run.data, frozenset(run.splits.values()), _is_adapted(run)].append(run)
@@ -96,7 +100,7 @@ def rank(runs: Sequence[Run], notes: Sequence[str] = (), baseline: str | None = 
     return Comparison(main, main.rows[0].system, chosen, why, tests, apart, (*notes, *repeated)), tables
 
 
-def score(system: str, seeds: Sequence[Run]) -> Row:
+def score_system(system: str, seeds: Sequence[Run]) -> Row:
     """Score a system from the predictions of its seeds."""
     tables = [run.table for run in seeds]
     by_speaker = np.stack([confusion_by_speaker(table)[1] for table in tables])  # (seed, speaker, class, class)
@@ -137,7 +141,7 @@ def _group(runs: Sequence[Run], named: Mapping[str, str]) -> tuple[Group, Tables
         same = sum(name.partition(" #")[0] == named[system] for name in systems)
         seeds = sorted((run for run in runs if run.system == system), key=lambda run: int(run.about["seed"]))
         systems[f"{named[system]} #{same + 1}" if same else named[system]] = seeds
-    rows = sorted((score(name, seeds) for name, seeds in systems.items()), key=lambda row: -row.uar)
+    rows = sorted((score_system(name, seeds) for name, seeds in systems.items()), key=lambda row: -row.uar)
     first = runs[0]
     group = Group(
         rows=tuple(rows),

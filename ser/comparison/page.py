@@ -12,12 +12,12 @@ from ser.runtime.files import replacing
 TEMPLATE = "comparison.html.j2"
 
 
-def write(comparison: Comparison, pictures: Mapping[str, Path], path: Path) -> None:
+def write_page(comparison: Comparison, pictures: Mapping[str, Path], path: Path) -> None:
     """Write the page, whole or not at all.
 
     Args:
         comparison: What is compared.
-        pictures: Files by what they show; see `ser.comparison.plots.draw`.
+        pictures: Files by what they show; see `ser.comparison.plots.draw_comparison`.
         path: Where to.
     """
     text = (

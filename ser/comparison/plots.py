@@ -39,7 +39,7 @@ Tables = Mapping[str, Sequence[pd.DataFrame]]
 """By system: a predictions table a seed."""
 
 
-def draw(comparison: Comparison, tables: Tables, folder: Path) -> dict[str, Path]:
+def draw_comparison(comparison: Comparison, tables: Tables, folder: Path) -> dict[str, Path]:
     """Draw every picture as SVG into a folder.
 
     Args:
@@ -58,7 +58,7 @@ def draw(comparison: Comparison, tables: Tables, folder: Path) -> dict[str, Path
         name: folder / f"{name}.svg" for name in ("speakers", "recall", "confusion", "reliability", "risk_coverage")
     }
     scores = speaker_uars(tables)
-    speakers(rows, scores, 1 / len(comparison.main.classes), files["speakers"], stamps)
+    draw_speakers(rows, scores, 1 / len(comparison.main.classes), files["speakers"], stamps)
     recall(pooled, files["recall"], stamps)
     confusions(pooled, files["confusion"], stamps)
     reliabilities(rows, pooled, files["reliability"], stamps)
@@ -87,7 +87,9 @@ def speaker_uars(tables: Tables) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def speakers(rows: Sequence[Row], scores: pd.DataFrame, chance: float, path: Path, stamps: Sequence[str] = ()) -> None:
+def draw_speakers(
+    rows: Sequence[Row], scores: pd.DataFrame, chance: float, path: Path, stamps: Sequence[str] = ()
+) -> None:
     """Draw each speaker's UAR as a point in its system's row, and the pooled UAR with its interval below."""
     random = np.random.default_rng(0)  # of the jitter, which only keeps points apart
     with drawing(path, (WIDTH, 0.85 * len(rows) + 1.2), grid=True, stamps=stamps) as figure:

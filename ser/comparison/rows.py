@@ -202,14 +202,14 @@ def where(group: Group) -> str:
     return f"{'+'.join(group.corpora)}, {group.facts['protocol']}, {group.facts['scored']}"
 
 
-def named(row: Row) -> str:
+def stamped_name(row: Row) -> str:
     """A system with its stamps."""
     return row.system + "".join(f" [{stamp.upper()}]" for stamp in row.stamps)
 
 
-def cells(group: Group) -> list[tuple[str, ...]]:
+def row_cells(group: Group) -> list[tuple[str, ...]]:
     """A group's rows as text: the system, then `COLUMNS`."""
-    return [(named(row), *(text(row) for text in COLUMNS.values())) for row in group.rows]
+    return [(stamped_name(row), *(text(row) for text in COLUMNS.values())) for row in group.rows]
 
 
 def pair_cells(pairs: Sequence[Pair]) -> list[tuple[str, ...]]:

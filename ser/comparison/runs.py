@@ -41,7 +41,7 @@ def finished(folders: Sequence[Path]) -> Iterator[Run]:
     """The runs in some folders, in the order of their names."""
     for folder in sorted(folders, key=lambda folder: folder.name):
         about = read_metrics(folder / "metrics.json")["run"]
-        yield Run(folder, read_config(folder), about, predictions.read(folder / "predictions.parquet"))
+        yield Run(folder, read_config(folder), about, predictions.read_predictions(folder / "predictions.parquet"))
 
 
 def present(

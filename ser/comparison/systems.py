@@ -76,7 +76,7 @@ def find(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
                 continue
             seen.add(folder.resolve())
             if (folder / "metrics.json").is_file():
-                runs.append(read(folder))
+                runs.append(read_run(folder))
             else:
                 done = len(list(folder.glob("fold_*/metrics.json")))
                 notes.append(f"{folder}: not finished" + (f", {done} of its folds are" if done else ""))
@@ -89,7 +89,7 @@ def find(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
     return runs, notes
 
 
-def read(folder: Path) -> Run:
+def read_run(folder: Path) -> Run:
     """Read a finished run; the folder of one fold of a ``fold=all`` run takes its configuration from above it.
 
     Raises:
@@ -97,7 +97,7 @@ def read(folder: Path) -> Run:
     """
     at = folder if (folder / "config.yaml").exists() or not folder.name.startswith("fold_") else folder.parent
     about = read_metrics(folder / "metrics.json").get("run", {})
-    config, table = run_folder.read_config(at), predictions.read(folder / "predictions.parquet")
+    config, table = run_folder.read_config(at), predictions.read_predictions(folder / "predictions.parquet")
     if lacking := [key for key in ABOUT if key not in about]:
         raise RunError(f"{folder}/metrics.json does not say the run's {', '.join(lacking)}. {REMEDY}")
     if "_target_" not in config.get("model", {}) or "corpora" not in config.get("data", {}):
@@ -110,7 +110,7 @@ def read(folder: Path) -> Run:
     return Run((folder,), config, about, table, splits, _parameters(folder, about), float(about["train_seconds"]))
 
 
-def pool(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+def join_folds(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     """Join the folds of each system and seed into one run.
 
     Where runs repeat a fold, the one of more folds stays, then the later one: a new run of a setting replaces the old.

@@ -17,8 +17,8 @@ from ser.comparison.rows import (
     TIMES,
     Comparison,
     Group,
-    cells,
     pair_cells,
+    row_cells,
     what_is_tested,
     where,
 )
@@ -74,7 +74,7 @@ def markdown(comparison: Comparison) -> str:
 def latex(comparison: Comparison) -> str:
     r"""Write the tables as LaTeX; they need ``\usepackage{booktabs}``."""
     groups = (comparison.main, *comparison.apart)
-    tables = [_latex_table([("system", *COLUMNS), *cells(g)], _caption(g), g.stamps) for g in groups]
+    tables = [_latex_table([("system", *COLUMNS), *row_cells(g)], _caption(g), g.stamps) for g in groups]
     if comparison.pairs:
         rows = [("pair", *PAIR_COLUMNS), *pair_cells(comparison.pairs)]
         tables.insert(1, _latex_table(rows, what_is_tested(comparison) + ".", comparison.main.stamps))
@@ -111,7 +111,7 @@ def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _markdown_group(group: Group) -> list[str]:
     facts = [f"- {name}: {_plain(fact)}" for name, fact in group.facts.items()]
-    return [*facts, "", *_markdown_table([("system", *COLUMNS), *cells(group)])]
+    return [*facts, "", *_markdown_table([("system", *COLUMNS), *row_cells(group)])]
 
 
 def _escaped(text: str) -> str:

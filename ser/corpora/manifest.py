@@ -55,7 +55,7 @@ _INTEGERS = ("repetition", "age")
 
 
 def to_table(utterances: Iterable[Utterance]) -> pd.DataFrame:
-    """The manifest of some utterances, in their order, checked by `check`."""
+    """The manifest of some utterances, in their order, checked by `check_manifest`."""
     rows = []
     for utterance in utterances:
         row = asdict(utterance)
@@ -64,11 +64,11 @@ def to_table(utterances: Iterable[Utterance]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=None if rows else list(COLUMNS))
     for column in _INTEGERS:
         table[column] = table[column].astype("Int64")
-    check(table)
+    check_manifest(table)
     return table
 
 
-def check(table: pd.DataFrame) -> None:
+def check_manifest(table: pd.DataFrame) -> None:
     """Check what every later step relies on.
 
     Raises:

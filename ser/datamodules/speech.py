@@ -201,7 +201,7 @@ class SpeechDataModule(L.LightningDataModule):
         self, rows: np.ndarray, batch_size: int, device: torch.device, *, shuffle: bool, share: bool = False
     ) -> DataLoader[Any]:
         resident = self._is_resident(device)
-        part, shares = (distributed.rank(), distributed.world_size()) if share else (0, 1)
+        part, shares = (distributed.process_rank(), distributed.world_size()) if share else (0, 1)
         mine = slice(part, None, shares)  # every so many clips of a batch, which are sorted: like lengths for all
         where = torch.from_numpy(rows)
         lengths = torch.from_numpy(

@@ -87,7 +87,7 @@ def paired(
         seed: Of both.
 
     Raises:
-        RunError: If a table does not pass `ser.evaluation.predictions.check`, or utterances, targets, speakers or
+        RunError: If a table does not pass `ser.evaluation.predictions.check_predictions`, or utterances, targets, speakers or
             classes differ between tables; says which.
         ValueError: If a side has no table, or a number is outside its range.
 
@@ -105,7 +105,7 @@ def paired(
     ones, others = _sequence(one), _sequence(other)
     named = {f"one[{i}]": table for i, table in enumerate(ones)} | {f"other[{i}]": t for i, t in enumerate(others)}
     for name, table in named.items():
-        predictions.check(table, name)
+        predictions.check_predictions(table, name)
         _check_same(_ordered(ones[0]), _ordered(table), name)
     names = predictions.classes(ones[0])
     first, second = (

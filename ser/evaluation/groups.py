@@ -111,7 +111,7 @@ def gaps(table: pd.DataFrame, column: str, *, seed: int = 0, permutations: int =
     }
 
 
-def speakers(table: pd.DataFrame) -> dict[str, Any]:
+def speaker_spread(table: pd.DataFrame) -> dict[str, Any]:
     """How unevenly speakers are served: their UARs' mean and spread, the worst one, and the worst tenth.
 
     Returns:
@@ -121,7 +121,7 @@ def speakers(table: pd.DataFrame) -> dict[str, Any]:
 
     Example:
         >>> table = pd.DataFrame({"speaker": ["1", "2"], "target": ["a", "a"], "p_a": [0.9, 0.2], "p_b": [0.1, 0.8]})
-        >>> speakers(table)["worst"]
+        >>> speaker_spread(table)["worst"]
         {'speaker': '2', 'uar': 0.0, 'n_utterances': 1}
     """
     names, by_speaker = predictions.confusion_by_speaker(table)

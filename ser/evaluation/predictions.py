@@ -3,8 +3,8 @@
 Columns, in order: ``utterance`` (an id such as ``ravdess/03-01-05-01-01-01-01``), ``corpus``, ``speaker``, ``sex``,
 ``sentence``, ``fold`` (integer), ``target`` (a class name); where the corpus has them ``age`` (years), ``race``,
 ``ethnicity``; then one float64 probability ``p_<class>`` per class in the order of the logits; and where listeners voted,
-their share ``v_<class>`` for each (missing in the row of a clip that nobody heard as any of the classes). `read` and `write`
-let nothing else pass.
+their share ``v_<class>`` for each (missing in the row of a clip that nobody heard as any of the classes).
+`read_predictions` and `write_predictions` refuse anything else.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ SUM_TOLERANCE = 1e-5
 """How far a row's sum may be from 1: a float32 softmax over a few classes is within 1e-6."""
 
 
-def read(path: Path) -> pd.DataFrame:
-    """Read a predictions table and `check` it.
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Read a predictions table and `check_predictions` it.
 
     Raises:
         RunError: If there is no such file, it is not a parquet file, or its table does not pass.
@@ -39,22 +39,22 @@ def read(path: Path) -> pd.DataFrame:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's errors are both
         raise RunError(f"{path} cannot be read as parquet ({error}). {REMEDY}") from error
-    check(table, path)
+    check_predictions(table, path)
     return table
 
 
-def write(table: pd.DataFrame, path: Path) -> None:
-    """`check` a predictions table, then write it whole or not at all.
+def write_predictions(table: pd.DataFrame, path: Path) -> None:
+    """`check_predictions` a predictions table, then write it whole or not at all.
 
     Raises:
         RunError: If the table does not pass.
     """
-    check(table, path)
+    check_predictions(table, path)
     with replacing(path) as unfinished:
         table.to_parquet(unfinished, index=False)
 
 
-def check(table: pd.DataFrame, source: Path | str = "the predictions table") -> None:
+def check_predictions(table: pd.DataFrame, source: Path | str = "the predictions table") -> None:
     """Check what every later step relies on. Rows are counted from 0 in the messages.
 
     Args:

@@ -96,7 +96,7 @@ def _groups(table: pd.DataFrame, seed: int) -> dict[str, Any]:
 def _fairness(table: pd.DataFrame, seed: int) -> dict[str, Any]:
     """Of the speakers, and of each column with 2 groups or more."""
     columns = [c for c in OF_SPEAKERS if c in table and len(table[c].dropna().unique()) > 1]
-    return {"speakers": groups.speakers(table), **{c: groups.gaps(table, c, seed=seed) for c in columns}}
+    return {"speakers": groups.speaker_spread(table), **{c: groups.gaps(table, c, seed=seed) for c in columns}}
 
 
 def _conformal(table: pd.DataFrame, dev: pd.DataFrame) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def summarise(table: pd.DataFrame, seed: int = 0) -> Summary:
         seed: Of the bootstrap.
 
     Raises:
-        RunError: If the table does not pass `ser.evaluation.predictions.check`.
+        RunError: If the table does not pass `ser.evaluation.predictions.check_predictions`.
 
     Example:
         >>> about = {"corpus": "x", "sex": "male", "sentence": "x/1", "fold": 0}
@@ -53,7 +53,7 @@ def summarise(table: pd.DataFrame, seed: int = 0) -> Summary:
         >>> round(summary["uar"], 3), summary["per_class"]["angry"]["recall"], summary["uar_interval"]["caution"]
         (0.667, None, '3 speakers are too few: the interval is indicative')
     """
-    predictions.check(table)
+    predictions.check_predictions(table)
     names = predictions.classes(table)
     target, predicted = predictions.target_indices(table), predictions.predicted_indices(table)
     _, by_speaker = predictions.confusion_by_speaker(table)

@@ -32,7 +32,7 @@ def score(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> 
     Returns:
         The predictions table (see `ser.evaluation.predictions`), one row an utterance in the order of ``rows``.
     """
-    scored = probabilities(model, data, rows)
+    scored = predict_probabilities(model, data, rows)
     manifest = data.labelled.manifest.iloc[rows].reset_index(drop=True)
     known = [c for c in predictions.OPTIONAL if c in manifest and manifest[c].notna().all()]
     table = manifest[["id", "corpus", "speaker", "sex", "sentence"]].rename(columns={"id": "utterance"})
@@ -45,7 +45,7 @@ def score(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> 
     return table.assign(**columns)
 
 
-def probabilities(
+def predict_probabilities(
     model: SpeechClassifier,
     data: SpeechDataModule,
     rows: np.ndarray,
@@ -84,7 +84,7 @@ def probabilities(
         speakers = None
         if model.normalise.by == "speaker":
             speakers = model.normalise.statistics(model.moments(data, rows if known is None else known, change))
-        for batch in data.batches(rows[distributed.rank() :: distributed.world_size()], model.device, size):
+        for batch in data.batches(rows[distributed.process_rank() :: distributed.world_size()], model.device, size):
             heard = batch if change is None else change(batch)
             logits = model.logits(heard, speakers).cpu().double()
             at = position[batch.index.cpu().numpy()]

@@ -23,7 +23,7 @@ from ser.datamodules.batch import Batch
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
 from ser.features.normalise import By, Moments, Normalise, Statistics
-from ser.models.clips import AudioInput, batches, named
+from ser.models.clips import AudioInput, batches, named_clips
 from ser.runtime import distributed
 from ser.runtime.instantiate import instantiate
 
@@ -333,7 +333,7 @@ class SpeechClassifier(L.LightningModule):
                 "This model normalises by speaker: first model.adapt([...]) with recordings of the one who speaks; they need "
                 "no labels, and can be those to be scored."
             )
-        recordings = named(audio)
+        recordings = named_clips(audio)
         probabilities = torch.empty(len(recordings), len(self.classes), dtype=torch.float64)
         for rows, waveform, lengths in batches(recordings, rate, self.audio, batch_size, self.device):
             probabilities[rows] = self.probabilities(waveform, lengths)
@@ -359,7 +359,7 @@ class SpeechClassifier(L.LightningModule):
             raise ConfigError(f"This model normalises by {self.normalise.by}: there is nothing to adapt to a speaker.")
         moments = Moments(1, self.n_features)
         with self.evaluating():
-            for rows, waveform, lengths in batches(named(audio), rate, self.audio, batch_size, self.device):
+            for rows, waveform, lengths in batches(named_clips(audio), rate, self.audio, batch_size, self.device):
                 features, frames = self.features(waveform, lengths)
                 moments.add(features, frames, torch.zeros(len(rows), dtype=torch.int64))
         self.normalise.adapt(self.normalise.statistics(moments))

@@ -16,7 +16,7 @@ LOWEST_RATE = 1000
 """In Hz; what is below it is a slip, such as a rate in kHz."""
 
 
-def named(audio: AudioInput | Iterable[AudioInput]) -> list[tuple[str, AudioInput]]:
+def named_clips(audio: AudioInput | Iterable[AudioInput]) -> list[tuple[str, AudioInput]]:
     """One recording or several as a list, each with what to call it: its path, or its position."""
     items = [audio] if isinstance(audio, (str, Path, np.ndarray, Tensor)) else list(audio)
     return [(str(x) if isinstance(x, (str, Path)) else str(i), x) for i, x in enumerate(items)]

@@ -38,12 +38,12 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
 
     stored = read_metrics(folder / "metrics.json")
     about = stored.pop("run")
-    table = predictions.read(folder / "predictions.parquet")
+    table = predictions.read_predictions(folder / "predictions.parquet")
     source = "predictions.parquet"
     if rescore:
         source = "the checkpoint"
         again = scored_again(folder, corpora, stores)
-        check_same(table, again, folder)
+        check_same_predictions(table, again, folder)
         table = again
     summary = summarise(table)
     title = f"{folder}, from {source}"
@@ -53,7 +53,7 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
     if summary["n_folds"] > 1:
         console.print(tables.folds_table(summary))
     dev = folder / "dev_predictions.parquet"
-    console.print(highlights_table(profile(table, predictions.read(dev) if dev.exists() else None)))
+    console.print(highlights_table(profile(table, predictions.read_predictions(dev) if dev.exists() else None)))
     tolerance = SAME_PROBABILITY if rescore else 1e-9
     if changed := differences(stored, summary, tolerance):
         shown = "\n".join(f"  {difference}" for difference in changed[:20])
@@ -71,11 +71,11 @@ def scored_again(folder: Path, corpora: str, stores: str) -> pd.DataFrame:
     """
     from ser.inference.score import score
 
-    folds = folds_of(folder, corpora, stores)
+    folds = rebuilt_folds(folder, corpora, stores)
     return pd.concat([score(model, data, data.split.test) for data, model, _ in folds], ignore_index=True)
 
 
-def folds_of(
+def rebuilt_folds(
     folder: Path, corpora: str, stores: str, device: str = "cpu"
 ) -> "Iterator[tuple[SpeechDataModule, SpeechClassifier, Path]]":
     """Each fold of a run as it was trained: its data, set up, its model, and its folder.
@@ -110,7 +110,7 @@ def folds_of(
         yield data, load(part, device), part
 
 
-def check_same(old: pd.DataFrame, new: pd.DataFrame, folder: Path) -> None:
+def check_same_predictions(old: pd.DataFrame, new: pd.DataFrame, folder: Path) -> None:
     """Check that a checkpoint still gives what a run's predictions say.
 
     Args:

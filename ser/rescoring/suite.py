@@ -15,7 +15,7 @@ from ser.evaluation import predictions
 from ser.evaluation.summary import read_metrics, write_metrics
 from ser.inference.score import score
 from ser.models.classifier import SpeechClassifier
-from ser.rescoring.recompute import check_same, folds_of
+from ser.rescoring.recompute import check_same_predictions, rebuilt_folds
 from ser.runtime.files import replacing
 
 
@@ -48,10 +48,10 @@ class Suite(ABC):
         """
         about = read_metrics(folder / "metrics.json")["run"]
         scored = []
-        for data, model, part in folds_of(folder, corpora, stores, "cuda" if torch.cuda.is_available() else "cpu"):
+        for data, model, part in rebuilt_folds(folder, corpora, stores, "cuda" if torch.cuda.is_available() else "cpu"):
             model.remember(data)
             same = score(model, data, data.split.test)
-            check_same(predictions.read(part / "predictions.parquet"), same, part)
+            check_same_predictions(predictions.read_predictions(part / "predictions.parquet"), same, part)
             scored.append(self.score_fold(model, data, same, part))
         table = pd.concat(scored, ignore_index=True)
         with replacing(folder / f"{self.name}.parquet") as unfinished:

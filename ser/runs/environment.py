@@ -42,17 +42,17 @@ def environment(seed: int, fingerprint: str, device: str) -> dict[str, Any]:
         "seed": seed,
         "data": fingerprint,
         "device": device,
-        "command": command(sys.argv[1:]),
+        "command": training_arguments(sys.argv[1:]),
     }
 
 
-def command(arguments: Iterable[str]) -> list[str]:
+def training_arguments(arguments: Iterable[str]) -> list[str]:
     """Keep the arguments of a command that say what was trained: not where it ran or where its files are.
 
     Example:
-        >>> command(["model=cnn", "ckpt=last", "paths.runs=/runs", "+data.corpora.demo.root=/demo", "fold=all"])
+        >>> training_arguments(["model=cnn", "ckpt=last", "paths.runs=/runs", "+data.corpora.demo.root=/demo", "fold=all"])
         ['model=cnn', 'fold=all']
-        >>> command(["model=whisper", "model.checkpoint=/models/mine"])
+        >>> training_arguments(["model=whisper", "model.checkpoint=/models/mine"])
         ['model=whisper', 'model.checkpoint=mine']
     """
     kept = []

@@ -231,7 +231,7 @@ class RunFolder:
         from ser.evaluation import predictions
 
         try:
-            return predictions.read(self.path / name)
+            return predictions.read_predictions(self.path / name)
         except OSError as error:
             raise RunError(f"{self.path / name} cannot be read: {error.strerror}.") from error
 

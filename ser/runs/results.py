@@ -45,8 +45,10 @@ def write_results(
 
     marks = tuple(about["stamps"])
     for name, table in (("predictions", test), ("dev_predictions", dev)):
-        predictions.write(table, folder / f"{name}.parquet")
-    test, dev = (predictions.read(folder / f"{name}.parquet") for name in ("predictions", "dev_predictions"))
+        predictions.write_predictions(table, folder / f"{name}.parquet")
+    test, dev = (
+        predictions.read_predictions(folder / f"{name}.parquet") for name in ("predictions", "dev_predictions")
+    )
     summary = summarise(test)
     beyond = profile(test, dev)
     write_json(beyond, folder / "profile.json")
@@ -69,7 +71,7 @@ def write_results(
 def pool(folder: Path, parts: Sequence[Path], left_out: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Write the results of all folds together, from what each fold's folder holds."""
     tables_ = {
-        name: pd.concat([predictions.read(part / f"{name}.parquet") for part in parts], ignore_index=True)
+        name: pd.concat([predictions.read_predictions(part / f"{name}.parquet") for part in parts], ignore_index=True)
         for name in ("predictions", "dev_predictions")
     }
     each = [json.loads((part / "metrics.json").read_text())["run"] for part in parts]

@@ -130,7 +130,7 @@ def _numbers(folder: Path) -> str:
     """The predictions give every number of metrics.json."""
     stored = read_object(folder / "metrics.json")
     stored.pop("run")
-    again = summarise(predictions.read(folder / "predictions.parquet"))
+    again = summarise(predictions.read_predictions(folder / "predictions.parquet"))
     _refuse(differences(stored, again, SAME_SCORE), "metrics.json does not hold what predictions.parquet gives")
     return f"the predictions give a UAR of {percent(again['uar'])}, and all else in metrics.json"
 
@@ -140,8 +140,8 @@ def _profile(folder: Path) -> str:
     if (stored := read_optional(folder / "profile.json")) is None:
         raise UncheckedError("the run has no profile.json")
     dev = folder / "dev_predictions.parquet"
-    table = predictions.read(folder / "predictions.parquet")
-    again = json.loads(json.dumps(profile(table, predictions.read(dev) if dev.is_file() else None)))
+    table = predictions.read_predictions(folder / "predictions.parquet")
+    again = json.loads(json.dumps(profile(table, predictions.read_predictions(dev) if dev.is_file() else None)))
     _refuse(differences(stored, again, SAME_FIT), "profile.json does not hold what the predictions give")
     return "the predictions give all that is in profile.json"
 
@@ -161,7 +161,7 @@ def _split(folder: Path) -> str:
     _refuse_without_stamps(about, [*found, *(stamp for split in splits for stamp in split.stamps)])
     for name, side in TABLES.items():
         if (folder / name).is_file():
-            _refuse_other_utterances(predictions.read(folder / name), splits, ids, name, side)
+            _refuse_other_utterances(predictions.read_predictions(folder / name), splits, ids, name, side)
     return f"{', '.join(hashes_.values())}: what was scored is what it lists"
 
 
@@ -194,8 +194,8 @@ def _pooling(folder: Path, parts: Sequence[Path]) -> str:
         raise RunError(f"metrics.json pools the folds {pooled}, but the folders are of {each}.")
     for name in TABLES:
         if (folder / name).is_file():
-            joined = pd.concat([predictions.read(part / name) for part in parts], ignore_index=True)
-            if not predictions.read(folder / name).equals(joined):
+            joined = pd.concat([predictions.read_predictions(part / name) for part in parts], ignore_index=True)
+            if not predictions.read_predictions(folder / name).equals(joined):
                 raise RunError(f"{name} is not that of the {len(parts)} folds, one after another.")
     return f"the predictions of {len(parts)} folds, one after another"
 
@@ -220,7 +220,7 @@ def _corpus(folder: Path, parts: Sequence[Path], corpora: str | None, stores: st
             _refuse_without_stamps(about, found.stamps[fold])
         for name in TABLES:
             if (part / name).is_file():
-                _refuse_other_facts(predictions.read(part / name), found.rows, f"{part.name}/{name}")
+                _refuse_other_facts(predictions.read_predictions(part / name), found.rows, f"{part.name}/{name}")
     return f"{found.about['fingerprint']}: gives these speakers, targets and splits"
 
 

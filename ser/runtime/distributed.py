@@ -49,7 +49,7 @@ def is_member() -> bool:
     return STARTED in os.environ or int(os.environ.get(STEP, 1)) > 1
 
 
-def rank() -> int:
+def process_rank() -> int:
     """Which of the processes this is, from 0; 0 where it is alone."""
     return _dist().get_rank() if _is_joined() else 0
 
@@ -74,7 +74,7 @@ def on_first_process(make: Callable[[], T]) -> T:
     import torch
 
     made: list[Any] = [None, None]
-    if rank() == 0:
+    if process_rank() == 0:
         try:
             made[0] = make()
         except Exception as error:
@@ -123,7 +123,7 @@ def processes(trainer: Mapping[str, Any]) -> int:
     return count
 
 
-def environment() -> "ClusterEnvironment":
+def cluster_environment() -> "ClusterEnvironment":
     """What tells Lightning which of the processes this is: torchrun, srun, or that it is alone.
 
     Lightning's own guess takes a process that is alone in a job of SLURM for the first of as many as the job may start.
@@ -164,7 +164,7 @@ def joined(trainer: Mapping[str, Any]) -> Iterator[None]:
         )
     import torch
 
-    where = environment()
+    where = cluster_environment()
     if (meeting := os.environ.get(MEETING)) is None:
         os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = where.main_address, str(where.main_port)
     on_gpu = trainer["accelerator"] != "cpu" and torch.cuda.is_available()

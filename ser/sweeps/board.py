@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ser.report.format import duration, percent
-from ser.sweeps.job import Record, read
+from ser.sweeps.job import Record, read_record
 
 SHOWN_FAILED = 8
 """Of the jobs that failed: how many the live table names."""
@@ -36,7 +36,7 @@ class Board:
         self.folders = list(folders)
         self.ended = list(before)
         self.began = time.time()
-        self.jobs = {folder: read(folder) for folder in folders}
+        self.jobs = {folder: read_record(folder) for folder in folders}
 
     def look(self) -> list[Path]:
         """Read what has changed, and return the jobs that have ended since the last look."""
@@ -44,7 +44,7 @@ class Board:
         for folder in self.folders:
             if folder in self.ended:
                 continue
-            self.jobs[folder] = job = read(folder)
+            self.jobs[folder] = job = read_record(folder)
             if job.state in ENDED and job.attempts and job.attempts[-1].get("ended", 0) >= self.began:
                 self.ended.append(folder)
                 fresh.append(folder)

@@ -91,7 +91,7 @@ class Record:
         return sum(float(attempt["ended"] - attempt["began"]) for attempt in self.attempts if attempt.get("ended"))
 
 
-def read(folder: Path) -> Record:
+def read_record(folder: Path) -> Record:
     """The record in a job's folder; that of a job which nobody has begun, if there is none.
 
     Raises:
@@ -119,7 +119,7 @@ def state_of(folder: Path, data: str, *, test: bool = True, latency: bool = Fals
         ``waiting`` also if it ran on other recordings, or its results are not all there; ``interrupted`` also if its process
         was killed.
     """
-    record = read(folder)
+    record = read_record(folder)
     if record.fingerprint != data:
         return "waiting"
     if record.state == "done":
@@ -131,7 +131,7 @@ def state_of(folder: Path, data: str, *, test: bool = True, latency: bool = Fals
         return "interrupted" if mine else "running"
 
 
-def run(config: DictConfig) -> float | None:
+def run_job(config: DictConfig) -> float | None:
     """Run a job of a sweep, unless it is done or somebody else runs it.
 
     Returns:
@@ -149,7 +149,7 @@ def run(config: DictConfig) -> float | None:
     with _claim(folder, seconds=CLAIM_SECONDS) as mine:
         if not mine:
             return None
-        job = read(folder).begun(tuple(hydra.overrides.task))
+        job = read_record(folder).begun(tuple(hydra.overrides.task))
         try:
             settings = settings_of(config)
             settings["paths"]["run"], settings["ckpt"] = str(folder), "last"
@@ -160,7 +160,7 @@ def run(config: DictConfig) -> float | None:
                 take_gpu()  # the other launchers give a job its GPUs
             data = fingerprint(settings)
             if state_of(folder, data, test=settings["test"], latency=settings["sweep"]["latency"]) == "done":
-                return read(folder).dev_uar
+                return read_record(folder).dev_uar
             if job.fingerprint not in ("", data):
                 _put_aside(folder)
                 job = Record(job.state, job.overrides, attempts=job.attempts[-1:])

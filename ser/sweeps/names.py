@@ -34,11 +34,11 @@ def job_name(config: Mapping[str, Any]) -> str:
     return f"{run_name(config)}{fold}-seed{config['seed']}-{_digest(identity(config))}"
 
 
-def command(overrides: Sequence[str]) -> list[str]:
+def jobs_command(overrides: Sequence[str]) -> list[str]:
     """The overrides that say which jobs a sweep has, in any order: not where it runs, and what is written where.
 
     Example:
-        >>> command(["model=cnn,bilstm", "launcher=joblib", "data=savee", "paths.corpora=/corpora"])
+        >>> jobs_command(["model=cnn,bilstm", "launcher=joblib", "data=savee", "paths.corpora=/corpora"])
         ['data=savee', 'model=cnn,bilstm']
     """
     keys = {override: override.partition("=")[0].lstrip("+~").replace("/", ".") for override in overrides}
@@ -46,8 +46,8 @@ def command(overrides: Sequence[str]) -> list[str]:
 
 
 def sweep_name(overrides: Sequence[str]) -> str:
-    """``data=ravdess,savee_model=cnn,bilstm-9f30c1d2``, of a `command`."""
-    kept = command(overrides)
+    """``data=ravdess,savee_model=cnn,bilstm-9f30c1d2``, of a `jobs_command`."""
+    kept = jobs_command(overrides)
     readable = re.sub(r"[^\w=,.+-]+", "_", "_".join(kept))[:LONGEST].strip("_")
     return f"{readable or 'defaults'}-{_digest(*kept)}"
 

@@ -159,8 +159,8 @@ class Search:
         trials = report.trials_of(self.study, objectives)
         with replacing(out / "trials.csv") as unfinished:
             trials.to_csv(unfinished, index=False)
-        pictures = report.draw(self.study, trials, objectives, out)
-        report.write(trials, self.chosen().user_attrs[OVERRIDES], tested, pictures, out / "search.html")
+        pictures = report.draw_search(self.study, trials, objectives, out)
+        report.write_search_page(trials, self.chosen().user_attrs[OVERRIDES], tested, pictures, out / "search.html")
         self.sweep.console.print(report.table(trials, objectives, f"Trials of {self.settings.study}"))
         for name, summary in tested.items():
             self.sweep.say(f"UAR of test speakers, {name} settings: {percent(summary['uar'])}")
@@ -239,7 +239,7 @@ class Search:
             folder = Path(trial.user_attrs.get(FOLDER, "/"))
             # The path may be that of another machine, whose jobs are not in this folder.
             mine = folder.parent == self.sweep.folder and (folder / job.RECORD).exists()
-            if mine and job.state_of(folder, job.read(folder).fingerprint, test=False) != "running":
+            if mine and job.state_of(folder, job.read_record(folder).fingerprint, test=False) != "running":
                 found.append(optuna.trial.Trial(self.study, trial._trial_id))
         return found
 
@@ -259,7 +259,7 @@ class Search:
         """
         from optuna.trial import TrialState
 
-        record = job.read(plan.folder)
+        record = job.read_record(plan.folder)
         state = plan.state
         if state == "done":
             values = [float(getattr(record, name)) for name in self.settings.objectives]

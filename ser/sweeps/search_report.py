@@ -65,7 +65,9 @@ def table(trials: pd.DataFrame, objectives: Sequence[str], title: str) -> "Table
     return laid
 
 
-def draw(study: "optuna.Study", trials: pd.DataFrame, objectives: Sequence[str], folder: Path) -> dict[str, Path]:
+def draw_search(
+    study: "optuna.Study", trials: pd.DataFrame, objectives: Sequence[str], folder: Path
+) -> dict[str, Path]:
     """Draw what there are enough trials for; the files, by the names of `PICTURES`."""
     first = objectives[0]
     complete = trials[trials["state"] == "complete"]
@@ -191,7 +193,7 @@ def _scale(objective: str) -> float:
     return {"dev_uar": 100.0, "latency": 1000.0}.get(objective, 1.0)
 
 
-def write(
+def write_search_page(
     trials: pd.DataFrame,
     chosen: Mapping[str, Any],
     tested: Mapping[str, Mapping[str, Any]],
@@ -204,7 +206,7 @@ def write(
         trials: See `trials_of`.
         chosen: Settings by key.
         tested: The summaries of the test speakers, by whose settings: ``first``, ``chosen``.
-        pictures: See `draw`.
+        pictures: See `draw_search`.
         path: Where to.
     """
     text = (

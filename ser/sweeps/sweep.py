@@ -80,7 +80,7 @@ class Sweep:
         with read_write(config), open_dict(config):  # jobs are composed anew, each by its own overrides
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir={names.quoted(str(self.folder))}")
             config.hydra.sweep.dir = str(self.folder)
-        self.command = names.command(config.hydra.overrides.task)
+        self.command = names.jobs_command(config.hydra.overrides.task)
         self.console = Console(stderr=True)
         self.planned: list[Planned] = []
         self._data: dict[str, str] = {}
@@ -133,7 +133,7 @@ class Sweep:
 
     def finish(self) -> None:
         """Print what became of every job, and write the sweep's report; exit with 1 if a job is not done."""
-        records = {plan.folder: job.read(plan.folder) for plan in self.planned}
+        records = {plan.folder: job.read_record(plan.folder) for plan in self.planned}
         done = [plan.folder for plan in self.planned if plan.state == "done"]
         for plan in self.planned:
             if plan.folder not in done:
@@ -164,7 +164,7 @@ class Sweep:
         """One row a job: what became of it."""
         rows = []
         for plan in self.planned:
-            record = job.read(plan.folder)
+            record = job.read_record(plan.folder)
             known = {"job": plan.folder.name, "state": record.state, "attempts": len(record.attempts)}
             known |= {"seconds": record.seconds, "dev_uar": record.dev_uar, "uar": record.uar}
             rows.append({**known, "reason": first_line(record.reason), "overrides": " ".join(plan.overrides)})
@@ -174,7 +174,7 @@ class Sweep:
         """The finished jobs of other commands with this folder."""
         mine = {plan.folder.name for plan in self.planned}
         theirs = {name for each in names.commands_of(self.folder) for name in each["jobs"]} - mine
-        return [self.folder / name for name in sorted(theirs) if job.read(self.folder / name).state == "done"]
+        return [self.folder / name for name in sorted(theirs) if job.read_record(self.folder / name).state == "done"]
 
     def _compose(self, overrides: Sequence[str]) -> Planned:
         composed = self.loader.load_sweep_config(self.config, list(overrides))

@@ -123,7 +123,7 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
     if chosen["patience"] is not None:
         callbacks.append(Patience(by, mode=mode, patience=chosen["patience"]))
     settings = dict(config["trainer"])
-    settings["enable_progress_bar"] = bool(settings["enable_progress_bar"]) and distributed.rank() == 0
+    settings["enable_progress_bar"] = bool(settings["enable_progress_bar"]) and distributed.process_rank() == 0
     if settings["enable_progress_bar"]:
         callbacks.append(RichProgressBar(leave=False))
     if isinstance(strategy := settings.get("strategy"), Mapping):
@@ -141,7 +141,7 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
             default_root_dir=str(folder),
             logger=loggers or False,
             callbacks=callbacks,
-            plugins=[distributed.environment()],
+            plugins=[distributed.cluster_environment()],
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=10,

@@ -89,7 +89,7 @@ def _train(config: Config, first: int, terminal: bool) -> Path:
             data = build_data(config, fold=first)
             data.setup()
         folder = distributed.on_first_process(lambda: _folder(config))
-        alone = distributed.rank() == 0
+        alone = distributed.process_rank() == 0
         log_file = folder / "run.log" if alone else Path(os.devnull)
         with logging_to(log_file, terminal=terminal and alone):
             _train_logged(config, folder, data)
@@ -181,7 +181,7 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker:
     """Fit, choose on dev, score test, write, free the memory; a fold that is finished stays as it is."""
     if distributed.on_first_process(lambda: _is_finished(config, folder, data, tracker)):
         return
-    parts = out_of_memory.parts_of(folder)
+    parts = out_of_memory.gradient_parts(folder)
     for retries in reversed(range(config["retries"] + 1)):
         now = out_of_memory.divided(config, parts)
         try:

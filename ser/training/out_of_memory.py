@@ -40,7 +40,7 @@ def divided(config: Mapping[str, Any], parts: int) -> dict[str, Any]:
     return {**config, "batch_size": -(-int(config["batch_size"]) // parts), "trainer": trainer}
 
 
-def parts_of(folder: Path) -> int:
+def gradient_parts(folder: Path) -> int:
     """In how many parts the batches of the training in a folder come."""
     try:
         return int(json.loads((folder / FILE).read_text())["parts"])

@@ -55,7 +55,7 @@ def tracked(settings: Mapping[str, Any], folder: Path, group: str, fingerprint: 
     Raises:
         ConfigError: If the logger is unknown, or its package is not installed.
     """
-    tracker = _chosen(settings, folder, group, fingerprint) if distributed.rank() == 0 else Tracker()
+    tracker = _chosen(settings, folder, group, fingerprint) if distributed.process_rank() == 0 else Tracker()
     exit_code = 1
     try:
         yield tracker
@@ -208,7 +208,7 @@ class _WandB(Tracker):
         pictures = {name: folder / f"{name}.png" for name in ("training_curves", *["confusion_matrix"] * whole)}
         media: dict[str, Any] = {name: wandb.Image(str(file)) for name, file in pictures.items() if file.exists()}
         if whole:
-            media["predictions"] = wandb.Table(dataframe=predictions.read(folder / "predictions.parquet"))
+            media["predictions"] = wandb.Table(dataframe=predictions.read_predictions(folder / "predictions.parquet"))
         return media
 
     def _artifacts(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from ser.audio import duplicates
 from ser.audio.decode import AudioSettings, resample
-from ser.audio.duplicates import compare, find_twins, fingerprint
+from ser.audio.duplicates import compare_clips, find_twins, words_of
 from ser.audio.store import Store, prepare
 from ser.corpora.demo import Demo
 from ser.corpora.ravdess import Ravdess
@@ -90,7 +90,7 @@ def test_rates_of_stores_may_differ(clip: np.ndarray, tmp_path: Path) -> None:
 def test_takes_of_a_sentence_are_no_twins_however_alike_their_words(demo: Store) -> None:
     """Each voice of the demo corpus says everything twice, by one script: nothing recorded is more alike."""
     assert find_twins([demo]).empty
-    alike = compare([demo])
+    alike = compare_clips([demo])
     ids = demo.manifest.set_index("sha256")["id"]
     same_script = [ids[a][:-1] == ids[b][:-1] for a, b in zip(alike["one"], alike["other"], strict=True)]
     assert sum(same_script) >= 5  # else this showed nothing
@@ -141,9 +141,9 @@ def test_a_shared_noise_floor_makes_no_twins(demo: Store, tmp_path: Path, monkey
     speech = [clip_of(demo, name) for name in ("demo/f01_s1_ang_1", "demo/m02_s3_sad_1")]
     level = 0.01 * min(s.std() for s in speech)
     store = store_of(tmp_path / "s", {str(i): np.concatenate([level * floor, s]) for i, s in enumerate(speech)})
-    assert compare([store]).empty
+    assert compare_clips([store]).empty
     monkeypatch.setattr(duplicates, "GATE_DB", 100.0)
-    assert len(compare([store])) == 1  # they would, if noise were heard
+    assert len(compare_clips([store])) == 1  # they would, if noise were heard
 
 
 def test_similarity_falls_with_noise(clip: np.ndarray, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_similarity_falls_with_noise(clip: np.ndarray, tmp_path: Path) -> None:
 
 def test_independent_noises_share_half_their_bits() -> None:
     """Bits of neighbouring frames are dependent, so the 2000 frames count as some 150 x 32 bits: sd 0.7 %, here 4 sd."""
-    first, second = (fingerprint(np.random.default_rng(i).normal(size=161_600))[0] for i in range(2))
+    first, second = (words_of(np.random.default_rng(i).normal(size=161_600))[0] for i in range(2))
     share = 1 - np.bitwise_count(first ^ second).mean() / 32
     assert share == pytest.approx(0.5, abs=0.03)
 
@@ -171,7 +171,7 @@ def test_a_word_is_the_signs_of_differences_over_bands_and_frames() -> None:
     ]
     edges = [round(hertz * duplicates.FRAME / duplicates.RATE) for hertz in duplicates.EDGES_HZ]
     energy = [[sum(p[low:high]) for low, high in pairwise(edges)] for p in power]
-    words, unsure, says = fingerprint(wave)
+    words, unsure, says = words_of(wave)
     for n, word in enumerate(words):
         change = [(energy[n + 1][m] - energy[n + 1][m + 1]) - (energy[n][m] - energy[n][m + 1]) for m in range(32)]
         assert f"{word:032b}" == "".join("1" if c > 0 else "0" for c in change)
@@ -189,7 +189,7 @@ def test_the_table_is_kept_and_read_again(clip: np.ndarray, tmp_path: Path, monk
     assert kept.name.startswith("twins-")
     assert kept.suffix == ".parquet"
     before = kept.stat().st_mtime_ns
-    monkeypatch.setattr(duplicates, "compare", None)  # reading needs none of it
+    monkeypatch.setattr(duplicates, "compare_clips", None)  # reading needs none of it
     pd.testing.assert_frame_equal(find_twins([two, one], cache), found)
     assert kept.stat().st_mtime_ns == before
     monkeypatch.undo()

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from ser.comparison.leaderboard import rank
-from ser.comparison.systems import find, names, read
+from ser.comparison.leaderboard import rank_systems
+from ser.comparison.systems import find, names, read_run
 from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
 from ser.evaluation.summary import read_metrics, summarise, write_metrics
@@ -77,7 +77,7 @@ def make(tmp_path: Path) -> Make:
         }
         folder.mkdir(parents=True)
         OmegaConf.save(OmegaConf.create(config), folder / "config.yaml")
-        predictions.write(table, folder / "predictions.parquet")
+        predictions.write_predictions(table, folder / "predictions.parquet")
         write_metrics({**summarise(table), "run": about}, folder / "metrics.json")
         return folder
 
@@ -88,7 +88,7 @@ def test_single_folds_are_pooled_to_what_a_run_of_all_folds_has(make: Make, tmp_
     make("whole/0")
     for fold in range(FOLDS):
         make(f"folds/{fold}", fold=fold)
-    rows = [rank(*find([tmp_path / "runs" / name]))[0].main.rows for name in ("whole", "folds")]
+    rows = [rank_systems(*find([tmp_path / "runs" / name]))[0].main.rows for name in ("whole", "folds")]
     (whole,), (folds,) = rows
     assert folds.folds == (0, 1, 2)
     assert len(folds.runs) == 3
@@ -104,7 +104,7 @@ def test_single_folds_are_pooled_to_what_a_run_of_all_folds_has(make: Make, tmp_
 
 def test_seeds_are_averaged_and_their_folds_spread(make: Make, tmp_path: Path) -> None:
     stored = [read_metrics(make(str(seed), seed=seed) / "metrics.json") for seed in range(3)]
-    comparison, tables = rank(*find([tmp_path / "runs"]))
+    comparison, tables = rank_systems(*find([tmp_path / "runs"]))
     (row,) = comparison.main.rows
     assert row.seeds == (0, 1, 2)
     assert row.uar == pytest.approx(np.mean([s["uar"] for s in stored]))
@@ -121,7 +121,7 @@ def test_seeds_are_averaged_and_their_folds_spread(make: Make, tmp_path: Path) -
 def test_a_system_is_the_same_wherever_its_corpus_lies_and_its_log_goes(make: Make, tmp_path: Path) -> None:
     make("0", seed=0, root="here", logger="csv")
     make("1", seed=1, root="there", logger="wandb")
-    assert len(rank(*find([tmp_path / "runs"]))[0].main.rows) == 1
+    assert len(rank_systems(*find([tmp_path / "runs"]))[0].main.rows) == 1
 
 
 def test_the_folders_of_folds_are_not_runs_of_their_own(make: Make, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_the_folders_of_folds_are_not_runs_of_their_own(make: Make, tmp_path: Pa
         (part / "config.yaml").unlink()
     runs, _ = find([tmp_path / "runs"])
     assert len(runs) == 1
-    alone = read(tmp_path / "runs/all/fold_1")  # by name, its configuration is the one above it
+    alone = read_run(tmp_path / "runs/all/fold_1")  # by name, its configuration is the one above it
     assert alone.splits == {1: "bbbb"}
     assert alone.system == runs[0].system
 
@@ -141,9 +141,9 @@ def test_parameters_come_from_the_folds_where_the_whole_says_none(make: Make, tm
     stored = read_metrics(whole / "metrics.json")
     del stored["run"]["parameters"]
     write_metrics(stored, whole / "metrics.json")
-    assert read(whole).parameters is None
+    assert read_run(whole).parameters is None
     make("all/fold_0", fold=0, parameters=77)
-    assert read(whole).parameters == 77
+    assert read_run(whole).parameters == 77
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_what_cannot_be_compared_stands_apart_with_its_reason(
     make("0", width=4, **other)
     make("1", "cnn.CNN", skill=1.0)
     make("2", "bilstm.BiLSTM", skill=0.5)
-    comparison, tables = rank(*find([tmp_path / "runs"]))
+    comparison, tables = rank_systems(*find([tmp_path / "runs"]))
     assert [row.system for row in comparison.main.rows] == ["cnn, width=8", "bilstm"]
     assert list(tables) == ["cnn, width=8", "bilstm"]
     (group,) = comparison.apart
@@ -173,7 +173,7 @@ def test_what_cannot_be_compared_stands_apart_with_its_reason(
 def test_what_knows_its_test_speakers_stands_apart(make: Make, tmp_path: Path) -> None:
     make("plain", skill=1.0)
     make("adapted", "bilstm.BiLSTM", skill=2.0, stamps=["speaker-adapted"])
-    comparison, _ = rank(find([tmp_path / "runs"])[0])
+    comparison, _ = rank_systems(find([tmp_path / "runs"])[0])
     assert [row.system for row in comparison.main.rows] == ["cnn"]
     (apart,) = comparison.apart
     assert [row.system for row in apart.rows] == ["bilstm"]
@@ -184,14 +184,14 @@ def test_what_knows_its_test_speakers_stands_apart(make: Make, tmp_path: Path) -
 def test_of_groups_alike_in_size_the_one_with_more_folds_is_the_main_table(make: Make, tmp_path: Path) -> None:
     make("0", fold=0)
     make("1", "bilstm.BiLSTM")
-    comparison, _ = rank(*find([tmp_path / "runs"]))
+    comparison, _ = rank_systems(*find([tmp_path / "runs"]))
     assert [row.system for row in comparison.main.rows] == ["bilstm"]
 
 
 def test_of_repeated_runs_the_later_one_counts_and_the_other_is_named(make: Make, tmp_path: Path) -> None:
     make("2")
     make("10")
-    comparison, _ = rank(*find([tmp_path / "runs"]))
+    comparison, _ = rank_systems(*find([tmp_path / "runs"]))
     (row,) = comparison.main.rows
     assert [Path(run).name for run in row.runs] == ["10"]
     (note,) = comparison.notes
@@ -209,7 +209,7 @@ def test_every_system_is_tested_against_the_best_and_the_baseline(make: Make, tm
     skills = {"cnn.CNN": 2.0, "bilstm.BiLSTM": 1.0, "transformer.Transformer": 0.2}
     for number, (model, skill) in enumerate(skills.items()):
         make(str(number), model, skill, parameters=1000 - number)
-    comparison, _ = rank(*find([tmp_path / "runs"]))
+    comparison, _ = rank_systems(*find([tmp_path / "runs"]))
     uars = {row.system: row.uar for row in comparison.main.rows}
     assert list(uars) == ["cnn", "bilstm", "transformer"]
     assert (comparison.best, comparison.baseline) == ("cnn", "transformer")
@@ -222,10 +222,10 @@ def test_every_system_is_tested_against_the_best_and_the_baseline(make: Make, tm
         assert pair.high is not None
         assert pair.low < pair.difference < pair.high
         assert pair.p <= pair.p_holm <= 3 * pair.p
-    chosen, _ = rank(*find([tmp_path / "runs"]), baseline="bilstm")
+    chosen, _ = rank_systems(*find([tmp_path / "runs"]), baseline="bilstm")
     assert [(pair.one, pair.other) for pair in chosen.pairs][-1] == ("transformer", "bilstm")
     with pytest.raises(ConfigError, match=r'"svm" is no system of the main table\. It has: "cnn", "bilstm"'):
-        rank(*find([tmp_path / "runs"]), baseline="svm")
+        rank_systems(*find([tmp_path / "runs"]), baseline="svm")
 
 
 def test_names_say_what_differs_and_no_two_in_a_table_are_alike(make: Make, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_names_say_what_differs_and_no_two_in_a_table_are_alike(make: Make, tmp_
     make("1", augment={})
     make("2", "bilstm.BiLSTM", protocol="a")  # on the same splits: the protocol's name is all that differs
     make("3", "bilstm.BiLSTM", protocol="b")
-    systems = {row.system for row in rank(*find([tmp_path / "runs"]))[0].main.rows}
+    systems = {row.system for row in rank_systems(*find([tmp_path / "runs"]))[0].main.rows}
     assert systems == {"cnn, augment=warp", "cnn, augment=none", "bilstm", "bilstm #2"}
 
 

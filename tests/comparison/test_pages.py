@@ -185,7 +185,7 @@ def test_the_csv_holds_unrounded_numbers_of_every_system() -> None:
 
 def test_a_stamp_stands_in_every_format_beside_the_number(tmp_path: Path) -> None:
     comparison = compared("cnn", "bilstm", stamps=STAMPS)
-    page.write(comparison, pictures(tmp_path), tmp_path / "page.html")
+    page.write_page(comparison, pictures(tmp_path), tmp_path / "page.html")
     html = Page((tmp_path / "page.html").read_text())
     assert html.classes.count("stamp") == 2 * (1 + 2 + 1 + 1)  # the banner, two systems, one test, one apart
     assert html.classes.count("banner") == 1
@@ -196,7 +196,7 @@ def test_a_stamp_stands_in_every_format_beside_the_number(tmp_path: Path) -> Non
         assert latex(comparison).count(rf"\textbf{{{stamp.upper()}.}}") == 3
         assert stamp in frame(comparison).to_csv()
     clean = compared("cnn", "bilstm")
-    page.write(clean, pictures(tmp_path), tmp_path / "clean.html")
+    page.write_page(clean, pictures(tmp_path), tmp_path / "clean.html")
     assert "stamp" not in Page((tmp_path / "clean.html").read_text()).classes
     assert "SYNTHETIC" not in printed(clean) + markdown(clean) + latex(clean)
 
@@ -213,7 +213,7 @@ def test_cautions_are_in_the_terminal_the_markdown_and_the_page(tmp_path: Path) 
     few = "4 speakers are too few: the interval is indicative"
     comparison = compared("cnn", "bilstm")
     comparison = replace(comparison, main=group(*(replace(r, caution=few) for r in comparison.main.rows)))
-    page.write(comparison, pictures(tmp_path), tmp_path / "page.html")
+    page.write_page(comparison, pictures(tmp_path), tmp_path / "page.html")
     html = Page((tmp_path / "page.html").read_text())
     for text in (printed(comparison), markdown(comparison), html.words):
         assert len(re.findall(rf"Caution:\s+{few}", text)) == 1
@@ -249,7 +249,7 @@ def pictures(folder: Path) -> dict[str, Path]:
 
 def test_the_page_is_whole_and_asks_for_nothing(tmp_path: Path) -> None:
     comparison = compared(SPECIAL, "<script>alert(1)</script>", "bilstm")
-    page.write(comparison, pictures(tmp_path), tmp_path / "page.html")
+    page.write_page(comparison, pictures(tmp_path), tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
     html = Page(text)
     assert html.open == []
@@ -286,7 +286,7 @@ def test_every_picture_is_drawn_and_stamped(
     comparison, state = compared(*tables, stamps=stamps), np.random.get_state()[1].tolist()  # noqa: NPY002
     before = dict(mpl.rcParams)
     with mpl.rc_context({"svg.fonttype": "none"}):
-        files = comparison_plots.draw(comparison, tables, tmp_path / "pictures")
+        files = comparison_plots.draw_comparison(comparison, tables, tmp_path / "pictures")
     assert dict(mpl.rcParams) == before
     assert pyplot.get_fignums() == []
     assert np.random.get_state()[1].tolist() == state  # noqa: NPY002
@@ -303,9 +303,9 @@ def test_every_picture_is_drawn_and_stamped(
 
 def test_two_systems_have_no_critical_difference(tables: dict[str, list[pd.DataFrame]], tmp_path: Path) -> None:
     two = {name: tables[name] for name in ("cnn", "bilstm")}
-    files = comparison_plots.draw(compared(*two), two, tmp_path)
+    files = comparison_plots.draw_comparison(compared(*two), two, tmp_path)
     assert "critical_difference" not in files
-    page.write(compared(*two), files, tmp_path / "page.html")
+    page.write_page(compared(*two), files, tmp_path / "page.html")
     assert len(Page((tmp_path / "page.html").read_text()).addresses) == len(files) == 5
 
 

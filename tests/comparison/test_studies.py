@@ -39,7 +39,7 @@ def table(corpus: str, right: float, seed: int, fold: int = 0) -> pd.DataFrame:
 
 def run(folder: Path, scored: pd.DataFrame, protocol: dict[str, Any], stamps: list[str] | None = None) -> None:
     folder.mkdir(parents=True)
-    predictions.write(scored, folder / "predictions.parquet")
+    predictions.write_predictions(scored, folder / "predictions.parquet")
     about = {"corpora": sorted(scored["corpus"].unique()), "protocol": protocol["name"], "stamps": stamps or []}
     write_metrics({**summarise(scored), "run": about}, folder / "metrics.json")
     config = {"model": {"_target_": "ser.models.cnn.CNN"}, "protocol": protocol}
@@ -91,7 +91,7 @@ def test_each_training_set_and_test_corpus_is_a_cell(tmp_path: Path, capsys: pyt
             run(tmp_path / f"{train}-{test}", table(test, right, 3), protocol)
     runs = [*tmp_path.iterdir()]
     cross_corpus.CrossCorpusMatrix().write(tmp_path, runs)
-    rows = cross_corpus.cells(runs).set_index(["train", "test"])
+    rows = cross_corpus.transfers(runs).set_index(["train", "test"])
     assert len(rows) == 6
     assert rows.loc[("here", "here"), "uar"] == summarise(table("here", 0.9, 3))["uar"]
     assert rows.loc[("others", "there"), "low"] < rows.loc[("others", "there"), "uar"]

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ser.corpora.manifest import COLUMNS, Utterance, check, to_table
+from ser.corpora.manifest import COLUMNS, Utterance, check_manifest, to_table
 from ser.errors import BadCorpusError
 
 CLIP = Utterance("savee/DC_a01", Path("DC_a01.wav"), "savee", "savee/DC", "male", "angry", "savee/common1")
@@ -43,7 +43,7 @@ def test_a_value_outside_its_vocabulary_or_without_its_corpus_is_named(change: d
 @pytest.mark.parametrize("column", COLUMNS)
 def test_a_missing_column_is_named(column: str) -> None:
     with pytest.raises(BadCorpusError, match=f"lacks the columns.*{column}"):
-        check(to_table([CLIP]).drop(columns=column))
+        check_manifest(to_table([CLIP]).drop(columns=column))
 
 
 def test_parquet_keeps_integers_gaps_and_votes(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_parquet_keeps_integers_gaps_and_votes(tmp_path: Path) -> None:
     ]
     to_table(clips).to_parquet(tmp_path / "manifest.parquet", index=False)
     back = pd.read_parquet(tmp_path / "manifest.parquet")
-    check(back)
+    check_manifest(back)
     assert str(back["repetition"].dtype) == str(back["age"].dtype) == "Int64"
     assert back["repetition"].fillna(-1).tolist() == [2, -1, 1]
     assert back["age"].fillna(-1).tolist() == [41, -1, -1]

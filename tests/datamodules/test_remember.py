@@ -183,7 +183,9 @@ def test_without_a_cache_the_same_comes_out(config: Config, heard: list[int]) ->
     heard.clear()
     plain = experiment.train(config("trainer.max_epochs=3", "model.cache=false"))
     assert sum(heard) > 3 * 24
-    one, two = (predictions.probabilities(predictions.read(f / "predictions.parquet")) for f in (remembered, plain))
+    one, two = (
+        predictions.probabilities(predictions.read_predictions(f / "predictions.parquet")) for f in (remembered, plain)
+    )
     # Rounding of features by the batch that they are computed in, through a few steps of AdamW.
     np.testing.assert_allclose(one, two, atol=1e-4, rtol=0)
     assert np.ptp(one, axis=0).max() > 1e-2
@@ -192,15 +194,17 @@ def test_without_a_cache_the_same_comes_out(config: Config, heard: list[int]) ->
 def test_speech_that_is_changed_is_heard_and_not_remembered(config: Config, heard: list[int]) -> None:
     model, data = made_of(config())
     rows = data.split.test
-    direct = score.probabilities(model, data, rows)
+    direct = score.predict_probabilities(model, data, rows)
     remember(model, data)
     heard.clear()
-    np.testing.assert_allclose(score.probabilities(model, data, rows), direct, atol=1e-5, rtol=0)
+    np.testing.assert_allclose(score.predict_probabilities(model, data, rows), direct, atol=1e-5, rtol=0)
     assert heard == []
-    louder = score.probabilities(model, data, rows, lambda b: b._replace(waveform=b.waveform + 2 * b.waveform.square()))
+    louder = score.predict_probabilities(
+        model, data, rows, lambda b: b._replace(waveform=b.waveform + 2 * b.waveform.square())
+    )
     assert sum(heard) == len(rows)
     assert np.abs(louder - direct).max() > 1e-3
     remember(model, data)
-    same = score.probabilities(model, data, rows, lambda batch: batch)
+    same = score.predict_probabilities(model, data, rows, lambda batch: batch)
     np.testing.assert_allclose(same, direct, atol=1e-5, rtol=0)
     assert sum(heard) == 2 * len(rows)

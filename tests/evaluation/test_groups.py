@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from ser.errors import RunError
 from ser.evaluation import predictions
-from ser.evaluation.groups import age_band, by_group, gaps, speakers
+from ser.evaluation.groups import age_band, by_group, gaps, speaker_spread
 from ser.evaluation.intervals import speaker_interval
 from ser.evaluation.metrics import confusion_by_group
 
@@ -146,13 +146,13 @@ def test_the_caution_fits_the_smaller_group() -> None:
 
 def test_the_worst_speakers_are_those_of_the_lowest_scores(table) -> None:
     uars = {row["group"]: row["uar"] for row in by_group(table, "speaker")}
-    result = speakers(table)
+    result = speaker_spread(table)
     worst = min(uars, key=lambda name: uars[name])
     assert result["worst"] == {"speaker": worst, "uar": uars[worst], "n_utterances": 30}
     assert result["worst_decile"] == {"n_speakers": 2, "uar": pytest.approx(np.mean(sorted(uars.values())[:2]))}
     assert result["uar_mean"] == pytest.approx(np.mean(list(uars.values())))
     assert result["uar_sd"] == pytest.approx(np.std(list(uars.values()), ddof=1))
-    alone = speakers(table[table["speaker"] == worst])
+    alone = speaker_spread(table[table["speaker"] == worst])
     assert alone["uar_sd"] is None
     assert alone["worst_decile"]["n_speakers"] == 1
 

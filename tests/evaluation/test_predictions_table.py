@@ -12,8 +12,8 @@ from ser.evaluation import predictions
 
 def test_a_table_comes_back_from_disk_as_it_was(table: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "run" / "predictions.parquet"
-    predictions.write(table, path)
-    again = predictions.read(path)
+    predictions.write_predictions(table, path)
+    again = predictions.read_predictions(path)
     pd.testing.assert_frame_equal(again, table, check_exact=True)
     assert [file.name for file in path.parent.iterdir()] == ["predictions.parquet"]
 
@@ -28,7 +28,7 @@ def test_indices_and_probabilities_follow_the_order_of_the_logits(table: pd.Data
 
 
 def test_the_same_utterance_may_be_scored_in_two_folds(table: pd.DataFrame) -> None:
-    predictions.check(pd.concat([table, table.assign(fold=table["fold"] + 4)]))
+    predictions.check_predictions(pd.concat([table, table.assign(fold=table["fold"] + 4)]))
 
 
 def _set(column: str, value: object, row: int = 3):
@@ -67,16 +67,16 @@ def test_a_tampered_table_is_refused_by_file_and_row(case: str, table: pd.DataFr
     tampered = tamper(table)
     tampered.to_parquet(path, index=False)
     with pytest.raises(RunError, match=message) as refusal:
-        predictions.read(path)
+        predictions.read_predictions(path)
     assert str(refusal.value).startswith(str(path))
 
 
 def test_a_refused_table_leaves_the_old_file_untouched(table: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "predictions.parquet"
-    predictions.write(table, path)
+    predictions.write_predictions(table, path)
     before = path.read_bytes()
     with pytest.raises(RunError):
-        predictions.write(table.assign(p_sad=2.0), path)
+        predictions.write_predictions(table.assign(p_sad=2.0), path)
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -84,7 +84,7 @@ def test_a_refused_table_leaves_the_old_file_untouched(table: pd.DataFrame, tmp_
 def test_a_missing_or_foreign_file_says_so(tmp_path: Path) -> None:
     path = tmp_path / "predictions.parquet"
     with pytest.raises(RunError, match=r"There is no .*predictions\.parquet"):
-        predictions.read(path)
+        predictions.read_predictions(path)
     path.write_text("utterance,target\n")
     with pytest.raises(RunError, match="cannot be read as parquet"):
-        predictions.read(path)
+        predictions.read_predictions(path)

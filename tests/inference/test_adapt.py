@@ -16,7 +16,7 @@ from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
 from ser.evaluation import predictions
 from ser.features.normalise import RELEVANCE
-from ser.inference.score import probabilities, score
+from ser.inference.score import predict_probabilities, score
 from ser.models.classifier import SpeechClassifier
 from ser.protocols.split import DEV_SHARES_SPEAKERS
 from ser.rescoring.recompute import recompute
@@ -145,7 +145,7 @@ def test_a_test_speakers_clips_are_normalised_by_their_own_statistics(run: Run) 
         with torch.no_grad():
             logits = run.model.classify(torch.from_numpy(normal).float()[None], torch.tensor([clip.shape[1]]))
         expected.append(logits[0].double().softmax(dim=0).numpy())
-    np.testing.assert_allclose(probabilities(run.model, run.data, rows), np.stack(expected), atol=1e-4, rtol=0)
+    np.testing.assert_allclose(predict_probabilities(run.model, run.data, rows), np.stack(expected), atol=1e-4, rtol=0)
 
 
 def test_other_test_speakers_are_of_no_matter(run: Run) -> None:
@@ -155,7 +155,7 @@ def test_other_test_speakers_are_of_no_matter(run: Run) -> None:
     assert list(kept["utterance"]) == list(alone["utterance"])
     np.testing.assert_allclose(predictions.probabilities(kept), predictions.probabilities(alone), **ROUNDING)
     # The speaker's own are: with half of them known, all come out otherwise.
-    half = probabilities(run.model, run.data, rows, known=rows[::2])
+    half = predict_probabilities(run.model, run.data, rows, known=rows[::2])
     assert np.abs(half - predictions.probabilities(alone)).max() > 1e-4
 
 
@@ -165,14 +165,18 @@ def test_labels_are_of_no_matter(run: Run) -> None:
     other.labelled.manifest["emotion"] = other.labelled.manifest["emotion"].to_numpy()[::-1]
     assert not torch.equal(other._target, run.data._target)
     rows = run.data.split.test
-    np.testing.assert_array_equal(probabilities(run.model, other, rows), probabilities(run.model, run.data, rows))
+    np.testing.assert_array_equal(
+        predict_probabilities(run.model, other, rows), predict_probabilities(run.model, run.data, rows)
+    )
 
 
 def test_the_batch_is_of_no_matter(run: Run) -> None:
     rows = run.data.split.test
-    expected = probabilities(run.model, run.data, rows)
+    expected = predict_probabilities(run.model, run.data, rows)
     for size in (1, 3, 8):
-        np.testing.assert_allclose(probabilities(run.model, run.data, rows, batch_size=size), expected, **ROUNDING)
+        np.testing.assert_allclose(
+            predict_probabilities(run.model, run.data, rows, batch_size=size), expected, **ROUNDING
+        )
 
 
 def test_a_dev_speaker_who_trains_too_is_known_by_dev_clips_in_dev_and_by_training_clips_in_training(
@@ -196,7 +200,7 @@ def dev_loss_is_that_of_the_scored(run: Run) -> None:
     """What an epoch was chosen by is what scoring the dev clips by themselves gives."""
     epoch = json.loads((run.folder / "metrics.json").read_text())["run"]["best_epoch"]
     logged = pd.read_csv(run.folder / "metrics.csv").set_index("epoch")["dev_loss"][epoch]
-    dev = predictions.read(run.folder / "dev_predictions.parquet")
+    dev = predictions.read_predictions(run.folder / "dev_predictions.parquet")
     target = [run.model.classes.index(name) for name in dev["target"]]
     of_target = predictions.probabilities(dev)[np.arange(len(dev)), target]
     assert logged == pytest.approx(-np.log(of_target).mean(), abs=1e-5)
@@ -239,14 +243,14 @@ def test_adapted_to_files_it_predicts_what_scoring_with_them_known_gives(run: Ru
     model = ser.load(run.folder)
     _, rows = one_test_speaker(run)
     for known in (rows, rows[:2], rows[:1]):
-        expected = probabilities(run.model, run.data, rows, known=known)
+        expected = predict_probabilities(run.model, run.data, rows, known=known)
         for size in (1, 4):
             model.adapt(files_of(run, known), batch_size=size)
             table = model.predict(files_of(run, rows), batch_size=size)
             np.testing.assert_allclose(table[list(model.classes)].to_numpy(), expected, **ROUNDING)
     # Whom it is adapted to changes nothing where a speaker is named by the data.
     np.testing.assert_allclose(
-        probabilities(model, run.data, rows), probabilities(run.model, run.data, rows), **ROUNDING
+        predict_probabilities(model, run.data, rows), predict_probabilities(run.model, run.data, rows), **ROUNDING
     )
     assert not model.training
 
@@ -283,7 +287,7 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(run: Run, tmp_path: Path)
     train_until_the_third_epoch(into(run.config, tmp_path / "resumed"))
     resumed = experiment.train({**into(run.config, tmp_path / "resumed"), "ckpt": "last"})
     for file in ("predictions.parquet", "dev_predictions.parquet"):
-        one, two = (predictions.read(folder / file) for folder in (run.folder, resumed))
+        one, two = (predictions.read_predictions(folder / file) for folder in (run.folder, resumed))
         pd.testing.assert_frame_equal(one, two, check_exact=True)
     one, two = (pd.read_csv(folder / "metrics.csv") for folder in (run.folder, resumed))
     pd.testing.assert_frame_equal(one, two, check_exact=True)

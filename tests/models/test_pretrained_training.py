@@ -92,7 +92,7 @@ def into(config: dict[str, Any], run: Path) -> dict[str, Any]:
 
 
 def probabilities(folder: Path, file: str = "predictions.parquet") -> np.ndarray:
-    return predictions.probabilities(predictions.read(folder / file))
+    return predictions.probabilities(predictions.read_predictions(folder / file))
 
 
 def model_of(folder: Path) -> Pretrained:
@@ -108,7 +108,7 @@ def keys_of(file: Path) -> dict[str, Any]:
 
 def test_a_resumed_run_is_the_run_that_was_not_stopped(trained: Trained) -> None:
     for file in ("predictions.parquet", "dev_predictions.parquet"):
-        one, two = (predictions.read(folder / file) for folder in (trained.whole, trained.resumed))
+        one, two = (predictions.read_predictions(folder / file) for folder in (trained.whole, trained.resumed))
         pd.testing.assert_frame_equal(one, two, rtol=0, atol=trained.rounding)
     one, two = (pd.read_csv(folder / "metrics.csv") for folder in (trained.whole, trained.resumed))
     pd.testing.assert_frame_equal(one, two, rtol=0, atol=trained.rounding)
@@ -126,7 +126,7 @@ def test_scoring_again_agrees_where_the_checkpoint_is_no_more(trained: Trained, 
 
 
 def test_files_are_predicted_as_the_run_predicted_them(trained: Trained) -> None:
-    model, table = model_of(trained.resumed), predictions.read(trained.resumed / "predictions.parquet")
+    model, table = model_of(trained.resumed), predictions.read_predictions(trained.resumed / "predictions.parquet")
     expected = predictions.probabilities(table)
     files = [next(trained.clips.glob(f"{utterance.partition('/')[2]}.*")) for utterance in table["utterance"]]
     for size in (1, 3, 8):

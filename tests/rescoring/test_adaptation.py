@@ -30,7 +30,7 @@ from ser.inference.score import score
 from ser.models.classifier import SpeechClassifier
 from ser.models.cnn import CNN
 from ser.rescoring.adaptation import report
-from ser.rescoring.adaptation.results import measure
+from ser.rescoring.adaptation.results import measure_adaptation
 from ser.rescoring.adaptation.run import Adaptation
 from ser.rescoring.recompute import SAME_PROBABILITY
 from ser.rescoring.suite import Suite
@@ -134,7 +134,7 @@ def of(table: pd.DataFrame, k: object, draw: int = 0, fold: int | None = None) -
 
 
 def test_everything_known_is_what_the_run_stored(scored: Path, table: pd.DataFrame, measured: dict[str, Any]) -> None:
-    stored = predictions.read(scored / "predictions.parquet").sort_values(["fold", "utterance"])
+    stored = predictions.read_predictions(scored / "predictions.parquet").sort_values(["fold", "utterance"])
     metrics = json.loads((scored / "metrics.json").read_text())
     assert list(table.columns) == [*stored.columns, "k", "draw"]
     last = measured["curve"][-1]
@@ -244,13 +244,13 @@ def test_remembered_features_are_computed_once_and_give_the_same(
 def test_the_numbers_are_those_of_the_table(
     table: pd.DataFrame, guesses: pd.DataFrame, measured: dict[str, Any]
 ) -> None:
-    again = measure(table)
+    again = measure_adaptation(table)
     assert {key: measured[key] for key in again} == again
     names = np.array(predictions.classes(table))
     hit = names[predictions.probabilities(guesses).argmax(axis=1)] == guesses["target"]
     recall = guesses.assign(hit=hit).groupby(["k", "draw", "target"])["hit"].mean()
     uars = recall.groupby(["k", "draw"]).mean()
-    curve = measure(guesses)["curve"]
+    curve = measure_adaptation(guesses)["curve"]
     assert [(point["k"], point["draws"]) for point in curve] == [(0, 1), (1, 3), (3, 3), (50, 3), ("all", 1)]
     for point in curve:
         mine = uars[str(point["k"])].to_numpy()
@@ -263,7 +263,7 @@ def test_the_numbers_are_those_of_the_table(
 def test_the_interval_is_one_of_the_mean_over_draws(guesses: pd.DataFrame) -> None:
     counts = [predictions.confusion_by_speaker(of(guesses, 1, draw))[1] for draw in range(3)]
     mean = speaker_interval(np.stack(counts, axis=1), lambda draws: np.asarray(uar(draws).mean(axis=-1)))
-    interval = measure(guesses)["curve"][1]["uar_interval"]
+    interval = measure_adaptation(guesses)["curve"][1]["uar_interval"]
     assert (interval["low"], interval["high"]) == (pytest.approx(mean.low), pytest.approx(mean.high))
     assert interval["low"] < interval["high"]
 
@@ -277,9 +277,9 @@ def test_a_run_that_does_not_adapt_is_refused(tmp_path: Path, stores: Path) -> N
 def test_predictions_that_the_checkpoint_does_not_give_stop_it(run: Path, stores: Path) -> None:
     for file in run.glob("adaptation.*"):
         file.unlink()
-    stored = predictions.read(run / "fold_0" / "predictions.parquet")
+    stored = predictions.read_predictions(run / "fold_0" / "predictions.parquet")
     stored.loc[3, ["p_angry", "p_sad"]] = [float(p) for p in stored.loc[3, ["p_sad", "p_angry"]]]
-    predictions.write(stored, run / "fold_0" / "predictions.parquet")
+    predictions.write_predictions(stored, run / "fold_0" / "predictions.parquet")
     with pytest.raises(RunError, match=stored["utterance"][3]):
         Adaptation(**SMALL).run(run, "corpora", str(stores))
     assert not list(run.glob("adaptation.*"))
@@ -356,7 +356,7 @@ def test_the_picture_has_the_curve(
         savefig(figure, *arguments, **options)
 
     monkeypatch.setattr(Figure, "savefig", kept)
-    numbers = measure(guesses if intervals else guesses[guesses["speaker"] == guesses["speaker"].iloc[0]])
+    numbers = measure_adaptation(guesses if intervals else guesses[guesses["speaker"] == guesses["speaker"].iloc[0]])
     assert (numbers["curve"][0]["uar_interval"]["low"] is not None) == intervals
     report.curve(numbers, tmp_path / "curve.png", "demo, speaker_cv: adaptation", stamps=("speaker-adapted",))
     (figure,) = figures

@@ -217,10 +217,14 @@ def test_what_a_run_may_lack_is_said_to_lack(finished: Path, tmp_path: Path) -> 
 
 def test_one_speaker_has_no_interval_and_a_class_may_have_no_clip(run: Path) -> None:
     part = run / "fold_0"
-    table = predictions.read(part / "predictions.parquet")
+    table = predictions.read_predictions(part / "predictions.parquet")
     table = table[(table["speaker"] == table["speaker"][0]) & (table["target"] != "sad")].reset_index(drop=True)
     write_results(
-        part, table, predictions.read(part / "dev_predictions.parquet"), read(part, "metrics.json")["run"], []
+        part,
+        table,
+        predictions.read_predictions(part / "dev_predictions.parquet"),
+        read(part, "metrics.json")["run"],
+        [],
     )
     words = " ".join(Page((part / "card.html").read_text()).words.split())
     assert "Caution: 1 speaker: no interval" in words

@@ -43,10 +43,12 @@ def failed(checks: dict[str, Check]) -> set[str]:
 
 def forge(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
     """Change the predictions, and make all that is computed from them fit; the card too."""
-    table = change(predictions.read(folder / "predictions.parquet")).reset_index(drop=True)
-    predictions.write(table, folder / "predictions.parquet")
+    table = change(predictions.read_predictions(folder / "predictions.parquet")).reset_index(drop=True)
+    predictions.write_predictions(table, folder / "predictions.parquet")
     write_metrics({**summarise(table), "run": read(folder, "metrics.json")["run"]}, folder / "metrics.json")
-    write_json(profile(table, predictions.read(folder / "dev_predictions.parquet")), folder / "profile.json")
+    write_json(
+        profile(table, predictions.read_predictions(folder / "dev_predictions.parquet")), folder / "profile.json"
+    )
     write_card(folder, [LEFT_OUT])
 
 
@@ -86,8 +88,8 @@ def test_a_training_leaves_a_run_that_holds(settings: Settings, stores: Path, fo
 
 def test_one_probability_that_changes_no_number_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
     file = run / "fold_0" / "predictions.parquet"
-    table = predictions.read(file)
-    predictions.write(table.assign(p_sad=table["p_sad"] + [1e-13, *[0.0] * (len(table) - 1)]), file)
+    table = predictions.read_predictions(file)
+    predictions.write_predictions(table.assign(p_sad=table["p_sad"] + [1e-13, *[0.0] * (len(table) - 1)]), file)
     checks = found()
     assert failed(checks) == {"files"}
     assert "predictions.parquet" in checks["files"].detail
@@ -156,7 +158,7 @@ def test_a_hash_that_was_changed_with_its_file_does_not_hide_it(
 def test_a_target_that_all_else_was_made_to_fit_is_found_by_the_corpus(
     run: Path, found: Callable[..., dict[str, Check]]
 ) -> None:
-    was = predictions.read(run / "fold_0" / "predictions.parquet")
+    was = predictions.read_predictions(run / "fold_0" / "predictions.parquet")
     said = ["angry", "sad"][was["target"][0] == "angry"]
     forge(run / "fold_0", lambda table: table.assign(target=[said, *table["target"][1:]]))
     checks = found()
@@ -189,7 +191,7 @@ def test_an_utterance_moved_from_test_to_train_is_found(run: Path, found: Callab
 
 
 def test_a_clip_that_was_left_unscored_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
-    gone = predictions.read(run / "fold_0" / "predictions.parquet")["utterance"][0]
+    gone = predictions.read_predictions(run / "fold_0" / "predictions.parquet")["utterance"][0]
     forge(run / "fold_0", lambda table: table[1:])
     checks = found()
     assert failed(checks) == {"split"}

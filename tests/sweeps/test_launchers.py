@@ -60,12 +60,12 @@ def test_every_launcher_gives_the_numbers_of_one_process(
     jobs, said = launched(f"launcher={launcher}", *at_once)
     assert jobs.keys() == here.keys()
     for name, folder in jobs.items():
-        one, other = (predictions.read(path / "predictions.parquet") for path in (here[name], folder))
+        one, other = (predictions.read_predictions(path / "predictions.parquet") for path in (here[name], folder))
         pd.testing.assert_frame_equal(one, other, check_exact=True)
-        assert json.loads((folder / "metrics.json").read_text())["uar"] == job.read(folder).uar
+        assert json.loads((folder / "metrics.json").read_text())["uar"] == job.read_record(folder).uar
     assert f"2 of {JOBS} jobs are done" in said
     assert "fold=9, but protocol=speaker_cv" in said
-    pids = {attempt["pid"] for folder in jobs.values() for attempt in job.read(folder).attempts}
+    pids = {attempt["pid"] for folder in jobs.values() for attempt in job.read_record(folder).attempts}
     assert (len(pids) > 1) == several, "each in a process of its own"
 
 

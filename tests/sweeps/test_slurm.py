@@ -81,7 +81,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory, where: list[str]) -> Swept:
     with cluster() as env:
         process = _begin(home, *where, "fold=0,1,9", "launcher=slurm", *launcher, env=env)
         until(lambda: _epochs(home, 1) > 1 or process.poll() is not None, 120)
-        os.kill(job.read(_job(home, 1) or home).attempts[-1]["pid"], signal.SIGKILL)
+        os.kill(job.read_record(_job(home, 1) or home).attempts[-1]["pid"], signal.SIGKILL)
         until(lambda: _epochs(home, 0) > 1, 120)
         (preempted,) = (name for name in ask(env, "squeue", "--array", "-h", "-o", "%i").split() if name.endswith("_0"))
         ask(env, "scancel", "--signal=TERM", preempted)  # what a cluster sends first, which is to stop nothing
@@ -95,21 +95,21 @@ def swept(tmp_path_factory: pytest.TempPathFactory, where: list[str]) -> Swept:
 def test_a_job_that_was_stopped_goes_on_and_ends_with_the_numbers_of_one_that_was_not(
     swept: Swept, here: Swept, fold: int
 ) -> None:
-    one, other = (predictions.read(each.jobs[fold] / "predictions.parquet") for each in (here, swept))
+    one, other = (predictions.read_predictions(each.jobs[fold] / "predictions.parquet") for each in (here, swept))
     pd.testing.assert_frame_equal(one, other, check_exact=True)
-    assert len(job.read(swept.jobs[fold]).attempts) == 2
+    assert len(job.read_record(swept.jobs[fold]).attempts) == 2
     log = (swept.jobs[fold] / "run.log").read_text()
     assert log.count("No checkpoint in") == 1, "the second attempt found one"
 
 
 def test_a_job_s_record_says_what_stopped_it(swept: Swept) -> None:
-    assert job.read(swept.jobs[0]).attempts[0]["reason"] == "stopped by its cluster"
-    assert "ended" not in job.read(swept.jobs[1]).attempts[0], "nobody could write it"
+    assert job.read_record(swept.jobs[0]).attempts[0]["reason"] == "stopped by its cluster"
+    assert "ended" not in job.read_record(swept.jobs[1]).attempts[0], "nobody could write it"
 
 
 def test_a_job_that_fails_stops_no_other(swept: Swept) -> None:
     assert swept.code == 1
-    assert job.read(swept.jobs[9]).state == "failed"
+    assert job.read_record(swept.jobs[9]).state == "failed"
     assert "2 of 3 jobs are done" in swept.said
     assert swept.said.count("fold=9, but protocol=speaker_cv") == 2, "when it fails, and at the end"
     assert "Traceback" not in swept.said
@@ -126,6 +126,6 @@ def test_srun_starts_the_processes_of_one_training(tmp_path: Path, where: list[s
             )
             assert done.returncode == 0, done.stderr
             assert done.stdout.count("Run folder: ") == 2, "one of them speaks, when it begins and at its end"
-            tables.append(predictions.read(tmp_path / name / "predictions.parquet"))
+            tables.append(predictions.read_predictions(tmp_path / name / "predictions.parquet"))
     probabilities = [table.filter(like=predictions.PREFIX).to_numpy() for table in tables]
     np.testing.assert_allclose(*probabilities, atol=1e-5)  # a process of srun may have another number of threads

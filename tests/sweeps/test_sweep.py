@@ -61,12 +61,12 @@ def test_a_job_that_fails_is_kept_with_its_reason_and_tried_again(
     assert "1 of 3 jobs are done" in error
     assert "Where the time of 1 jobs went" not in error, "a training that counts nothing has no table"
     assert "Traceback" not in error
-    found = {seed: job.read(path) for seed, path in jobs(folder()).items()}
+    found = {seed: job.read_record(path) for seed, path in jobs(folder()).items()}
     assert {seed: known.state for seed, known in found.items()} == {666: "failed", 0: "done", 777: "failed"}
     assert found[666].reason == "The number of the beast.\nTake another."
     assert sweep("seed=666,0,777") == 1
     assert seeds(begun) == [666, 0, 777, 666, 777]
-    assert len(job.read(jobs(folder())[666]).attempts) == 2
+    assert len(job.read_record(jobs(folder())[666]).attempts) == 2
 
 
 def test_ctrl_c_stops_the_sweep_and_the_same_command_goes_on(
@@ -75,7 +75,7 @@ def test_ctrl_c_stops_the_sweep_and_the_same_command_goes_on(
     assert sweep("seed=0,888,1") == 130
     assert seeds(begun) == [0, 888]
     assert "the same command goes on" in capsys.readouterr().err
-    assert job.read(jobs(folder())[888]).state == "interrupted"
+    assert job.read_record(jobs(folder())[888]).state == "interrupted"
     assert sweep("seed=0,888,1") == 130
     assert seeds(begun) == [0, 888, 888]
     assert "1 done already, 1 stopped half way" in capsys.readouterr().err
@@ -90,7 +90,7 @@ def test_a_killed_job_is_run_again(sweep: Sweep, begun: Begun, folder: Folder) -
     (there[1] / "metrics.json").unlink()
     assert sweep("seed=0,1") == 0
     assert seeds(begun) == [0, 1, 1]
-    assert len(job.read(there[1]).attempts) == 2
+    assert len(job.read_record(there[1]).attempts) == 2
 
 
 def test_a_job_whose_model_was_not_timed_is_timed_when_that_is_asked(
@@ -100,7 +100,7 @@ def test_a_job_whose_model_was_not_timed_is_timed_when_that_is_asked(
     assert sweep("seed=0") == 0
     for _ in range(2):
         assert sweep("seed=0", "sweep.latency=true") == 0
-    assert job.read(jobs(folder())[0]).latency == 0.25
+    assert job.read_record(jobs(folder())[0]).latency == 0.25
     assert seeds(begun) == [0, 0], "once more, which leaves a finished run as it is"
 
 
@@ -146,7 +146,7 @@ def test_other_recordings_put_a_job_aside_and_run_it_again(
     record(path, **{**known, "fingerprint": "of other recordings"})
     assert sweep("seed=0,1") == 0
     assert seeds(begun) == [0, 1, 1]
-    assert job.read(path).fingerprint == known["fingerprint"]
+    assert job.read_record(path).fingerprint == known["fingerprint"]
     (aside,) = (folder() / job.REPLACED).iterdir()
     assert json.loads((aside / "job.json").read_text())["fingerprint"] == "of other recordings"
     assert (aside / "metrics.json").exists()

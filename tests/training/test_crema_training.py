@@ -32,7 +32,7 @@ def crema(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_generated_clips_under_released_names_train_and_evaluate(settings: Settings, crema: Path, stores: Path) -> None:
     config = settings("data=crema", f"paths.corpora={crema}", "protocol=emosuperb", "trainer.max_epochs=4")
     folder = experiment.train({**config, "batch_size": 16})
-    table = predictions.read(folder / "predictions.parquet")
+    table = predictions.read_predictions(folder / "predictions.parquet")
     # Fold 0 of EMO-SUPERB tests the actors 1001 to 1018.
     assert set(table["speaker"]) == {f"crema/{actor}" for actor in range(1001, 1019)}
     assert len(table) == 18 * 6

@@ -40,14 +40,14 @@ STILL = ("augment=[]", "selection.ema=null", "trainer.max_epochs=3")
 def what_each_is(fails: int | None, how: str) -> tuple[int, int]:
     """In a process of `launch`: what processes have of each other, unless one of them fails."""
     with distributed.joined({"strategy": "ddp", "accelerator": "cpu"}):
-        mine = torch.tensor([distributed.rank() + 1.0], requires_grad=True)
+        mine = torch.tensor([distributed.process_rank() + 1.0], requires_grad=True)
         distributed.all_reduce_sum(mine * 2).sum().backward()
         assert mine.grad is not None
         assert mine.grad.item() == 4.0, "what each does to the sum of both, in both"
-        assert distributed.on_first_process(distributed.rank) == 0
+        assert distributed.on_first_process(distributed.process_rank) == 0
         with pytest.raises(ConfigError, match="of the first, 0"):
             distributed.on_first_process(an_error)
-        if distributed.rank() == fails:
+        if distributed.process_rank() == fails:
             if how == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise ConfigError("no such thing")
@@ -117,7 +117,7 @@ def test_no_process_outlives_the_one_that_launched_it_and_a_signal_of_the_cluste
 
 
 def an_error() -> None:
-    raise ConfigError(f"of the first, {distributed.rank()}")
+    raise ConfigError(f"of the first, {distributed.process_rank()}")
 
 
 def test_processes_share_sums_and_what_the_first_makes() -> None:
@@ -147,7 +147,7 @@ def test_two_processes_train_what_one_does(settings: Settings) -> None:
     one, two = (pd.read_csv(folder / "metrics.csv") for folder in (alone, both))
     np.testing.assert_allclose(one, two, rtol=2e-4, atol=1e-6)  # float32 sums in another order, over three epochs
     for name in ("predictions", "dev_predictions"):
-        tables = [predictions.read(folder / f"{name}.parquet") for folder in (alone, both)]
+        tables = [predictions.read_predictions(folder / f"{name}.parquet") for folder in (alone, both)]
         assert tables[0]["utterance"].tolist() == tables[1]["utterance"].tolist()
         assert tables[1]["utterance"].is_unique
         probabilities = [table.filter(like=predictions.PREFIX).to_numpy() for table in tables]
@@ -175,7 +175,7 @@ def norms_of_shares() -> list[list[Tensor]]:
     maps, weight = 3 * torch.randn(9, 4, 5, 6) + 2, torch.randn(9, 4, 5, 6)
     whole = normed(nn.BatchNorm2d(4), maps, weight)
     with distributed.joined({"strategy": "ddp", "accelerator": "cpu"}):
-        mine = slice(distributed.rank(), None, 2)
+        mine = slice(distributed.process_rank(), None, 2)
         shares = normed(BatchNorm(4), maps[mine], weight[mine])
         shares[2] = distributed.all_reduce_sum(shares[2])
     return [[whole[0][mine], whole[1][mine], *whole[2:]], shares]
@@ -194,7 +194,7 @@ def goes_on(config: dict[str, Any], whole: Path) -> None:
     assert distributed.launch(2, stop_in_the_second_epoch, config) == "stopped"
     assert not (stopped / "metrics.json").exists()
     again = experiment.train({**config, "ckpt": "last"})
-    tables = [predictions.read(folder / "predictions.parquet") for folder in (whole, again)]
+    tables = [predictions.read_predictions(folder / "predictions.parquet") for folder in (whole, again)]
     pd.testing.assert_frame_equal(*tables)
 
 
@@ -212,7 +212,7 @@ def test_weights_that_are_spread_train_as_those_that_are_not(settings: Settings,
     held, spread = experiment.train(settings(*STILL, *tuned, *TWO)), experiment.train(config)
     one, two = (pd.read_csv(folder / "metrics.csv") for folder in (held, spread))
     np.testing.assert_allclose(one, two, rtol=2e-4, atol=1e-6)
-    tables = [predictions.read(folder / "predictions.parquet") for folder in (held, spread)]
+    tables = [predictions.read_predictions(folder / "predictions.parquet") for folder in (held, spread)]
     np.testing.assert_allclose(*(t.filter(like=predictions.PREFIX).to_numpy() for t in tables), atol=2e-4)
     alone = [load(folder).state_dict() for folder in (held, spread)]
     assert alone[0].keys() == alone[1].keys()
@@ -253,7 +253,7 @@ def test_all_folds_in_two_processes_with_a_tracker(settings: Settings) -> None:
     # What rounds differently is on the other side of a ReLU, or another of a pool, here and there: as loose as the same batch
     # in another order is.
     assert losses[0] == pytest.approx(losses[1], rel=2e-3)
-    table = predictions.read(folder / "predictions.parquet")
+    table = predictions.read_predictions(folder / "predictions.parquet")
     assert len(table) == 36
     assert table["utterance"].is_unique
     files = [len(list((run / "tensorboard").iterdir())) for run in (alone, folder / "fold_0", folder / "fold_2")]
@@ -273,7 +273,7 @@ def test_torchrun_starts_the_processes_as_well(
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Run folder: ") == 2, "one of them speaks, when it begins and at its end"
     (folder,) = (tmp_path / "started").iterdir()
-    tables = [predictions.read(run / "predictions.parquet") for run in (mine, folder)]
+    tables = [predictions.read_predictions(run / "predictions.parquet") for run in (mine, folder)]
     np.testing.assert_allclose(*(t.filter(like=predictions.PREFIX).to_numpy() for t in tables), atol=1e-5)
 
 
@@ -287,8 +287,13 @@ def test_a_job_of_a_sweep_starts_processes_of_its_own(settings: Settings, tiny_d
     assert "fold=9, but" in done.stderr
     assert "Traceback" not in done.stderr
     folders = {folder.parent.name.split("-")[3]: folder.parent for folder in Path("multirun").glob("*/*/job.json")}
-    assert job.read(folders["fold0"]).attempts[-1]["seconds"].keys() >= {"start", "training", "scoring", "report"}
-    tables = [predictions.read(run / "predictions.parquet") for run in (mine, folders["fold0"])]
+    assert job.read_record(folders["fold0"]).attempts[-1]["seconds"].keys() >= {
+        "start",
+        "training",
+        "scoring",
+        "report",
+    }
+    tables = [predictions.read_predictions(run / "predictions.parquet") for run in (mine, folders["fold0"])]
     pd.testing.assert_frame_equal(*tables)
 
 
@@ -317,7 +322,7 @@ def test_srun_that_was_not_told_how_many_a_machine_has_is_a_sentence(monkeypatch
     monkeypatch.setenv("SLURM_JOB_NAME", "train")
     monkeypatch.delenv("SLURM_NTASKS_PER_NODE", raising=False)
     with pytest.raises(ConfigError, match="--ntasks-per-node"):
-        distributed.environment()
+        distributed.cluster_environment()
 
 
 @pytest.mark.parametrize(("clips", "batch_size", "words"), [(9, 1, "batch_size=1 is"), (1, 4, "A side of 1 clips is")])

@@ -65,7 +65,7 @@ def metrics_of(folder: Path) -> dict[str, Any]:
 def test_a_run_leaves_what_it_promises(settings: Settings) -> None:
     folder = experiment.train(settings())
     assert {path.name for path in folder.iterdir()} >= FILES
-    table = predictions.read(folder / "predictions.parquet")
+    table = predictions.read_predictions(folder / "predictions.parquet")
     summary = metrics_of(folder)
     assert len(table) == summary["n_utterances"] == 12
     environment = json.loads((folder / "environment.json").read_text())
@@ -80,7 +80,10 @@ def test_a_run_leaves_what_it_promises(settings: Settings) -> None:
 
 def test_the_same_seed_gives_the_same_predictions_and_another_seed_others(settings: Settings) -> None:
     first, again, other = (experiment.train(settings(f"seed={seed}")) for seed in (0, 0, 1))
-    read = [predictions.probabilities(predictions.read(f / "predictions.parquet")) for f in (first, again, other)]
+    read = [
+        predictions.probabilities(predictions.read_predictions(f / "predictions.parquet"))
+        for f in (first, again, other)
+    ]
     np.testing.assert_array_equal(read[0], read[1])
     assert not np.allclose(read[0], read[2])
 
@@ -95,7 +98,7 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(settings: Settings, model
     assert not (stopped / "metrics.json").exists()
     resumed = experiment.train({**config, "ckpt": "last"})
     assert resumed.resolve() == stopped.resolve()
-    one, two = (predictions.read(folder / "predictions.parquet") for folder in (whole, resumed))
+    one, two = (predictions.read_predictions(folder / "predictions.parquet") for folder in (whole, resumed))
     pd.testing.assert_frame_equal(one, two, check_exact=True)
     history = pd.read_csv(resumed / "metrics.csv")
     assert list(history["epoch"]) == [0, 1, 2]
@@ -105,12 +108,12 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(settings: Settings, model
 def test_all_folds_test_every_utterance_once_and_finished_ones_are_left_alone(settings: Settings) -> None:
     config = settings("fold=all", "trainer.max_epochs=1")
     folder = experiment.train(config)
-    table = predictions.read(folder / "predictions.parquet")
+    table = predictions.read_predictions(folder / "predictions.parquet")
     assert len(table) == 36
     assert table["utterance"].is_unique
     assert sorted(table["fold"].unique()) == [0, 1, 2]
     for fold in range(3):
-        part = predictions.read(folder / f"fold_{fold}" / "predictions.parquet")
+        part = predictions.read_predictions(folder / f"fold_{fold}" / "predictions.parquet")
         here = table[table["fold"] == fold].reset_index(drop=True)
         pd.testing.assert_frame_equal(part, here, check_exact=True)
     (folder / "fold_1" / "metrics.json").unlink()
@@ -130,9 +133,9 @@ def test_evaluation_finds_the_same_numbers_in_the_predictions_and_in_the_checkpo
 
 def test_evaluation_catches_one_probability_that_was_tampered_with(settings: Settings, stores: Path) -> None:
     folder = experiment.train(settings("trainer.max_epochs=1"))
-    table = predictions.read(folder / "predictions.parquet")
+    table = predictions.read_predictions(folder / "predictions.parquet")
     table.loc[3, ["p_angry", "p_sad"]] = [float(p) for p in table.loc[3, ["p_sad", "p_angry"]]]
-    predictions.write(table, folder / "predictions.parquet")
+    predictions.write_predictions(table, folder / "predictions.parquet")
     with pytest.raises(RunError, match="does not hold what"):
         recompute(folder, "corpora", str(stores))
     with pytest.raises(RunError, match=table["utterance"][3]):
@@ -202,7 +205,7 @@ def test_a_killed_run_goes_on_and_gives_what_it_would_have(settings: Settings, t
     assert not (stopped / "metrics.json").exists()
     for more in ("ckpt=last", "paths.run=whole"):
         forked.run([*command[2:], more], Path.cwd(), environment).check_returncode()
-    one, two = (predictions.read(folder / "predictions.parquet") for folder in (stopped, Path("whole")))
+    one, two = (predictions.read_predictions(folder / "predictions.parquet") for folder in (stopped, Path("whole")))
     pd.testing.assert_frame_equal(one, two, check_exact=True)
 
 
@@ -256,12 +259,14 @@ def test_any_seed_of_32_bits_trains(settings: Settings, seed: int) -> None:
 def test_a_run_killed_after_it_stopped_early_scores_what_it_had(settings: Settings) -> None:
     config = settings("trainer.max_epochs=20", "selection.patience=1", "model.optimizer.lr=1e-9")
     folder = experiment.train(config)
-    before = predictions.read(folder / "predictions.parquet")
+    before = predictions.read_predictions(folder / "predictions.parquet")
     epochs = pd.read_csv(folder / "metrics.csv")
     assert len(epochs) < 20, "it did not stop early"
     (folder / "metrics.json").unlink()
     assert experiment.train({**config, "ckpt": "last"}).resolve() == folder.resolve()
-    pd.testing.assert_frame_equal(predictions.read(folder / "predictions.parquet"), before, check_exact=True)
+    pd.testing.assert_frame_equal(
+        predictions.read_predictions(folder / "predictions.parquet"), before, check_exact=True
+    )
     pd.testing.assert_frame_equal(pd.read_csv(folder / "metrics.csv"), epochs, check_exact=True)
 
 
@@ -280,7 +285,7 @@ def test_a_run_goes_on_in_a_folder_that_was_moved(settings: Settings, tmp_path: 
     train_until_the_third_epoch({**config, "paths": {**config["paths"], "run": str(tmp_path / "there")}})
     (tmp_path / "there").rename(tmp_path / "here")
     moved = experiment.train({**config, "ckpt": "last", "paths": {**config["paths"], "run": str(tmp_path / "here")}})
-    one, two = (predictions.read(folder / "predictions.parquet") for folder in (whole, moved))
+    one, two = (predictions.read_predictions(folder / "predictions.parquet") for folder in (whole, moved))
     pd.testing.assert_frame_equal(one, two, check_exact=True)
     scores = [
         torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"] for folder in (whole, moved)

@@ -16,7 +16,7 @@ def curve_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] =
     """Lay out UAR by known clips, and its change from nobody known in percentage points; bold where its interval has no 0.
 
     Args:
-        measured: See `ser.rescoring.adaptation.results.measure`.
+        measured: See `ser.rescoring.adaptation.results.measure_adaptation`.
         title: What was scored.
         stamps: What nobody may overlook, in capitals behind the title.
     """
@@ -46,7 +46,7 @@ def curve(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Sequen
     The band is one standard deviation between draws to either side; bars are 95 % intervals over speakers.
 
     Args:
-        measured: See `ser.rescoring.adaptation.results.measure`.
+        measured: See `ser.rescoring.adaptation.results.measure_adaptation`.
         path: Where to; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
         title: Above the picture.
         stamps: What nobody may overlook; see `ser.report.drawing.drawing`.

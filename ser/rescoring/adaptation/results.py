@@ -19,7 +19,7 @@ from ser.evaluation.metrics import uar
 ALL = "all"
 
 
-def measure(table: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
+def measure_adaptation(table: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
     """Every number that the report shows; plain JSON.
 
     Args:

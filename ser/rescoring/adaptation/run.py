@@ -18,10 +18,10 @@ from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
 from ser.evaluation import predictions
 from ser.evaluation.summary import read_metrics
-from ser.inference.score import probabilities
+from ser.inference.score import predict_probabilities
 from ser.models.classifier import SpeechClassifier
 from ser.rescoring.adaptation import report
-from ser.rescoring.adaptation.results import ALL, measure
+from ser.rescoring.adaptation.results import ALL, measure_adaptation
 from ser.rescoring.suite import Suite
 from ser.training.build import ADAPTED
 
@@ -61,8 +61,8 @@ class Adaptation(Suite):
         super().run(folder, corpora, stores)
 
     def measure(self, table: pd.DataFrame) -> dict[str, Any]:
-        """See `ser.rescoring.adaptation.results.measure`."""
-        return measure(table)
+        """See `ser.rescoring.adaptation.results.measure_adaptation`."""
+        return measure_adaptation(table)
 
     def draw(self, measured: Mapping[str, Any], path: Path, title: str, stamps: tuple[str, ...]) -> None:
         """See `ser.rescoring.adaptation.report.curve`."""
@@ -86,7 +86,7 @@ class Adaptation(Suite):
         tables = []
         for k, draw in track(steps, f"Fold {data.fold}, {self.name}", transient=True):
             clips = rows[first(speaker, k, np.random.default_rng([self.seed, data.fold, draw]))]
-            heard = probabilities(model, data, rows, known=clips)
+            heard = predict_probabilities(model, data, rows, known=clips)
             columns = {predictions.PREFIX + c: heard[:, i] for i, c in enumerate(data.classes)}
             tables.append(same.assign(**columns, k=str(k), draw=draw))
         return pd.concat([*tables, same.assign(k=ALL, draw=0)], ignore_index=True)

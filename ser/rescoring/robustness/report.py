@@ -23,7 +23,7 @@ def conditions_table(measured: Mapping[str, Any], title: str, stamps: Sequence[s
     """Lay out UAR by condition and its change from clean speech, in percentage points; bold where its interval has no 0.
 
     Args:
-        measured: See `ser.rescoring.robustness.results.measure`.
+        measured: See `ser.rescoring.robustness.results.measure_robustness`.
         title: What was scored.
         stamps: What nobody may overlook, in capitals behind the title.
     """
@@ -52,7 +52,7 @@ def curves(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Seque
     Levels stand at even distances. Bands, or bars where an effect has one level, are 95 % intervals over speakers.
 
     Args:
-        measured: See `ser.rescoring.robustness.results.measure`.
+        measured: See `ser.rescoring.robustness.results.measure_robustness`.
         path: Where to; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
         title: Above the picture.
         stamps: What nobody may overlook; see `ser.report.drawing.drawing`.

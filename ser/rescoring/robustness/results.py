@@ -17,7 +17,7 @@ from ser.evaluation.metrics import uar
 from ser.rescoring.robustness.conditions import CLEAN, Condition
 
 
-def measure(table: pd.DataFrame, conditions: Sequence[Condition], seed: int = 0) -> dict[str, Any]:
+def measure_robustness(table: pd.DataFrame, conditions: Sequence[Condition], seed: int = 0) -> dict[str, Any]:
     """Every number that the suite's report shows; plain JSON.
 
     Args:

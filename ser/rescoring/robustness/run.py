@@ -25,7 +25,7 @@ from ser.inference.load import checkpoint_of
 from ser.models.classifier import SpeechClassifier
 from ser.rescoring.robustness import report
 from ser.rescoring.robustness.conditions import CLEAN, Condition, Scene, Talkers, conditions_of, generator
-from ser.rescoring.robustness.results import measure
+from ser.rescoring.robustness.results import measure_robustness
 from ser.rescoring.suite import Suite
 
 FORMAT = 1
@@ -71,16 +71,16 @@ class Robustness(Suite):
             name = f"{condition.effect}_{condition.level:g}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
             part = folder / self.name / name
             if not part.exists():
-                heard = probabilities(model, data, data.split.test, condition, self.seed, talkers)
+                heard = probabilities_under(model, data, data.split.test, condition, self.seed, talkers)
                 columns = {predictions.PREFIX + c: heard[:, i] for i, c in enumerate(data.classes)}
-                predictions.write(same.assign(**columns), part)
-            there = predictions.read(part)
+                predictions.write_predictions(same.assign(**columns), part)
+            there = predictions.read_predictions(part)
             tables.append(there.assign(condition=condition.name, family=condition.how.family, level=condition.level))
         return pd.concat(tables, ignore_index=True)
 
     def measure(self, table: pd.DataFrame) -> dict[str, Any]:
-        """See `ser.rescoring.robustness.results.measure`."""
-        return measure(table, self.conditions)
+        """See `ser.rescoring.robustness.results.measure_robustness`."""
+        return measure_robustness(table, self.conditions)
 
     def draw(self, measured: Mapping[str, Any], path: Path, title: str, stamps: tuple[str, ...]) -> None:
         """See `ser.rescoring.robustness.report.curves`."""
@@ -91,7 +91,7 @@ class Robustness(Suite):
         return report.conditions_table(measured, title, stamps)
 
 
-def probabilities(
+def probabilities_under(
     model: SpeechClassifier,
     data: SpeechDataModule,
     rows: np.ndarray,
@@ -122,4 +122,4 @@ def probabilities(
         waveform, lengths = condition.apply(batch.waveform, batch.lengths, scene)
         return batch._replace(waveform=waveform, lengths=lengths)
 
-    return score.probabilities(model, data, rows, heard, batch_size)
+    return score.predict_probabilities(model, data, rows, heard, batch_size)

@@ -20,8 +20,8 @@ from ser.inference.score import score
 from ser.rescoring.robustness import report
 from ser.rescoring.robustness import run as suites
 from ser.rescoring.robustness.conditions import Talkers, conditions_of
-from ser.rescoring.robustness.results import measure
-from ser.rescoring.robustness.run import Robustness, probabilities
+from ser.rescoring.robustness.results import measure_robustness
+from ser.rescoring.robustness.run import Robustness, probabilities_under
 from tests.rescoring.robustness.conftest import shipped
 
 GAIN = {"_target_": "ser.rescoring.robustness.channel.Gain", "levels": [0, -40]}
@@ -36,7 +36,7 @@ def results_of(folder: Path, name: str = "small") -> tuple[pd.DataFrame, dict[st
 def test_a_suite_leaves_every_prediction_the_numbers_and_the_picture(run: Path, stores: Path) -> None:
     Robustness(**SMALL).run(run, "corpora", str(stores))
     table, measured = results_of(run)
-    stored = predictions.read(run / "predictions.parquet")
+    stored = predictions.read_predictions(run / "predictions.parquet")
     assert list(table.columns) == [*stored.columns, "condition", "family", "level"]
     assert table["condition"].value_counts().to_dict() == dict.fromkeys(
         ["clean", "gain 0 dB", "gain -40 dB", "white 0 dB"], len(stored)
@@ -67,9 +67,9 @@ def test_a_stopped_suite_goes_on_and_gives_what_it_would_have(
 
     def watched(*arguments: Any) -> np.ndarray:
         scored.append(f"{arguments[1].fold} {arguments[3].name}")
-        return probabilities(*arguments)
+        return probabilities_under(*arguments)
 
-    monkeypatch.setattr(suites, "probabilities", watched)
+    monkeypatch.setattr(suites, "probabilities_under", watched)
     (lost,) = (run / "fold_1" / "small").glob("white_0-*.parquet")
     lost.unlink()
     Robustness(**SMALL).run(run, "corpora", str(stores))
@@ -103,9 +103,9 @@ def test_parts_of_another_checkpoint_are_not_taken(run: Path, data: SpeechDataMo
 
 def test_predictions_that_the_checkpoint_does_not_give_stop_it(run: Path, stores: Path) -> None:
     file = run / "fold_0" / "predictions.parquet"
-    table = predictions.read(file)
+    table = predictions.read_predictions(file)
     table.loc[3, ["p_angry", "p_sad"]] = [float(p) for p in table.loc[3, ["p_sad", "p_angry"]]]
-    predictions.write(table, file)
+    predictions.write_predictions(table, file)
     with pytest.raises(RunError, match=table["utterance"][3]):
         Robustness(**SMALL).run(run, "corpora", str(stores))
     assert not (run / "small.json").exists()
@@ -116,7 +116,7 @@ def test_no_result_depends_on_the_size_of_a_batch(trained: Path, data: SpeechDat
     effects = {name: {**effect, "levels": effect["levels"][-1:]} for name, effect in shipped()["effects"].items()}
     for condition in conditions_of(effects):
         one, all_together = (
-            probabilities(model, data, data.split.test[:3], condition, 0, talkers, size) for size in (1, None)
+            probabilities_under(model, data, data.split.test[:3], condition, 0, talkers, size) for size in (1, None)
         )
         np.testing.assert_allclose(one, all_together, atol=1e-5, err_msg=condition.name)
 
@@ -140,7 +140,7 @@ def test_the_change_is_that_of_the_same_resamples_of_speakers() -> None:
     hits = {c: {s: random.integers(2, size=8).tolist() for s in speakers} for c in ("clean", "gain 0 dB")}
     (condition,) = conditions_of({"gain": {**GAIN, "levels": [0]}})
     table = table_of(hits)
-    measured = measure(table, [condition])["conditions"][0]
+    measured = measure_robustness(table, [condition])["conditions"][0]
     changes = []
     for drawn in np.random.default_rng(0).integers(len(speakers), size=(2000, len(speakers))):
         scores = []
@@ -163,7 +163,7 @@ def test_the_change_is_that_of_the_same_resamples_of_speakers() -> None:
 
 def test_one_speaker_has_no_interval() -> None:
     (condition,) = conditions_of({"gain": {**GAIN, "levels": [0]}})
-    measured = measure(table_of({c: {"a": [1, 0, 1, 1]} for c in ("clean", "gain 0 dB")}), [condition])
+    measured = measure_robustness(table_of({c: {"a": [1, 0, 1, 1]} for c in ("clean", "gain 0 dB")}), [condition])
     assert measured["conditions"][0]["change_interval"]["low"] is None
     assert measured["clean"]["uar_interval"]["low"] is None
 
