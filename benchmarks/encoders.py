@@ -1,6 +1,6 @@
 """What a pretrained encoder costs: its features cached or not, Whisper on true lengths or 30 s, and how much audio fits.
 
-    python benchmarks/encoders.py model=whisper data=savee model.checkpoint=DIR
+    python benchmarks/encoders.py model=whisper data=savee model.encoder.checkpoint=DIR
 
 Prints, for the device that it runs on: seconds and peak memory of two epochs of a frozen encoder without and with cached
 features; for Whisper, seconds of a batch with true lengths and with padding to 30 s, and how alike the states are; on a GPU,
@@ -21,7 +21,7 @@ from rich.table import Table
 
 from ser.datamodules.batch import Batch
 from ser.models.pretrained import Pretrained
-from ser.training.build import build_data, build_model
+from ser.training.build import build_data, build_model, build_training
 
 EPOCHS = 2
 CLIPS = 16
@@ -36,7 +36,7 @@ def epochs(overrides: list[str]) -> None:
     data = build_data(config, fold=0)
     data.setup()
     torch.manual_seed(0)
-    model = build_model(config, data)
+    training = build_training(config, build_model(config, data), data)
     with tempfile.TemporaryDirectory() as folder:
         import lightning as L
 
@@ -49,7 +49,7 @@ def epochs(overrides: list[str]) -> None:
 
         trainer = build_trainer(config, Path(folder), [], Clock())
         began = time.perf_counter()
-        trainer.fit(model, datamodule=data)
+        trainer.fit(training, datamodule=data)
         sys.stdout.write(f"{time.perf_counter() - began}\n{peak()}\n")
 
 
@@ -63,7 +63,7 @@ def cached_or_not(overrides: list[str]) -> None:
         for name, cache in (("computed every time", False), ("cached", True)):
             settings = [
                 f"paths.stores={stores}",
-                f"model.cache={cache}",
+                f"model.encoder.cache={cache}",
                 f"trainer.max_epochs={EPOCHS}",
                 "trainer.enable_progress_bar=false",
                 *overrides,
@@ -88,7 +88,7 @@ def batch_of(config: dict[str, Any]) -> Batch:
 
 def lengths_or_padding(overrides: list[str]) -> None:
     """Compare Whisper on true lengths, with little silence behind each clip, with Whisper on 30 s."""
-    config = composed([*overrides, "model.layer=mix", "model.pool=attentive", "augment=[]"])
+    config = composed([*overrides, "model.encoder.layer=mix", "model.head.pool=attentive", "augment=[]"])
     batch = batch_of(config)
     table = Table("silence behind each clip", "seconds a batch", "times as fast", "cosine to 30 s, last layer")
     states = {}
@@ -123,9 +123,11 @@ def model_of(config: dict[str, Any]) -> Pretrained:
 def what_fits(overrides: list[str]) -> None:
     """Measure the peak memory of a training step by the seconds of audio in it, on a GPU."""
     table = Table("trained", "precision", "weights and states, GiB", "seconds of audio a GiB")
-    for trained, extra in (("2", []), ("all", []), ("all", ["model.gradient_checkpointing=true"])):
+    for trained, extra in (("2", []), ("all", []), ("all", ["model.finetune.gradient_checkpointing=true"])):
         for precision in ("32-true", "bf16-mixed"):
-            config = composed([*overrides, f"model.trained={trained}", *extra, f"trainer.precision={precision}"])
+            config = composed(
+                [*overrides, f"model.finetune.layers={trained}", *extra, f"trainer.precision={precision}"]
+            )
             model = model_of(config)
             optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)
             used = []

@@ -21,7 +21,7 @@ import torch
 from loading import WAYS, seconds
 from machine import composed, device, device_name, peak, synchronise
 
-from ser.training.build import build_data, build_model
+from ser.training.build import build_data, build_model, build_training
 
 TINY = os.environ.get("TINY") == "1"
 LATEST = 250
@@ -60,8 +60,8 @@ def bare_epoch(overrides: list[str]) -> tuple[float, float, int]:
     data = build_data(config, fold=0)
     data.prepare_data()
     data.setup()
-    model = build_model(config, data).to(device()).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    training = build_training(config, build_model(config, data), data).to(device()).train()
+    optimizer = torch.optim.AdamW(training.parameters(), lr=1e-3)
     half = config["trainer"]["precision"] == "bf16-mixed"
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
@@ -72,7 +72,7 @@ def bare_epoch(overrides: list[str]) -> tuple[float, float, int]:
         for loaded in loader:
             batch = data.transfer_batch_to_device(loaded, device(), 0)
             with torch.autocast(device().type, torch.bfloat16, enabled=half):
-                loss = model.training_step(batch)
+                loss = training.training_step(batch)
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()

@@ -133,7 +133,7 @@ def test_a_training_leaves_nothing_in_the_folder_but_its_run(command: Command, t
         ("fold=${nothing}", ["fold refers to another setting that does not exist"]),
         ("fold=9", ["fold=9", "0 to 2"]),
         ("model.chanels=3", ["chanels"]),
-        ("model.normalise=sex", ["normalise", "utterance, training, speaker, none"]),
+        ("normalise=sex", ["normalise", "utterance, training, speaker, none"]),
         ("+model.extra=1", ["extra", "channels"]),
         ("labels.target=distribution", ["votes", "demo"]),
         ("protocol=luna5", ["ravdess", "speaker_cv"]),

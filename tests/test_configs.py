@@ -18,7 +18,7 @@ import ser
 from ser.errors import ConfigError
 from ser.runtime.conf_dir import conf_dir
 from ser.runtime.instantiate import find_class
-from ser.training import experiment
+from ser.training import build
 
 CONF = Path(conf_dir())
 PACKAGE = Path(ser.__file__).parent
@@ -69,11 +69,11 @@ def check(config: dict[str, Any], folder: Path) -> None:
         keys = [key for key in node if key != "_target_"]
         if unknown := [key for key in keys if key not in inspect.signature(cls).parameters]:
             raise ConfigError(f"{node['_target_']} takes no {', '.join(unknown)}.")
-    experiment.build_data(config, fold=0)
-    stub = SimpleNamespace(classes=("angry", "sad"), class_weights=lambda: [1.0, 1.0], stamps=())
-    if "checkpoint" not in config["model"]:
-        experiment.build_model(config, stub)  # type: ignore[arg-type]
-    experiment.build_trainer(config, folder, [], L.Callback())
+    build.build_data(config, fold=0)
+    stub = SimpleNamespace(classes=("angry", "sad"), class_counts=lambda: {"angry": 1, "sad": 1}, stamps=())
+    if "encoder" not in config["model"]:
+        build.build_training(config, build.build_model(config, stub), stub)  # type: ignore[arg-type]
+    build.build_trainer(config, folder, [], L.Callback())
 
 
 def chosen(group: str, option: str) -> str:
@@ -85,7 +85,7 @@ def chosen(group: str, option: str) -> str:
 
 @pytest.mark.parametrize(("group", "option"), CHOICES)
 def test_each_option_composes_and_can_be_made(group: str, option: str, tmp_path: Path) -> None:
-    needs = {"model=pretrained": ["model.checkpoint=x"], "trainer=fsdp": ["selection.ema=null"]}
+    needs = {"model=pretrained": ["model.encoder.checkpoint=x"], "trainer=fsdp": ["callbacks=[early_stopping]"]}
     more = needs.get(chosen(group, option), [])
     check(composed(chosen(group, option), *more), tmp_path)
 
@@ -116,7 +116,7 @@ def test_each_command_composes(command: str) -> None:
         ("model/bilstm.yaml", "BiLSTM", "TriLSTM", "ser.models.bilstm has no TriLSTM"),
         ("model/bilstm.yaml", "ser.models.bilstm", "ser.models.trilstm", "no module ser.models.trilstm"),
         ("model/bilstm.yaml", "layers: 2", "layerz: 2", "takes no layerz"),
-        ("model/bilstm.yaml", "normalise: training", "", "missing a required argument: 'normalise'"),
+        ("normalise/training.yaml", "by: training", "by: trainings", "normalise.by must be"),
         ("model/bilstm.yaml", "_target_: ser.models.bilstm.BiLSTM", "_target_: subprocess.Popen", "Popen"),
         ("augment/warp.yaml", "stretch:", "strech:", "takes no strech"),
         ("features/logmel.yaml", "n_mels:", "mels:", "takes no mels"),

@@ -147,7 +147,8 @@ def _compute(folder: Path, key: Mapping[str, Any], count: int, n_features: int, 
         free = shutil.disk_usage(folder).free / 2**30
         raise ConfigError(
             f"{folder} cannot be written ({error.strerror}; {free:.1f} GiB are free). Make room and run the same command "
-            "again: it goes on. model.pool=mean or a single model.layer needs less; model.cache=false does without."
+            "again: it goes on. model.head.pool=mean or a single model.encoder.layer needs less; "
+            "model.encoder.cache=false needs none."
         ) from error
     counts = {"n_features": n_features, "utterances": count, "frames": int(index[:, 1].sum()), "longest": longest}
     write_json({**key, **counts}, folder / "card.json")

@@ -24,7 +24,7 @@ from ser.corpora.labels import LabelScheme
 from ser.datamodules.batch import Batch
 from ser.datamodules.buckets import LengthBuckets
 from ser.datamodules.cache import FeatureCache, Features, open_cache
-from ser.errors import ConfigError, SplitError
+from ser.errors import ConfigError
 from ser.protocols.audit import Policy, check_fitted, enforce, stamps
 from ser.protocols.plan import SYNTHETIC, plan
 from ser.protocols.split import Protocol, Split
@@ -141,16 +141,10 @@ class SpeechDataModule(L.LightningDataModule):
         """Hold what statistics were taken from to the training side; see `ser.protocols.audit.check_fitted`."""
         check_fitted(self.split, rows)
 
-    def class_weights(self) -> list[float]:
-        """Weights that give every class the same say, from the training side alone; their mean over clips is 1.
-
-        Raises:
-            SplitError: If a class does not occur in training.
-        """
+    def class_counts(self) -> dict[str, int]:
+        """Return the number of training utterances of each class."""
         counts = np.bincount(self.labelled.target[self.split.train], minlength=len(self.classes))
-        if absent := [c for c, n in zip(self.classes, counts, strict=True) if n == 0]:
-            raise SplitError(f"Fold {self.fold} has no training utterance of the class {', '.join(absent)}.")
-        return [float(w) for w in counts.sum() / (len(counts) * counts)]
+        return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled batches of the training side; of each, this process's share."""

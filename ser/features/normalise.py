@@ -97,7 +97,7 @@ class Normalise(nn.Module):
     def __init__(self, n_features: int, by: By = "utterance", epsilon: float = 1e-3) -> None:
         super().__init__()
         if by not in ("utterance", "training", "speaker", "none"):
-            raise ConfigError(f"model.normalise is one of utterance, training, speaker, none, not {by!r}.")
+            raise ConfigError(f"normalise.by must be utterance, training, speaker or none; got {by!r}.")
         self.by, self.epsilon = by, epsilon
         self.register_buffer("mean", torch.zeros(n_features, 1))
         self.register_buffer("deviation", torch.ones(n_features, 1))

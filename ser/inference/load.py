@@ -4,14 +4,12 @@ from pathlib import Path
 
 import torch
 
-from ser.errors import RunError
-from ser.models.classifier import LEFT_OUT, SpeechClassifier
-from ser.runtime.files import replacing
-from ser.runtime.instantiate import find_class
+from ser.errors import ConfigError, RunError
+from ser.models.checkpoint import model_from, read_checkpoint
+from ser.models.classifier import SpeechClassifier
 
 BEST = "checkpoints/best.ckpt"
 """Where a run keeps the weights that were best on dev, below its folder."""
-PARTS = {"ser_model", "hyper_parameters", "state_dict"}
 
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> SpeechClassifier:
@@ -19,44 +17,30 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> SpeechClassifi
 
     Args:
         path: A run's folder, or a checkpoint file.
-        device: Where to put it.
+        device: Where to put it; ``auto`` is a GPU if there is one.
 
     Raises:
         RunError: If there is no checkpoint, it is damaged, or it was not written by ``ser``.
+        ConfigError: If there is no such device.
     """
     file = checkpoint_of(Path(path).expanduser())
+    return model_from(read_checkpoint(file), file).to(_device(device)).eval()
+
+
+def _device(asked: str | torch.device) -> torch.device:
+    """Return the device asked for."""
+    if asked == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        # weights_only: tensors and plain containers, never code.
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever the bytes of a file that is something else make the unpickler do
-        raise RunError(
-            f"{file} cannot be read as a checkpoint: it is damaged, or holds more than tensors and plain data."
-        ) from error
-    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= PARTS:
-        raise RunError(f"{file} is not a checkpoint of ser: it lacks one of {', '.join(sorted(PARTS))}.")
-    if LEFT_OUT in checkpoint:
-        raise RunError(
-            f"{file} is of a training that has not come to its end: it lacks {checkpoint[LEFT_OUT]} pretrained weights "
-            "that training does not change. Go on with it: the same command with ckpt=last."
+        device = torch.device(asked)
+    except RuntimeError as error:
+        raise ConfigError(f"device must be auto, cpu, cuda or cuda:<index>; got {asked!r}.") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device must be present on this machine, which has {torch.cuda.device_count()} CUDA devices; got {asked!r}. "
+            "Use device=auto or device=cpu."
         )
-    kind = find_class(str(checkpoint["ser_model"]), SpeechClassifier)
-    try:
-        model = kind(**checkpoint["hyper_parameters"])
-        model.load_state_dict(checkpoint["state_dict"])
-    except (TypeError, KeyError, RuntimeError) as error:
-        first = str(error).partition("\n")[0]
-        raise RunError(f"{file} does not fit this version's {kind.__name__}: {first} Train it again.") from error
-    return model.to(device).eval()
-
-
-def complete(path: Path, model: SpeechClassifier) -> None:
-    """Put the weights that checkpoints went without in training into one that is to stand alone."""
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    if checkpoint.pop(LEFT_OUT, None) is None:
-        return
-    model.on_load_checkpoint(checkpoint)
-    with replacing(path) as unfinished:
-        torch.save(checkpoint, unfinished)
+    return device
 
 
 def checkpoint_of(path: Path) -> Path:

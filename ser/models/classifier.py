@@ -1,40 +1,57 @@
 """`SpeechClassifier`: what every model shares, from raw waveform to logits, and from a file to a table of emotions.
 
 A model holds all that a prediction needs (how audio is decoded, the features, their normalisation, the class names), so
-that its checkpoint alone predicts. A subclass adds one method, `SpeechClassifier.classify`.
+that its checkpoint alone predicts. A subclass adds its net and one method, `SpeechClassifier.classify`. How a model is
+trained is not its business: see `ser.training.module`.
 """
 
-import math
+import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
-import lightning as L
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torchmetrics.classification import MulticlassConfusionMatrix
 
 from ser.audio.decode import AudioSettings
 from ser.datamodules.batch import Batch
-from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
-from ser.features.normalise import By, Moments, Normalise, Statistics
+from ser.features.normalise import Moments, Normalise, Statistics
 from ser.models.clips import AudioInput, batches, named_clips
-from ser.runtime import distributed
-from ser.runtime.instantiate import instantiate
+from ser.runtime.instantiate import instantiate, settings_from
+
+if TYPE_CHECKING:
+    from ser.datamodules.speech import SpeechDataModule
 
 Config = Mapping[str, Any]
-LEFT_OUT = "ser_left_out"
-"""In a checkpoint: how many weights it goes without, since training does not change them."""
-STATES = {"state_dict", "current_model_state"}
-"""In a checkpoint: the weights to use, and those that training goes on from where the former are a running average."""
+SHORT_S = 10.0
+"""Up to this length in seconds, a single clip is scored on one thread of the CPU."""
 
 
-class SpeechClassifier(L.LightningModule):
+@dataclass(frozen=True)
+class Task:
+    """What a model is made for: everything but the sizes of its own net.
+
+    Args:
+        classes: Class names in the order of the logits.
+        audio: How audio is decoded: the arguments of `ser.audio.decode.AudioSettings`.
+        features: ``_target_`` and arguments of a module of `ser.features`, or such a module.
+        normalise: ``_target_`` and arguments of `ser.features.normalise.Normalise`, without ``n_features``.
+        stamps: Words that every result of this model must carry.
+    """
+
+    classes: Sequence[str]
+    audio: Config
+    features: Config | nn.Module
+    normalise: Config
+    stamps: Sequence[str] = ()
+
+
+class SpeechClassifier(nn.Module):
     """A classifier of utterances.
 
     Shapes:
@@ -43,54 +60,56 @@ class SpeechClassifier(L.LightningModule):
         - returns: logits, ``(batch, class)``
 
     Args:
-        classes: Class names in the order of the logits.
-        audio: How audio is decoded: the arguments of `ser.audio.decode.AudioSettings`.
-        features: ``_target_`` and arguments of a module of `ser.features`, or such a module.
-        normalise: See `ser.features.normalise.Normalise`.
-        augment: By name, ``_target_`` and arguments of modules of `ser.augment`; used in training only.
-        optimizer: ``lr``, ``weight_decay`` and ``warmup`` (share of all steps) of AdamW with a cosine down to zero.
-        loss: ``label_smoothing`` and ``class_weights`` (one a class, or ``None``).
-        stamps: Words that everything had with this model must carry.
+        task: The entries of `Task`.
+
+    Attributes:
+        hparams: What the constructor was called with, as plain containers: a checkpoint makes the model from them.
 
     Raises:
         ConfigError: If a part cannot be made from its configuration.
     """
 
-    class_weights: Tensor | None
+    hparams: dict[str, Any]
 
-    def __init__(
-        self,
-        classes: Sequence[str],
-        audio: Config,
-        features: Config | nn.Module,
-        normalise: By,
-        augment: Mapping[str, Config],
-        optimizer: Config,
-        loss: Config,
-        stamps: Sequence[str] = (),
-    ) -> None:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Note the arguments of the constructor, those of a subclass too, in ``hparams``."""
+        model: Self = super().__new__(cls)
+        bound = inspect.signature(cls).bind_partial(*args, **kwargs)
+        bound.apply_defaults()
+        model.__dict__["hparams"] = dict(
+            bound.arguments
+        )  # nn.Module takes no attributes before its constructor has run
+        return model
+
+    def __init__(self, task: Config) -> None:
         super().__init__()
-        self.classes, self.stamps = tuple(classes), tuple(stamps)
-        self.audio = AudioSettings(**audio)
+        made = settings_from(Task, task, "task")
+        self.classes, self.stamps = tuple(made.classes), tuple(made.stamps)
+        self.audio = settings_from(AudioSettings, made.audio, "audio")
+        features = made.features
         self.features = features if isinstance(features, nn.Module) else instantiate(features, nn.Module)
-        self.n_features: int = self.features.n_features  # type: ignore[assignment]  # of every module of ser.features
-        self.normalise = Normalise(self.n_features, normalise)
-        steps = [instantiate(config, nn.Module) for config in augment.values()]
-        for name, step in zip(augment, steps, strict=True):
-            if getattr(step, "domain", None) not in ("waveform", "features"):
-                raise ConfigError(f"augment.{name}: {type(step).__name__} has no domain, waveform or features.")
-        self.waveform_augment = nn.ModuleList(s for s in steps if s.domain == "waveform")
-        self.feature_augment = nn.ModuleList(s for s in steps if s.domain == "features")
-        self.optimizer: dict[str, float] = dict(optimizer)
-        self.label_smoothing = float(loss["label_smoothing"])
-        weights = loss.get("class_weights")
-        self.register_buffer("class_weights", None if weights is None else torch.tensor(weights), persistent=False)
-        self.dev_confusion = MulticlassConfusionMatrix(len(self.classes))
+        if not isinstance(getattr(self.features, "n_features", None), int):
+            raise ConfigError(
+                f"features must have an integer n_features, the size of a frame; {type(self.features).__name__} has none. "
+                "Set self.n_features in its constructor."
+            )
+        self.n_features: int = self.features.n_features  # type: ignore[assignment]
+        self.normalise = instantiate(made.normalise, Normalise, n_features=self.n_features)
         self._speakers: dict[str, Statistics] = {}  # by side, where features are normalised by speaker
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.normalise.mean.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of its statistics, and so of its weights."""
+        return self.normalise.mean.dtype
 
     @abstractmethod
     def classify(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Logits of normalised features.
+        """Return the logits of normalised features.
 
         Shapes:
             - features: ``(batch, feature, frame)``, zero beyond a clip's frames
@@ -99,12 +118,12 @@ class SpeechClassifier(L.LightningModule):
         """
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
-        """See the class."""
+        """Return the logits of waveforms."""
         features, frames = self.features(waveform, lengths)
         return self.classify(self.normalise(features, frames), frames)
 
     def logits(self, batch: Batch, speakers: Statistics | None = None) -> Tensor:
-        """Logits of a batch, ``(batch, class)``, from its features where it has them.
+        """Return the logits of a batch, ``(batch, class)``, from its cached features where it has them.
 
         Args:
             batch: See `ser.datamodules.batch.Batch`.
@@ -114,31 +133,33 @@ class SpeechClassifier(L.LightningModule):
         return self.classify(self.normalise(features, frames, _own(speakers, batch)), frames)
 
     def cache_key(self) -> dict[str, Any] | None:
-        """All that the features depend on, as plain JSON, where computing them once for a run saves much; else ``None``."""
+        """Return all that the features depend on, as plain JSON, if computing them once saves much; else ``None``."""
         return None
 
-    def remember(self, data: SpeechDataModule) -> None:
-        """Have a data module's batches carry the features that this model computes once, where it does."""
+    def use_cached_features(self, data: "SpeechDataModule") -> None:
+        """Compute the features of a data module once, if this model has a cache key; its batches then carry them."""
         if (key := self.cache_key()) is not None:
             with self.evaluating():
                 data.remember(key, self.features, self.n_features, self.device)
 
-    # ---- training
+    # ---- statistics
 
-    def on_fit_start(self) -> None:
-        """Compute features that are to be remembered, and take the statistics that normalisation is by.
+    def fit_statistics(self, data: "SpeechDataModule", *, resumed: bool = False) -> None:
+        """Fit the statistics of normalisation before training.
 
         Those of ``training`` are of the training clips alone, never of dev or test clips. Those of ``speaker`` are of each
-        side's own speakers; what stands in for an unknown speaker is of the training side.
+        side's own speakers; an unknown speaker gets those of the training side.
+
+        Args:
+            data: Set up.
+            resumed: Whether a checkpoint brings the statistics of ``training``.
         """
-        data: SpeechDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
-        self.remember(data)
         if self.normalise.by == "speaker":
             train, dev = (self.moments(data, rows) for rows in (data.split.train, data.split.dev))
             data.check_fitted(train.rows)
             self.normalise.fit_speakers(train)
             self._speakers = {"train": self.normalise.statistics(train), "dev": self.normalise.statistics(dev)}
-        if self.normalise.by != "training" or self.trainer.ckpt_path is not None:
+        if self.normalise.by != "training" or resumed:
             return
         rows: list[Tensor] = []
 
@@ -152,9 +173,9 @@ class SpeechClassifier(L.LightningModule):
         data.check_fitted(torch.cat(rows).cpu().numpy())
 
     def moments(
-        self, data: SpeechDataModule, rows: np.ndarray, change: Callable[[Batch], Batch] | None = None
+        self, data: "SpeechDataModule", rows: np.ndarray, change: Callable[[Batch], Batch] | None = None
     ) -> Moments:
-        """Moments of the features of some utterances, by speaker, whatever their labels.
+        """Return the moments of the features of some utterances, by speaker, whatever their labels.
 
         Args:
             data: Set up.
@@ -169,124 +190,60 @@ class SpeechClassifier(L.LightningModule):
                 moments.add(features, frames, batch.speaker, batch.index)
         return moments
 
-    def on_train_epoch_start(self) -> None:
-        """Log the learning rate that the epoch starts with."""
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
-
-    def training_step(self, batch: Batch) -> Tensor:
-        """The loss of one batch, augmented."""
-        target = batch.target
-        soft = target if target.is_floating_point() else nn.functional.one_hot(target, len(self.classes)).float()
-        if batch.features is None:
-            waveform, lengths = batch.waveform, batch.lengths
-            for step in self.waveform_augment:
-                waveform, lengths, soft = step(waveform, lengths, soft)
-            features, frames = self.features(waveform, lengths)
-        else:
-            features, frames = batch.features
-        features = self.normalise(features, frames, self.training_statistics(batch))
-        for step in self.feature_augment:
-            features, frames, soft = step(features, frames, soft)
-        loss = self.loss(features, frames, soft)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=batch.whole or len(soft), sync_dist=True)
-        return loss
-
     def training_statistics(self, batch: Batch) -> Statistics | None:
-        """What each clip of a training batch is normalised by, where that is not the same for all."""
+        """Return what each clip of a training batch is normalised by; ``None`` where that is the same for all."""
         return _own(self._speakers.get("train"), batch)
 
-    def loss(self, features: Tensor, frames: Tensor, soft: Tensor) -> Tensor:
-        """What a training step lessens, from what `classify` takes and soft targets, ``(batch, class)``."""
-        return self.cross_entropy(self.classify(features, frames), soft)
+    def dev_statistics(self) -> Statistics | None:
+        """Return the statistics of the dev speakers, where features are normalised by speaker."""
+        return self._speakers.get("dev")
 
-    def cross_entropy(self, logits: Tensor, soft: Tensor) -> Tensor:
-        """Cross-entropy to soft targets in nats; each clip weighs what its classes weigh.
+    # ---- what training needs to know of a net
 
-        Of several processes each has its share of a batch: the mean of what they give is the whole batch's.
+    def outputs(self, features: Tensor, lengths: Tensor) -> list[Tensor]:
+        """Return logits that each learn by themselves, ``(batch, class)`` each; most models have one of them."""
+        return [self.classify(features, lengths)]
+
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """Return the optimizer's parameter groups: no decay on biases and norms. The first group's rate is logged.
+
+        Args:
+            lr: The optimizer's learning rate, which a group may change by an ``lr`` of its own.
         """
-        smooth = soft * (1 - self.label_smoothing) + self.label_smoothing / soft.shape[1]
-        losses = -(smooth * logits.float().log_softmax(dim=1)).sum(dim=1)
-        weight = torch.ones_like(losses) if self.class_weights is None else soft @ self.class_weights
-        return (weight * losses).sum() * distributed.world_size() / distributed.all_reduce_sum(weight.sum())
+        return groups_of(self.parameters())
 
-    def validation_step(self, batch: Batch) -> None:
-        """Count what the dev side is taken for."""
-        logits = self.logits(batch, self._speakers.get("dev")).float()
-        hard = batch.target.argmax(dim=1) if batch.target.is_floating_point() else batch.target
-        loss = nn.functional.cross_entropy(logits, batch.target)
-        self.log("dev_loss", loss, batch_size=len(logits), sync_dist=True)
-        self.dev_confusion.update(logits, hard)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log dev UAR: the mean recall over the classes that occur."""
-        counts = self.dev_confusion.compute().double()
-        self.dev_confusion.reset()
-        present = counts.sum(dim=1) > 0
-        recall = counts.diagonal()[present] / counts.sum(dim=1)[present]
-        self.log("dev_uar", recall.mean().float(), prog_bar=True, sync_dist=True)
-
-    def shards(self) -> "list[nn.Module]":
-        """The parts that ``trainer=fsdp`` spreads over devices, inner ones before those that they are in; all that learns.
+    def shards(self) -> list[nn.Module]:
+        """Return the parts that ``trainer=fsdp`` spreads over devices, inner ones first; together all that is trained.
 
         Raises:
             ConfigError: If there are none.
         """
-        raise ConfigError(f"Every device holds all of {type(self).__name__}: take trainer=ddp.")
+        raise ConfigError(
+            f"trainer must not be fsdp for {type(self).__name__}, which fits on one device. Use trainer=ddp."
+        )
 
-    def configure_model(self) -> None:
-        """Spread the weights over devices, where the trainer's strategy does."""
-        if self.device_mesh is not None:
-            from ser.models.sharding import shard
-
-            shard(self.shards(), self.device_mesh)
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """What AdamW is given: no decay on biases and norms. The first group's rate is the one that is logged."""
-        return groups_of(self.parameters())
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW; every group's rate rises linearly, then falls as a cosine, by step."""
-        decay = self.optimizer["weight_decay"]
-        optimizer = torch.optim.AdamW(self.parameter_groups(), self.optimizer["lr"], weight_decay=decay)
-        steps = self.trainer.estimated_stepping_batches
-        if not 0 < steps < math.inf:
-            raise ConfigError("The cosine needs an end: trainer.max_epochs or trainer.max_steps is a number above 0.")
-        total = int(steps)
-        warm = max(1, round(self.optimizer["warmup"] * total))
-
-        def rate(step: int) -> float:
-            if step < warm:
-                return (step + 1) / warm
-            return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, total - warm))))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def origin(self) -> dict[str, Any]:
-        """What stands beside a result on where the model's weights began, as plain JSON; nothing where that is chance."""
+    def provenance(self) -> dict[str, Any]:
+        """Return where the weights started, as plain JSON; empty if they started at random."""
         return {}
 
     def unchanging(self) -> dict[str, Tensor]:
-        """Weights that training never changes; checkpoints go without until training has come to its end."""
+        """Return the weights that training never changes; checkpoints leave them out until training has finished."""
         return {}
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write down which class to load this into, and leave out what training does not change."""
-        checkpoint["ser_model"] = f"{type(self).__module__}.{type(self).__qualname__}"
-        if left_out := self.unchanging().keys():
-            checkpoint[LEFT_OUT] = len(left_out)
-            for part in STATES & checkpoint.keys():
-                checkpoint[part] = {k: v for k, v in checkpoint[part].items() if k not in left_out}
+    def check_resumable(self, hparams: Config) -> None:
+        """Refuse to continue a training that did not start as this model does.
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put back what was left out."""
-        for part in STATES & checkpoint.keys():
-            checkpoint[part] = {**self.unchanging(), **checkpoint[part]}
+        Args:
+            hparams: Of the model in the checkpoint.
 
-    # ---- use
+        Raises:
+            RunError: If pretrained weights have changed since.
+        """
+
+    # ---- prediction
 
     def probabilities(self, waveform: Tensor, lengths: Tensor) -> Tensor:
-        """Class probabilities in evaluation mode, in single precision whatever the training's was.
+        """Return class probabilities in evaluation mode, in single precision whatever the training's was.
 
         Shapes:
             - waveform, lengths: See the class
@@ -311,7 +268,9 @@ class SpeechClassifier(L.LightningModule):
     def predict(
         self, audio: AudioInput | Sequence[AudioInput], rate: int | None = None, batch_size: int = 16
     ) -> pd.DataFrame:
-        """Emotions of recordings, each scored whole.
+        """Return the emotions of recordings, each scored whole.
+
+        A single clip of at most `SHORT_S` seconds is scored on one thread: waking others takes longer than it saves.
 
         Args:
             audio: A path, an array ``(sample,)`` or ``(sample, channel)`` with full scale = 1 (or integers), or several
@@ -330,13 +289,15 @@ class SpeechClassifier(L.LightningModule):
         """
         if self.normalise.by == "speaker" and self.normalise.adapted is None:
             raise ConfigError(
-                "This model normalises by speaker: first model.adapt([...]) with recordings of the one who speaks; they need "
-                "no labels, and can be those to be scored."
+                "The model must know the speaker, since it normalises by speaker. First call model.adapt([...]) with "
+                "recordings of that speaker; they need no labels, and can be those to be scored."
             )
         recordings = named_clips(audio)
         probabilities = torch.empty(len(recordings), len(self.classes), dtype=torch.float64)
         for rows, waveform, lengths in batches(recordings, rate, self.audio, batch_size, self.device):
-            probabilities[rows] = self.probabilities(waveform, lengths)
+            short = len(recordings) == 1 and waveform.shape[1] <= SHORT_S * self.audio.sample_rate
+            with _one_thread() if short and self.device.type == "cpu" else nullcontext():
+                probabilities[rows] = self.probabilities(waveform, lengths)
         table = pd.DataFrame(probabilities.numpy(), columns=list(self.classes))
         table.insert(0, "label", [self.classes[i] for i in probabilities.argmax(dim=1).tolist()])
         table.insert(0, "audio", [name for name, _ in recordings])
@@ -344,7 +305,7 @@ class SpeechClassifier(L.LightningModule):
         return table
 
     def adapt(self, audio: AudioInput | Sequence[AudioInput], rate: int | None = None, batch_size: int = 16) -> None:
-        """Take the speaker of some recordings for whoever speaks from now on, where the model normalises by speaker.
+        """Normalise by the speaker of some recordings from now on, in a model trained with ``normalise=speaker``.
 
         Args:
             audio: Recordings of one speaker, without labels; the more and the more varied, the better.
@@ -356,7 +317,9 @@ class SpeechClassifier(L.LightningModule):
             ConfigError: If the model does not normalise by speaker, or as for `predict`.
         """
         if self.normalise.by != "speaker":
-            raise ConfigError(f"This model normalises by {self.normalise.by}: there is nothing to adapt to a speaker.")
+            raise ConfigError(
+                f"normalise must be speaker to adapt a model; got {self.normalise.by}. Train with normalise=speaker."
+            )
         moments = Moments(1, self.n_features)
         with self.evaluating():
             for rows, waveform, lengths in batches(named_clips(audio), rate, self.audio, batch_size, self.device):
@@ -366,12 +329,22 @@ class SpeechClassifier(L.LightningModule):
 
 
 def groups_of(parameters: Iterable[nn.Parameter], **settings: float) -> list[dict[str, Any]]:
-    """Those of some parameters that are trained, as an optimizer's groups: matrices, then biases and norms without decay."""
+    """Return the trained ones of some parameters as groups: matrices, then biases and norms without weight decay."""
     trained = [p for p in parameters if p.requires_grad]
     matrices, vectors = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
     return [{"params": matrices, **settings}, {"params": vectors, **settings, "weight_decay": 0.0}]
 
 
 def _own(speakers: Statistics | None, batch: Batch) -> Statistics | None:
-    """The statistics of the speaker of each clip of a batch."""
+    """Return the statistics of the speaker of each clip of a batch."""
     return None if speakers is None else speakers.of(batch.speaker)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

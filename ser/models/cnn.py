@@ -5,13 +5,13 @@ matters: averaging over it loses the tilt and the formants.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ser.features.mask import frame_mask
-from ser.features.normalise import By
 from ser.models.classifier import Config, SpeechClassifier
 from ser.models.norm import BatchNorm
 from ser.models.pooling import AttentiveStatistics
@@ -21,32 +21,24 @@ class CNN(SpeechClassifier):
     """Convolutional classifier.
 
     Args:
+        task: See `SpeechClassifier`.
         channels: Of the stem, which takes every second band and frame, then of each block.
         time_pool: How many frames the max pooling after each block joins; every block halves the bands.
         width: Features of a frame once the frequency axis is folded in.
         dropout: Before the last layer.
         attention: Width of the attention's hidden layer.
-        classes, audio, features, normalise, augment, optimizer, loss, stamps: See `SpeechClassifier`.
     """
 
     def __init__(
         self,
-        classes: Sequence[str],
-        audio: Config,
-        features: Config,
-        normalise: By,
-        augment: Mapping[str, Config],
-        optimizer: Config,
-        loss: Config,
-        stamps: Sequence[str] = (),
+        task: Config,
         channels: Sequence[int] = (32, 64, 96, 128),
         time_pool: Sequence[int] = (2, 1, 1),
         width: int = 160,
         dropout: float = 0.3,
         attention: int = 64,
     ) -> None:
-        super().__init__(classes, audio, features, normalise, augment, optimizer, loss, stamps)
-        self.save_hyperparameters()
+        super().__init__(task)
         self.stem = Block(1, channels[0], kernel=5, stride=2)
         self.blocks = nn.ModuleList(
             Block(inputs, outputs, pool=(2, pool))
@@ -57,8 +49,8 @@ class CNN(SpeechClassifier):
         self.pool = AttentiveStatistics(width, attention)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, len(self.classes)))
 
+    @override
     def classify(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """See `SpeechClassifier.classify`."""
         # (batch, 1, feature, frame), channels last in memory, in which convolutions on a CPU are faster
         maps = features[:, None].contiguous(memory_format=torch.channels_last)
         for block in (self.stem, *self.blocks):
@@ -92,7 +84,7 @@ class Block(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from its signature
 
     def forward(self, maps: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """See the class."""
+        """Return the pooled maps, and their lengths."""
         lengths = -(-lengths // self.stride)
         maps = self.norm(self.convolution(maps))
         maps = torch.relu(maps) * frame_mask(lengths, maps.shape[-1])[:, None, None]

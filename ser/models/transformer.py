@@ -1,13 +1,12 @@
 """A small transformer on log-mel: two strided convolutions, pre-norm layers, attentive statistics over time."""
 
 import math
-from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ser.features.mask import frame_mask
-from ser.features.normalise import By
 from ser.models.classifier import Config, SpeechClassifier
 from ser.models.pooling import AttentiveStatistics
 
@@ -16,25 +15,18 @@ class Transformer(SpeechClassifier):
     """Self-attention classifier.
 
     Args:
+        task: See `SpeechClassifier`.
         width: Features a position, a multiple of ``heads`` and of 2.
         heads: Of each layer.
         layers: How many.
         channels: Of the two convolutions, each of which takes every second frame and band.
         dropout: Before the last layer; half of it within the layers.
         attention: Width of the pooling attention's hidden layer.
-        classes, audio, features, normalise, augment, optimizer, loss, stamps: See `SpeechClassifier`.
     """
 
     def __init__(
         self,
-        classes: Sequence[str],
-        audio: Config,
-        features: Config,
-        normalise: By,
-        augment: Mapping[str, Config],
-        optimizer: Config,
-        loss: Config,
-        stamps: Sequence[str] = (),
+        task: Config,
         width: int = 128,
         heads: int = 4,
         layers: int = 3,
@@ -42,8 +34,7 @@ class Transformer(SpeechClassifier):
         dropout: float = 0.3,
         attention: int = 64,
     ) -> None:
-        super().__init__(classes, audio, features, normalise, augment, optimizer, loss, stamps)
-        self.save_hyperparameters()
+        super().__init__(task)
         self.convolutions = nn.ModuleList(
             nn.Conv2d(inputs, channels, 3, stride=2, padding=1) for inputs in (1, channels)
         )
@@ -54,8 +45,8 @@ class Transformer(SpeechClassifier):
         self.pool = AttentiveStatistics(width, attention)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, len(self.classes)))
 
+    @override
     def classify(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """See `SpeechClassifier.classify`."""
         maps = features[:, None]  # (batch, 1, feature, frame)
         for convolution in self.convolutions:
             lengths = (lengths + 1) // 2

@@ -52,8 +52,8 @@ def training_arguments(arguments: Iterable[str]) -> list[str]:
     Example:
         >>> training_arguments(["model=cnn", "ckpt=last", "paths.runs=/runs", "+data.corpora.demo.root=/demo", "fold=all"])
         ['model=cnn', 'fold=all']
-        >>> training_arguments(["model=whisper", "model.checkpoint=/models/mine"])
-        ['model=whisper', 'model.checkpoint=mine']
+        >>> training_arguments(["model=whisper", "model.encoder.checkpoint=/models/mine"])
+        ['model=whisper', 'model.encoder.checkpoint=mine']
     """
     kept = []
     for argument in arguments:

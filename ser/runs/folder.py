@@ -19,7 +19,7 @@ from ser.errors import RunError
 from ser.report.format import with_interval
 from ser.runs.identity import ELSEWHERE, differing, essential, identity, model_name, places, run_name
 from ser.runtime.files import replacing, write_json
-from ser.runtime.migration import moved_targets, run_block
+from ser.runtime.migration import migrated_config, moved_targets, run_block
 from ser.runtime.words import and_more
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ class RunFolder:
             raise RunError(f"{file} is not a configuration: it was cut short or changed after the run.") from error
         if not isinstance(config, dict):
             raise RunError(f"{file} is not a configuration: it was cut short or changed after the run.")
-        return {str(key): value for key, value in moved_targets(config).items()}
+        return {str(key): value for key, value in migrated_config(moved_targets(config)).items()}
 
     def _described(self) -> str:
         config = self.config

@@ -5,6 +5,7 @@ A checkpoint carries such mappings too, so only a class of the expected kind is 
 
 import inspect
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -33,6 +34,38 @@ def instantiate(config: Mapping[str, Any], kind: type[T], **more: Any) -> T:
         takes = ", ".join(inspect.signature(cls).parameters)
         raise ConfigError(f"{config['_target_']}: {error}. It takes: {takes}.") from error
     return cls(**arguments)
+
+
+def settings_from(cls: type[T], entries: Mapping[str, Any], name: str) -> T:
+    """Return the dataclass that holds some settings.
+
+    Args:
+        cls: The dataclass.
+        entries: Its fields by name.
+        name: What the user calls the settings, such as ``audio``.
+
+    Raises:
+        ConfigError: If a field is unknown, or one without a default is missing.
+
+    Example:
+        >>> from ser.audio.decode import AudioSettings
+        >>> settings_from(AudioSettings, {"sample_rate": 8000}, "audio").sample_rate
+        8000
+        >>> settings_from(AudioSettings, {"sample_rat": 8000}, "audio")
+        Traceback (most recent call last):
+        ...
+        ser.errors.ConfigError: audio.sample_rat is not a setting. Did you mean audio.sample_rate?
+    """
+    takes = list(inspect.signature(cls).parameters)
+    for key in entries:
+        if key not in takes:
+            near = get_close_matches(str(key), takes, n=1)
+            hint = f"Did you mean {name}.{near[0]}?" if near else f"The settings are: {', '.join(takes)}."
+            raise ConfigError(f"{name}.{key} is not a setting. {hint}")
+    try:
+        return cls(**{str(key): value for key, value in entries.items()})
+    except TypeError as error:
+        raise ConfigError(f"{name} is incomplete: {error}.") from error
 
 
 def find_class(path: str, kind: type[T]) -> type[T]:

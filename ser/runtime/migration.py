@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+Settings = dict[str, Any]
+
 MOVED = {
     "ser.labels": "ser.corpora.labels",
     "ser.encoders": "ser.models.encoders",
@@ -12,6 +14,11 @@ MOVED = {
     "ser.studies": "ser.comparison",
 }
 """Where modules and packages are now; the first that fits holds."""
+TASK = ("classes", "audio", "features", "normalise", "augment", "optimizer", "loss", "stamps")
+"""What models of version 0.1 took beside the sizes of their own net."""
+ENCODER = ("checkpoint", "revision", "pickle", "layer", "silence", "attention", "batch_seconds", "cache")
+FINETUNE = ("front_end", "lora", "mask", "gradient_checkpointing", "compile")
+HEAD = ("pool", "hidden", "dropout", "swap")
 
 
 def moved(path: str) -> str:
@@ -46,3 +53,61 @@ def run_block(block: Mapping[str, Any]) -> dict[str, Any]:
         fold, hashes = now.pop("fold", 0), now.pop("split_hash")
         now["splits"] = {str(fold): hashes} if isinstance(hashes, str) else {str(i): h for i, h in enumerate(hashes)}
     return now
+
+
+def migrated_hparams(old: Mapping[str, Any]) -> Settings:
+    """Return the hyperparameters of a checkpoint as this version's models take them."""
+    if "task" in old:
+        return dict(old)
+    task = {name: old[name] for name in ("classes", "audio", "features")}
+    task |= {"normalise": _normalise(old["normalise"]), "stamps": list(old.get("stamps", ()))}
+    net = {name: value for name, value in old.items() if name not in TASK}
+    if "checkpoint" in net:
+        net = _pretrained(net, old["optimizer"])
+    return {"task": task, **net}
+
+
+def migrated_config(config: Mapping[str, Any]) -> Settings:
+    """Return the settings of a training as this version composes them."""
+    if "optimizer" in config or "model" not in config:
+        return dict(config)
+    model = dict(config["model"])
+    old, by = model.pop("optimizer"), model.pop("normalise")
+    selection = dict(config["selection"])
+    decay, patience = selection.pop("ema", None), selection.pop("patience", None)
+    callbacks: Settings = {}
+    if decay is not None:
+        callbacks["averaging"] = {"_target_": "ser.training.callbacks.Averaging", "decay": decay}
+    if patience is not None:
+        stopping = {"_target_": "ser.training.callbacks.EarlyStopping", "by": selection["by"], "patience": patience}
+        callbacks["early_stopping"] = stopping
+    if "checkpoint" in model:
+        target = model.pop("_target_")
+        model = {"_target_": target, **_pretrained(model, old)}
+    return {
+        **config,
+        "model": model,
+        "normalise": _normalise(by),
+        "optimizer": {"_target_": "torch.optim.AdamW", "lr": old["lr"], "weight_decay": old["weight_decay"]},
+        "schedule": {"_target_": "ser.training.schedules.cosine.Cosine", "warmup": old["warmup"]},
+        "loss": {"_target_": "ser.training.losses.cross_entropy.CrossEntropy", **config["loss"]},
+        "selection": selection,
+        "callbacks": callbacks,
+    }
+
+
+def _normalise(by: str) -> Settings:
+    return {"_target_": "ser.features.normalise.Normalise", "by": by}
+
+
+def _pretrained(net: Mapping[str, Any], optimizer: Mapping[str, Any]) -> Settings:
+    """Return the three groups of a pretrained model's settings, and its architecture where a checkpoint has it."""
+    finetune = {name: net[name] for name in FINETUNE if name in net}
+    finetune |= {"layers": net["trained"], "lr": optimizer.get("encoder_lr")}
+    finetune["layer_decay"] = optimizer.get("layer_decay", 1.0)
+    return {
+        "encoder": {name: net[name] for name in ENCODER if name in net},
+        "finetune": finetune,
+        "head": {name: net[name] for name in HEAD if name in net} | {"count": net["heads"]},
+        **({"architecture": net["architecture"]} if "architecture" in net else {}),
+    }

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -12,6 +12,7 @@ from ser.corpora.corpus import Corpus
 from ser.errors import ConfigError
 from ser.runtime import distributed
 from ser.runtime.instantiate import instantiate
+from ser.training.selection import MODES
 
 if TYPE_CHECKING:
     import lightning as L
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
 
     from ser.datamodules.speech import SpeechDataModule
     from ser.models.classifier import SpeechClassifier
+    from ser.training.module import Training
 
 Config = Mapping[str, Any]
-MODES: dict[str, Literal["max", "min"]] = {"dev_uar": "max", "dev_loss": "min"}
-"""What an epoch may be chosen by, and which of its values is best."""
 ADAPTED = "speaker-adapted"
 """Stamps a result that was had knowing each test speaker's own recordings, without their labels."""
 
@@ -66,27 +66,32 @@ def build_data(config: Config, fold: int) -> "SpeechDataModule":
 
 
 def build_model(config: Config, data: "SpeechDataModule") -> "SpeechClassifier":
-    """The untrained model for some data."""
+    """Return the untrained model for some data."""
     from ser.models.classifier import SpeechClassifier
 
-    weights = config["loss"]["class_weights"]
-    if weights not in ("balanced", None):
-        raise ConfigError(f"loss.class_weights is balanced or null, not {weights!r}.")
-    return instantiate(
-        config["model"],
-        SpeechClassifier,
-        classes=list(data.classes),
-        audio=dict(config["audio"]),
-        features=dict(config.get("features") or {}),
-        augment={name: dict(step) for name, step in (config.get("augment") or {}).items()},
-        loss={**config["loss"], "class_weights": data.class_weights() if weights else None},
-        stamps=stamps_of(config, data),
-    )
+    task = {
+        "classes": list(data.classes),
+        "audio": dict(config["audio"]),
+        "features": dict(config.get("features") or {}),
+        "normalise": dict(config["normalise"]),
+        "stamps": stamps_of(config, data),
+    }
+    return instantiate(config["model"], SpeechClassifier, task=task)
+
+
+def build_training(config: Config, model: "SpeechClassifier", data: "SpeechDataModule") -> "Training":
+    """Return the training of a model."""
+    from ser.training.losses.loss import Loss
+    from ser.training.module import Training
+
+    loss = instantiate(config["loss"], Loss, counts=data.class_counts())
+    augment = {name: step for name, step in (config.get("augment") or {}).items() if step is not None}
+    return Training(model, loss, augment, config["optimizer"], config["schedule"])
 
 
 def stamps_of(config: Config, data: "SpeechDataModule") -> list[str]:
     """The words that every result of a run must carry: those of its data, and that a model knows its test speakers."""
-    return [*data.stamps, *([ADAPTED] if config["model"].get("normalise") == "speaker" else [])]
+    return [*data.stamps, *([ADAPTED] if config["normalise"].get("by") == "speaker" else [])]
 
 
 def labels_of(data: "SpeechDataModule") -> str:
@@ -102,11 +107,11 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
     from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
     from lightning.pytorch.strategies import Strategy
 
-    from ser.training.callbacks import Averaging, Best, KeepSigterm, Patience, SeedEachBatch, Trial
+    from ser.training.callbacks import Averaging, Best, KeepSigterm, SeedEachBatch, Trial
 
     chosen = config["selection"]
     if chosen["by"] not in MODES:
-        raise ConfigError(f"selection.by is one of {', '.join(MODES)}, not {chosen['by']!r}.")
+        raise ConfigError(f"selection.by must be one of {', '.join(MODES)}; got {chosen['by']!r}.")
     by, mode = chosen["by"], MODES[chosen["by"]]
     checkpoints = folder / "checkpoints"
     callbacks: list[L.Callback] = [
@@ -116,20 +121,19 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
         Best(checkpoints, "best", by, mode=mode, enable_version_counter=False),
         ModelCheckpoint(checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False),
     ]
-    if chosen["ema"] is not None:
-        callbacks.append(Averaging(decay=chosen["ema"]))
+    callbacks += [
+        instantiate(each, L.Callback) for each in (config.get("callbacks") or {}).values() if each is not None
+    ]
     if (trial := config["sweep"]["trial"]) is not None:
         callbacks.append(Trial(**trial))
-    if chosen["patience"] is not None:
-        callbacks.append(Patience(by, mode=mode, patience=chosen["patience"]))
     settings = dict(config["trainer"])
     settings["enable_progress_bar"] = bool(settings["enable_progress_bar"]) and distributed.process_rank() == 0
     if settings["enable_progress_bar"]:
         callbacks.append(RichProgressBar(leave=False))
     if isinstance(strategy := settings.get("strategy"), Mapping):
-        if chosen["ema"] is not None:
+        if any(isinstance(callback, Averaging) for callback in callbacks):
             raise ConfigError(
-                "A running average of weights that are spread over devices is not had: selection.ema=null."
+                "callbacks must not include averaging where the trainer shards the weights. Set callbacks.averaging=null."
             )
         settings["strategy"] = instantiate(strategy, Strategy)
     if settings["accelerator"] == "auto":  # a GPU or the CPU: Apple's MPS lacks the double precision of statistics

@@ -10,14 +10,15 @@ from typing import Any
 import lightning as L
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging, early_stopping
 from lightning.pytorch.loggers import Logger
 
-from ser.errors import PrunedError, RunError
+from ser.errors import ConfigError, PrunedError, RunError
 from ser.report.format import percent
 from ser.runtime import distributed
 from ser.runtime.files import replacing
 from ser.runtime.instantiate import instantiate
+from ser.training.selection import MODES
 
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 PRUNER = "pruner"
@@ -61,8 +62,34 @@ class KeepSigterm(L.Callback):
             signal.signal(signal.SIGTERM, self._before)
 
 
-class Averaging(EMAWeightAveraging):
-    """Lightning's running average of the weights, kept on the device that trains rather than where the model was made."""
+class Averaging(WeightAveraging):
+    """Score and keep a running average of the weights instead of those of the last step.
+
+    Step ``n`` moves the average by ``1 - min(decay, (1 + n) / (10 + n))`` of the way to the weights, so that the average of a
+    short training is not that of its start. It lies on the device that trains.
+
+    Source: the exponential moving average of Polyak and Juditsky, 1992, https://doi.org/10.1137/0330046; the warm-up is that
+    of TensorFlow's ``ExponentialMovingAverage``.
+
+    Args:
+        decay: Weight of the past in a long training, below 1.
+    """
+
+    def __init__(self, decay: float = 0.99) -> None:
+        if not 0 <= decay < 1:
+            raise ConfigError(f"callbacks.averaging.decay must be at least 0 and below 1; got {decay}.")
+
+        @torch.no_grad()
+        def average(averaged: Any, current: Any, number: Any) -> None:
+            n = int(number)
+            weight = 1 - min(decay, (1 + n) / (10 + n))
+            for old, new in zip(averaged, current, strict=True):
+                if old.is_floating_point():
+                    old.lerp_(new, weight)
+                else:
+                    old.copy_(new)
+
+        super().__init__(use_buffers=True, multi_avg_fn=average)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Choose the device."""
@@ -70,8 +97,18 @@ class Averaging(EMAWeightAveraging):
         super().setup(trainer, pl_module, stage)
 
 
-class Patience(EarlyStopping):
-    """Lightning's early stopping, which stays stopped when a run that had stopped early is gone on with."""
+class EarlyStopping(early_stopping.EarlyStopping):
+    """Stop once dev has not improved for some epochs; a run that had stopped early stays stopped when it is resumed.
+
+    Args:
+        by: ``dev_uar`` or ``dev_loss``.
+        patience: Epochs without improvement.
+    """
+
+    def __init__(self, by: str, patience: int = 30) -> None:
+        if by not in MODES:
+            raise ConfigError(f"callbacks.early_stopping.by must be one of {', '.join(MODES)}; got {by!r}.")
+        super().__init__(by, mode=MODES[by], patience=patience)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop before the first epoch if patience had run out before."""
@@ -108,7 +145,7 @@ class History(L.Callback):
         }
         if not all(math.isfinite(value) for value in measured.values()):
             raise RunError(
-                f"Training diverged in epoch {trainer.current_epoch}: {measured}. Lower model.optimizer.lr, or take "
+                f"Training diverged in epoch {trainer.current_epoch}: {measured}. Lower optimizer.lr, or take "
                 "trainer.precision=32-true; the checkpoints of the epochs before are whole."
             )
         self.rows.append({"epoch": trainer.current_epoch, **measured})

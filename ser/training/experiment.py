@@ -198,7 +198,7 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker:
                 raise RunError(
                     f"Memory ran out with batches of {now['batch_size']}: {str(error).partition('. ')[0]}. Take a "
                     "smaller batch_size, trainer.precision=bf16-mixed, or resident=false; for a pretrained encoder, "
-                    "model.batch_seconds."
+                    "model.encoder.batch_seconds."
                 ) from error
         # Out of the except block, whose error would hold on to the memory.
         parts *= 2

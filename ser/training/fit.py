@@ -15,7 +15,8 @@ from ser.runs.environment import environment
 from ser.runs.results import left_out, write_results, write_split
 from ser.runtime import distributed
 from ser.runtime.phases import phase
-from ser.training.build import MODES, Config, build_model, build_trainer, labels_of, stamps_of
+from ser.training.build import Config, build_model, build_trainer, build_training, labels_of, stamps_of
+from ser.training.selection import MODES
 from ser.training.tracking import Tracker
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from ser.datamodules.speech import SpeechDataModule
     from ser.models.classifier import SpeechClassifier
+    from ser.training.module import Training
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +45,9 @@ def fit_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tr
     with phase("start"):
         import lightning as L
 
-        from ser.inference.load import BEST, complete, load
+        from ser.inference.load import BEST, load
         from ser.inference.score import score
+        from ser.models.checkpoint import finish
 
         L.seed_everything(config["seed"], workers=True, verbose=False)
         _describe_fold(data)
@@ -56,9 +59,9 @@ def fit_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tr
         marks = stamps_of(config, data)
         loggers = tracker.loggers(folder, data.fold, data.split.hash(data.labelled.manifest), marks)
     with phase("training"):
-        fitted = _fit(config, folder, model, data, loggers)
+        fitted = _fit(config, folder, build_training(config, model, data), data, loggers)
     with phase("scoring"):
-        distributed.on_first_process(lambda: complete(folder / BEST, model))
+        distributed.on_first_process(lambda: finish(folder / BEST, model))
         best = load(folder / BEST, device=fitted.device)
         dev, about = score(best, data, data.split.dev), _about(config, model, data, fitted)
         test = score(best, data, data.split.test) if config["test"] else None
@@ -95,7 +98,7 @@ class Fitted(NamedTuple):
 
 
 def _fit(
-    config: Config, folder: Path, model: "SpeechClassifier", data: "SpeechDataModule", loggers: "list[Logger]"
+    config: Config, folder: Path, training: "Training", data: "SpeechDataModule", loggers: "list[Logger]"
 ) -> Fitted:
     from ser.training.callbacks import History
 
@@ -103,7 +106,7 @@ def _fit(
     trainer = build_trainer(config, folder, loggers, history)
     began = time.perf_counter()
     try:
-        trainer.fit(model, datamodule=data, ckpt_path=_checkpoint(config, folder), weights_only=True)
+        trainer.fit(training, datamodule=data, ckpt_path=_checkpoint(config, folder), weights_only=True)
     except SystemExit as error:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from error
     table = history.table()
@@ -126,7 +129,7 @@ def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", 
         "fingerprint": data.fingerprint,
         "seed": config["seed"],
         "parameters": sum(p.numel() for p in model.parameters()),
-        **model.origin(),
+        **model.provenance(),
         "epochs": len(fitted.history),
         "best_epoch": fitted.best_epoch,
         "dev_uar": float(fitted.history.set_index("epoch")["dev_uar"][fitted.best_epoch]),

@@ -15,14 +15,14 @@ from ser.evaluation import predictions
 from ser.inference import score
 from ser.models.encoders.waveform import WaveformEncoder
 from ser.models.pretrained import Pretrained
-from ser.training import experiment
+from ser.training import build, experiment
 from tests.checkpoints import save_brisk
 from tests.conftest import Settings
 
 CPU = torch.device("cpu")
 pytest.importorskip("peft")
 
-LORA = "model.lora={rank: 2, alpha: 4}"
+LORA = "model.finetune.lora={rank: 2, alpha: 4}"
 
 
 @pytest.fixture(scope="module")
@@ -51,17 +51,21 @@ def config(settings: Settings, checkpoint: Path, tmp_path: Path) -> Config:
     """Settings of a frozen encoder, with stores of the test's own."""
 
     def made(*overrides: str) -> dict[str, Any]:
-        chosen = [f"model.checkpoint={checkpoint}", "model.hidden=16", f"paths.stores={tmp_path / 'stores'}"]
+        chosen = [
+            f"model.encoder.checkpoint={checkpoint}",
+            "model.head.hidden=16",
+            f"paths.stores={tmp_path / 'stores'}",
+        ]
         return settings("model=wav2vec2", *chosen, *overrides)
 
     return made
 
 
 def made_of(config: dict[str, Any]) -> tuple[Pretrained, SpeechDataModule]:
-    data = experiment.build_data(config, fold=0)
+    data = build.build_data(config, fold=0)
     data.prepare_data()
     data.setup()
-    model = experiment.build_model(config, data)
+    model = build.build_model(config, data)
     assert isinstance(model, Pretrained)
     return model, data
 
@@ -76,7 +80,10 @@ def remember(model: Pretrained, data: SpeechDataModule) -> Path:
     return data._cache.folder
 
 
-@pytest.mark.parametrize("settings_of", [("model.pool=attentive",), ("model.pool=mean", "model.layer=1"), ()])
+@pytest.mark.parametrize(
+    "settings_of",
+    [("model.head.pool=attentive",), ("model.head.pool=mean", "model.encoder.layer=1"), ()],
+)
 def test_remembered_features_are_those_of_the_waveforms(config: Config, settings_of: tuple[str, ...]) -> None:
     model, data = made_of(config(*settings_of))
     rows = np.random.default_rng(0).permutation(36)
@@ -120,24 +127,24 @@ def test_a_cache_is_known_by_all_that_its_features_depend_on(
         return remember(*made_of(config(*overrides)))
 
     usual = folder()
-    assert folder("model.hidden=null", "fold=1", "seed=3", "model.dropout=0") == usual
-    assert folder(f"model.checkpoint={tmp_path / 'copy' / 'of it'}") == usual
-    whisper = ["model=whisper", f"model.checkpoint={tmp_path / 'whisper'}"]
+    assert folder("model.head.hidden=null", "fold=1", "seed=3", "model.head.dropout=0") == usual
+    assert folder(f"model.encoder.checkpoint={tmp_path / 'copy' / 'of it'}") == usual
+    whisper = ["model=whisper", f"model.encoder.checkpoint={tmp_path / 'whisper'}"]
     others = [
-        folder(f"model.checkpoint={tmp_path / 'seed1'}"),
-        folder("model.layer=1"),
-        folder("model.layer=2"),
-        folder("model.pool=mean"),
-        folder("model.pool=attentive"),
+        folder(f"model.encoder.checkpoint={tmp_path / 'seed1'}"),
+        folder("model.encoder.layer=1"),
+        folder("model.encoder.layer=2"),
+        folder("model.head.pool=mean"),
+        folder("model.head.pool=attentive"),
         folder("audio.trim_db=null"),
         folder("labels=four"),
         folder(*whisper),
-        folder(*whisper, "model.silence=0.5"),
+        folder(*whisper, "model.encoder.silence=0.5"),
     ]
     assert len({usual, *others}) == 10
 
 
-@pytest.mark.parametrize("overrides", [("model.trained=1",), (LORA,), ("model.cache=false",)])
+@pytest.mark.parametrize("overrides", [("model.finetune.layers=1",), (LORA,), ("model.encoder.cache=false",)])
 def test_what_changes_or_is_not_to_be_kept_is_not_remembered(config: Config, overrides: tuple[str, ...]) -> None:
     model, _ = made_of(config(*overrides))
     assert model.cache_key() is None
@@ -153,7 +160,7 @@ def test_clips_that_are_changed_before_they_are_heard_are_not_remembered(config:
 def test_an_encoder_hears_every_clip_once_in_all_epochs_folds_and_runs(config: Config, heard: list[int]) -> None:
     experiment.train(config("fold=all", "trainer.max_epochs=2"))
     assert sum(heard) == 36
-    experiment.train(config("seed=1", "model.hidden=8"))
+    experiment.train(config("seed=1", "model.head.hidden=8"))
     assert sum(heard) == 36
 
 
@@ -181,7 +188,7 @@ def test_a_training_that_is_stopped_while_it_computes_goes_on(
 def test_without_a_cache_the_same_comes_out(config: Config, heard: list[int]) -> None:
     remembered = experiment.train(config("trainer.max_epochs=3"))
     heard.clear()
-    plain = experiment.train(config("trainer.max_epochs=3", "model.cache=false"))
+    plain = experiment.train(config("trainer.max_epochs=3", "model.encoder.cache=false"))
     assert sum(heard) > 3 * 24
     one, two = (
         predictions.probabilities(predictions.read_predictions(f / "predictions.parquet")) for f in (remembered, plain)

@@ -11,8 +11,9 @@ import pytest
 from ser.corpora.demo import Demo
 from ser.datamodules.speech import SpeechDataModule
 from ser.inference.load import load
+from ser.models.checkpoint import finish
 from ser.models.classifier import SpeechClassifier
-from ser.training import experiment
+from ser.training import build
 from tests.conftest import Settings
 
 PLAIN = ["augment=[]", "trainer.max_epochs=1"]
@@ -27,10 +28,10 @@ def clips() -> list[Path]:
 def fitted(config: dict[str, Any], folder: Path) -> tuple[SpeechClassifier, SpeechDataModule]:
     """Train for the epochs that the settings ask for; the model as it is at the end, and its data."""
     L.seed_everything(0, verbose=False)
-    data = experiment.build_data(config, fold=0)
+    data = build.build_data(config, fold=0)
     data.prepare_data()
     data.setup()
-    model = experiment.build_model(config, data)
+    model = build.build_model(config, data)
     trainer = L.Trainer(
         max_epochs=config["trainer"]["max_epochs"],
         accelerator="cpu",
@@ -41,10 +42,11 @@ def fitted(config: dict[str, Any], folder: Path) -> tuple[SpeechClassifier, Spee
         num_sanity_val_steps=0,
         limit_val_batches=0,
     )
-    trainer.fit(model, datamodule=data)
+    trainer.fit(build.build_training(config, model, data), datamodule=data)
     file = folder / "checkpoints" / "best.ckpt"
     file.parent.mkdir(parents=True)
     trainer.save_checkpoint(file)
+    finish(file, model)
     return model.eval(), data
 
 

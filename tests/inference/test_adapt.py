@@ -20,7 +20,7 @@ from ser.inference.score import predict_probabilities, score
 from ser.models.classifier import SpeechClassifier
 from ser.protocols.split import DEV_SHARES_SPEAKERS
 from ser.rescoring.recompute import recompute
-from ser.training import experiment
+from ser.training import build, experiment
 from ser.training.build import ADAPTED
 from tests.checkpoints import save_brisk
 from tests.rescoring.robustness.conftest import composed
@@ -41,7 +41,7 @@ class Run(NamedTuple):
 def config_of(clips: Path, stores: Path, *overrides: str) -> dict[str, Any]:
     small = [f"+data.corpora.demo.root={clips}", "protocol.folds=3", f"paths.stores={stores}", "batch_size=8"]
     small += ["trainer.max_epochs=3", "trainer.enable_progress_bar=false", "trainer.accelerator=cpu", "logger=csv"]
-    return composed(*small, "model.normalise=speaker", *overrides)
+    return composed(*small, "normalise=speaker", *overrides)
 
 
 def into(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def into(config: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def set_up(config: dict[str, Any]) -> SpeechDataModule:
-    data = experiment.build_data(config, fold=0)
+    data = build.build_data(config, fold=0)
     data.prepare_data()
     data.setup()
     return data
@@ -64,7 +64,11 @@ def trained(config: dict[str, Any], clips: Path, home: Path) -> Iterator[Run]:
 
 def pretrained(home: Path) -> list[str]:
     pytest.importorskip("transformers")
-    return ["model=whisper", f"model.checkpoint={save_brisk(home / 'checkpoint', 'whisper 80')}", "model.hidden=16"]
+    return [
+        "model=whisper",
+        f"model.encoder.checkpoint={save_brisk(home / 'checkpoint', 'whisper 80')}",
+        "model.head.hidden=16",
+    ]
 
 
 @pytest.fixture(scope="module", params=["cnn", "whisper"])
@@ -221,8 +225,8 @@ def test_everything_had_with_it_is_stamped(run: Run) -> None:
 
 
 def test_a_model_that_does_not_know_speakers_is_not_stamped(tiny_demo: Path, stores: Path) -> None:
-    config = config_of(tiny_demo, stores, "model.normalise=training")
-    assert ADAPTED not in experiment.stamps_of(config, set_up(config))
+    config = config_of(tiny_demo, stores, "normalise=training")
+    assert ADAPTED not in build.stamps_of(config, set_up(config))
 
 
 # ---- how it is used
@@ -231,11 +235,11 @@ def test_a_model_that_does_not_know_speakers_is_not_stamped(tiny_demo: Path, sto
 def test_without_knowing_who_speaks_nothing_is_predicted(run: Run) -> None:
     model = ser.load(run.folder)
     files = files_of(run, run.data.split.test)
-    with pytest.raises(ConfigError, match=r"normalises by speaker: first model\.adapt\(\[\.\.\.\]\)"):
+    with pytest.raises(ConfigError, match=r"normalises by speaker. First call model\.adapt\(\[\.\.\.\]\)"):
         model.predict(files)
     with pytest.raises(ConfigError, match="batch_size is 0"):
         model.adapt(files, batch_size=0)
-    with pytest.raises(ConfigError, match=r"first model\.adapt"):
+    with pytest.raises(ConfigError, match=r"First call model\.adapt"):
         model.predict(files)
 
 
@@ -270,9 +274,9 @@ def test_it_is_adapted_to_arrays_as_to_files(run: Run) -> None:
 
 
 def test_a_model_that_does_not_normalise_by_speaker_is_not_adapted(run: Run, tiny_demo: Path, stores: Path) -> None:
-    config = config_of(tiny_demo, stores, "model.normalise=training")
-    model = experiment.build_model(config, run.data)
-    with pytest.raises(ConfigError, match="normalises by training: there is nothing to adapt to"):
+    config = config_of(tiny_demo, stores, "normalise=training")
+    model = build.build_model(config, run.data)
+    with pytest.raises(ConfigError, match="normalise must be speaker to adapt a model; got training"):
         model.adapt(files_of(run, run.data.split.test))
 
 

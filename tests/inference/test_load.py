@@ -101,7 +101,7 @@ def test_a_model_that_is_no_model_is_refused(run: Path, target: Any) -> None:
         load(changed(run, ser_model=target))
 
 
-@pytest.mark.parametrize("part", ["features", "augment"])
+@pytest.mark.parametrize("part", ["features", "normalise"])
 @pytest.mark.parametrize("target", ["os.system", "subprocess.Popen", "pathlib.Path"])
 def test_a_part_that_is_no_module_is_refused(run: Path, tmp_path: Path, part: str, target: str) -> None:
     marker = tmp_path / "ran"
@@ -109,8 +109,8 @@ def test_a_part_that_is_no_module_is_refused(run: Path, tmp_path: Path, part: st
     if target == "os.system":
         evil = {"_target_": target, "command": f"touch '{marker}'"}
     hyper = torch.load(run / BEST, weights_only=True)["hyper_parameters"]
-    with pytest.raises(ConfigError, match="is not a Module"):
-        load(changed(run, hyper_parameters={**hyper, part: {"evil": evil} if part == "augment" else evil}))
+    with pytest.raises(ConfigError, match=r"is not a (Module|Normalise)"):
+        load(changed(run, hyper_parameters={**hyper, "task": {**hyper["task"], part: evil}}))
     assert not marker.exists()
 
 
@@ -123,7 +123,7 @@ def test_a_checkpoint_of_something_else_is_refused(run: Path, tmp_path: Path) ->
     hyper = torch.load(run / BEST, weights_only=True)["hyper_parameters"]
     for parts in (
         {"hyper_parameters": {**hyper, "unknown": 1}},
-        {"hyper_parameters": {**hyper, "classes": ["one", "two"]}},
+        {"hyper_parameters": {**hyper, "task": {**hyper["task"], "classes": ["one", "two"]}}},
         {"state_dict": {"weight": torch.zeros(3)}},
     ):
         with pytest.raises(RunError, match="does not fit"):

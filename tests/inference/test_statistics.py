@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ser.audio.decode import read_audio
 from ser.inference.load import load
-from ser.training import experiment
+from ser.training import build, experiment
 from tests.conftest import Settings
 
-OVERRIDES = ["model.normalise=training", "trainer.max_epochs=1", "labels=native"]
+OVERRIDES = ["normalise=training", "trainer.max_epochs=1", "labels=native"]
 
 
 def statistics(settings: Settings, root: Path, run: Path) -> tuple[Tensor, Tensor]:
@@ -37,7 +37,7 @@ def copied(tiny_demo: Path, root: Path, louder: set[str]) -> Path:
 
 
 def test_only_training_clips_make_the_statistics(settings: Settings, tiny_demo: Path, tmp_path: Path) -> None:
-    data = experiment.build_data(settings(*OVERRIDES), fold=0)
+    data = build.build_data(settings(*OVERRIDES), fold=0)
     data.prepare_data()
     data.setup()
     stems = data.labelled.manifest["id"].str.partition("/")[2]
@@ -51,7 +51,7 @@ def test_only_training_clips_make_the_statistics(settings: Settings, tiny_demo: 
         assert float((after - before).abs().max()) > 1e-3
 
     # Independently: numpy over the frames of the training side, read straight from the store.
-    model = experiment.build_model(settings(*OVERRIDES), data)
+    model = build.build_model(settings(*OVERRIDES), data)
     frames = []
     for _, clip in data.labelled.manifest.iloc[data.split.train].iterrows():
         samples = data.parts[0].samples[clip["start"] : clip["start"] + clip["length"]].astype(np.float32) / 32768

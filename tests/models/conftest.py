@@ -1,7 +1,7 @@
 """Any model of ``conf/model`` as a command line would make it, with the waveforms and clips to try it on."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,8 @@ from ser.audio.decode import AudioSettings, read_audio, standardise
 from ser.corpora.demo import Demo
 from ser.models.classifier import SpeechClassifier
 from ser.runtime.conf_dir import conf_dir
-from ser.training import experiment
+from ser.training.build import build_model, build_training
+from ser.training.module import Training
 from tests.checkpoints import save_brisk
 
 EIGHT = ("angry", "calm", "disgust", "fear", "happy", "neutral", "sad", "surprise")
@@ -45,19 +46,25 @@ def settings_of(name: str, *overrides: str) -> DictConfig:
     return merged
 
 
+def training_of(model: SpeechClassifier, *overrides: str, counts: Mapping[str, int] | None = None) -> Training:
+    """Return the training of a model, without augmentation unless asked for, and with as many clips of every class."""
+    augment = [] if any(override.startswith("augment=") for override in overrides) else ["augment=[]"]
+    config = OmegaConf.to_container(composed("model=cnn", *augment, *overrides), resolve=True)
+    assert isinstance(config, dict)
+    data = SimpleNamespace(class_counts=lambda: counts or dict.fromkeys(model.classes, 1))
+    return build_training({str(k): v for k, v in config.items()}, model, data)  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def make_model() -> MakeModel:
     """``make_model("cnn", "augment=[]")``: seeded, untrained, in training mode."""
 
-    def make(
-        name: str, *overrides: str, classes: Sequence[str] = EIGHT, weights: Sequence[float] | None = None
-    ) -> SpeechClassifier:
+    def make(name: str, *overrides: str, classes: Sequence[str] = EIGHT) -> SpeechClassifier:
         config = OmegaConf.to_container(settings_of(name, *overrides), resolve=True)
         assert isinstance(config, dict)
-        chosen = list(weights or [1.0] * len(classes))
-        data = SimpleNamespace(classes=classes, class_weights=lambda: chosen, stamps=())
+        data = SimpleNamespace(classes=classes, stamps=())
         torch.manual_seed(0)
-        return experiment.build_model({str(k): v for k, v in config.items()}, data)  # type: ignore[arg-type]
+        return build_model({str(k): v for k, v in config.items()}, data)  # type: ignore[arg-type]
 
     return make
 

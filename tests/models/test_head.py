@@ -8,7 +8,7 @@ from ser.datamodules.batch import Batch
 from ser.models.head import Head
 from ser.models.pooling import LayerMix
 from ser.models.pretrained import Pretrained
-from tests.models.conftest import MakeCheckpoint, MakeModel
+from tests.models.conftest import MakeCheckpoint, MakeModel, training_of
 from tests.numerics import EXACT
 
 
@@ -42,7 +42,7 @@ def test_a_head_without_a_hidden_layer_is_linear_in_the_mix() -> None:
 
 
 def pretrained(make_model: MakeModel, make_checkpoint: MakeCheckpoint, *overrides: str) -> Pretrained:
-    model = make_model("whisper", f"model.checkpoint={make_checkpoint('whisper 80')}", *overrides)
+    model = make_model("whisper", f"model.encoder.checkpoint={make_checkpoint('whisper 80')}", *overrides)
     assert isinstance(model, Pretrained)
     return model
 
@@ -50,7 +50,7 @@ def pretrained(make_model: MakeModel, make_checkpoint: MakeCheckpoint, *override
 def test_the_probabilities_of_heads_are_averaged_and_each_learns_by_itself(
     make_model: MakeModel, make_checkpoint: MakeCheckpoint
 ) -> None:
-    model = pretrained(make_model, make_checkpoint, "model.heads=3", "loss.label_smoothing=0").eval()
+    model = pretrained(make_model, make_checkpoint, "model.head.count=3").eval()
     features, frames = torch.randn(5, model.n_features, 1), torch.ones(5, dtype=torch.int64)
     layers = features.view(5, model.features.n_layers, model.features.size, 1)
     each = torch.stack([head(layers, frames) for head in model.heads])
@@ -58,14 +58,16 @@ def test_the_probabilities_of_heads_are_averaged_and_each_learns_by_itself(
     torch.testing.assert_close(model.classify(features, frames).softmax(dim=1), each.softmax(dim=2).mean(dim=0))
     target = torch.tensor([0, 1, 2, 3, 4])
     losses = [nn.functional.cross_entropy(logits, target) for logits in each]
-    given = model.loss(features, frames, nn.functional.one_hot(target, len(model.classes)).float())
+    given = training_of(model, "loss.label_smoothing=0").training_step(
+        Batch(torch.empty(5, 0), frames, target, target, target, (features, frames))
+    )
     torch.testing.assert_close(given, torch.stack(losses).mean())
 
 
 def test_a_swap_lends_a_clip_the_mean_of_another_training_speaker(
     make_model: MakeModel, make_checkpoint: MakeCheckpoint
 ) -> None:
-    model = pretrained(make_model, make_checkpoint, "model.swap=1.0")
+    model = pretrained(make_model, make_checkpoint, "model.head.swap=1.0")
     torch.manual_seed(0)
     n = model.n_features
     model.normalise.mean.copy_(torch.randn(n, 1))
@@ -80,5 +82,5 @@ def test_a_swap_lends_a_clip_the_mean_of_another_training_speaker(
     nearest = torch.stack([(given - other).abs().amax(dim=(1, 2)) for other in lent])
     assert float(nearest.min(dim=0).values.max()) < 1e-4
     assert 16 < int((nearest[0] < nearest[1]).sum()) < 48  # 32 in the mean, 4 the deviation
-    half = pretrained(make_model, make_checkpoint, "model.swap=0.0")
+    half = pretrained(make_model, make_checkpoint, "model.head.swap=0.0")
     assert half.training_statistics(batch) is None

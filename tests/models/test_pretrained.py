@@ -20,7 +20,7 @@ from ser.models.encoders.embedding import parts_of
 from ser.models.encoders.encoder import Encoder
 from ser.models.pretrained import Pretrained
 from tests.checkpoints import NO_DROPOUT, SYSTEMS
-from tests.models.conftest import MakeCheckpoint, MakeModel
+from tests.models.conftest import MakeCheckpoint, MakeModel, training_of
 from tests.models.test_models import livened, logits_of, quiet, waveforms
 from tests.numerics import EXACT, rounding
 
@@ -28,7 +28,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 each_checkpoint = pytest.mark.parametrize("name", SYSTEMS)
-LORA = "model.lora={rank: 2, alpha: 4}"
+LORA = "model.finetune.lora={rank: 2, alpha: 4}"
 SECONDS = (1.0, 0.75, 2.6, 0.4, 0.9, 1.1, 0.05, 0.6)
 """Of the clips of a batch. One is longer than the tiny Whisper has positions, one shorter than most kernels."""
 LAST_ROUNDING = rounding(8, 1)
@@ -38,11 +38,11 @@ Make = Callable[..., Pretrained]
 
 @pytest.fixture
 def make(make_model: MakeModel, make_checkpoint: MakeCheckpoint) -> Make:
-    """``make("wavlm base", "model.trained=1", hidden_dropout=0.0)``: in training mode, by its file of conf/model."""
+    """``make("wavlm base", "model.finetune.layers=1", hidden_dropout=0.0)``: in training mode, by its file of conf/model."""
 
     def made(name: str, *overrides: str, **settings: Any) -> Pretrained:
-        checkpoint = f"model.checkpoint={make_checkpoint(name, **settings)}"
-        model = quiet(make_model(SYSTEMS[name], checkpoint, "model.hidden=16", "model.heads=2", *overrides))
+        checkpoint = f"model.encoder.checkpoint={make_checkpoint(name, **settings)}"
+        model = quiet(make_model(SYSTEMS[name], checkpoint, "model.head.hidden=16", "model.head.count=2", *overrides))
         assert isinstance(model, Pretrained)
         return model
 
@@ -68,7 +68,7 @@ def gradients(model: Pretrained, batch: Batch, seed: int = 0) -> dict[str, Tenso
     model.double().zero_grad()
     torch.manual_seed(seed)
     target = nn.functional.one_hot(batch.target, len(model.classes)).double()
-    loss = model.training_step(batch._replace(waveform=batch.waveform.double(), target=target))
+    loss = training_of(model).training_step(batch._replace(waveform=batch.waveform.double(), target=target))
     loss.backward()
     found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     assert all(g.isfinite().all() for g in found.values())
@@ -85,7 +85,9 @@ def apart(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
 
 
 @each_checkpoint
-@pytest.mark.parametrize("settings", [("model.trained=all",), ("model.batch_seconds=1.5", "model.pool=attentive")])
+@pytest.mark.parametrize(
+    "settings", [("model.finetune.layers=all",), ("model.encoder.batch_seconds=1.5", "model.head.pool=attentive")]
+)
 def test_a_clip_gets_the_same_logits_alone_and_in_any_batch(make: Make, name: str, settings: tuple[str, ...]) -> None:
     model = livened(make(name, *settings)).double()
     clips = noise()
@@ -125,12 +127,12 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 def test_gradients_of_a_batch_in_parts_are_those_of_the_whole(
     make: Make, name: str, heard: list[tuple[int, int]]
 ) -> None:
-    settings = ("model.trained=all", "model.front_end=true", "model.dropout=0")
+    settings = ("model.finetune.layers=all", "model.finetune.front_end=true", "model.head.dropout=0")
     clips = noise()
     whole = gradients(make(name, *settings, **calm(name)), batch_of(clips))
     assert len(heard) == 1
     heard.clear()
-    parts = gradients(make(name, *settings, "model.batch_seconds=1.2", **calm(name)), batch_of(clips))
+    parts = gradients(make(name, *settings, "model.encoder.batch_seconds=1.2", **calm(name)), batch_of(clips))
     assert apart(parts, whole) < LAST_ROUNDING  # a part that was left out would be seen at 1e-1
     assert len(heard) >= 6, "in parts, and each again in the backward pass"
     assert all(n == 1 or n * samples <= 1.2 * 16000 for n, samples in heard)
@@ -142,7 +144,7 @@ def test_parts_that_are_computed_again_have_the_dropout_that_they_had(
     make: Make, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dropout = {"dropout": 0.3} if name.startswith("whisper") else {"hidden_dropout": 0.3}
-    model = make(name, "model.trained=all", "model.batch_seconds=1.2", **dropout)
+    model = make(name, "model.finetune.layers=all", "model.encoder.batch_seconds=1.2", **dropout)
     batch = batch_of(noise())
     again = gradients(model, batch)
     assert apart(gradients(model, batch), again) < LAST_ROUNDING
@@ -154,14 +156,17 @@ def test_parts_that_are_computed_again_have_the_dropout_that_they_had(
 @each_checkpoint
 @pytest.mark.parametrize("trained", ["all", "1"])
 def test_gradient_checkpointing_changes_no_gradient(make: Make, name: str, trained: str) -> None:
-    settings = (f"model.trained={trained}", "model.mask={time_share: 0.2, time_span: 3}")
+    settings = (f"model.finetune.layers={trained}", "model.finetune.mask={time_share: 0.2, time_span: 3}")
     batch = batch_of(noise())
     plain = gradients(make(name, *settings), batch)
-    assert apart(gradients(make(name, *settings, "model.gradient_checkpointing=true"), batch), plain) < LAST_ROUNDING
+    assert (
+        apart(gradients(make(name, *settings, "model.finetune.gradient_checkpointing=true"), batch), plain)
+        < LAST_ROUNDING
+    )
 
 
 def test_gradient_checkpointing_runs_a_layer_again(make: Make) -> None:
-    model = make("whisper 80", "model.trained=all", "model.gradient_checkpointing=true")
+    model = make("whisper 80", "model.finetune.layers=all", "model.finetune.gradient_checkpointing=true")
     runs: list[int] = []
     model.features.encoder.blocks[1].self_attn.register_forward_hook(lambda *_: runs.append(1))
     gradients(model, batch_of(noise()))
@@ -192,9 +197,9 @@ def untrained_names(name: str, how: str) -> tuple[str, ...]:
 
 
 HOW = {
-    "none": ("model.trained=none",),
-    "1": ("model.trained=1",),
-    "all": ("model.trained=all",),
+    "none": ("model.finetune.layers=none",),
+    "1": ("model.finetune.layers=1",),
+    "all": ("model.finetune.layers=all",),
     "lora": (LORA,),
 }
 
@@ -204,7 +209,7 @@ HOW = {
 def test_a_step_changes_what_is_trained_and_leaves_the_rest_bit_for_bit(
     make: Make, make_checkpoint: MakeCheckpoint, name: str, how: str
 ) -> None:
-    model = make(name, *HOW[how], "model.optimizer.encoder_lr=0.01")
+    model = make(name, *HOW[how], "model.finetune.lr=0.01")
     _, before = fetch(str(make_checkpoint(name)))
     added = {k: v.clone() for k, v in model.features.encoder.state_dict().items() if "lora_" in k}
     for _ in range(2):  # an adapter's A has no gradient until its B has moved
@@ -219,15 +224,15 @@ def test_a_step_changes_what_is_trained_and_leaves_the_rest_bit_for_bit(
 
 
 def step(model: Pretrained, batch: Batch) -> None:
-    optimizer = torch.optim.AdamW(model.parameter_groups(), 0.01, weight_decay=0.1)
-    model.training_step(batch).backward()
+    optimizer = torch.optim.AdamW(model.parameter_groups(0.01), 0.01, weight_decay=0.1)
+    training_of(model).training_step(batch).backward()
     optimizer.step()
     optimizer.zero_grad()
 
 
 @pytest.mark.parametrize("name", ["wav2vec2 base", "wav2vec2 large", "whisper 80"])
 def test_the_front_end_is_trained_when_asked_for(make: Make, name: str) -> None:
-    model = make(name, "model.trained=all", "model.front_end=true")
+    model = make(name, "model.finetune.layers=all", "model.finetune.front_end=true")
     before = {k: v.clone() for k, v in model.features.encoder.feature_extractor.state_dict().items()}
     step(model, batch_of(noise()))
     assert len(before) >= 4
@@ -246,21 +251,24 @@ def test_what_is_frozen_has_no_dropout(make: Make, name: str) -> None:
     with model.evaluating():
         torch.testing.assert_close(training, model.features(waveform, batch.lengths)[0], **EXACT)
     # Below layers that are trained, too: what enters the first of them.
-    model = make(name, "model.trained=1", "model.layer=mix", **noisy).double()
+    model = make(name, "model.finetune.layers=1", "model.encoder.layer=mix", **noisy).double()
     width = model.features.size
     lower = model.features(waveform, batch.lengths)[0][:, : 2 * width]
     torch.testing.assert_close(lower, training[:, : 2 * width], **EXACT)
-    everything = make(name, "model.trained=all", **noisy).double()
+    everything = make(name, "model.finetune.layers=all", **noisy).double()
     assert (everything.features(waveform, batch.lengths)[0] - training).abs().max() > 1e-2
 
 
 @each_checkpoint
 @pytest.mark.parametrize("how", [*HOW, "front end", "cut"])
 def test_every_trained_parameter_is_in_one_group_at_its_layers_rate(make: Make, name: str, how: str) -> None:
-    more = {"front end": ("model.trained=all", "model.front_end=true"), "cut": ("model.trained=all", "model.layer=1")}
-    rates = ("model.optimizer.encoder_lr=0.008", "model.optimizer.layer_decay=0.5", "model.optimizer.lr=0.1")
+    more = {
+        "front end": ("model.finetune.layers=all", "model.finetune.front_end=true"),
+        "cut": ("model.finetune.layers=all", "model.encoder.layer=1"),
+    }
+    rates = ("model.finetune.lr=0.008", "model.finetune.layer_decay=0.5", "optimizer.lr=0.1")
     model = make(name, *(HOW | more)[how], *rates)
-    groups = model.parameter_groups()
+    groups = model.parameter_groups(0.1)
     grouped = [id(p) for group in groups for p in group["params"]]
     assert sorted(grouped) == sorted(id(p) for p in model.parameters() if p.requires_grad)
     assert len(set(grouped)) == len(grouped)
@@ -288,16 +296,17 @@ def test_every_trained_parameter_is_in_one_group_at_its_layers_rate(make: Make, 
 
 
 def test_every_group_warms_up_and_falls_together(make: Make) -> None:
-    model = make("hubert base", "model.trained=all", "model.optimizer.layer_decay=0.5", "model.optimizer.warmup=0.5")
+    model = make("hubert base", "model.finetune.layers=all", "model.finetune.layer_decay=0.5")
+    training = training_of(model, "schedule.warmup=0.5")
 
     class Trainer:
         estimated_stepping_batches = 10
 
-    model._trainer = Trainer()  # type: ignore[assignment]
-    made = model.configure_optimizers()
+    training._trainer = Trainer()  # type: ignore[assignment]
+    made = training.configure_optimizers()
     optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
     peaks = [group["initial_lr"] for group in optimizer.param_groups]
-    assert peaks[0] == model.optimizer["lr"]
+    assert peaks[0] == training.optimizer["lr"]
     assert len(set(peaks)) == 4, "the head, two layers, and what is below them"
     for _ in range(10):
         shares = [group["lr"] / peak for group, peak in zip(optimizer.param_groups, peaks, strict=True)]
@@ -328,13 +337,14 @@ def test_compiled_layers_give_the_same_logits(make: Make) -> None:
     except (InvalidCxxCompiler, RuntimeError):
         pytest.skip("torch finds no C++ compiler")
     plain, compiled = (
-        livened(make("wavlm base", "model.layer=1", f"model.compile={x}")).double() for x in ("false", "true")
+        livened(make("wavlm base", "model.encoder.layer=1", f"model.finetune.compile={x}")).double()
+        for x in ("false", "true")
     )
     torch._dynamo.reset()
     clips = noise()[:2]
     torch.testing.assert_close(logits_of(compiled, clips), logits_of(plain, clips), atol=LAST_ROUNDING, rtol=0)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0, "something was compiled"
-    assert "compile" not in compiled.hparams or not compiled.hparams["compile"], "not where it is only used"
+    assert not compiled.hparams["finetune"]["compile"], "not where it is only used"
 
 
 # ---- what is refused
@@ -343,26 +353,38 @@ def test_compiled_layers_give_the_same_logits(make: Make) -> None:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["model.layer=99"], "model.layer is mix, or one of 0 to 2, not 99"),
-        (["model.layer=-1"], "model.layer is mix"),
-        (["model.layer=true"], "model.layer is mix"),
-        (["model.trained=99"], "model.trained is none, all, or a number of top layers up to 2, not 99"),
-        (["model.trained=true"], "model.trained is none, all"),
-        (["model.trained=some"], "not 'some'"),
-        (["model.pool=x"], "model.pool is one of mean, statistics, attentive, not 'x'"),
-        (["features=logmel"], "has features of its own: take features=own"),
-        (["audio.sample_rate=8000"], "hears 16000 Hz: take audio.sample_rate=16000"),
-        (["model.front_end=true"], "needs trained=all"),
-        (["model.front_end=true", "model.trained=1"], "needs trained=all"),
-        (["model.layer=0", "model.trained=1"], "training some of them changes nothing"),
-        (["model.layer=0", LORA], "training some of them changes nothing"),
-        (["model.trained=all", LORA], "needs trained=none, not 'all'"),
-        (["model.normalise=speaker", "model.trained=1"], "needs trained=none and no lora"),
-        (["model.normalise=speaker", LORA], "needs trained=none and no lora"),
-        (["model.normalise=utterance"], "one frame a clip.*model.pool=attentive"),
-        (["model.lora={rank: 2, alpha: 4, targets: [nothing]}"], "LoRA on nothing"),
-        (["model.attention=flash"], "attention is one of"),
-        (["model.checkpoint=/nowhere"], "/nowhere is not a folder"),
+        (["model.encoder.layer=99"], "model.encoder.layer must be mix, or from 0 to 2; got 99"),
+        (["model.encoder.layer=-1"], "model.encoder.layer must be mix"),
+        (["model.encoder.layer=true"], "model.encoder.layer must be mix"),
+        (
+            ["model.finetune.layers=99"],
+            "model.finetune.layers must be none, all, or a number of top layers up to 2; got 99",
+        ),
+        (["model.finetune.layers=true"], "model.finetune.layers must be none, all"),
+        (["model.finetune.layers=some"], "got 'some'"),
+        (["model.head.pool=x"], "model.head.pool must be one of mean, statistics, attentive; got 'x'"),
+        (["features=logmel"], "brings its own. Set features=own"),
+        (["audio.sample_rate=8000"], "audio.sample_rate must be 16000 for this encoder; got 8000"),
+        (["model.finetune.front_end=true"], "front_end must be false unless"),
+        (
+            ["model.finetune.front_end=true", "model.finetune.layers=1"],
+            "front_end must be false unless",
+        ),
+        (
+            ["model.encoder.layer=0", "model.finetune.layers=1"],
+            "layer must not be 0 where top layers are trained",
+        ),
+        (["model.encoder.layer=0", LORA], "layer must not be 0 where top layers are trained"),
+        (["model.finetune.layers=all", LORA], "layers must be none with model.finetune.lora.*got 'all'"),
+        (
+            ["normalise=speaker", "model.finetune.layers=1"],
+            "normalise must not be speaker where the encoder is trained",
+        ),
+        (["normalise=speaker", LORA], "normalise must not be speaker where the encoder is trained"),
+        (["normalise=utterance"], "one frame a clip.*model.head.pool=attentive"),
+        (["model.finetune.lora={rank: 2, alpha: 4, targets: [nothing]}"], "LoRA on nothing"),
+        (["model.encoder.attention=flash"], "attention is one of"),
+        (["model.encoder.checkpoint=/nowhere"], "/nowhere is not a folder"),
         (["model.depth=3"], "depth"),
     ],
 )

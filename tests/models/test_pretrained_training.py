@@ -16,11 +16,11 @@ import ser
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.inference.load import BEST
-from ser.models.classifier import LEFT_OUT
+from ser.models.checkpoint import LEFT_OUT
 from ser.models.encoders.checkpoint import fetch
 from ser.models.pretrained import Pretrained
 from ser.rescoring.recompute import recompute
-from ser.training import experiment
+from ser.training import build, experiment
 from tests.checkpoints import SYSTEMS, save_brisk
 from tests.rescoring.robustness.conftest import composed
 from tests.training.test_experiment import train_until_the_third_epoch
@@ -28,17 +28,27 @@ from tests.training.test_experiment import train_until_the_third_epoch
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-LORA = "model.lora={rank: 2, alpha: 4, dropout: 0.1}"
-MASK = "model.mask={time_share: 0.2, time_span: 3}"
+AVERAGED = "callbacks=[averaging,early_stopping]"
+LORA = "model.finetune.lora={rank: 2, alpha: 4, dropout: 0.1}"
+MASK = "model.finetune.mask={time_share: 0.2, time_span: 3}"
 TRAININGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "frozen": ("wav2vec2 base", ()),
-    "frozen frames": ("hubert base", ("model.pool=attentive", "model.layer=1", "selection.ema=0.9")),
-    "top layer": ("data2vec", ("model.trained=1", MASK)),
-    "top layer, averaged": ("wav2vec2 large", ("model.trained=1", "selection.ema=0.9")),
-    "all": ("wavlm base", ("model.trained=all", "model.gradient_checkpointing=true")),
-    "all of it": ("whisper 80", ("model.trained=all", "model.front_end=true", "model.batch_seconds=4", MASK)),
+    "frozen frames": (
+        "hubert base",
+        ("model.head.pool=attentive", "model.encoder.layer=1", "callbacks.averaging.decay=0.9"),
+    ),
+    "top layer": ("data2vec", ("model.finetune.layers=1", MASK)),
+    "top layer, averaged": ("wav2vec2 large", ("model.finetune.layers=1", AVERAGED)),
+    "all": ("wavlm base", ("model.finetune.layers=all", "model.finetune.gradient_checkpointing=true")),
+    "all of it": (
+        "whisper 80",
+        ("model.finetune.layers=all", "model.finetune.front_end=true", "model.encoder.batch_seconds=4", MASK),
+    ),
     "lora": ("whisper 80", (LORA,)),
-    "lora in parts": ("hubert base", (LORA, "model.batch_seconds=4", "model.pool=mean", "model.hidden=null")),
+    "lora in parts": (
+        "hubert base",
+        (LORA, "model.encoder.batch_seconds=4", "model.head.pool=mean", "model.head.hidden=null"),
+    ),
 }
 """Each family, each way to train, and what changes how."""
 
@@ -71,7 +81,7 @@ def trained(
         shutil.copytree(home / "resumed", home / "stopped")
         resumed = experiment.train({**into(config, home / "resumed"), "ckpt": "last"})
         shutil.rmtree(home / "checkpoint")
-        yield Trained(whole, resumed, home / "stopped", before, tiny_demo, 1e-6 * ("selection.ema=0.9" in settings))
+        yield Trained(whole, resumed, home / "stopped", before, tiny_demo, 1e-6 * (AVERAGED in settings))
 
 
 def config_of(demo: Path, stores: Path, checkpoint: Path, name: str, *overrides: str) -> dict[str, Any]:
@@ -80,9 +90,9 @@ def config_of(demo: Path, stores: Path, checkpoint: Path, name: str, *overrides:
     return composed(
         *small,
         f"model={SYSTEMS[name]}",
-        f"model.checkpoint={checkpoint}",
-        "model.hidden=16",
-        "model.heads=2",
+        f"model.encoder.checkpoint={checkpoint}",
+        "model.head.hidden=16",
+        "model.head.count=2",
         *overrides,
     )
 
@@ -141,7 +151,7 @@ def test_what_is_not_trained_is_the_checkpoints_bit_for_bit(trained: Trained) ->
     learned = {key for key, p in encoder.named_parameters() if p.requires_grad}
     after = encoder.state_dict()
     same = {k for k in after if k not in learned}
-    assert same or model.hparams["front_end"]
+    assert same or model.finetune.front_end
     for key in same:
         torch.testing.assert_close(
             after[key], trained.before[key.replace(".base_layer", "")], rtol=0, atol=trained.rounding
@@ -165,16 +175,16 @@ def test_checkpoints_in_training_go_without_what_it_does_not_change(trained: Tra
 
 def test_a_run_that_has_not_come_to_its_end_is_not_loaded(trained: Trained) -> None:
     if LEFT_OUT not in keys_of(trained.stopped / BEST):
-        assert model_of(trained.resumed).hparams["front_end"], "all of it was trained, so that the file is whole"
+        assert model_of(trained.resumed).finetune.front_end, "all of it was trained, so that the file is whole"
         assert model_of(trained.stopped)
         return
-    with pytest.raises(RunError, match=r"has not come to its end: it lacks \d+ pretrained weights.*ckpt=last"):
+    with pytest.raises(RunError, match=r"must be of a finished training; \d+ pretrained weights.*ckpt=last"):
         ser.load(trained.stopped)
 
 
 def test_adapters_fold_into_the_weights(trained: Trained) -> None:
     model = model_of(trained.resumed)
-    if model.hparams["lora"] is None:
+    if model.finetune.lora is None:
         model.merge()
         assert model.state_dict().keys() == model_of(trained.resumed).state_dict().keys()
         return
@@ -196,7 +206,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_frozen_encoder_takes_no_room_in_checkpoints_of_a_training(tiny_demo: Path, stores: Path, home: Path) -> None:
     save_brisk(home / "large", "hubert base", hidden_size=128, intermediate_size=512)
-    config = config_of(tiny_demo, stores, home / "large", "hubert base", "model.heads=1", f"paths.run={home / 'run'}")
+    config = config_of(
+        tiny_demo, stores, home / "large", "hubert base", "model.head.count=1", f"paths.run={home / 'run'}"
+    )
     folder = experiment.train(config)
     weights = (home / "large" / "model.safetensors").stat().st_size
     assert (folder / "checkpoints" / "last.ckpt").stat().st_size < weights / 4
@@ -215,16 +227,16 @@ def test_a_run_is_not_gone_on_with_from_another_checkpoint(tiny_demo: Path, stor
     assert experiment.train({**config, "ckpt": "last"})
 
 
-@pytest.mark.parametrize("how", [("model.trained=1", MASK), ("model.trained=none",)])
+@pytest.mark.parametrize("how", [("model.finetune.layers=1", MASK), ("model.finetune.layers=none",)])
 def test_statistics_of_normalisation_are_of_features_as_evaluation_has_them(
     how: tuple[str, ...], tiny_demo: Path, stores: Path, home: Path
 ) -> None:
     save_brisk(home / "checkpoint", "wav2vec2 base", hidden_dropout=0.5)
     config = config_of(tiny_demo, stores, home / "checkpoint", "wav2vec2 base", *how)
-    data = experiment.build_data(config, fold=0)
+    data = build.build_data(config, fold=0)
     data.prepare_data()
     data.setup()
-    model = experiment.build_model(config, data).eval()
+    model = build.build_model(config, data).eval()
     with torch.no_grad():
         batches = list(data.batches(data.split.train, torch.device("cpu"), 1))
         frames = torch.cat([model.features(b.waveform, b.lengths)[0][0] for b in batches], dim=1).double().numpy()
@@ -236,7 +248,7 @@ def test_statistics_of_normalisation_are_of_features_as_evaluation_has_them(
 @pytest.mark.parametrize("how", ["none", "1"])
 def test_half_precision_trains(how: str, tiny_demo: Path, stores: Path, home: Path) -> None:
     save_brisk(home / "checkpoint", "whisper 80")
-    more = [f"model.trained={how}", "trainer.max_epochs=2", "model.optimizer.encoder_lr=0.01"]
+    more = [f"model.finetune.layers={how}", "trainer.max_epochs=2", "model.finetune.lr=0.01"]
     half, single = (
         experiment.train(config_of(tiny_demo, stores, home / "checkpoint", "whisper 80", *more, precision))
         for precision in ("trainer.precision=bf16-mixed", "trainer.precision=32-true")

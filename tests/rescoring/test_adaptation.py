@@ -36,7 +36,7 @@ from ser.rescoring.recompute import SAME_PROBABILITY
 from ser.rescoring.suite import Suite
 from ser.runtime.conf_dir import conf_dir
 from ser.runtime.instantiate import find_class, instantiate
-from ser.training import experiment
+from ser.training import build, experiment
 from tests.rescoring.robustness.conftest import composed
 
 SMALL: dict[str, Any] = {"ks": [3, 1, 50], "draws": 3, "seed": 0}
@@ -48,7 +48,7 @@ CLIPS = 6
 def config(tiny_demo: Path, stores: Path) -> dict[str, Any]:
     overrides = [f"+data.corpora.demo.root={tiny_demo}", "protocol.folds=3", f"paths.stores={stores}", "fold=all"]
     overrides += ["trainer.max_epochs=2", "trainer.enable_progress_bar=false", "trainer.accelerator=cpu"]
-    return composed(*overrides, "batch_size=8", "logger=csv", "model=cnn", "model.normalise=speaker")
+    return composed(*overrides, "batch_size=8", "logger=csv", "model=cnn", "normalise=speaker")
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def data(config: dict[str, Any]) -> SpeechDataModule:
     """Fold 0: 12 clips each train, tune and test."""
-    made = experiment.build_data(config, fold=0)
+    made = build.build_data(config, fold=0)
     made.setup()
     return made
 

@@ -20,7 +20,7 @@ from ser.training.callbacks import PRUNER, Trial
 from tests.sweeps.conftest import Begun
 
 Sweep = Callable[..., int]
-LR = "model.optimizer.lr=tag(log,interval(1e-4,1e-1))"
+LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_dev_speakers_choose_and_test_speakers_are_heard_once(
     assert [settings["test"] for settings in begun] == [False] * 6 + [True] * 2
     assert rates(begun)[0] == 2e-3, "the settings that the search begins with are its first trial"
     best = max(trials, key=lambda trial: trial.value or 0)
-    assert rates(begun)[6:] == [2e-3, best.params["model.optimizer.lr"]]
+    assert rates(begun)[6:] == [2e-3, best.params["optimizer.lr"]]
     assert len(set(rates(begun)[:6])) == 6
     (folder,) = (file.parent for file in tmp_path.glob("multirun/*/study.db"))
     table = pd.read_csv(folder / "search" / "trials.csv")
@@ -177,7 +177,7 @@ def test_several_objectives_have_a_front_and_the_first_chooses(search: Sweep, be
     found = study(tmp_path)
     assert [trial.values[1] for trial in found.trials] == [7.0] * 4  # noqa: PD011
     best = max(found.trials, key=lambda trial: trial.values[0])  # noqa: PD011
-    assert rates(begun)[-1] == best.params["model.optimizer.lr"]
+    assert rates(begun)[-1] == best.params["optimizer.lr"]
     assert list(tmp_path.glob("multirun/*/search/front.png"))
 
 
@@ -186,7 +186,7 @@ def test_several_objectives_have_a_front_and_the_first_chooses(search: Sweep, be
     [
         (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials is 1 or more, not 0"),
         (["hydra.sweeper.objectives=[uar]"], "objectives are some of dev_uar, parameters, latency"),
-        (["model.optimizer.lr=0.1"], "There is nothing to search"),
+        (["optimizer.lr=0.1"], "There is nothing to search"),
         (["model.dropout=interval(0.5,0.1)"], "model.dropout=interval(0.5,0.1) cannot be searched"),
         (["hydra.sweeper.storage=nowhere"], "hydra.sweeper.storage=nowhere cannot be opened"),
         (

@@ -33,7 +33,7 @@ from tests.sweeps.cluster import until
 from tests.training.test_experiment import FILES
 
 TWO = ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu")
-STILL = ("augment=[]", "selection.ema=null", "trainer.max_epochs=3")
+STILL = ("augment=[]", "callbacks.averaging=null", "trainer.max_epochs=3")
 """No noise, which each process has of its own."""
 
 
@@ -202,11 +202,11 @@ def test_weights_that_are_spread_train_as_those_that_are_not(settings: Settings,
     checkpoint = save_brisk(tmp_path / "checkpoint", "whisper 80", dropout=0.0)
     tuned = (
         "model=whisper",
-        f"model.checkpoint={checkpoint}",
-        "model.trained=all",
-        "model.dropout=0",
-        "model.heads=2",
-        "model.hidden=16",
+        f"model.encoder.checkpoint={checkpoint}",
+        "model.finetune.layers=all",
+        "model.head.dropout=0",
+        "model.head.count=2",
+        "model.head.hidden=16",
     )
     config = settings(*STILL, *tuned, "trainer=fsdp", *TWO[1:])
     held, spread = experiment.train(settings(*STILL, *tuned, *TWO)), experiment.train(config)

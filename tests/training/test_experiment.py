@@ -178,9 +178,9 @@ def test_a_folder_of_another_configuration_is_refused(settings: Settings, tmp_pa
     ("override", "message"),
     [
         ("fold=first", "fold is 0, 1"),
-        ("loss.class_weights=equal", "class_weights is balanced"),
+        ("loss.class_weights=equal", "class_weights must be balanced"),
         ("ckpt=first", "ckpt is"),
-        ("selection.by=test_uar", "selection.by is one of dev_uar, dev_loss"),
+        ("selection.by=test_uar", "selection.by must be one of dev_uar, dev_loss"),
     ],
 )
 def test_a_wrong_value_is_named(settings: Settings, override: str, message: str) -> None:
@@ -193,7 +193,7 @@ def test_a_killed_run_goes_on_and_gives_what_it_would_have(settings: Settings, t
     """SIGKILL, so nothing is cleaned up; then the same command with ckpt=last."""
     command = [sys.executable, "-m", "ser.train", f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}"]
     command += ["protocol.folds=3", "trainer.max_epochs=6", "batch_size=8", "logger=csv", "trainer.accelerator=cpu"]
-    command += ["selection.patience=null", "trainer.enable_progress_bar=false"]
+    command += ["callbacks.early_stopping=null", "trainer.enable_progress_bar=false"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:
@@ -211,7 +211,7 @@ def test_a_killed_run_goes_on_and_gives_what_it_would_have(settings: Settings, t
 
 def test_a_training_that_diverges_says_so(settings: Settings) -> None:
     with pytest.raises(RunError, match="diverged in epoch 0"):
-        experiment.train(settings("model.optimizer.lr=1e20", "trainer.gradient_clip_val=null"))
+        experiment.train(settings("optimizer.lr=1e20", "trainer.gradient_clip_val=null"))
 
 
 @pytest.mark.slow
@@ -257,7 +257,7 @@ def test_any_seed_of_32_bits_trains(settings: Settings, seed: int) -> None:
 
 
 def test_a_run_killed_after_it_stopped_early_scores_what_it_had(settings: Settings) -> None:
-    config = settings("trainer.max_epochs=20", "selection.patience=1", "model.optimizer.lr=1e-9")
+    config = settings("trainer.max_epochs=20", "callbacks.early_stopping.patience=1", "optimizer.lr=1e-9")
     folder = experiment.train(config)
     before = predictions.read_predictions(folder / "predictions.parquet")
     epochs = pd.read_csv(folder / "metrics.csv")
@@ -305,7 +305,7 @@ def test_a_foreign_file_among_the_runs_is_passed_over(settings: Settings) -> Non
 
 
 def test_the_epoch_is_chosen_by_what_was_asked_for(settings: Settings) -> None:
-    folder = experiment.train(settings("selection.by=dev_loss", "trainer.max_epochs=4", "model.optimizer.lr=0.02"))
+    folder = experiment.train(settings("selection.by=dev_loss", "trainer.max_epochs=4", "optimizer.lr=0.02"))
     history, about = pd.read_csv(folder / "metrics.csv"), metrics_of(folder)["run"]
     best = int(history["dev_loss"].argmin())
     assert about["best_epoch"] == history["epoch"][best]

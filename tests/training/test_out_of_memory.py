@@ -10,8 +10,8 @@ import torch
 
 from ser.datamodules.batch import Batch
 from ser.errors import RunError
-from ser.models.cnn import CNN
-from ser.training import experiment, out_of_memory
+from ser.training import build, experiment, out_of_memory
+from ser.training.module import Training
 from tests.conftest import Settings
 
 
@@ -19,15 +19,15 @@ from tests.conftest import Settings
 def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Of the batches that a training step saw, on a device that holds 4 clips."""
     seen: list[int] = []
-    step = CNN.training_step
+    step = Training.training_step
 
-    def limited(model: CNN, batch: Batch) -> Any:
+    def limited(training: Training, batch: Batch) -> Any:
         seen.append(len(batch.index))
         if len(batch.index) > 4:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
-        return step(model, batch)
+        return step(training, batch)
 
-    monkeypatch.setattr(CNN, "training_step", limited)
+    monkeypatch.setattr(Training, "training_step", limited)
     return seen
 
 
@@ -46,7 +46,7 @@ def test_batches_get_smaller_until_they_fit_and_the_result_says_so(settings: Set
     said = (folder / "run.log").read_text()
     assert "again with batches of 6, and the gradients of 2 of them a step" in said
     assert "again with batches of 3, and the gradients of 4 of them a step" in said
-    assert experiment.build_data(config, 0).batch_size == 12, "the configuration stays what it was"
+    assert build.build_data(config, 0).batch_size == 12, "the configuration stays what it was"
 
 
 def test_a_training_that_is_gone_on_with_keeps_its_smaller_batches(
@@ -54,15 +54,15 @@ def test_a_training_that_is_gone_on_with_keeps_its_smaller_batches(
 ) -> None:
     whole = experiment.train(settings("batch_size=8", f"paths.run={tmp_path / 'whole'}"))
     config = settings("batch_size=8", f"paths.run={tmp_path / 'stopped'}")
-    ended = CNN.on_train_epoch_start
+    ended = Training.on_train_epoch_start
 
-    def stop(model: CNN) -> None:
+    def stop(model: Training) -> None:
         if model.current_epoch == 1:
             raise KeyboardInterrupt
         ended(model)
 
     with monkeypatch.context() as patch:
-        patch.setattr(CNN, "on_train_epoch_start", stop)
+        patch.setattr(Training, "on_train_epoch_start", stop)
         with pytest.raises(KeyboardInterrupt):
             experiment.train(config)
     sizes.clear()

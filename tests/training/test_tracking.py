@@ -196,7 +196,7 @@ def test_a_killed_run_goes_on_as_the_same_run(settings: Settings, tiny_demo: Pat
     """SIGKILL: what W&B had not written yet is lost, and a file that is cut short would stop `wandb sync`."""
     command = [sys.executable, "-m", "ser.train", f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}"]
     command += ["protocol.folds=3", "trainer.max_epochs=6", "batch_size=8", "trainer.accelerator=cpu"]
-    command += ["selection.patience=null", "trainer.enable_progress_bar=false", "paths.run=run"]
+    command += ["callbacks.early_stopping=null", "trainer.enable_progress_bar=false", "paths.run=run"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not Path("run/checkpoints/last.ckpt").exists():
         time.sleep(0.05)

@@ -56,7 +56,7 @@ class Adaptation(Suite):
         if ADAPTED not in read_metrics(folder / "metrics.json")["run"]["stamps"]:
             raise ConfigError(
                 f"{folder} does not normalise by speaker, so it has nothing to learn from a speaker's clips. "
-                "Train it with model.normalise=speaker."
+                "Train it with normalise=speaker."
             )
         super().run(folder, corpora, stores)
 

@@ -18,7 +18,7 @@ from ser.corpora.demo import Demo
 from ser.datamodules.speech import SpeechDataModule
 from ser.rescoring.robustness.conditions import Condition, Effect, Scene, Talkers, generator
 from ser.runtime.conf_dir import conf_dir
-from ser.training import experiment
+from ser.training import build, experiment
 
 RATE = 16000
 Batch = tuple[Tensor, Tensor]
@@ -69,7 +69,7 @@ def config(tiny_demo: Path, stores: Path) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def data(config: dict[str, Any]) -> SpeechDataModule:
     """Fold 0: 12 clips each train, tune and test."""
-    made = experiment.build_data(config, fold=0)
+    made = build.build_data(config, fold=0)
     made.prepare_data()
     made.setup()
     return made

@@ -1,0 +1,111 @@
+"""Checkpoints of models: what a prediction needs and no more, read as tensors and plain containers, never as code.
+
+While a model is trained its checkpoints are Lightning's, from which training can resume: `during_training` adds to them what
+makes the model, and leaves out the weights that training does not change. `finish` turns the best one into a model's own.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ser.errors import RunError
+from ser.models.classifier import SpeechClassifier
+from ser.runtime.files import replacing
+from ser.runtime.instantiate import find_class
+from ser.runtime.migration import migrated_hparams
+
+PARTS = ("ser_model", "hyper_parameters", "state_dict")
+LEFT_OUT = "ser_left_out"
+"""In a checkpoint of a training: the number of weights that are left out, since training does not change them."""
+PREFIX = "model."
+"""Of the model's weights in a checkpoint of a training."""
+STATES = ("state_dict", "current_model_state")
+"""In a checkpoint of a training: the weights to use, and those that training resumes from where the former are an average."""
+
+
+def during_training(checkpoint: dict[str, Any], model: SpeechClassifier) -> None:
+    """Add to a checkpoint of a training what makes its model, and leave out what training does not change."""
+    checkpoint["ser_model"] = f"{type(model).__module__}.{type(model).__qualname__}"
+    checkpoint["hyper_parameters"] = model.hparams
+    if left_out := {PREFIX + name for name in model.unchanging()}:
+        checkpoint[LEFT_OUT] = len(left_out)
+        for part in checkpoint.keys() & STATES:
+            checkpoint[part] = {k: v for k, v in checkpoint[part].items() if k not in left_out}
+
+
+def put_back(checkpoint: dict[str, Any], model: SpeechClassifier) -> None:
+    """Put back into a checkpoint of a training what `during_training` left out."""
+    left_out = {PREFIX + name: value for name, value in model.unchanging().items()}
+    for part in checkpoint.keys() & STATES:
+        checkpoint[part] = {**left_out, **checkpoint[part]}
+
+
+def finish(path: Path, model: SpeechClassifier) -> None:
+    """Reduce a checkpoint of a training, once that has finished, to what a prediction needs.
+
+    Args:
+        path: Of the checkpoint.
+        model: The one that was trained.
+    """
+    checkpoint = read_checkpoint(path)
+    if set(checkpoint) == set(PARTS):
+        return
+    put_back(checkpoint, model)
+    kept = {name: checkpoint[name] for name in PARTS}
+    with replacing(path) as unfinished:
+        torch.save({**kept, "state_dict": _without_prefix(checkpoint["state_dict"])}, unfinished)
+
+
+def read_checkpoint(file: Path) -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Raises:
+        RunError: If there is none, it is damaged, or it was not written by ``ser``.
+    """
+    try:
+        # weights_only: tensors and plain containers, never code.
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a file that is something else can make the unpickler raise anything
+        raise RunError(
+            f"{file} cannot be read as a checkpoint of tensors and plain data: it is damaged, or something else. Copy it "
+            "again, or train again."
+        ) from error
+    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= set(PARTS):
+        raise RunError(
+            f"{file} is not a checkpoint of ser, which has {', '.join(PARTS)}. Give the folder of a run, or its best.ckpt."
+        )
+    return checkpoint
+
+
+def model_from(checkpoint: Mapping[str, Any], file: Path) -> SpeechClassifier:
+    """Make the model that a checkpoint holds; one of version 0.1 is translated.
+
+    Args:
+        checkpoint: From `read_checkpoint`.
+        file: Where it was read from, for messages.
+
+    Raises:
+        RunError: If its training has not finished and weights are missing, or it does not fit this version.
+    """
+    if LEFT_OUT in checkpoint:
+        raise RunError(
+            f"{file} must be of a finished training; {checkpoint[LEFT_OUT]} pretrained weights are added to it at the end. "
+            "Resume the training with the same command plus ckpt=last."
+        )
+    kind = find_class(str(checkpoint["ser_model"]), SpeechClassifier)
+    try:
+        model = kind(**migrated_hparams(checkpoint["hyper_parameters"]))
+        model.load_state_dict(_without_prefix(checkpoint["state_dict"]))
+    except (TypeError, KeyError, AttributeError, RuntimeError) as error:
+        first = str(error).partition("\n")[0]
+        raise RunError(f"{file} does not fit {kind.__name__} of this version: {first} Train it again.") from error
+    return model
+
+
+def _without_prefix(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model's weights by the names that the model has for them."""
+    if not all(name.startswith(PREFIX) for name in state):
+        return dict(state)
+    return {name.removeprefix(PREFIX): value for name, value in state.items()}

@@ -1,0 +1,1 @@
+"""Optimizers that torch lacks, one a file; any of `torch.optim` works too."""
