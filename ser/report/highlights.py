@@ -1,13 +1,14 @@
-"""The few numbers beyond the scores that a reader should see, for the terminal and for the card."""
+"""The few numbers beyond the scores that a reader should see, each with its meaning, for the terminal and for the card."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich import box
-from rich.table import Table
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from ser.report.format import p_value, percent
+from ser.runtime.words import counted
 
 
 def highlights(profile: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -23,26 +24,29 @@ def highlights(profile: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             "Calibration error (ECE)",
             percent(calibration["ece"])
             + (f", {percent(after)} after temperature scaling" if after is not None else ""),
-            "how far its confidence is from how often it is right, on average; 0 is best",
+            "Mean distance between its confidence and how often it is right; 0 is best. The temperature is fitted on the "
+            "development (dev) speakers.",
         )
     if "aurc" in selective:
         half = selective.get("risk_at", {}).get("0.5")
         yield (
             "Risk over coverage (AURC)",
             f"{selective['aurc']:.3f}" + (f"; {percent(half)} wrong on the surer half" if half is not None else ""),
-            "its error rate if it may stay silent where it is unsure, averaged over how often it speaks; 0 is best",
+            "Error rate when it answers only the clips it is surest of, averaged over how many it answers; 0 is best.",
         )
     if conformal := profile.get("conformal"):
         yield (
             f"Sets that hold the answer {percent(conformal['level'])} of the time",
             f"{conformal['mean_size']:.1f} classes, right {percent(conformal['coverage'])}",
-            "conformal prediction, its threshold from dev speakers; the fewer classes, the more it knows",
+            "Conformal prediction: the classes that it cannot rule out, by a threshold from the dev speakers; the fewer, the "
+            "better.",
         )
     if soft := profile.get("soft"):
         yield (
             "Listeners who would agree",
             f"{percent(soft['agreement'])}; with each other {percent(soft['listener_agreement'])}",
-            f"divergence from the votes {soft['jsd']:.3f} bits; of their mean from them {soft['jsd_of_mean_votes']:.3f}",
+            "Chance that a listener drawn at random names its top class. Its probabilities diverge from the votes by "
+            f"{soft['jsd']:.3f} bits; the mean votes, given for every clip, by {soft['jsd_of_mean_votes']:.3f}.",
         )
     yield from _unevenness(profile.get("fairness", {}))
 
@@ -52,24 +56,28 @@ def _unevenness(fairness: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield (
             "Worst speaker",
             f"{worst['speaker']}, UAR {percent(worst['uar'])}",
-            f"of {fairness['speakers']['n_speakers']} speakers, whose mean is {percent(fairness['speakers']['uar_mean'])}",
+            f"The lowest UAR of {counted(fairness['speakers']['n_speakers'], 'test speaker')}, whose mean is "
+            f"{percent(fairness['speakers']['uar_mean'])}.",
         )
     for column, gap in fairness.items():
         if column != "speakers":
             best, worst = gap["best"], gap["worst"]
+            groups = f"{best['group']} {percent(best['uar'])}, {worst['group']} {percent(worst['uar'])}"
+            every = f"{percent(best['uar'])} in every group"
             yield (
                 f"Gap by {column}",
-                f"{percent(gap['gap'], ' points')}: {best['group']} {percent(best['uar'])}, "
-                f"{worst['group']} {percent(worst['uar'])}",
-                f"{p_value(gap['p_value'])}; chance alone gives {percent(gap['gap_by_chance'], ' points')} on average",
+                f"{percent(gap['gap'], ' points')}: {groups if gap['gap'] else every}",
+                f"UAR of the best group less that of the worst. Dealing the groups out at random gives "
+                f"{percent(gap['gap_by_chance'], ' points')} on average; {p_value(gap['p_value'])}.",
             )
 
 
-def highlights_table(profile: Mapping[str, Any]) -> Table:
-    """Lay out `highlights` for the terminal."""
-    table = Table(title=Text("Beyond the scores", style="bold"), title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("")
-    table.add_column("value")
-    for name, value, _ in highlights(profile):
-        table.add_row(Text(name), Text(value))
-    return table
+def highlights_table(profile: Mapping[str, Any]) -> RenderableType:
+    """Lay out `highlights` for the terminal: a line each, and its meaning below."""
+    lines: list[RenderableType] = [Text(), Text("Beyond the scores", style="bold"), Text()]
+    for name, value, meaning in highlights(profile):
+        lines += [
+            Padding(Text.assemble((name, "bold"), ": ", value), (0, 2)),
+            Padding(Text(meaning, style="dim"), (0, 4)),
+        ]
+    return Group(*lines, Text())

@@ -15,6 +15,13 @@ from ser.report.format import UNDEFINED, percent
 from ser.runtime.words import counted
 
 WIDTH = 80
+PER_CLASS = """\
+Recall: share of a class that was found. Precision: share of the answers that
+were right. F1: their harmonic mean. Support: utterances."""
+BY_FOLD = (
+    "A fold is one division of the speakers into training, development (dev) and test; sd: standard deviation between "
+    "folds. The UAR further up is of all folds' utterances together."
+)
 
 
 def results_table(
@@ -44,8 +51,8 @@ def results_table(
     parts: list[RenderableType] = [_stamp(stamps)] if stamps else []
     parts.append(_scores(summary, heading(title, stamps)))
     parts += [Text(f"Caution: {caution}.", style="bold yellow")] if caution else []
-    parts += [Text(), _classes(summary), *(Text(note, style="dim") for note in notes)]
-    return Group(*parts)
+    parts += [Text(_meaning(summary, stamps), style="dim"), Text(), _classes(summary), Text(PER_CLASS, style="dim")]
+    return Group(*parts, *(Text(note, style="dim") for note in notes), Text())
 
 
 def confusion_table(summary: Mapping[str, Any]) -> RenderableType:
@@ -80,6 +87,7 @@ def folds_table(summary: Mapping[str, Any]) -> RenderableType:
     table.add_section()
     table.add_row("mean", "", "", Text(percent(folds["uar_mean"]), style="bold"), "", "")
     table.add_row("sd", "", "", percent(folds["uar_sd"]), "", "")
+    table.caption = BY_FOLD
     return table
 
 
@@ -94,6 +102,13 @@ def _scores(summary: Mapping[str, Any], title: Text) -> Table:
     table.add_row("cross-entropy", _nats(summary["cross_entropy"]))
     table.caption = ", ".join(counted(summary[f"n_{thing}s"], thing) for thing in ("utterance", "speaker", "fold"))
     return table
+
+
+def _meaning(summary: Mapping[str, Any], stamps: Sequence[str]) -> str:
+    """Explain the scores, and the stamps where there are some, in a line each."""
+    chance = f"; chance: {percent(1 / len(summary['classes']))}" if summary["classes"] else ""
+    text = f"UAR: unweighted average recall, the mean recall of the classes{chance}."
+    return text + "\nStamp, in capitals: what a reader of this result must not overlook." * bool(stamps)
 
 
 def _classes(summary: Mapping[str, Any]) -> Table:

@@ -53,7 +53,7 @@ def write_results(
     beyond = profile(test, dev)
     write_json(beyond, folder / "profile.json")
     title = f"{'+'.join(about['corpora'])}, {about['protocol']}" + (
-        f", fold {about['fold']}" if "fold" in about else ""
+        f", fold {about['fold']}" if "fold" in about else ", all folds"
     )
     plots.confusion_matrix(summary, folder / "confusion_matrix.png", title, stamps=marks)
     write_metrics({**summary, "run": dict(about)}, folder / "metrics.json")

@@ -5,8 +5,10 @@ import re
 import pytest
 from rich.console import Console
 
+from ser.evaluation.profile import profile
 from ser.evaluation.summary import summarise
-from ser.report.tables import folds_table, results_table
+from ser.report.highlights import highlights, highlights_table
+from ser.report.tables import confusion_table, folds_table, results_table
 
 
 def _text(renderable, width: int = 80) -> str:
@@ -76,10 +78,30 @@ def test_the_folds_are_printed_with_their_mean_and_deviation(summary) -> None:
     assert _row(text, "sd")[1] == f"{100 * summary['folds']['uar_sd']:.1f}"
 
 
+def test_each_figure_beyond_the_scores_is_followed_by_its_meaning(table) -> None:
+    found = profile(table, table)
+    text = _text(highlights_table(found))
+    joined = " ".join(text.split())
+    expected = list(highlights(found))
+    assert len(expected) == 5  # calibration, risk, sets, worst speaker, gap by sex
+    for name, value, meaning in expected:
+        assert f"{name}: {value} {meaning}" in joined
+    words = {word for row in expected for part in row for word in part.split()}
+    assert {word.rstrip(":") for word in text.split()} <= {w.rstrip(":") for w in words} | {"Beyond", "the", "scores"}
+
+
+def test_the_scores_are_explained_below_them(summary) -> None:
+    text = " ".join(_text(results_table(summary, "cnn", ("synthetic speech",))).split())
+    assert "UAR: unweighted average recall, the mean recall of the classes; chance: 12.5 %." in text
+    assert "Stamp, in capitals: what a reader of this result must not overlook." in text
+    assert "Stamp" not in _text(results_table(summary, "cnn"))
+    assert "A fold is one division of the speakers" in _text(folds_table(summary))
+
+
 @pytest.mark.parametrize("width", [80, 100, 200])
 def test_nothing_is_cut(summary, width: int) -> None:
     stamps = ("not speaker-independent", "synthetic speech")
     text = _text(results_table(summary, "transformer on crema and ravdess", stamps), width)
-    text += _text(folds_table(summary), width)
+    text += _text(folds_table(summary), width) + _text(confusion_table(summary), width)
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= 80
