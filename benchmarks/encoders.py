@@ -21,6 +21,7 @@ from rich.table import Table
 
 from ser.datamodules.batch import Batch
 from ser.models.pretrained import Pretrained
+from ser.protocols.plan import planned
 from ser.training.build import build_data, build_model, build_training
 
 EPOCHS = 2
@@ -33,8 +34,7 @@ def epochs(overrides: list[str]) -> None:
     from ser.training.build import build_trainer
 
     config = composed(overrides)
-    data = build_data(config, fold=0)
-    data.setup()
+    data = build_data(config, planned(config), 0)
     torch.manual_seed(0)
     training = build_training(config, build_model(config, data), data)
     with tempfile.TemporaryDirectory() as folder:
@@ -58,8 +58,7 @@ def cached_or_not(overrides: list[str]) -> None:
     table = Table("frozen encoder", "first epoch, s", "second epoch, s", "whole, s", "peak memory, GiB")
     seconds = []
     with tempfile.TemporaryDirectory() as stores:
-        data = build_data(composed([*overrides, f"paths.stores={stores}"]), fold=0)
-        data.prepare_data()
+        plan = planned(composed([*overrides, f"paths.stores={stores}"]))
         for name, cache in (("computed every time", False), ("cached", True)):
             settings = [
                 f"paths.stores={stores}",
@@ -73,7 +72,7 @@ def cached_or_not(overrides: list[str]) -> None:
             *each, whole, memory = (float(line) for line in done.stdout.split()[-EPOCHS - 2 :])
             seconds.append(each[-1])
             table.add_row(name, *(f"{value:.1f}" for value in each), f"{whole:.1f}", f"{memory:.1f}")
-    clips = len(data.labelled.manifest) if data.parts else 0
+    clips = len(plan.labelled.manifest)
     console.print(
         table, f"The second epoch is {seconds[0] / seconds[1]:.0f} times as fast with cached features ({clips} clips)."
     )
@@ -81,8 +80,7 @@ def cached_or_not(overrides: list[str]) -> None:
 
 def batch_of(config: dict[str, Any]) -> Batch:
     """Return a batch of clips spread over the training side."""
-    data = build_data(config, fold=0)
-    data.setup()
+    data = build_data(config, planned(config), 0)
     return next(iter(data.batches(data.split.train[:: max(1, len(data.split.train) // CLIPS)], device(), CLIPS)))
 
 
@@ -113,8 +111,7 @@ def lengths_or_padding(overrides: list[str]) -> None:
 
 def model_of(config: dict[str, Any]) -> Pretrained:
     """Return the model of a configuration, on the device."""
-    data = build_data(config, fold=0)
-    data.setup()
+    data = build_data(config, planned(config), 0)
     model = build_model(config, data)
     assert isinstance(model, Pretrained)
     return model.to(device())

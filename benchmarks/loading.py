@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ser.audio.decode import read_audio, standardise
 from ser.datamodules.speech import SpeechDataModule
+from ser.protocols.plan import planned
 from ser.training.build import build_data
 
 EPOCHS = 3
@@ -28,7 +29,7 @@ def decoded(data: SpeechDataModule, where: torch.device) -> Iterator[Tensor]:
     paths = data.labelled.manifest["path"]
     for rows in data.train_dataloader().sampler:
         index = [int(i) for i in torch.from_numpy(data.split.train)[rows]]
-        clips = [torch.from_numpy(standardise(*read_audio(paths[i]), data.settings)) for i in index]
+        clips = [torch.from_numpy(standardise(*read_audio(paths[i]), data.plan.settings)) for i in index]
         padded = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
         yield padded.to(where).float().div_(32768.0)
 
@@ -64,15 +65,14 @@ def main() -> None:
     """Measure and print."""
     config = composed(sys.argv[1:])
     table = Table("an epoch of batches", "seconds", "times as fast")
-    first = 0.0
+    first, plan = 0.0, planned(config)
     for name, (way, resident) in WAYS.items():
-        data = build_data({**config, "resident": resident}, fold=0)
-        data.setup()
+        data = build_data({**config, "resident": resident}, plan, 0)
         taken = seconds(way, data)
         first = first or taken
         table.add_row(name, f"{taken:.3f}", f"{first / taken:.1f}")
     Console().print(
-        table, f"{len(data.split.train)} clips of {'+'.join(data.corpora)} on {device()}, best of {EPOCHS}."
+        table, f"{len(data.split.train)} clips of {'+'.join(plan.corpora)} on {device()}, best of {EPOCHS}."
     )
 
 

@@ -16,7 +16,7 @@ def main(config: "DictConfig") -> None:
 
     from rich.console import Console
 
-    from ser.protocols.planning import planned
+    from ser.protocols.plan import planned
     from ser.protocols.split_file import write_splits
     from ser.report.audit import audit_report
     from ser.runtime.files import write_json

@@ -16,14 +16,12 @@ def main(config: "DictConfig") -> None:
 
     from ser.audio.decode import AudioSettings
     from ser.audio.store import prepare
-    from ser.corpora.corpus import Corpus
+    from ser.protocols.plan import corpora_of
     from ser.report.preparation import preparation_table
-    from ser.runtime.instantiate import instantiate
 
     console = Console()
-    settings = AudioSettings(**OmegaConf.to_container(config.audio))  # type: ignore[arg-type]
-    for corpus_config in config.data.corpora.values():
-        corpus = instantiate(corpus_config, Corpus)
+    settings = AudioSettings.of(OmegaConf.to_container(config.audio))  # type: ignore[arg-type]
+    for corpus in corpora_of(config).values():
         if config.download:
             from ser.corpora.download import download
 

@@ -3,8 +3,11 @@
 soundfile decodes (WAV, AIFF, FLAC, OGG, Opus, MP3), soxr resamples at its HQ setting.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +40,23 @@ class AudioSettings:
         for name, least in (("sample_rate", 1000), ("trim_db", 1), ("min_ms", 1)):
             value = getattr(self, name)
             if value is not None and not value >= least:
-                raise ConfigError(f"audio.{name} is {value}, but it is {least} at least.")
+                raise ConfigError(f"audio.{name} must be a number of {least} or more; got {value}.")
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "AudioSettings":
+        """Return the settings of ``audio`` in a configuration.
+
+        Raises:
+            ConfigError: If it has a setting of another name.
+        """
+        names = [field.name for field in fields(cls)]
+        for name in config:
+            if name not in names:
+                nearest = get_close_matches(name, names, n=1, cutoff=0.0)[0]
+                raise ConfigError(
+                    f"audio must have the settings {', '.join(names)} only; got {name}. Did you mean audio.{nearest}?"
+                )
+        return cls(**config)
 
 
 def read_audio(path: str | Path) -> tuple[np.ndarray, int]:

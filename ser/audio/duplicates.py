@@ -54,7 +54,7 @@ CORRELATED = 0.75
 """Least correlation of the waveforms. In the benchmark alike recordings reach 0.57, and copies fall to 0.89."""
 
 
-def find_twins(stores: Sequence[Store], cache: Path | None = None) -> pd.DataFrame:
+def find_duplicates(stores: Sequence[Store], cache: Path | None = None) -> pd.DataFrame:
     """Find the pairs of clips, within and across stores, that are one recording.
 
     Args:
@@ -69,7 +69,7 @@ def find_twins(stores: Sequence[Store], cache: Path | None = None) -> pd.DataFra
         ValueError: If an utterance id occurs twice.
 
     Example:
-        >>> find_twins([]).columns.tolist()
+        >>> find_duplicates([]).columns.tolist()
         ['one', 'other', 'kind', 'similarity']
     """
     if cache is None:
@@ -85,7 +85,7 @@ def find_twins(stores: Sequence[Store], cache: Path | None = None) -> pd.DataFra
 
 
 def compare_clips(stores: Sequence[Store], alike: float = ALIKE) -> pd.DataFrame:
-    """Compare the clips whose words meet: what `find_twins` calls near-identical is what correlates here.
+    """Compare the clips whose words meet: what `find_duplicates` calls near-identical is what correlates here.
 
     Args:
         stores: Prepared corpora.

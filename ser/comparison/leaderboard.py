@@ -27,8 +27,8 @@ from ser.evaluation.comparison import holm, paired
 from ser.evaluation.intervals import seed_and_speaker_interval, speaker_interval
 from ser.evaluation.predictions import confusion_by_speaker
 from ser.evaluation.selective import aurc
+from ser.protocols.stamps import ADAPTED
 from ser.runtime.files import replacing
-from ser.training.build import ADAPTED
 
 Tables = dict[str, list[pd.DataFrame]]
 """By system: a predictions table a seed."""

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from ser.evaluation.intervals import ENOUGH_SPEAKERS
-from ser.protocols.split import SPEAKER_DEPENDENT
+from ser.protocols.stamps import SPEAKER_DEPENDENT
 from ser.report.drawing import STAMP_COLOUR, drawing
 from ser.report.format import interval, percent, probability, with_interval
 

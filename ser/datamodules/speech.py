@@ -1,13 +1,13 @@
 """`SpeechDataModule`: one or several corpora, one fold of one protocol, one label scheme.
 
-Where the samples fit on the device they live there as int16, a batch is a list of row numbers until it arrives, and is
+Where the samples fit on the device they live there as int16: a batch is a list of row numbers until it arrives, and is
 gathered and converted on the device. Where they do not fit, workers read them from the memory map.
 """
 
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import lightning as L
@@ -16,106 +16,82 @@ import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from typing_extensions import override
 
-from ser.audio.decode import AudioSettings
-from ser.audio.store import Store, prepare
-from ser.corpora.corpus import Corpus
-from ser.corpora.labels import LabelScheme
 from ser.datamodules.batch import Batch
 from ser.datamodules.buckets import LengthBuckets
 from ser.datamodules.cache import FeatureCache, Features, open_cache
 from ser.errors import ConfigError
-from ser.protocols.audit import Policy, check_fitted, enforce, stamps
-from ser.protocols.plan import SYNTHETIC, plan
-from ser.protocols.split import Protocol, Split
+from ser.protocols.audit import check_fitted
+from ser.protocols.plan import Plan
 from ser.runtime import distributed
 
 log = logging.getLogger(__name__)
 
 FULL_SCALE = 32768.0
 SECONDS_A_BATCH = 60
-"""Of what computes features to remember."""
+"""Seconds of speech in a batch whose features are computed for the cache."""
 RESIDENT_SHARE = 0.5
-"""Of the device's free memory; the rest is for the model and its activations."""
+"""Share of the device's free memory that samples may take; the rest is for the model and its activations."""
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How batches are read.
+
+    Args:
+        batch_size: Clips in a training batch; evaluation takes twice as many.
+        resident: Keep all samples on the device: ``True``, ``False``, or ``auto`` (if they take at most half of its free
+            memory; on a CPU always, since batches are gathered from the memory map itself).
+        workers: Processes that read the memory map where the samples are not resident.
+        seed: Seed of the order of batches.
+
+    Raises:
+        ConfigError: If a value is out of its range.
+    """
+
+    batch_size: int = 32
+    resident: bool | Literal["auto"] = "auto"
+    workers: int = 2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch_size", 1), ("workers", 0)):
+            if not isinstance(value := getattr(self, name), int) or value < least:
+                raise ConfigError(f"{name} must be an integer of {least} or more; got {value!r}.")
+        if self.resident not in (True, False, "auto"):
+            raise ConfigError(f'resident must be true, false or "auto"; got {self.resident!r}.')
 
 
 class SpeechDataModule(L.LightningDataModule):
-    """Utterances with targets, ready to train on.
-
-    After `setup`, `labelled` holds the manifest, targets and classes, `split` the fold's rows, and `findings` the audit's.
+    """Utterances with targets, ready to train on: one fold of a plan.
 
     Args:
-        corpora: By name; several are trained and tested on together.
-        labels: How emotions become classes.
-        protocol: Which utterances train, tune and test.
-        fold: Which of the protocol's folds.
-        stores: Folder that holds the prepared waveform stores.
-        settings: How clips are decoded.
-        batch_size: Clips a training batch; evaluation takes twice as many.
-        resident: Keep all samples on the device: ``True``, ``False``, or ``auto`` (if they take at most half of its free
-            memory; on a CPU always, as the memory map itself is gathered from).
-        workers: Processes that read the memory map where the samples are not resident.
-        seed: Of the order of batches.
-        strict: Make a file that cannot be used an error.
-        audit: Whether a leak that the protocol does not admit refuses to train (``refuse``), or stamps the result (``warn``).
+        plan: Who trains, tunes and tests; several corpora are trained and tested on together.
+        fold: The fold of the plan.
+        loading: How batches are read.
+
+    Attributes:
+        labelled: The manifest, targets and classes.
+        split: The fold's rows of the manifest.
+        findings: What the audit found in the fold.
 
     Raises:
-        ConfigError: If there is no corpus, or a number is out of its range.
+        SplitError: If there is no such fold, or its audit refuses it.
     """
 
-    def __init__(
-        self,
-        corpora: Mapping[str, Corpus],
-        labels: LabelScheme,
-        protocol: Protocol,
-        stores: str,
-        fold: int = 0,
-        settings: AudioSettings | None = None,
-        batch_size: int = 32,
-        resident: bool | Literal["auto"] = "auto",
-        workers: int = 2,
-        seed: int = 0,
-        strict: bool = False,
-        audit: Policy = "refuse",
-    ) -> None:
+    def __init__(self, plan: Plan, fold: int = 0, loading: Loading | None = None) -> None:
         super().__init__()
-        if not corpora:
-            raise ConfigError("There is no corpus: choose one or several, such as data=demo or data=[ravdess,savee].")
-        if batch_size < 1:
-            raise ConfigError(f"batch_size is {batch_size}, but a batch has at least 1 clip.")
-        if workers < 0:
-            raise ConfigError(f"workers is {workers}, but it is a number of processes: 0 or more.")
-        self.corpora, self.labels, self.protocol, self.fold = dict(corpora), labels, protocol, fold
-        self.stores, self.settings, self.strict, self.audit = stores, settings or AudioSettings(), strict, audit
-        self.batch_size, self.resident, self.workers, self.seed = batch_size, resident, workers, seed
-        self.parts: list[Store] = []
-        self._samples: Tensor | None = None
-        self._cache: FeatureCache | None = None
-
-    def prepare_data(self) -> None:
-        """Decode what is not decoded yet (once, also if several processes start together)."""
-        if self.parts:
-            return
-        for corpus in self.corpora.values():
-            prepare(corpus, self.stores, self.settings, strict=self.strict)
-
-    def setup(self, stage: str | None = None) -> None:
-        """Open the stores, apply the labels, choose and check the fold."""
-        if self.parts:
-            return
-        parts = [prepare(corpus, self.stores, self.settings) for corpus in self.corpora.values()]
-        planned = plan(parts, self.labels, self.protocol)
-        self.labelled, self.folds = planned.labelled, len(planned.splits)
-        self.split: Split = planned.split(self.fold)
-        self.findings = planned.audit(self.fold)
-        enforce(self.findings, self.fold, self.audit)
+        self.plan, self.fold, self.loading = plan, fold, loading or Loading()
+        self.labelled, self.split, self.findings = plan.labelled, plan.split(fold), plan.check(fold)
         self._start = torch.from_numpy(self.labelled.manifest["start"].to_numpy(copy=True))
         self._length = torch.from_numpy(self.labelled.manifest["length"].to_numpy(copy=True))
         soft = self.labelled.soft
         self._target = torch.tensor(self.labelled.target if soft is None else soft.astype(np.float32))
         codes, self.speakers = pd.factorize(self.labelled.manifest["speaker"], sort=True)
         self._speaker = torch.from_numpy(codes.astype(np.int64))
-        self.parts = parts  # last: a setup that failed is not taken for done
+        self._samples: Tensor | None = None
+        self._cache: FeatureCache | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -123,22 +99,12 @@ class SpeechDataModule(L.LightningDataModule):
         return self.labelled.classes
 
     @property
-    def fingerprint(self) -> str:
-        """Names the data that a result was had on: the stores' fingerprints, joined."""
-        return "+".join(part.fingerprint for part in self.parts)
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether any of the speech is synthetic, which every result must then say."""
-        return any(part.card["synthetic"] for part in self.parts)
-
-    @property
     def stamps(self) -> tuple[str, ...]:
-        """The words that every result had on this fold must carry."""
-        return (*(SYNTHETIC,) * self.synthetic, *stamps(self.split, self.findings))
+        """The stamps of every result on this fold."""
+        return self.plan.stamps(self.fold, self.findings)
 
     def check_fitted(self, rows: np.ndarray) -> None:
-        """Hold what statistics were taken from to the training side; see `ser.protocols.audit.check_fitted`."""
+        """Check that statistics were taken from the training side only; see `ser.protocols.audit.check_fitted`."""
         check_fitted(self.split, rows)
 
     def class_counts(self) -> dict[str, int]:
@@ -146,31 +112,33 @@ class SpeechDataModule(L.LightningDataModule):
         counts = np.bincount(self.labelled.target[self.split.train], minlength=len(self.classes))
         return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
 
+    @override
     def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled batches of the training side; of each, this process's share."""
-        return self._loader(self.split.train, self.batch_size, self._device(), shuffle=True, share=True)
+        return self._loader(self.split.train, self.loading.batch_size, self._device(), shuffle=True, share=True)
 
+    @override
     def val_dataloader(self) -> DataLoader[Any]:
-        """The dev side; of each batch, this process's share."""
-        return self._loader(self.split.dev, 2 * self.batch_size, self._device(), shuffle=False, share=True)
+        return self._loader(self.split.dev, 2 * self.loading.batch_size, self._device(), shuffle=False, share=True)
 
     def batches(self, rows: np.ndarray, device: torch.device, batch_size: int | None = None) -> Iterator[Batch]:
-        """Every utterance of some rows once, longest first, on a device; no trainer is needed."""
-        for loaded in self._loader(rows, batch_size or 2 * self.batch_size, device, shuffle=False):
+        """Yield each utterance of some rows once, longest first, on a device. No trainer is needed."""
+        for loaded in self._loader(rows, batch_size or 2 * self.loading.batch_size, device, shuffle=False):
             yield self.transfer_batch_to_device(loaded, device, 0)
 
-    def remember(self, key: Mapping[str, Any], features: Features, n_features: int, device: torch.device) -> None:
-        """Have batches carry features instead of waveforms; those that no cache holds yet are computed.
+    def use_cached_features(
+        self, key: Mapping[str, Any], features: Features, n_features: int, device: torch.device
+    ) -> None:
+        """Give batches features instead of waveforms. Missing features are computed and stored first.
 
         Args:
-            key: All that the features depend on beside the waveforms, as plain JSON.
-            features: Computes them.
-            n_features: Features a frame.
+            key: All that the features depend on besides the waveforms, as plain JSON.
+            features: Computes the features of a batch.
+            n_features: Features per frame.
             device: Where to compute them.
         """
-        self.forget()
+        self.use_waveforms()
         manifest = self.labelled.manifest
-        longest = manifest["length"].max() / self.settings.sample_rate
+        longest = manifest["length"].max() / self.plan.settings.sample_rate
         size = max(1, int(SECONDS_A_BATCH / longest))
 
         def compute(rows: np.ndarray) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -179,16 +147,17 @@ class SpeechDataModule(L.LightningDataModule):
                     yield batch.index, *features(batch.waveform, batch.lengths)
 
         ids = hashlib.sha256("\n".join(manifest["id"]).encode()).hexdigest()
-        whole = {**key, "data": self.fingerprint, "utterances_hash": ids}
-        self._cache = open_cache(Path(self.stores).expanduser(), whole, len(manifest), n_features, compute)
+        whole = {**key, "data": self.plan.fingerprint, "utterances_hash": ids}
+        stores = self.plan.stores[0].folder.parent
+        self._cache = open_cache(stores, whole, len(manifest), n_features, compute)
 
-    def forget(self) -> None:
-        """Have batches carry waveforms again."""
+    def use_waveforms(self) -> None:
+        """Give batches waveforms again."""
         self._cache = None
 
     @property
-    def remembers(self) -> bool:
-        """Whether batches carry features that were computed before."""
+    def uses_cached_features(self) -> bool:
+        """Whether batches carry features instead of waveforms."""
         return self._cache is not None
 
     def _loader(
@@ -196,7 +165,7 @@ class SpeechDataModule(L.LightningDataModule):
     ) -> DataLoader[Any]:
         resident = self._is_resident(device)
         part, shares = (distributed.process_rank(), distributed.world_size()) if share else (0, 1)
-        mine = slice(part, None, shares)  # every so many clips of a batch, which are sorted: like lengths for all
+        mine = slice(part, None, shares)  # a batch is sorted by length, so every process gets similar lengths
         where = torch.from_numpy(rows)
         lengths = torch.from_numpy(
             self.labelled.manifest["length"].to_numpy()[rows]
@@ -204,42 +173,42 @@ class SpeechDataModule(L.LightningDataModule):
         return DataLoader(
             _Rows(where, lengths, mine) if resident else _Clips(self, where, lengths, mine),
             batch_size=None,  # the sampler yields whole batches
-            sampler=LengthBuckets(lengths, batch_size, shuffle=shuffle, seed=self.seed, shares=shares),
-            num_workers=0 if resident else self.workers,
-            persistent_workers=not resident and self.workers > 0,
+            sampler=LengthBuckets(lengths, batch_size, shuffle=shuffle, seed=self.loading.seed, shares=shares),
+            num_workers=0 if resident else self.loading.workers,
+            persistent_workers=not resident and self.loading.workers > 0,
             pin_memory=not resident and device.type == "cuda",
         )
 
+    @override
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Batch:
-        """Turn what the loader gave (row numbers, perhaps with int16 clips) into a `Batch` on the device."""
-        loaded: _Loaded = batch
+        loaded: _Loaded = batch  # row numbers, with int16 clips where samples are not resident
         if loaded.samples is not None:
             made = self._batch(*(part.to(device, non_blocking=True) for part in (loaded.samples, loaded.index)))
         elif self._cache is not None:
-            made = self._remembered(loaded.index, device, self._cache)
+            made = self._with_features(loaded.index, device, self._cache)
         else:
             made = self.gather(loaded.index, device, loaded.longest)
         return made._replace(whole=loaded.whole)
 
     def gather(self, index: Tensor, device: torch.device, longest: int | None = None) -> Batch:
-        """The batch of some rows of the manifest, gathered on the device from the samples that live there.
+        """Return the batch of some rows of the manifest, gathered on the device from its resident samples.
 
         Args:
             index: Rows.
-            device: Where to.
-            longest: Samples that it is padded to; ``None`` is its longest clip's.
+            device: Where to gather them.
+            longest: Samples to pad to; ``None`` is the length of the longest clip.
 
         Shapes:
             - index: ``(batch,)``
         """
         samples = self._resident_samples(device)
         index = index.to(samples.device)
-        # Overlapping windows of the longest clip's length: a view, of which the rows that start a clip are copied.
+        # A view of overlapping windows of the longest clip's length; the rows that start a clip are copied.
         windows = samples.unfold(0, longest or int(self._length[index].max()), 1)
         return self._batch(windows[self._start[index]], index)
 
-    def _remembered(self, index: Tensor, device: torch.device, cache: FeatureCache) -> Batch:
-        """The batch of some rows with their features, and a waveform without samples."""
+    def _with_features(self, index: Tensor, device: torch.device, cache: FeatureCache) -> Batch:
+        """Return the batch of some rows with their features, and a waveform without samples."""
         self._move(device)
         features = cache.gather(index, device)
         index = index.to(device)
@@ -247,7 +216,7 @@ class SpeechDataModule(L.LightningDataModule):
         return Batch(none, self._length[index], self._target[index], index, self._speaker[index], features)
 
     def _batch(self, samples: Tensor, index: Tensor) -> Batch:
-        """Int16 ``(batch, sample)`` to a batch; whatever stands beyond a clip's length is made zero."""
+        """Return the batch of int16 samples ``(batch, sample)``, zero beyond each clip's length."""
         self._move(samples.device)
         lengths = self._length[index]
         beyond = torch.arange(samples.shape[1], device=samples.device) >= lengths[:, None]
@@ -261,11 +230,12 @@ class SpeechDataModule(L.LightningDataModule):
 
     def _resident_samples(self, device: torch.device) -> Tensor:
         if self._samples is None or self._samples.device != device:
-            if len(self.parts) == 1:
-                joined = self.parts[0].samples
+            stores = self.plan.stores
+            if len(stores) == 1:
+                joined = stores[0].samples
             else:
-                clips = [part.samples[: part.card["samples"]] for part in self.parts]
-                joined = np.concatenate([*clips, np.zeros(max(part.card["longest"] for part in self.parts), "<i2")])
+                clips = [store.samples[: store.card["samples"]] for store in stores]
+                joined = np.concatenate([*clips, np.zeros(max(store.card["longest"] for store in stores), "<i2")])
             self._samples = torch.from_numpy(joined).to(device)
             self._move(device)
         return self._samples
@@ -276,17 +246,17 @@ class SpeechDataModule(L.LightningDataModule):
     def _is_resident(self, device: torch.device) -> bool:
         if self._cache is not None:
             return True
-        if self.resident != "auto":
-            return self.resident
+        if self.loading.resident != "auto":
+            return self.loading.resident
         if device.type != "cuda":
             return device.type == "cpu"
-        needed = sum(2 * part.card["samples"] for part in self.parts)
+        needed = sum(2 * store.card["samples"] for store in self.plan.stores)
         already = self._samples is not None and self._samples.device == device
         return already or needed < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
 class _Loaded(NamedTuple):
-    """A process's share of a batch: its rows of the manifest, and how long and how many all of the batch's clips are."""
+    """A process's share of a batch: its rows of the manifest, and the longest length and the count of the whole batch."""
 
     index: Tensor  # type: ignore[assignment]  # as in Batch
     longest: int
@@ -295,7 +265,7 @@ class _Loaded(NamedTuple):
 
 
 class _Rows(Dataset[_Loaded]):
-    """Rows of the manifest, by lists of positions: all that travels where the samples are on the device."""
+    """Rows of the manifest by lists of positions, for samples that are on the device."""
 
     def __init__(self, rows: Tensor, lengths: Tensor, mine: slice) -> None:
         self.rows, self.lengths, self.mine = rows, lengths, mine
@@ -306,13 +276,14 @@ class _Rows(Dataset[_Loaded]):
 
 
 class _Clips(_Rows):
-    """Padded int16 clips out of the memory map, with their rows."""
+    """Rows of the manifest with their padded int16 clips, read from the memory map."""
 
     def __init__(self, data: SpeechDataModule, rows: Tensor, lengths: Tensor, mine: slice) -> None:
         super().__init__(rows, lengths, mine)
         self.start, self.length = data._start.cpu(), data._length.cpu()
-        self.files = [part.folder / "waveforms.i16" for part in data.parts]
-        self.ends = np.cumsum([part.card["samples"] for part in data.parts])
+        stores = data.plan.stores
+        self.files = [store.folder / "waveforms.i16" for store in stores]
+        self.ends = np.cumsum([store.card["samples"] for store in stores])
         self._maps: list[np.ndarray] = []
 
     def __getitem__(self, positions: Iterable[int]) -> _Loaded:

@@ -72,9 +72,9 @@ def predict_probabilities(
         RunError: If an utterance was scored twice, or was lost.
     """
     if change is not None:
-        data.forget()  # features of speech as it is are of no use
+        data.use_waveforms()  # features of speech as it is are of no use
     longest = int(data.labelled.manifest["length"].iloc[rows].max())
-    size = batch_size or max(1, int(SECONDS_A_BATCH * data.settings.sample_rate / longest))
+    size = batch_size or max(1, int(SECONDS_A_BATCH * data.plan.settings.sample_rate / longest))
     position = np.full(len(data.labelled.manifest), -1)
     position[rows] = np.arange(len(rows))
     # Of several processes each scores its share of the rows, and has the others' of them.

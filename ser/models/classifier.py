@@ -140,7 +140,7 @@ class SpeechClassifier(nn.Module):
         """Compute the features of a data module once, if this model has a cache key; its batches then carry them."""
         if (key := self.cache_key()) is not None:
             with self.evaluating():
-                data.remember(key, self.features, self.n_features, self.device)
+                data.use_cached_features(key, self.features, self.n_features, self.device)
 
     # ---- statistics
 

@@ -17,7 +17,15 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import ConfigError, SplitError
-from ser.protocols.split import DEV_SHARES_SPEAKERS, SIDES, SPEAKER_DEPENDENT, Split
+from ser.protocols.split import SIDES, Split
+from ser.protocols.stamps import (
+    DEV_SHARES_SPEAKERS,
+    NEVER_TRAINED,
+    NOT_TESTED,
+    SPEAKER_DEPENDENT,
+    TEXT_DEPENDENT,
+    combined,
+)
 from ser.runtime.words import and_more
 
 Level = Literal["error", "stamp", "note"]
@@ -49,14 +57,16 @@ class Finding:
         return asdict(self) | {"clips": list(self.clips)}
 
 
-def audit(split: Split, manifest: pd.DataFrame, classes: pd.Series, twins: pd.DataFrame | None = None) -> list[Finding]:
+def audit(
+    split: Split, manifest: pd.DataFrame, classes: pd.Series, duplicates: pd.DataFrame | None = None
+) -> list[Finding]:
     """Everything found in one fold, errors first.
 
     Args:
         split: The fold.
         manifest: What its rows point into.
         classes: The class of each row of the manifest.
-        twins: Identical and near-identical recordings (`ser.audio.duplicates`): columns ``one``, ``other`` (ids), ``kind``.
+        duplicates: Pairs of one recording, as `ser.audio.duplicates.find_duplicates` returns them.
 
     Example:
         >>> from ser.corpora.demo import Demo
@@ -75,7 +85,7 @@ def audit(split: Split, manifest: pd.DataFrame, classes: pd.Series, twins: pd.Da
         findings += _twice(split, manifest)
         findings += _speakers(split, manifest)
         findings += _sentences(split, manifest)
-        findings += _audio(split, manifest, twins)
+        findings += _audio(split, manifest, duplicates)
         findings += _classes(split, classes)
         findings += _sexes(split, manifest)
     order = ("error", "stamp", "note")
@@ -99,9 +109,8 @@ def enforce(findings: Sequence[Finding], fold: int, policy: Policy = "refuse") -
 
 
 def stamps(split: Split, findings: Sequence[Finding]) -> tuple[str, ...]:
-    """The words that a result under this split carries: the findings' and the protocol's own, none that another one holds."""
-    words = dict.fromkeys([*(f.stamp for f in findings if f.stamp), *split.stamps])
-    return tuple(w for w in words if not any(other != w and other.startswith(w) for other in words))
+    """Return the stamps that the findings and the protocol give to every result under this split."""
+    return combined([*(f.stamp for f in findings if f.stamp), *split.stamps])
 
 
 def check_fitted(split: Split, rows: np.ndarray) -> None:
@@ -189,18 +198,20 @@ def _sentences(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
         share = _percent(len(clips), len(split.test))
         text = f"{share} of the test clips say a sentence that is in {side} too: {and_more(both, NAMED)}."
         if split.text_independent:
-            words = f"not text-independent (undeclared: {side} and test share sentences)"
+            words = f"{TEXT_DEPENDENT} (undeclared: {side} and test share sentences)"
             yield Finding("error", "sentences", text + " The protocol promises that none does.", words, clips)
         elif side == "train":
             yield Finding("note", "sentences", text, clips=clips)
 
 
-def _audio(split: Split, manifest: pd.DataFrame, twins: pd.DataFrame | None) -> Iterator[Finding]:
+def _audio(split: Split, manifest: pd.DataFrame, duplicates: pd.DataFrame | None) -> Iterator[Finding]:
     """Recordings that are one and the same under two ids, on two sides."""
-    if twins is None or twins.empty:
+    if duplicates is None or duplicates.empty:
         return
     side_of = {i: side for side, rows in split.sides().items() for i in manifest["id"].iloc[rows]}
-    table = twins.assign(one_side=twins["one"].map(side_of), other_side=twins["other"].map(side_of)).dropna()
+    table = duplicates.assign(
+        one_side=duplicates["one"].map(side_of), other_side=duplicates["other"].map(side_of)
+    ).dropna()
     apart = table[table["one_side"] != table["other_side"]]
     if apart.empty:
         return
@@ -225,9 +236,9 @@ def _classes(split: Split, classes: pd.Series) -> Iterator[Finding]:
             continue
         text = f"no {side} utterance of the class {', '.join(absent)}."
         if side == "train":
-            yield Finding("error", "classes", text + " No model can learn it.", f"never trained: {', '.join(absent)}")
+            yield Finding("error", "classes", text + " No model can learn it.", f"{NEVER_TRAINED}: {', '.join(absent)}")
         elif side == "test":
-            yield Finding("stamp", "classes", text + " UAR is over the others.", f"not tested: {', '.join(absent)}")
+            yield Finding("stamp", "classes", text + " UAR is over the others.", f"{NOT_TESTED}: {', '.join(absent)}")
         else:
             yield Finding("note", "classes", text + " The dev UAR is over the others.")
 

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import SplitError
-from ser.protocols.split import DEV_SHARES_SPEAKERS, Split
+from ser.protocols.split import Split
+from ser.protocols.stamps import DEV_SHARES_SPEAKERS
 
 
 class CrossSpeaker:

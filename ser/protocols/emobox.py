@@ -16,7 +16,8 @@ import pandas as pd
 
 from ser.errors import SplitError
 from ser.protocols.speaker_lists import SpeakerLists
-from ser.protocols.split import SPEAKER_DEPENDENT, Split, stratified_share
+from ser.protocols.split import Split, stratified_share
+from ser.protocols.stamps import SPEAKER_DEPENDENT
 
 WHOLE = 0.9
 """Of the listed utterances whose emotion the data has, so many must be there: a release lacks single clips at most."""

@@ -1,21 +1,23 @@
-"""Who trains, tunes and tests: prepared corpora under a label scheme and a protocol, without torch."""
+"""From a configuration to who trains, tunes and tests: corpora under a label scheme and a protocol, without torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ser.audio.duplicates import find_twins
-from ser.audio.store import Store
+from ser.audio.decode import AudioSettings
+from ser.audio.duplicates import find_duplicates
+from ser.audio.store import Store, prepare
+from ser.corpora.corpus import Corpus
 from ser.corpora.labels import Labelled, LabelScheme
 from ser.errors import ConfigError, SplitError
-from ser.protocols.audit import Finding, audit
+from ser.protocols.audit import Finding, Policy, audit, enforce, stamps
 from ser.protocols.split import Protocol, Split
-
-SYNTHETIC = "synthetic speech"
-"""Stamps every result had on speech that nobody spoke."""
+from ser.protocols.stamps import SYNTHETIC
+from ser.runtime.instantiate import instantiate
 
 
 @dataclass(frozen=True)
@@ -23,42 +25,124 @@ class Plan:
     """Every fold of a protocol on some corpora.
 
     Attributes:
-        parts: The corpora's stores, in the order of ``labelled.manifest``, whose ``start`` counts through all of them.
+        corpora: The names of the corpora.
+        stores: The prepared corpora, in the order of ``labelled.manifest``, whose ``start`` counts through all of them.
+        labels: The label scheme.
         labelled: The utterances that have a class, with their targets.
-        protocol: What reports call the protocol.
-        splits: Its folds; rows of ``labelled.manifest``.
+        protocol: The protocol's name.
+        splits: The protocol's folds; rows of ``labelled.manifest``.
+        policy: Whether a leak that the protocol does not admit refuses to train, or becomes a stamp.
     """
 
-    parts: tuple[Store, ...]
+    corpora: tuple[str, ...]
+    stores: tuple[Store, ...]
+    labels: LabelScheme
     labelled: Labelled
     protocol: str
     splits: tuple[Split, ...]
+    policy: Policy = "refuse"
+
+    @property
+    def settings(self) -> AudioSettings:
+        """How the recordings were decoded."""
+        return AudioSettings(**self.stores[0].card["settings"])
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of each corpus's recordings, labels and audio settings, joined."""
+        return data_fingerprint(self.stores)
+
+    @property
+    def left_out(self) -> list[dict[str, Any]]:
+        """The files of the corpora that could not be used."""
+        return [problem for s in self.stores for problem in s.card["problems"] if problem["left_out"]]
 
     @cached_property
     def class_names(self) -> "pd.Series[str]":
         """The class of each row."""
         return pd.Series(np.array(self.labelled.classes)[self.labelled.target])
 
+    @cached_property
+    def duplicates(self) -> pd.DataFrame:
+        """The pairs of recordings that are one; see `ser.audio.duplicates`."""
+        return find_duplicates(self.stores, self.stores[0].folder.parent)  # the table is kept beside the stores
+
+    def describe_labels(self) -> str:
+        """Return a line on the label scheme, and on what it merges and drops of the emotions that the corpora have."""
+        return self.labels.describe(pd.concat([store.manifest["emotion"] for store in self.stores]))
+
     def split(self, fold: int) -> Split:
-        """One fold.
+        """Return one fold.
 
         Raises:
             SplitError: If the protocol has no such fold here.
         """
         if not 0 <= fold < len(self.splits):
             raise SplitError(
-                f"fold={fold}, but protocol={self.protocol} has the folds 0 to {len(self.splits) - 1} here; "
-                "fold=all runs every one."
+                f"fold must be 0 to {len(self.splits) - 1} for protocol={self.protocol} on this data; got {fold}. "
+                "Use fold=all to train on every fold."
             )
         return self.splits[fold]
 
     def audit(self, fold: int) -> list[Finding]:
-        """What `ser.protocols.audit` finds in one fold, its recordings compared by `ser.audio.duplicates`."""
-        home = self.parts[0].folder.parent  # of the stores: the comparison is kept there
-        return audit(self.split(fold), self.labelled.manifest, self.class_names, find_twins(self.parts, home))
+        """Return what the sides of one fold share; see `ser.protocols.audit`."""
+        return audit(self.split(fold), self.labelled.manifest, self.class_names, self.duplicates)
+
+    def check(self, fold: int) -> list[Finding]:
+        """Audit one fold, and refuse it where the policy says so.
+
+        Raises:
+            SplitError: With every error in it.
+        """
+        findings = self.audit(fold)
+        enforce(findings, fold, self.policy)
+        return findings
+
+    def stamps(self, fold: int, findings: Sequence[Finding] = ()) -> tuple[str, ...]:
+        """Return the stamps of every result on one fold; see `ser.protocols.stamps`."""
+        synthetic = any(store.card["synthetic"] for store in self.stores)
+        return (*[SYNTHETIC] * synthetic, *stamps(self.split(fold), findings))
 
 
-def plan(parts: Sequence[Store], labels: LabelScheme, protocol: Protocol) -> Plan:
+def corpora_of(config: Mapping[str, Any]) -> dict[str, Corpus]:
+    """Return the corpora that a configuration names, by name.
+
+    Raises:
+        ConfigError: If there is none, or a setting of one cannot be used.
+    """
+    named = config["data"]["corpora"]
+    if not named:
+        raise ConfigError("data must name at least one corpus; got none. Choose data=demo or data=[ravdess,savee].")
+    return {name: instantiate(corpus, Corpus) for name, corpus in named.items()}
+
+
+def prepared(config: Mapping[str, Any]) -> dict[str, Store]:
+    """Open the stores of the corpora that a configuration names. Missing stores are created.
+
+    Raises:
+        SerError: If a corpus is absent or cannot be used.
+    """
+    settings, where = AudioSettings.of(config["audio"]), config["paths"]["stores"]
+    strict = config.get("strict", False)
+    return {name: prepare(corpus, where, settings, strict=strict) for name, corpus in corpora_of(config).items()}
+
+
+def data_fingerprint(stores: Iterable[Store]) -> str:
+    """Return a hash of the recordings, labels and audio settings of each store, joined."""
+    return "+".join(store.fingerprint for store in stores)
+
+
+def planned(config: Mapping[str, Any]) -> Plan:
+    """Plan every fold of a configuration. Missing stores are created.
+
+    Raises:
+        SerError: If a corpus is absent, or the labels or the protocol do not fit.
+    """
+    labels, protocol = instantiate(config["labels"], LabelScheme), instantiate(config["protocol"], Protocol)
+    return plan_folds(prepared(config), labels, protocol, config.get("audit", "refuse"))
+
+
+def plan_folds(stores: Mapping[str, Store], labels: LabelScheme, protocol: Protocol, policy: Policy = "refuse") -> Plan:
     """Apply labels and protocol to prepared corpora.
 
     Raises:
@@ -66,14 +150,15 @@ def plan(parts: Sequence[Store], labels: LabelScheme, protocol: Protocol) -> Pla
         LabelError: If the labels leave nothing.
         SplitError: If the protocol does not fit these corpora.
     """
-    offsets = np.cumsum([0] + [part.card["samples"] for part in parts])
+    offsets = np.cumsum([0] + [store.card["samples"] for store in stores.values()])
     manifests = [
-        part.manifest.assign(start=part.manifest["start"] + offset)
-        for part, offset in zip(parts, offsets[:-1], strict=True)
+        store.manifest.assign(start=store.manifest["start"] + offset)
+        for store, offset in zip(stores.values(), offsets[:-1], strict=True)
     ]
     manifest = pd.concat(manifests, ignore_index=True)
     if not manifest["id"].is_unique:
         twice = manifest.loc[manifest["id"].duplicated(), "id"].iloc[0]
-        raise ConfigError(f"{twice} is in two of the corpora: data.corpora names one of them twice.")
+        raise ConfigError(f"data.corpora must name each corpus once; got {twice} in two of them. Remove one.")
     labelled = labels.apply(manifest)
-    return Plan(tuple(parts), labelled, protocol.name, tuple(protocol.splits(labelled.manifest)))
+    splits = tuple(protocol.splits(labelled.manifest))
+    return Plan(tuple(stores), tuple(stores.values()), labels, labelled, protocol.name, splits, policy)

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import SplitError
-from ser.protocols.split import SPEAKER_DEPENDENT, Split
+from ser.protocols.split import Split
+from ser.protocols.stamps import SPEAKER_DEPENDENT
 
 
 class RandomUtterances:

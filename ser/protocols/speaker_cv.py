@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import SplitError
-from ser.protocols.split import DEV_SHARES_SPEAKERS, Split, from_speakers
+from ser.protocols.split import Split, from_speakers
+from ser.protocols.stamps import DEV_SHARES_SPEAKERS
 from ser.protocols.text_independent import deal_sentences
 
 DEV_PARTS = 5

@@ -5,7 +5,8 @@ import pandas as pd
 
 from ser.errors import SplitError
 from ser.protocols.speaker_cv import DEV_PARTS, deal_speakers
-from ser.protocols.split import DEV_SHARES_SPEAKERS, Split
+from ser.protocols.split import Split
+from ser.protocols.stamps import DEV_SHARES_SPEAKERS
 from ser.protocols.text_independent import deal_sentences
 
 

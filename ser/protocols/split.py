@@ -8,11 +8,6 @@ from typing import Protocol as Interface
 import numpy as np
 import pandas as pd
 
-SPEAKER_DEPENDENT = "not speaker-independent"
-"""Stamps results whose test speakers were heard in training or chose the model."""
-DEV_SHARES_SPEAKERS = "dev speakers also train"
-"""Stamps results whose model was chosen on other utterances of the training speakers; the test speakers stay unheard."""
-
 SIDES = ("train", "dev", "test")
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import SplitError
-from ser.protocols.split import SPEAKER_DEPENDENT, Split, stratified_share
+from ser.protocols.split import Split, stratified_share
+from ser.protocols.stamps import SPEAKER_DEPENDENT
 
 DEV_SHARE = 0.2
 """Of the training utterances, where there are two folds only and no third to be dev."""

@@ -7,8 +7,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ser.protocols.audit import Finding, stamps
+from ser.protocols.audit import Finding
 from ser.protocols.plan import Plan
+from ser.protocols.stamps import meaning
 
 STYLES = {"error": "bold red", "stamp": "yellow", "note": "dim"}
 
@@ -34,8 +35,8 @@ def audit_report(plan: Plan, findings: Mapping[int, Sequence[Finding]]) -> Rende
     for (level, kind, text), folds in _folds_of(findings).items():
         where = "all" if len(folds) == len(plan.splits) else ", ".join(map(str, folds))
         table.add_row(where, Text(level, style=STYLES[level]), Text(f"{kind}: {text}", overflow="fold"))
-    words = dict.fromkeys(word for split in plan.splits for word in stamps(split, findings[split.fold]))
-    carried = Text("\n".join(f"Results will carry: {word}" for word in words), style=STYLES["stamp"])
+    stamps = dict.fromkeys(stamp for split in plan.splits for stamp in plan.stamps(split.fold, findings[split.fold]))
+    carried = Text("\n".join(f"Results carry the stamp: {s}. {meaning(s)}" for s in stamps), style=STYLES["stamp"])
     errors = sum(f.level == "error" for several in findings.values() for f in several)
     refused = Text(f"{errors} errors: training refuses these folds.", style=STYLES["error"])
     return Group(sizes, table, carried, refused if errors else Text("No error."))

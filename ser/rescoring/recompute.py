@@ -90,6 +90,7 @@ def rebuilt_folds(
         RunError: If the corpus on disk is not what the run was trained on.
     """
     from ser.inference.load import load
+    from ser.protocols.plan import planned
     from ser.runs.folder import read_config
     from ser.training.build import build_data
 
@@ -98,14 +99,14 @@ def rebuilt_folds(
     for corpus in config["data"]["corpora"].values():
         if "root" in corpus and not Path(corpus["root"]).expanduser().exists():
             corpus["root"] = str(Path(corpora) / Path(corpus["root"]).name)
+    plan = planned({**config, "strict": False})
     for part in card.folds_of(folder) or [folder]:
         about = read_metrics(part / "metrics.json")["run"]
-        data = build_data(config, fold=about["fold"])
-        data.setup()
-        if data.fingerprint != about["fingerprint"]:
+        data = build_data(config, plan, about["fold"])
+        if plan.fingerprint != about["fingerprint"]:
             raise RunError(
                 f"{part} was trained on data with the fingerprint {about['fingerprint']}; what is on disk has "
-                f"{data.fingerprint}. Its numbers cannot be had again from other recordings or settings."
+                f"{plan.fingerprint}. Its numbers cannot be had again from other recordings or settings."
             )
         yield data, load(part, device), part
 

@@ -39,7 +39,7 @@ class Suite(ABC):
         Args:
             folder: Of a run, or of a ``fold=all`` run.
             corpora: Where to look for a corpus that is no longer where the run found it.
-            stores: Folder of the prepared waveform stores, and of what models have remembered features in.
+            stores: Folder of the prepared waveform stores, and of the features that models have cached.
 
         Raises:
             ConfigError: If the suite says nothing of such a run.
@@ -49,7 +49,7 @@ class Suite(ABC):
         about = read_metrics(folder / "metrics.json")["run"]
         scored = []
         for data, model, part in rebuilt_folds(folder, corpora, stores, "cuda" if torch.cuda.is_available() else "cpu"):
-            model.remember(data)
+            model.use_cached_features(data)
             same = score(model, data, data.split.test)
             check_same_predictions(predictions.read_predictions(part / "predictions.parquet"), same, part)
             scored.append(self.score_fold(model, data, same, part))

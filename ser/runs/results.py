@@ -89,10 +89,5 @@ def pool(folder: Path, parts: Sequence[Path], left_out: Sequence[Mapping[str, An
 
 def write_split(folder: Path, data: "SpeechDataModule") -> None:
     """Write which utterances train, tune and test, and what the audit found."""
-    write_splits([data.split], data.labelled.manifest, folder / "split.json", data.protocol.name)
+    write_splits([data.split], data.labelled.manifest, folder / "split.json", data.plan.protocol)
     write_json([{"fold": data.fold, **finding.plain()} for finding in data.findings], folder / "audit.json")
-
-
-def left_out(data: "SpeechDataModule") -> list[dict[str, Any]]:
-    """The files that the corpora have and that could not be used."""
-    return [problem for part in data.parts for problem in part.card["problems"] if problem["left_out"]]

@@ -12,19 +12,16 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ser.corpora.labels import LabelScheme
 from ser.errors import CorpusNotFoundError, RunError, SerError
 from ser.evaluation import predictions
 from ser.evaluation.profile import profile
 from ser.evaluation.summary import Difference, differences, summarise
-from ser.protocols.plan import SYNTHETIC
-from ser.protocols.planning import planned
+from ser.protocols.plan import planned
 from ser.protocols.split import SIDES, Split
 from ser.protocols.split_file import read_splits
 from ser.report.format import percent
 from ser.runs.card import config_of, describe, folds_of, hashes, read_object, read_optional, split_hashes
 from ser.runtime.conf_dir import conf_dir
-from ser.runtime.instantiate import instantiate
 from ser.runtime.words import and_more
 
 TABLES = {"predictions.parquet": "test", "dev_predictions.parquet": "dev"}
@@ -249,22 +246,20 @@ def _find(config: Mapping[str, Any], corpora: str | None, stores: str | None) ->
         root = declared.get("root")  # None: inside the package
         moved = root and (corpora or not Path(root).expanduser().exists())
         here[name] = {**declared, **({"root": str(Path(corpora or usual.corpora, Path(root).name))} if moved else {})}
-    plan = planned({**config, "data": {"corpora": here}, "paths": {"stores": stores or usual.stores}})
+    plan = planned({**config, "data": {"corpora": here}, "paths": {"stores": stores or usual.stores}, "strict": False})
     manifest, classes = plan.labelled.manifest, plan.class_names
-    emotions = pd.concat([part.manifest["emotion"] for part in plan.parts])
     about = {
         "corpora": list(here),
-        "fingerprint": "+".join(part.fingerprint for part in plan.parts),
-        "labels": instantiate(config["labels"], LabelScheme).describe(emotions),
+        "fingerprint": plan.fingerprint,
+        "labels": plan.describe_labels(),
         "protocol": plan.protocol,
         "seed": config["seed"],
     }
-    synthetic = (SYNTHETIC,) * any(part.card["synthetic"] for part in plan.parts)
     return Found(
         about=about,
         rows=manifest.assign(target=classes).set_index("id"),
         hashes={str(split.fold): split.hash(manifest) for split in plan.splits},
-        stamps={str(split.fold): (*synthetic, *split.stamps) for split in plan.splits},
+        stamps={str(split.fold): plan.stamps(split.fold) for split in plan.splits},
     )
 
 

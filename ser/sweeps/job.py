@@ -21,10 +21,10 @@ from omegaconf import DictConfig
 
 from ser.errors import ConfigError, PrunedError, RunError, SerError
 from ser.evaluation.summary import read_metrics
+from ser.protocols.plan import data_fingerprint, prepared
 from ser.runtime import distributed, phases
 from ser.runtime.devices import take_gpu
 from ser.runtime.files import write_json
-from ser.training.build import fingerprint
 from ser.training.experiment import DEV_METRICS, METRICS, settings_of, train
 
 log = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ def run_job(config: DictConfig) -> float | None:
             settings["trainer"]["enable_progress_bar"] = False  # the sweep shows its own
             if "joblib" in str(hydra.launcher.get("_target_")) and "strategy" not in settings["trainer"]:
                 take_gpu()  # the other launchers give a job its GPUs
-            data = fingerprint(settings)
+            data = data_fingerprint(prepared(settings).values())
             if state_of(folder, data, test=settings["test"], latency=settings["sweep"]["latency"]) == "done":
                 return read_record(folder).dev_uar
             if job.fingerprint not in ("", data):

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from ser.comparison.report import Report
 from ser.errors import SerError
+from ser.protocols.plan import data_fingerprint, prepared
 from ser.report.format import duration
 from ser.runtime.composition import check
 from ser.runtime.files import write_json
@@ -24,7 +25,6 @@ from ser.runtime.words import counted
 from ser.sweeps import job, names
 from ser.sweeps.board import POLL_SECONDS, Board, first_line, watched, where_time_went
 from ser.training import wandb_run
-from ser.training.build import fingerprint
 
 SAID: Mapping[job.State, str] = {
     "done": "done already",
@@ -191,7 +191,7 @@ class Sweep:
         key = repr(settings)
         if key not in self._data:
             try:
-                self._data[key] = fingerprint(settings)
+                self._data[key] = data_fingerprint(prepared(settings).values())
             except SerError:
                 self._data[key] = ""
         return self._data[key]

@@ -4,12 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from ser.audio.decode import AudioSettings
-from ser.audio.store import prepare
-from ser.corpora.corpus import Corpus
 from ser.errors import ConfigError
+from ser.protocols.plan import Plan
+from ser.protocols.stamps import ADAPTED
 from ser.runtime import distributed
 from ser.runtime.instantiate import instantiate
 from ser.training.selection import MODES
@@ -23,45 +20,14 @@ if TYPE_CHECKING:
     from ser.training.module import Training
 
 Config = Mapping[str, Any]
-ADAPTED = "speaker-adapted"
-"""Stamps a result that was had knowing each test speaker's own recordings, without their labels."""
 
 
-def build_corpora(config: Config) -> dict[str, Corpus]:
-    """The corpora that a configuration names."""
-    return {name: instantiate(corpus, Corpus) for name, corpus in config["data"]["corpora"].items()}
-
-
-def fingerprint(config: Config) -> str:
-    """Names the recordings that a configuration is trained on, whose waveform stores are made where they lack.
-
-    Raises:
-        SerError: If a corpus is absent, or cannot be used.
-    """
-    settings, where, strict = AudioSettings(**config["audio"]), config["paths"]["stores"], config["strict"]
-    stores = [prepare(corpus, where, settings, strict=strict) for corpus in build_corpora(config).values()]
-    return "+".join(store.fingerprint for store in stores)
-
-
-def build_data(config: Config, fold: int) -> "SpeechDataModule":
-    """The data module of one fold, not yet set up."""
-    from ser.corpora.labels import LabelScheme
-    from ser.datamodules.speech import SpeechDataModule
-    from ser.protocols.split import Protocol
+def build_data(config: Config, plan: Plan, fold: int) -> "SpeechDataModule":
+    """Build the data module of one fold of a plan."""
+    from ser.datamodules.speech import Loading, SpeechDataModule
 
     return SpeechDataModule(
-        corpora=build_corpora(config),
-        labels=instantiate(config["labels"], LabelScheme),
-        protocol=instantiate(config["protocol"], Protocol),
-        stores=config["paths"]["stores"],
-        fold=fold,
-        settings=AudioSettings(**config["audio"]),
-        batch_size=config["batch_size"],
-        resident=config["resident"],
-        workers=config["workers"],
-        seed=config["seed"],
-        strict=config["strict"],
-        audit=config.get("audit", "refuse"),
+        plan, fold, Loading(config["batch_size"], config["resident"], config["workers"], config["seed"])
     )
 
 
@@ -92,11 +58,6 @@ def build_training(config: Config, model: "SpeechClassifier", data: "SpeechDataM
 def stamps_of(config: Config, data: "SpeechDataModule") -> list[str]:
     """The words that every result of a run must carry: those of its data, and that a model knows its test speakers."""
     return [*data.stamps, *([ADAPTED] if config["normalise"].get("by") == "speaker" else [])]
-
-
-def labels_of(data: "SpeechDataModule") -> str:
-    """A line on the label scheme and on what it merges and drops of the emotions that the corpora have."""
-    return data.labels.describe(pd.concat([part.manifest["emotion"] for part in data.parts]))
 
 
 def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history: "L.Callback") -> "L.Trainer":

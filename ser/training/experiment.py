@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ser.errors import ConfigError, RunError, SerError
+from ser.protocols.plan import Plan, planned
 from ser.runs import folder as run_folder
 from ser.runs.card import write_card
 from ser.runs.identity import run_name
-from ser.runs.results import left_out, pool
+from ser.runs.results import pool
 from ser.runtime import distributed
 from ser.runtime.phases import phase
 from ser.training import out_of_memory, tracking
-from ser.training.build import Config, build_data, fingerprint, labels_of
+from ser.training.build import Config, build_data
 from ser.training.fit import DEV_METRICS, fit_fold
 from ser.training.logs import FILE_ONLY, logging_to
 from ser.training.tracking import Tracker
@@ -76,18 +77,17 @@ def train(config: Config, *, terminal: bool = True) -> Path:
     count = distributed.processes(config["trainer"])
     # Before torch is imported and the run has a folder: an absent corpus says so at once, and leaves nothing.
     with phase("start"):
-        fingerprint(config)
+        plan = planned(config)
     if count > 1 and not distributed.is_member():
-        return distributed.launch(count, _train, config, first, terminal)
-    return _train(config, first, terminal)
+        return distributed.launch(count, _train, config, plan, first, terminal)
+    return _train(config, plan, first, terminal)
 
 
-def _train(config: Config, first: int, terminal: bool) -> Path:
+def _train(config: Config, plan: Plan, first: int, terminal: bool) -> Path:
     """Train in this process, which may be one of several: the first alone says, and writes, what all of them do."""
     with distributed.joined(config["trainer"]):
         with phase("start"):
-            data = build_data(config, fold=first)
-            data.setup()
+            data = build_data(config, plan, first)
         folder = distributed.on_first_process(lambda: _folder(config))
         alone = distributed.process_rank() == 0
         log_file = folder / "run.log" if alone else Path(os.devnull)
@@ -98,11 +98,11 @@ def _train(config: Config, first: int, terminal: bool) -> Path:
 
 def _train_logged(config: Config, folder: Path, data: "SpeechDataModule") -> None:
     try:
-        _describe(data, folder)
-        group = f"{'+'.join(data.corpora)}-{data.protocol.name}-{data.labels.name}"
-        with tracking.tracked(config, folder, group, data.fingerprint) as tracker:
+        _describe(data.plan, folder)
+        group = f"{'+'.join(data.plan.corpora)}-{data.plan.protocol}-{data.plan.labels.name}"
+        with tracking.tracked(config, folder, group, data.plan.fingerprint) as tracker:
             if config["fold"] == "all":
-                _train_all(config, folder, data.folds, tracker)
+                _train_all(config, folder, data.plan, tracker)
             else:
                 _train_fold(config, folder, data, tracker)
     except Exception as error:
@@ -139,41 +139,38 @@ def _fold(fold: Any) -> int:
     return fold
 
 
-def _describe(data: "SpeechDataModule", folder: Path) -> None:
+def _describe(plan: Plan, folder: Path) -> None:
     """Say what is trained on, what was left out, and where the run goes."""
-    labelled = data.labelled
+    count = len(plan.labelled.manifest)
     log.info("Run folder: %s", folder)
-    log.info(
-        "Data: %s, %d utterances, fingerprint %s", "+".join(data.corpora), len(labelled.manifest), data.fingerprint
-    )
-    log.info("Labels: %s", labels_of(data))
-    for reason, count in labelled.dropped.items():
+    log.info("Data: %s, %d utterances, fingerprint %s", "+".join(plan.corpora), count, plan.fingerprint)
+    log.info("Labels: %s", plan.describe_labels())
+    for reason, count in plan.labelled.dropped.items():
         log.info("Dropped by the labels: %d, %s", count, reason)
-    for part in data.parts:
-        for difference in part.card["differences"]:
+    for store in plan.stores:
+        for difference in store.card["differences"]:
             log.info("%s", difference)
-    if out := left_out(data):
+    if out := plan.left_out:
         log.info("Left out: %d files, the first: %s (%s)", len(out), out[0]["path"], out[0]["kind"])
-    log.info("Protocol: %s, %d folds", data.protocol.name, data.folds)
+    log.info("Protocol: %s, %d folds", plan.protocol, len(plan.splits))
 
 
-def _train_all(config: Config, folder: Path, folds: int, tracker: Tracker) -> None:
+def _train_all(config: Config, folder: Path, plan: Plan, tracker: Tracker) -> None:
     """Every fold in turn, each in its folder; those that are finished stay as they are. Then the pooled result."""
+    folds = len(plan.splits)
     for fold in range(folds):
         below = folder / f"fold_{fold}"
         distributed.on_first_process(partial(below.mkdir, exist_ok=True))
-        data = build_data(config, fold)
-        data.setup()
-        _train_fold(config, below, data, tracker)
+        _train_fold(config, below, build_data(config, plan, fold), tracker)
     if not config["test"]:
         return
     parts = [folder / f"fold_{fold}" for fold in range(folds)]
     with phase("report"):
-        distributed.on_first_process(lambda: _finish(folder, parts, data, tracker))
+        distributed.on_first_process(lambda: _finish(folder, parts, plan, tracker))
 
 
-def _finish(folder: Path, parts: "list[Path]", data: "SpeechDataModule", tracker: Tracker) -> None:
-    pool(folder, parts, left_out(data))
+def _finish(folder: Path, parts: "list[Path]", plan: Plan, tracker: Tracker) -> None:
+    pool(folder, parts, plan.left_out)
     tracker.results(folder)
 
 
@@ -185,8 +182,7 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker:
     for retries in reversed(range(config["retries"] + 1)):
         now = out_of_memory.divided(config, parts)
         try:
-            part = data if parts == 1 else build_data(now, data.fold)
-            part.setup()
+            part = data if parts == 1 else build_data(now, data.plan, data.fold)
             fit_fold(now, folder, part, tracker)
             out_of_memory.release()
             return
@@ -212,6 +208,6 @@ def _is_finished(config: Config, folder: Path, data: "SpeechDataModule", tracker
         return False
     log.info("Fold %d is finished already: %s", data.fold, folder)
     if config["test"] and not (folder / "card.json").exists():  # stopped between the two
-        write_card(folder, left_out(data))
+        write_card(folder, data.plan.left_out)
     tracker.results(folder)
     return True

@@ -12,10 +12,10 @@ from ser.errors import ConfigError
 from ser.evaluation.summary import summarise, write_metrics
 from ser.report import plots
 from ser.runs.environment import environment
-from ser.runs.results import left_out, write_results, write_split
+from ser.runs.results import write_results, write_split
 from ser.runtime import distributed
 from ser.runtime.phases import phase
-from ser.training.build import Config, build_model, build_trainer, build_training, labels_of, stamps_of
+from ser.training.build import Config, build_model, build_trainer, build_training, stamps_of
 from ser.training.selection import MODES
 from ser.training.tracking import Tracker
 
@@ -39,7 +39,7 @@ def fit_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tr
     Args:
         config: The settings.
         folder: The fold's.
-        data: Set up.
+        data: Of the fold.
         tracker: Told of epochs and results.
     """
     with phase("start"):
@@ -69,11 +69,11 @@ def fit_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tr
     def write() -> None:
         write_metrics({**summarise(dev), "run": about}, folder / DEV_METRICS)
         if test is not None:
-            made_with = environment(config["seed"], data.fingerprint, str(fitted.device))
+            made_with = environment(config["seed"], data.plan.fingerprint, str(fitted.device))
             (folder / "environment.json").write_text(json.dumps(made_with, indent=1) + "\n")
             curves = folder / "training_curves.png"
             plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=tuple(marks))
-            write_results(folder, test, dev, about, left_out(data))
+            write_results(folder, test, dev, about, data.plan.left_out)
         tracker.results(folder)
 
     with phase("report"):
@@ -121,12 +121,12 @@ def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", 
     """What stands beside a run's numbers: on what, how and from what they were had."""
     return {
         "stamps": stamps_of(config, data),
-        "corpora": list(data.corpora),
-        "labels": labels_of(data),
-        "protocol": data.protocol.name,
+        "corpora": list(data.plan.corpora),
+        "labels": data.plan.describe_labels(),
+        "protocol": data.plan.protocol,
         "fold": data.fold,
         "split_hash": data.split.hash(data.labelled.manifest),
-        "fingerprint": data.fingerprint,
+        "fingerprint": data.plan.fingerprint,
         "seed": config["seed"],
         "parameters": sum(p.numel() for p in model.parameters()),
         **model.provenance(),

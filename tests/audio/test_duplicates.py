@@ -10,7 +10,7 @@ import pytest
 
 from ser.audio import duplicates
 from ser.audio.decode import AudioSettings, resample
-from ser.audio.duplicates import compare_clips, find_twins, words_of
+from ser.audio.duplicates import compare_clips, find_duplicates, words_of
 from ser.audio.store import Store, prepare
 from ser.corpora.demo import Demo
 from ser.corpora.ravdess import Ravdess
@@ -75,7 +75,7 @@ def test_an_altered_copy_is_near_identical_to_its_source_and_to_nothing_else(
     voice = demo.manifest[demo.manifest["speaker"] == "demo/m01"]  # everything that it could be mistaken for
     other = Store(demo.folder, voice, demo.card)
     copy = store_of(tmp_path / "copy", {"copy": ALTERATIONS[alteration](clip)})
-    found = find_twins([other, copy])
+    found = find_duplicates([other, copy])
     assert rows(found) == [("copy", SOURCE, "near-identical")]
     assert duplicates.ALIKE <= found["similarity"].item() <= 1
 
@@ -83,13 +83,13 @@ def test_an_altered_copy_is_near_identical_to_its_source_and_to_nothing_else(
 def test_rates_of_stores_may_differ(clip: np.ndarray, tmp_path: Path) -> None:
     at_16, at_8 = store_of(tmp_path / "16", {"a": clip}), store_of(tmp_path / "8", {"b": clip[::2]}, sample_rate=8000)
     faster = store_of(tmp_path / "faster", {"c": clip[::2]})
-    assert rows(find_twins([at_16, at_8])) == [("a", "b", "near-identical")]
-    assert rows(find_twins([at_16, faster])) == []
+    assert rows(find_duplicates([at_16, at_8])) == [("a", "b", "near-identical")]
+    assert rows(find_duplicates([at_16, faster])) == []
 
 
 def test_takes_of_a_sentence_are_no_twins_however_alike_their_words(demo: Store) -> None:
     """Each voice of the demo corpus says everything twice, by one script: nothing recorded is more alike."""
-    assert find_twins([demo]).empty
+    assert find_duplicates([demo]).empty
     alike = compare_clips([demo])
     ids = demo.manifest.set_index("sha256")["id"]
     same_script = [ids[a][:-1] == ids[b][:-1] for a, b in zip(alike["one"], alike["other"], strict=True)]
@@ -100,7 +100,7 @@ def test_takes_of_a_sentence_are_no_twins_however_alike_their_words(demo: Store)
 def test_the_same_samples_are_identical_within_and_across_stores(clip: np.ndarray, tmp_path: Path) -> None:
     one = store_of(tmp_path / "one", {"b": clip, "a": clip, "short": clip[:100]})
     two = store_of(tmp_path / "two", {"c": clip, "brief": clip[:100]})
-    found = find_twins([one, two])
+    found = find_duplicates([one, two])
     pairs = [("a", "b"), ("a", "c"), ("b", "c"), ("brief", "short")]
     assert rows(found) == [(*pair, "identical") for pair in pairs]
     assert (found["similarity"] == 1).all()
@@ -109,7 +109,7 @@ def test_the_same_samples_are_identical_within_and_across_stores(clip: np.ndarra
 def test_a_copy_of_two_identical_clips_is_near_both(clip: np.ndarray, demo: Store, tmp_path: Path) -> None:
     unrelated = clip_of(demo, "demo/f02_s3_ang_1")
     clips = {"z": clip, "m": 0.5 * clip, "a": clip, "x": unrelated, "y": unrelated, "w": 0.5 * unrelated}
-    assert rows(find_twins([store_of(tmp_path / "s", clips)])) == [
+    assert rows(find_duplicates([store_of(tmp_path / "s", clips)])) == [
         ("a", "m", "near-identical"),
         ("a", "z", "identical"),
         ("m", "z", "near-identical"),
@@ -121,7 +121,7 @@ def test_a_copy_of_two_identical_clips_is_near_both(clip: np.ndarray, demo: Stor
 
 def test_clips_cut_from_one_recording_are_twins_where_they_overlap(clip: np.ndarray, tmp_path: Path) -> None:
     parts = {"first": clip[:20000], "second": clip[5000:], "start": clip[:9000], "end": clip[-9000:]}
-    found = {pair[:2] for pair in rows(find_twins([store_of(tmp_path / "s", parts)]))}
+    found = {pair[:2] for pair in rows(find_duplicates([store_of(tmp_path / "s", parts)]))}
     assert ("first", "second") in found
     assert ("end", "start") not in found
 
@@ -132,7 +132,7 @@ def test_silence_hum_and_noise_say_nothing(tmp_path: Path) -> None:
     clips = {f"zeros {n}": np.zeros(n) for n in (100, 40000)}
     clips |= {f"noise {i}": random.normal(0, 1000, 40000) for i in range(4)}
     clips |= {f"hum {i}": hum + random.normal(0, 10, len(hum)) for i in range(4)}
-    assert find_twins([store_of(tmp_path / "s", clips)]).empty
+    assert find_duplicates([store_of(tmp_path / "s", clips)]).empty
 
 
 def test_a_shared_noise_floor_makes_no_twins(demo: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +149,7 @@ def test_a_shared_noise_floor_makes_no_twins(demo: Store, tmp_path: Path, monkey
 def test_similarity_falls_with_noise(clip: np.ndarray, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(0, clip.std(), len(clip))
     noisy = {f"{db} dB": clip + 10 ** (-db / 20) * noise for db in (40, 30, 20)}
-    found = find_twins([store_of(tmp_path / "s", {"": clip, **noisy})]).set_index(["one", "other"])["similarity"]
+    found = find_duplicates([store_of(tmp_path / "s", {"": clip, **noisy})]).set_index(["one", "other"])["similarity"]
     similar = [found["", name] for name in noisy]
     assert all(more > less for more, less in pairwise([1, *similar]))
 
@@ -184,24 +184,24 @@ def test_a_word_is_the_signs_of_differences_over_bands_and_frames() -> None:
 def test_the_table_is_kept_and_read_again(clip: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = store_of(tmp_path / "one", {"a": clip}), store_of(tmp_path / "two", {"b": 0.5 * clip})
     cache = tmp_path / "cache"
-    found = find_twins([one, two], cache)
+    found = find_duplicates([one, two], cache)
     (kept,) = cache.iterdir()
     assert kept.name.startswith("twins-")
     assert kept.suffix == ".parquet"
     before = kept.stat().st_mtime_ns
     monkeypatch.setattr(duplicates, "compare_clips", None)  # reading needs none of it
-    pd.testing.assert_frame_equal(find_twins([two, one], cache), found)
+    pd.testing.assert_frame_equal(find_duplicates([two, one], cache), found)
     assert kept.stat().st_mtime_ns == before
     monkeypatch.undo()
-    assert find_twins([one], cache).empty  # other stores, another table
-    assert find_twins([one], cache).empty
+    assert find_duplicates([one], cache).empty  # other stores, another table
+    assert find_duplicates([one], cache).empty
     monkeypatch.setattr(duplicates, "VERSION", -1)
-    find_twins([one, two], cache)
+    find_duplicates([one, two], cache)
     assert len(list(cache.iterdir())) == 3
 
 
 def test_no_stores_and_no_twins_give_the_same_columns(clip: np.ndarray, tmp_path: Path) -> None:
-    for found in (find_twins([]), find_twins([store_of(tmp_path / "s", {"a": clip})])):
+    for found in (find_duplicates([]), find_duplicates([store_of(tmp_path / "s", {"a": clip})])):
         assert list(found.columns) == ["one", "other", "kind", "similarity"]
         assert found.empty
         assert found["similarity"].dtype == np.float64
@@ -210,7 +210,7 @@ def test_no_stores_and_no_twins_give_the_same_columns(clip: np.ndarray, tmp_path
 def test_an_id_in_two_stores_is_refused(clip: np.ndarray, tmp_path: Path) -> None:
     one, two = store_of(tmp_path / "one", {"a": clip}), store_of(tmp_path / "two", {"a": 0.5 * clip})
     with pytest.raises(ValueError, match="a occurs twice; give each corpus in one store"):
-        find_twins([one, two])
+        find_duplicates([one, two])
 
 
 @pytest.fixture
@@ -224,5 +224,5 @@ def ravdess(stores: Path) -> Store:
 @pytest.mark.corpora
 def test_ravdess_holds_one_recording_twice(ravdess: Store) -> None:
     """Its 720 pairs of takes hold one whose second take is the first; see `ser.corpora.ravdess`."""
-    found = find_twins([ravdess])
+    found = find_duplicates([ravdess])
     assert rows(found) == [(*pair, "identical") for pair in Ravdess.identical]

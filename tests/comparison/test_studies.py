@@ -15,7 +15,7 @@ from ser.comparison import cross_corpus, leakage
 from ser.comparison.report import Report
 from ser.evaluation import predictions
 from ser.evaluation.summary import summarise, write_metrics
-from ser.protocols.split import SPEAKER_DEPENDENT
+from ser.protocols.stamps import SPEAKER_DEPENDENT
 from ser.runtime.conf_dir import conf_dir
 from ser.runtime.instantiate import instantiate
 

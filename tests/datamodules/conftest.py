@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 import soundfile
 
+from ser.audio.decode import AudioSettings
+from ser.audio.store import prepare
 from ser.corpora.corpus import Corpus
 from ser.corpora.labels import LabelScheme
 from ser.corpora.ravdess import Ravdess
 from ser.corpora.savee import Savee
-from ser.datamodules.speech import SpeechDataModule
+from ser.datamodules.speech import Loading, SpeechDataModule
+from ser.protocols.plan import plan_folds
 from ser.protocols.speaker_cv import SpeakerCV
+from ser.protocols.split import Protocol
 
 Make = Callable[..., SpeechDataModule]
 
@@ -51,21 +55,18 @@ def savee(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 @pytest.fixture(scope="session")
 def make(ravdess: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """A data module over the small RAVDESS, set up; anything can be given otherwise."""
+    """The data module of a fold of the small RAVDESS, or of other corpora."""
     home = tmp_path_factory.mktemp("stores")
 
-    def made(*corpora: Corpus, setup: bool = True, **arguments: Any) -> SpeechDataModule:
-        standard = {
-            "labels": LabelScheme("native"),
-            "protocol": SpeakerCV(3),
-            "stores": str(home),
-            "batch_size": 4,
-            "workers": 0,
-        }
-        data = SpeechDataModule({c.name: c for c in corpora or (ravdess,)}, **{**standard, **arguments})
-        if setup:
-            data.prepare_data()
-            data.setup()
-        return data
+    def made(
+        *corpora: Corpus,
+        labels: LabelScheme | None = None,
+        protocol: Protocol | None = None,
+        fold: int = 0,
+        **loading: Any,
+    ) -> SpeechDataModule:
+        stores = {corpus.name: prepare(corpus, home, AudioSettings()) for corpus in corpora or (ravdess,)}
+        plan = plan_folds(stores, labels or LabelScheme("native"), protocol or SpeakerCV(3))
+        return SpeechDataModule(plan, fold, Loading(**{"batch_size": 4, "workers": 0, **loading}))
 
     return made

@@ -18,10 +18,11 @@ from ser.corpora.demo import Demo
 from ser.corpora.labels import LabelScheme
 from ser.corpora.ravdess import Ravdess
 from ser.datamodules.batch import Batch
-from ser.datamodules.speech import SpeechDataModule
-from ser.errors import BadCorpusError, ConfigError, LabelError, SplitError
+from ser.datamodules.speech import Loading, SpeechDataModule
+from ser.errors import ConfigError, LabelError, SplitError
 from ser.protocols.random_split import RandomUtterances
 from ser.protocols.split import Split, from_speakers
+from ser.protocols.stamps import SYNTHETIC
 
 CPU = torch.device("cpu")
 LOADING = [(True, 0), (False, 0), (False, 2)]
@@ -100,7 +101,7 @@ def test_several_corpora_are_joined_clip_by_clip(make: Any, ravdess: Corpus, sav
     got = list(data.batches(np.arange(len(manifest)), CPU))
     assert_true_to_the_files(data, got)
     assert sum(len(b.index) for b in got) == 82
-    assert data.fingerprint == f"{make(ravdess).fingerprint}+{make(savee).fingerprint}"
+    assert data.plan.fingerprint == f"{make(ravdess).plan.fingerprint}+{make(savee).plan.fingerprint}"
 
 
 def test_dropped_labels_do_not_shift_the_audio(make: Any) -> None:
@@ -151,10 +152,10 @@ def orders(data: SpeechDataModule, epochs: int) -> list[list[list[int]]]:
 
 
 def test_a_training_sees_all_every_epoch_in_an_order_of_its_seed(make: Any) -> None:
-    data = make(setup=False, seed=5)
+    data = make(seed=5)
     first = orders(data, 3)
-    assert first == orders(make(setup=False, seed=5), 3)
-    assert first[0] != orders(make(setup=False, seed=6), 1)[0]
+    assert first == orders(make(seed=5), 3)
+    assert first[0] != orders(make(seed=6), 1)[0]
     assert len({str(order) for order in first}) == 3
     for order in first:
         assert sorted(row for batch in order for row in batch) == data.split.train.tolist()
@@ -209,7 +210,7 @@ def test_another_test_clip_changes_nothing_in_training(ravdess: Corpus, make: An
         assert all(torch.equal(a, b) for a, b in zip(tensors(one), tensors(two), strict=True))
     assert after.class_weights() == weights
     assert after.split.hash(after.labelled.manifest) == before.split.hash(before.labelled.manifest)
-    assert after.fingerprint != before.fingerprint
+    assert after.plan.fingerprint != before.plan.fingerprint
     assert tested[0].lengths.tolist() != next(iter(after.batches(after.split.test, CPU))).lengths.tolist()
 
 
@@ -228,11 +229,10 @@ def test_votes_become_soft_targets_of_the_right_clips(make: Any, tmp_path: Path)
             votes.append(f"1{len(votes):05d},{','.join(map(str, counts))},{name}")
             expected[f"crema/{name}"] = np.array(counts) / sum(counts)
     (tmp_path / "tabulatedVotes.csv").write_text("\n".join(votes) + "\n")
-    data = make(Crema(tmp_path), labels=LabelScheme("native", target="distribution"))
-    assert [c[0].upper() for c in data.classes] == list(letters)
     seen = 0
     for resident in (True, False):
-        data.resident = resident
+        data = make(Crema(tmp_path), labels=LabelScheme("native", target="distribution"), resident=resident)
+        assert [c[0].upper() for c in data.classes] == list(letters)
         for batch in data.batches(np.arange(36), CPU):
             assert batch.target.dtype == torch.float32
             torch.testing.assert_close(batch.target.sum(dim=1), torch.ones(len(batch.index)))
@@ -243,15 +243,12 @@ def test_votes_become_soft_targets_of_the_right_clips(make: Any, tmp_path: Path)
     assert seen == 72
 
 
-@pytest.mark.parametrize("batch_size", [0, -3])
-def test_a_batch_has_at_least_one_clip(make: Any, batch_size: int) -> None:
-    with pytest.raises(ConfigError, match=f"batch_size is {batch_size}"):
-        make(batch_size=batch_size, setup=False)
-
-
-def test_no_corpus_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="There is no corpus"):
-        SpeechDataModule({}, LabelScheme("native"), RandomUtterances(), "stores")
+@pytest.mark.parametrize(
+    ("name", "value"), [("batch_size", 0), ("batch_size", 2.5), ("workers", -1), ("resident", "yes")]
+)
+def test_loading_names_the_setting_that_cannot_be_used(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"{name} must be .*; got {value!r}\."):
+        Loading(**{name: value})
 
 
 def test_labels_that_the_corpus_lacks_are_an_error(make: Any) -> None:
@@ -260,14 +257,10 @@ def test_labels_that_the_corpus_lacks_are_an_error(make: Any) -> None:
 
 
 @pytest.mark.parametrize("fold", [3, -1])
-def test_a_fold_out_of_range_is_told_the_range_and_setup_can_be_done_again(make: Any, fold: int) -> None:
-    data = make(fold=fold, setup=False)
-    for _ in range(2):  # a setup that failed is not taken for done
-        with pytest.raises(SplitError, match=f"fold={fold}, but protocol=speaker_cv has the folds 0 to 2 here"):
-            data.setup()
-    data.fold = 2
-    data.setup()
-    assert (data.split.fold, data.folds) == (2, 3)
+def test_fold_out_of_range_is_refused_with_the_range(make: Any, fold: int) -> None:
+    with pytest.raises(SplitError, match=rf"fold must be 0 to 2 for protocol=speaker_cv on this data; got {fold}\."):
+        make(fold=fold)
+    assert make(fold=2).split.fold == 2
 
 
 class Leaking:
@@ -279,34 +272,16 @@ class Leaking:
         return [Split(s.fold, s.train, s.dev, s.test) for s in RandomUtterances(3).splits(manifest)]
 
 
-def test_a_protocol_that_leaks_speakers_stops_before_training(make: Any) -> None:
-    data, recorder = make(protocol=Leaking(), setup=False), Recorder()
-    trainer = L.Trainer(max_epochs=1, accelerator="cpu", limit_val_batches=0, logger=False, enable_checkpointing=False)
+def test_a_protocol_that_leaks_speakers_gives_no_data(make: Any) -> None:
     with pytest.raises(SplitError, match="speakers are in train and in dev: ravdess/01"):
-        trainer.fit(recorder, datamodule=data)
-    assert recorder.seen == []
+        make(protocol=Leaking())
     assert make(protocol=RandomUtterances(3)).split.stamps == ("not speaker-independent",)
 
 
-def test_a_corpus_given_twice_is_refused(make: Any, ravdess: Corpus) -> None:
-    data = make(setup=False, protocol=RandomUtterances(3))
-    data.corpora = {"one": ravdess, "two": ravdess}
-    with pytest.raises(ConfigError, match="ravdess/03-01-01-01-01-01-01 is in two of the corpora"):
-        data.setup()
-
-
-def test_strict_stops_at_a_file_that_cannot_be_used(make: Any, ravdess: Corpus, tmp_path: Path) -> None:
-    root = shutil.copytree(ravdess.root, tmp_path / "ravdess")
-    (root / "Actor_03" / "03-01-05-01-01-01-03.wav").write_bytes(b"")
-    assert len(make(Ravdess(root)).labelled.manifest) == 53
-    with pytest.raises(BadCorpusError, match=r"empty: .*03-01-05-01-01-01-03"):
-        make(Ravdess(root), strict=True)
-
-
-def test_synthetic_speech_is_said_to_be_synthetic(make: Any, ravdess: Corpus, tiny_demo: Path) -> None:
-    assert make(ravdess).synthetic is False
-    assert make(Demo(tiny_demo)).synthetic is True
-    assert make(ravdess, Demo(tiny_demo)).synthetic is True
+def test_synthetic_speech_is_stamped(make: Any, ravdess: Corpus, tiny_demo: Path) -> None:
+    assert make(ravdess).stamps == ()
+    assert SYNTHETIC in make(Demo(tiny_demo)).stamps
+    assert SYNTHETIC in make(ravdess, Demo(tiny_demo)).stamps
 
 
 def test_auto_keeps_the_samples_where_they_can_be_gathered_from(make: Any) -> None:

@@ -13,6 +13,7 @@ from ser.datamodules.speech import SpeechDataModule
 from ser.inference.load import load
 from ser.models.checkpoint import finish
 from ser.models.classifier import SpeechClassifier
+from ser.protocols.plan import planned
 from ser.training import build
 from tests.conftest import Settings
 
@@ -28,9 +29,7 @@ def clips() -> list[Path]:
 def fitted(config: dict[str, Any], folder: Path) -> tuple[SpeechClassifier, SpeechDataModule]:
     """Train for the epochs that the settings ask for; the model as it is at the end, and its data."""
     L.seed_everything(0, verbose=False)
-    data = build.build_data(config, fold=0)
-    data.prepare_data()
-    data.setup()
+    data = build.build_data(config, planned(config), 0)
     model = build.build_model(config, data)
     trainer = L.Trainer(
         max_epochs=config["trainer"]["max_epochs"],

@@ -18,10 +18,10 @@ from ser.evaluation import predictions
 from ser.features.normalise import RELEVANCE
 from ser.inference.score import predict_probabilities, score
 from ser.models.classifier import SpeechClassifier
-from ser.protocols.split import DEV_SHARES_SPEAKERS
+from ser.protocols.plan import planned
+from ser.protocols.stamps import ADAPTED, DEV_SHARES_SPEAKERS
 from ser.rescoring.recompute import recompute
 from ser.training import build, experiment
-from ser.training.build import ADAPTED
 from tests.checkpoints import save_brisk
 from tests.rescoring.robustness.conftest import composed
 from tests.training.test_experiment import train_until_the_third_epoch
@@ -49,10 +49,7 @@ def into(config: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def set_up(config: dict[str, Any]) -> SpeechDataModule:
-    data = build.build_data(config, fold=0)
-    data.prepare_data()
-    data.setup()
-    return data
+    return build.build_data(config, planned(config), 0)
 
 
 def trained(config: dict[str, Any], clips: Path, home: Path) -> Iterator[Run]:
@@ -100,7 +97,9 @@ def frames_by_speaker(run: Run, rows: np.ndarray) -> dict[str, list[np.ndarray]]
     """Features of each clip, ``(feature, frame)`` in double precision, straight from the store, by who speaks."""
     frames: dict[str, list[np.ndarray]] = {}
     for _, clip in run.data.labelled.manifest.iloc[rows].iterrows():
-        samples = run.data.parts[0].samples[clip["start"] : clip["start"] + clip["length"]].astype(np.float32) / 32768
+        samples = (
+            run.data.plan.stores[0].samples[clip["start"] : clip["start"] + clip["length"]].astype(np.float32) / 32768
+        )
         with torch.no_grad():
             features, _ = run.model.features(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
         frames.setdefault(clip["speaker"], []).append(features[0].double().numpy())

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ser.audio.decode import read_audio
 from ser.inference.load import load
+from ser.protocols.plan import planned
 from ser.training import build, experiment
 from tests.conftest import Settings
 
@@ -37,9 +38,8 @@ def copied(tiny_demo: Path, root: Path, louder: set[str]) -> Path:
 
 
 def test_only_training_clips_make_the_statistics(settings: Settings, tiny_demo: Path, tmp_path: Path) -> None:
-    data = build.build_data(settings(*OVERRIDES), fold=0)
-    data.prepare_data()
-    data.setup()
+    config = settings(*OVERRIDES)
+    data = build.build_data(config, planned(config), 0)
     stems = data.labelled.manifest["id"].str.partition("/")[2]
     train, dev, test = (set(stems.iloc[rows]) for rows in data.split.sides().values())
     plain = statistics(settings, copied(tiny_demo, tmp_path / "same", set()), tmp_path / "run0")
@@ -54,7 +54,7 @@ def test_only_training_clips_make_the_statistics(settings: Settings, tiny_demo: 
     model = build.build_model(settings(*OVERRIDES), data)
     frames = []
     for _, clip in data.labelled.manifest.iloc[data.split.train].iterrows():
-        samples = data.parts[0].samples[clip["start"] : clip["start"] + clip["length"]].astype(np.float32) / 32768
+        samples = data.plan.stores[0].samples[clip["start"] : clip["start"] + clip["length"]].astype(np.float32) / 32768
         features, _ = model.features(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
         frames.append(features[0].double().numpy())
     joined = np.concatenate(frames, axis=1)

@@ -19,6 +19,7 @@ from ser.inference.load import BEST
 from ser.models.checkpoint import LEFT_OUT
 from ser.models.encoders.checkpoint import fetch
 from ser.models.pretrained import Pretrained
+from ser.protocols.plan import planned
 from ser.rescoring.recompute import recompute
 from ser.training import build, experiment
 from tests.checkpoints import SYSTEMS, save_brisk
@@ -233,9 +234,7 @@ def test_statistics_of_normalisation_are_of_features_as_evaluation_has_them(
 ) -> None:
     save_brisk(home / "checkpoint", "wav2vec2 base", hidden_dropout=0.5)
     config = config_of(tiny_demo, stores, home / "checkpoint", "wav2vec2 base", *how)
-    data = build.build_data(config, fold=0)
-    data.prepare_data()
-    data.setup()
+    data = build.build_data(config, planned(config), 0)
     model = build.build_model(config, data).eval()
     with torch.no_grad():
         batches = list(data.batches(data.split.train, torch.device("cpu"), 1))

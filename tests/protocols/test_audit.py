@@ -13,10 +13,11 @@ from ser.corpora.ravdess import Ravdess
 from ser.corpora.tess import Tess
 from ser.errors import ConfigError, SplitError
 from ser.protocols.audit import Finding, audit, check_fitted, enforce, stamps
-from ser.protocols.plan import plan
+from ser.protocols.plan import plan_folds
 from ser.protocols.random_split import RandomUtterances
 from ser.protocols.speaker_cv import SpeakerCV
-from ser.protocols.split import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT, Split
+from ser.protocols.split import Split
+from ser.protocols.stamps import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT
 
 HEARD = f"{SPEAKER_DEPENDENT} (50 % of test clips by training speakers, 100 % with a sentence of training)"
 
@@ -35,15 +36,15 @@ def split(train: list[int], dev: list[int], test: list[int], *words: str, text_i
     return Split(0, np.array(train, int), np.array(dev, int), np.array(test, int), words, text_independent)
 
 
-def found(split: Split, manifest: pd.DataFrame, twins: pd.DataFrame | None = None) -> list[Finding]:
-    return audit(split, manifest, manifest["emotion"], twins)
+def found(split: Split, manifest: pd.DataFrame, duplicates: pd.DataFrame | None = None) -> list[Finding]:
+    return audit(split, manifest, manifest["emotion"], duplicates)
 
 
 def kinds(findings: list[Finding]) -> list[tuple[str, str]]:
     return [(finding.level, finding.kind) for finding in findings]
 
 
-def twins(*pairs: tuple[str, str, str]) -> pd.DataFrame:
+def pairs_of(*pairs: tuple[str, str, str]) -> pd.DataFrame:
     return pd.DataFrame(pairs, columns=["one", "other", "kind"])
 
 
@@ -114,7 +115,7 @@ def test_the_promise_of_unheard_sentences_is_held(manifest: pd.DataFrame) -> Non
 
 @pytest.mark.parametrize("kind", ["identical", "near-identical"])
 def test_one_recording_on_two_sides_is_found_and_both_names_are_told(manifest: pd.DataFrame, kind: str) -> None:
-    same = twins(("x/a1", "x/c1", kind), ("x/c2", "x/f2", kind))  # the second pair is on one side
+    same = pairs_of(("x/a1", "x/c1", kind), ("x/c2", "x/f2", kind))  # the second pair is on one side
     findings = found(split(*CLEAN), manifest, same)
     assert kinds(findings)[0] == ("error", f"{kind} audio")
     assert findings[0].clips == ("x/a1 = x/c1",)
@@ -126,7 +127,7 @@ def test_one_recording_on_two_sides_is_found_and_both_names_are_told(manifest: p
 
 def test_recordings_that_are_in_no_side_are_no_leak(manifest: pd.DataFrame) -> None:
     partial = split([0, 1, 6, 7], [2, 3, 8, 9], [10, 11])
-    assert "identical audio" not in {f.kind for f in found(partial, manifest, twins(("x/a1", "x/c1", "identical")))}
+    assert "identical audio" not in {f.kind for f in found(partial, manifest, pairs_of(("x/a1", "x/c1", "identical")))}
 
 
 @pytest.mark.parametrize(
@@ -180,8 +181,8 @@ def test_ravdess_has_one_recording_twice_and_a_random_split_tears_it_apart(folde
     store = prepare(Ravdess(folder("ravdess")), stores, AudioSettings())
     torn = {}
     for protocol in (RandomUtterances(), SpeakerCV()):
-        plan_ = plan([store], LabelScheme("native"), protocol)
-        torn[protocol.name] = [f for fold in range(5) for f in plan_.audit(fold) if f.kind == "identical audio"]
+        plan = plan_folds({"ravdess": store}, LabelScheme("native"), protocol)
+        torn[protocol.name] = [f for fold in range(5) for f in plan.audit(fold) if f.kind == "identical audio"]
     pair = "ravdess/03-01-03-01-02-01-07 = ravdess/03-01-03-01-02-02-07"
     assert {clip for finding in torn["random"] for clip in finding.clips} == {pair}
     assert torn["speaker_cv"] == []

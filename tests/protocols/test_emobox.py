@@ -13,7 +13,7 @@ from ser.corpora.manifest import to_table
 from ser.corpora.tess import Tess
 from ser.errors import SplitError
 from ser.protocols.emobox import EmoBox
-from ser.protocols.split import SPEAKER_DEPENDENT
+from ser.protocols.stamps import SPEAKER_DEPENDENT
 from ser.runtime.conf_dir import conf_dir
 from tests.protocols.conftest import Folder, check, named, of, together
 

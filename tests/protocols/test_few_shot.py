@@ -9,7 +9,7 @@ import pytest
 from ser.errors import SplitError
 from ser.protocols.few_shot import FewShot
 from ser.protocols.speaker_cv import SpeakerCV, deal_speakers
-from ser.protocols.split import SPEAKER_DEPENDENT
+from ser.protocols.stamps import SPEAKER_DEPENDENT
 from tests.protocols.conftest import check, of
 
 

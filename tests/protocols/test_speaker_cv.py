@@ -9,7 +9,8 @@ import pytest
 from ser.errors import SplitError
 from ser.protocols.loso import LeaveOneSpeakerOut
 from ser.protocols.speaker_cv import SpeakerCV
-from ser.protocols.split import DEV_SHARES_SPEAKERS, Split
+from ser.protocols.split import Split
+from ser.protocols.stamps import DEV_SHARES_SPEAKERS
 from ser.runtime.conf_dir import conf_dir
 from tests.protocols.conftest import check
 

@@ -7,7 +7,8 @@ import pytest
 
 from ser.corpora.manifest import Utterance, to_table
 from ser.errors import SplitError
-from ser.protocols.split import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT, Split, from_speakers
+from ser.protocols.split import Split, from_speakers
+from ser.protocols.stamps import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT
 from tests.protocols.conftest import check
 
 SIDES = ("train", "dev", "test")

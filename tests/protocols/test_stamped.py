@@ -9,7 +9,7 @@ import pytest
 from ser.errors import SplitError
 from ser.protocols.cross_speaker import CrossSpeaker
 from ser.protocols.random_split import RandomUtterances
-from ser.protocols.split import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT
+from ser.protocols.stamps import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT
 from tests.protocols.conftest import check
 
 

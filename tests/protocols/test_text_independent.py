@@ -14,7 +14,8 @@ from ser.corpora.tess import Tess
 from ser.errors import SplitError
 from ser.protocols.speaker_cv import deal_speakers
 from ser.protocols.speaker_text_independent import SpeakerTextIndependent
-from ser.protocols.split import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT, Split, stratified_share
+from ser.protocols.split import Split, stratified_share
+from ser.protocols.stamps import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT
 from ser.protocols.text_independent import TextIndependent, deal_sentences
 from tests.protocols.conftest import Folder, check, of, together
 from tests.work import calls

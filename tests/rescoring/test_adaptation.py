@@ -29,6 +29,7 @@ from ser.inference.load import load
 from ser.inference.score import score
 from ser.models.classifier import SpeechClassifier
 from ser.models.cnn import CNN
+from ser.protocols.plan import planned
 from ser.rescoring.adaptation import report
 from ser.rescoring.adaptation.results import measure_adaptation
 from ser.rescoring.adaptation.run import Adaptation
@@ -96,9 +97,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def data(config: dict[str, Any]) -> SpeechDataModule:
     """Fold 0: 12 clips each train, tune and test."""
-    made = build.build_data(config, fold=0)
-    made.setup()
-    return made
+    return build.build_data(config, planned(config), 0)
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,7 @@ import pytest
 from ser.corpora.demo import Demo
 from ser.errors import RunError
 from ser.evaluation import predictions
-from ser.protocols.plan import Plan
-from ser.protocols.planning import planned
+from ser.protocols.plan import Plan, planned
 from ser.protocols.split_file import write_splits
 from ser.report.format import percent
 from ser.report.highlights import highlights

@@ -22,6 +22,7 @@ from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
 from ser.inference.load import load
 from ser.models.norm import BatchNorm
+from ser.protocols.plan import planned
 from ser.runtime import distributed
 from ser.sweeps import job
 from ser.training import experiment
@@ -223,8 +224,7 @@ def test_small_models_and_averages_are_not_spread(settings: Settings, tmp_path: 
     with pytest.raises(ConfigError, match=r"selection\.ema=null"):
         build_trainer(settings("trainer=fsdp"), tmp_path, [], L.Callback())
     config = settings("model=cnn")
-    data = build_data(config, 0)
-    data.setup()
+    data = build_data(config, planned(config), 0)
     with pytest.raises(ConfigError, match="take trainer=ddp"):
         build_model(config, data).shards()
 

@@ -18,7 +18,7 @@ import ser
 from ser.datamodules.buckets import LengthBuckets
 from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
-from ser.protocols.plan import SYNTHETIC
+from ser.protocols.stamps import SYNTHETIC
 from ser.rescoring.recompute import recompute
 from ser.training import experiment, fit
 from tests import forked

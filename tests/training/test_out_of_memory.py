@@ -10,7 +10,7 @@ import torch
 
 from ser.datamodules.batch import Batch
 from ser.errors import RunError
-from ser.training import build, experiment, out_of_memory
+from ser.training import experiment, out_of_memory
 from ser.training.module import Training
 from tests.conftest import Settings
 
@@ -46,7 +46,7 @@ def test_batches_get_smaller_until_they_fit_and_the_result_says_so(settings: Set
     said = (folder / "run.log").read_text()
     assert "again with batches of 6, and the gradients of 2 of them a step" in said
     assert "again with batches of 3, and the gradients of 4 of them a step" in said
-    assert build.build_data(config, 0).batch_size == 12, "the configuration stays what it was"
+    assert config["batch_size"] == 12, "the configuration stays what it was"
 
 
 def test_a_training_that_is_gone_on_with_keeps_its_smaller_batches(

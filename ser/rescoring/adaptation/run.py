@@ -20,10 +20,10 @@ from ser.evaluation import predictions
 from ser.evaluation.summary import read_metrics
 from ser.inference.score import predict_probabilities
 from ser.models.classifier import SpeechClassifier
+from ser.protocols.stamps import ADAPTED
 from ser.rescoring.adaptation import report
 from ser.rescoring.adaptation.results import ALL, measure_adaptation
 from ser.rescoring.suite import Suite
-from ser.training.build import ADAPTED
 
 
 class Adaptation(Suite):

@@ -37,8 +37,8 @@ class Talkers:
         train = data.labelled.manifest.iloc[data.split.train]
         self._start, self._length = train["start"].to_numpy(), train["length"].to_numpy()
         self._clips_of = {speaker: np.flatnonzero(train["speaker"] == speaker) for speaker in train["speaker"].unique()}
-        self._samples = [part.samples for part in data.parts]
-        self._ends = np.cumsum([part.card["samples"] for part in data.parts])
+        self._samples = [store.samples for store in data.plan.stores]
+        self._ends = np.cumsum([store.card["samples"] for store in data.plan.stores])
 
     def draw(self, random: np.random.Generator, samples: int, count: int) -> np.ndarray:
         """Speech of several speakers, a clip each, from a random point on and over again where it is too short.

@@ -64,7 +64,7 @@ class Robustness(Suite):
         """
         talkers = Talkers(data)
         digest = hashlib.sha256(checkpoint_of(folder).read_bytes()).hexdigest()
-        speech = [data.fingerprint, data.split.hash(data.labelled.manifest)]
+        speech = [data.plan.fingerprint, data.split.hash(data.labelled.manifest)]
         tables = [same.assign(condition=CLEAN, family=CLEAN, level=np.nan)]
         for condition in track(self.conditions, f"Fold {data.fold}, {self.name}", transient=True):
             text = json.dumps([FORMAT, digest, *speech, self.seed, condition.settings])
@@ -118,7 +118,7 @@ def probabilities_under(
 
     def heard(batch: Batch) -> Batch:
         draws = [generator(seed, condition.effect, str(utterance)) for utterance in ids[batch.index.cpu().numpy()]]
-        scene = Scene(data.settings.sample_rate, draws, talkers)
+        scene = Scene(data.plan.settings.sample_rate, draws, talkers)
         waveform, lengths = condition.apply(batch.waveform, batch.lengths, scene)
         return batch._replace(waveform=waveform, lengths=lengths)
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ser.audio.decode import read_audio
 from ser.corpora.demo import Demo
 from ser.datamodules.speech import SpeechDataModule
+from ser.protocols.plan import planned
 from ser.rescoring.robustness.conditions import Condition, Effect, Scene, Talkers, generator
 from ser.runtime.conf_dir import conf_dir
 from ser.training import build, experiment
@@ -69,10 +70,7 @@ def config(tiny_demo: Path, stores: Path) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def data(config: dict[str, Any]) -> SpeechDataModule:
     """Fold 0: 12 clips each train, tune and test."""
-    made = build.build_data(config, fold=0)
-    made.prepare_data()
-    made.setup()
-    return made
+    return build.build_data(config, planned(config), 0)
 
 
 @pytest.fixture(scope="session")

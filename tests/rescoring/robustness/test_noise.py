@@ -59,11 +59,11 @@ def test_the_noise_is_the_same_along_the_levels(speech: Batch) -> None:
 def marked(data: SpeechDataModule, clip_of: Callable[[int, int], np.ndarray]) -> Talkers:
     """Talkers over a corpus whose clips, by row and length, are made up."""
     manifest = data.labelled.manifest
-    samples = np.zeros(data.parts[0].card["samples"], np.int16)
+    samples = np.zeros(data.plan.stores[0].card["samples"], np.int16)
     for row, (start, length) in enumerate(zip(manifest["start"], manifest["length"], strict=True)):
         samples[start : start + length] = clip_of(row, length)
-    part = SimpleNamespace(samples=samples, card=data.parts[0].card)
-    stub: Any = SimpleNamespace(labelled=data.labelled, split=data.split, parts=[part])
+    part = SimpleNamespace(samples=samples, card=data.plan.stores[0].card)
+    stub: Any = SimpleNamespace(labelled=data.labelled, split=data.split, plan=SimpleNamespace(stores=[part]))
     return Talkers(stub)
 
 
@@ -108,7 +108,7 @@ def test_babble_needs_a_talker(talkers: int) -> None:
 
 
 def test_the_stores_are_only_read(data: SpeechDataModule, talkers: Talkers) -> None:
-    file = Path(data.parts[0].folder) / "waveforms.i16"
+    file = Path(data.plan.stores[0].folder) / "waveforms.i16"
     before = file.read_bytes()
     talkers.draw(generator(0, "x", "y"), RATE, 7)
     assert file.read_bytes() == before

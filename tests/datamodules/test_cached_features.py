@@ -15,6 +15,7 @@ from ser.evaluation import predictions
 from ser.inference import score
 from ser.models.encoders.waveform import WaveformEncoder
 from ser.models.pretrained import Pretrained
+from ser.protocols.plan import planned
 from ser.training import build, experiment
 from tests.checkpoints import save_brisk
 from tests.conftest import Settings
@@ -62,20 +63,18 @@ def config(settings: Settings, checkpoint: Path, tmp_path: Path) -> Config:
 
 
 def made_of(config: dict[str, Any]) -> tuple[Pretrained, SpeechDataModule]:
-    data = build.build_data(config, fold=0)
-    data.prepare_data()
-    data.setup()
+    data = build.build_data(config, planned(config), 0)
     model = build.build_model(config, data)
     assert isinstance(model, Pretrained)
     return model, data
 
 
-def remember(model: Pretrained, data: SpeechDataModule) -> Path:
+def use_cache(model: Pretrained, data: SpeechDataModule) -> Path:
     """The folder in which the features are."""
     key = model.cache_key()
     assert key is not None
     with model.evaluating():
-        data.remember(key, model.features, model.n_features, CPU)
+        data.use_cached_features(key, model.features, model.n_features, CPU)
     assert data._cache is not None
     return data._cache.folder
 
@@ -95,8 +94,8 @@ def test_remembered_features_are_those_of_the_waveforms(config: Config, settings
                 b.index, *model.features(b.waveform, b.lengths), b.speaker, b.target, strict=True
             )
         }
-    remember(model, data)
-    assert data.remembers
+    use_cache(model, data)
+    assert data.uses_cached_features
     for batch in data.batches(rows, CPU, 7):
         assert batch.features is not None
         assert batch.waveform.shape == (len(batch.index), 0)
@@ -106,7 +105,7 @@ def test_remembered_features_are_those_of_the_waveforms(config: Config, settings
             torch.testing.assert_close(f[:, :n], expected, atol=1e-5, rtol=0)
             assert not f[:, n:].any()
     assert not plain
-    data.forget()
+    data.use_waveforms()
     (batch,) = data.batches(rows[:3], CPU, 3)
     assert batch.features is None
     assert batch.waveform.shape[1] > 8000
@@ -124,7 +123,7 @@ def test_a_cache_is_known_by_all_that_its_features_depend_on(
     monkeypatch.setattr(cache, "FeatureCache", lambda folder: type("Named", (), {"folder": folder})())
 
     def folder(*overrides: str) -> Path:
-        return remember(*made_of(config(*overrides)))
+        return use_cache(*made_of(config(*overrides)))
 
     usual = folder()
     assert folder("model.head.hidden=null", "fold=1", "seed=3", "model.head.dropout=0") == usual
@@ -202,7 +201,7 @@ def test_speech_that_is_changed_is_heard_and_not_remembered(config: Config, hear
     model, data = made_of(config())
     rows = data.split.test
     direct = score.predict_probabilities(model, data, rows)
-    remember(model, data)
+    use_cache(model, data)
     heard.clear()
     np.testing.assert_allclose(score.predict_probabilities(model, data, rows), direct, atol=1e-5, rtol=0)
     assert heard == []
@@ -211,7 +210,7 @@ def test_speech_that_is_changed_is_heard_and_not_remembered(config: Config, hear
     )
     assert sum(heard) == len(rows)
     assert np.abs(louder - direct).max() > 1e-3
-    remember(model, data)
+    use_cache(model, data)
     same = score.predict_probabilities(model, data, rows, lambda batch: batch)
     np.testing.assert_allclose(same, direct, atol=1e-5, rtol=0)
     assert sum(heard) == 2 * len(rows)

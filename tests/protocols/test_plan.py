@@ -1,0 +1,88 @@
+"""One plan from a configuration: corpora, labels, folds, fingerprint and stamps."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ser.errors import BadCorpusError, ConfigError
+from ser.protocols import stamps
+from ser.protocols.plan import data_fingerprint, plan_folds, planned, prepared
+from ser.protocols.speaker_cv import SpeakerCV
+from ser.protocols.split_file import SplitFile
+from tests.conftest import Settings
+
+
+def test_plan_says_what_the_configuration_names(settings: Settings) -> None:
+    config = settings("labels=four")
+    plan = planned(config)
+    assert plan.corpora == ("demo",)
+    assert plan.protocol == "speaker_cv"
+    assert len(plan.splits) == 3
+    assert plan.labelled.classes == ("angry", "happy", "neutral", "sad")
+    assert plan.settings.sample_rate == config["audio"]["sample_rate"]
+    assert plan.fingerprint == plan.stores[0].fingerprint == data_fingerprint(prepared(config).values())
+    assert plan.stamps(0) == (stamps.SYNTHETIC,)
+    assert plan.describe_labels() == "four; target: intended; dropped: disgust, fear"
+    assert plan.left_out == []
+
+
+def test_training_all_folds_plans_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ser.training import experiment
+
+    dealt, splits = [], SpeakerCV.splits
+    monkeypatch.setattr(SpeakerCV, "splits", lambda self, table: dealt.append(len(table)) or splits(self, table))
+    folder = experiment.train(settings("fold=all", "trainer.max_epochs=1"))
+    assert (folder / "fold_2" / "predictions.parquet").exists()
+    assert dealt == [36]
+
+
+def test_corpus_under_two_names_is_refused(settings: Settings) -> None:
+    config = settings()
+    config["data"]["corpora"]["other"] = config["data"]["corpora"]["demo"]
+    with pytest.raises(ConfigError, match=r"data\.corpora must name each corpus once; got demo/.* in two of them"):
+        planned(config)
+
+
+def test_no_corpus_is_refused(settings: Settings) -> None:
+    with pytest.raises(ConfigError, match="data must name at least one corpus; got none"):
+        planned({**settings(), "data": {"corpora": {}}})
+
+
+def test_strict_refuses_a_file_that_cannot_be_used(settings: Settings, tiny_demo: Path, tmp_path: Path) -> None:
+    root = tmp_path / "demo"
+    root.mkdir()
+    for file in tiny_demo.iterdir():
+        (root / file.name).symlink_to(file.resolve())
+    broken = sorted(root.iterdir())[0]
+    broken.unlink()
+    broken.write_bytes(b"")
+    config = settings(f"data.corpora.demo.root={root}")
+    assert [problem["kind"] for problem in planned(config).left_out] == ["empty"]
+    with pytest.raises(BadCorpusError, match=f"empty: .*{broken.name}"):
+        planned({**config, "strict": True})
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("trimdb", "trim_db"), ("rate", "sample_rate"), ("min", "min_ms")])
+def test_unknown_audio_setting_is_told_the_nearest(settings: Settings, wrong: str, right: str) -> None:
+    config = settings()
+    with pytest.raises(ConfigError, match=rf"got {wrong}\. Did you mean audio\.{right}\?"):
+        planned({**config, "audio": {**config["audio"], wrong: 3}})
+
+
+def test_every_stamp_has_a_meaning() -> None:
+    words = {value for name, value in vars(stamps).items() if name.isupper() and isinstance(value, str)}
+    assert words == set(stamps.MEANINGS)
+    assert all(stamps.meaning(f"{word} (more)") == stamps.MEANINGS[word] for word in words)
+
+
+def test_plan_needs_no_configuration(settings: Settings, tmp_path: Path) -> None:
+    from ser.corpora.labels import LabelScheme
+    from ser.protocols.split_file import write_splits
+
+    plan = planned(settings())
+    write_splits(plan.splits, plan.labelled.manifest, tmp_path / "splits.json", plan.protocol)
+    again: Any = plan_folds({"demo": plan.stores[0]}, LabelScheme("native"), SplitFile(tmp_path / "splits.json"))
+    assert [s.hash(again.labelled.manifest) for s in again.splits] == [
+        s.hash(plan.labelled.manifest) for s in plan.splits
+    ]
