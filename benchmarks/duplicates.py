@@ -109,7 +109,7 @@ def altered(store: Store, folder: Path) -> Store:
 
 def measured(store: Store, copies: Store) -> pd.DataFrame:
     """Return one row per copy: whether it is found, and how alike it is to its source (NaN where they are never compared)."""
-    found = {frozenset(pair) for pair in duplicates.find_twins([store, copies])[["one", "other"]].to_numpy()}
+    found = {frozenset(pair) for pair in duplicates.find_duplicates([store, copies])[["one", "other"]].to_numpy()}
     compared = duplicates.compare_clips([store, copies], LEAST)
     likeness = {frozenset(pair): i for i, pair in enumerate(compared[["one", "other"]].to_numpy())}
     content = store.manifest.set_index("id")["sha256"]
@@ -127,7 +127,7 @@ def measured(store: Store, copies: Store) -> pd.DataFrame:
 def report(store: Store, console: Console) -> None:
     """Measure a corpus and print."""
     began = time.perf_counter()
-    known = duplicates.find_twins([store])
+    known = duplicates.find_duplicates([store])
     taken = time.perf_counter() - began
     others = duplicates.compare_clips([store], LEAST)
     with tempfile.TemporaryDirectory() as folder:

@@ -21,6 +21,7 @@ import torch
 from loading import WAYS, seconds
 from machine import composed, device, device_name, peak, synchronise
 
+from ser.protocols.plan import planned
 from ser.training.build import build_data, build_model, build_training
 
 TINY = os.environ.get("TINY") == "1"
@@ -57,9 +58,7 @@ def train(*overrides: str) -> dict[str, Any]:
 def bare_epoch(overrides: list[str]) -> tuple[float, float, int]:
     """Train without Lightning: return the seconds of an epoch, the peak memory in GiB and the number of batches."""
     config = composed([DATA, *overrides])
-    data = build_data(config, fold=0)
-    data.prepare_data()
-    data.setup()
+    data = build_data(config, planned(config), 0)
     training = build_training(config, build_model(config, data), data).to(device()).train()
     optimizer = torch.optim.AdamW(training.parameters(), lr=1e-3)
     half = config["trainer"]["precision"] == "bf16-mixed"
@@ -101,8 +100,8 @@ def training_steps() -> Iterator[Row]:
 def data_path() -> Iterator[Row]:
     """An epoch of batches on the device, without training."""
     for name, (way, resident) in WAYS.items():
-        data = build_data(composed([DATA]) | {"resident": resident}, fold=0)
-        data.setup()
+        config = composed([DATA]) | {"resident": resident}
+        data = build_data(config, planned(config), 0)
         yield "an epoch of batches", name, f"{seconds(way, data):.3f} s"
 
 
