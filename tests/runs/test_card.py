@@ -63,7 +63,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_demo: Path, stores: 
     config = config_for(tiny_demo, stores)
     run_folder.write_config(folder, config)
     plan = planned(config)
-    fingerprint = plan.parts[0].fingerprint
+    fingerprint = plan.fingerprint
     for split in plan.splits:
         part = folder / f"fold_{split.fold}"
         (part / "checkpoints").mkdir(parents=True)
