@@ -63,7 +63,7 @@ class Muon(torch.optim.Optimizer):
         momentum.lerp_(gradient, 1 - group["momentum"])
         ahead = gradient.lerp(momentum, group["momentum"])
         matrix = orthogonalised(ahead.reshape(len(ahead), -1))
-        return matrix.mul(RMS * max(matrix.shape) ** 0.5).view_as(parameter).to(parameter.dtype)
+        return matrix.to(parameter.dtype).mul(RMS * max(matrix.shape) ** 0.5).view_as(parameter)
 
     def _adam(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
         state, gradient = self.state[parameter], parameter.grad
@@ -90,5 +90,5 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     x = x / x.norm().clamp(min=1e-7)
     for _ in range(ITERATIONS):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x
