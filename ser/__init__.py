@@ -1,18 +1,143 @@
-"""Speech emotion recognition with speaker-independent splits, intervals and fast sweeps."""
+"""Speech emotion recognition with speaker-independent splits, intervals and fast sweeps.
 
-from typing import TYPE_CHECKING
+The functions here do what the commands of the same names do (``python -m ser.train``, ...). Overrides are written as there,
+or as keywords: ``ser.train("trainer.max_epochs=3")`` is ``ser.train(trainer={"max_epochs": 3})``.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import pandas as pd
 
     from ser.models.classifier import SpeechClassifier
+    from ser.runs.folder import RunFolder
 
 __version__ = "0.1.0"
-__all__ = ["load"]
+__all__ = ["audit", "compare", "evaluate", "load", "prepare", "train", "verify"]
 
 
-def load(path: "str | Path", device: str = "cpu") -> "SpeechClassifier":
+def prepare(*overrides: str, **settings: Any) -> "pd.DataFrame":
+    """Find, check and decode corpora, as ``python -m ser.prepare``.
+
+    Returns:
+        A row a corpus: its clips, speakers, hours, files with problems, and the folder and fingerprint of its store.
+    """
+    import pandas as pd
+
+    from ser.prepare import prepared, store_summary
+    from ser.runtime.composition import composed, written
+
+    return pd.DataFrame(store_summary(store) for store in prepared(composed("prepare", written(overrides, settings))))
+
+
+def train(*overrides: str, **settings: Any) -> "RunFolder":
+    """Train a model and test it on speakers that it never heard, as ``python -m ser.train``.
+
+    Returns:
+        The run: ``.metrics``, ``.predictions``, ``.folds``, ...
+    """
+    from ser.runs.folder import RunFolder
+    from ser.runtime.composition import composed, written
+    from ser.training.experiment import run
+
+    return RunFolder(run(composed("train", written(overrides, settings))))
+
+
+def evaluate(run: str | Path, *overrides: str, **settings: Any) -> "RunFolder":
+    """Recompute a run's numbers, or score it as a suite says, as ``python -m ser.evaluate``.
+
+    Args:
+        run: The run's folder.
+        overrides: As on the command line.
+        settings: As keywords.
+
+    Raises:
+        RunError: If a number of the run differs.
+    """
+    from ser.evaluate import evaluated
+    from ser.runs.folder import RunFolder
+    from ser.runtime.composition import composed, written
+
+    evaluated(composed("evaluate", written(overrides, {"run": str(run), **settings})))
+    return RunFolder(Path(run))
+
+
+def audit(*overrides: str, **settings: Any) -> "pd.DataFrame":
+    """Report what the sides of a split share, as ``python -m ser.audit``.
+
+    Returns:
+        A row a finding, with its fold; errors are those that training refuses.
+    """
+    import pandas as pd
+
+    from ser.audit import audited
+    from ser.runtime.composition import composed, written
+
+    _, findings = audited(composed("audit", written(overrides, settings)))
+    columns = ["fold", "level", "kind", "text", "stamp", "clips"]
+    found = [{"fold": fold, **finding.plain()} for fold, several in findings.items() for finding in several]
+    return pd.DataFrame(found, columns=columns)
+
+
+def compare(*folders: str | Path, baseline: str | None = None, out: str | Path | None = None) -> "pd.DataFrame":
+    """Compare runs, as ``python -m ser.compare``.
+
+    Args:
+        folders: Of runs, or with runs below them.
+        baseline: A system of the table; the one with the fewest parameters by default.
+        out: Where to write the tables, the pictures and the page; nothing is written by default.
+
+    Returns:
+        A row a system: its scores, their intervals, and its difference from the baseline.
+    """
+    import pandas as pd
+
+    from ser.comparison import leaderboard, systems, tables
+
+    paths = [Path(folder).expanduser() for folder in folders]
+    if out is None:
+        return tables.frame(leaderboard.rank_systems(*systems.find(paths), baseline)[0])
+    return pd.read_csv(leaderboard.compare(paths, baseline, Path(out).expanduser()) / "comparison.csv")
+
+
+def verify(run: str | Path, corpora: str | None = None, stores: str | None = None) -> "pd.DataFrame":
+    """Check a run against its card, its predictions and its corpus, as ``python -m ser.verify``.
+
+    Args:
+        run: The run's folder, or the ``card.json`` in it.
+        corpora: Where the corpora are; where the run found them by default.
+        stores: Where prepared corpora are kept.
+
+    Returns:
+        A row a check. ``ok`` is ``None`` where it cannot be made.
+    """
+    import pandas as pd
+
+    from ser.runs.verification import verify as checks
+
+    return pd.DataFrame(checks(Path(run).expanduser(), corpora, stores)).astype({"ok": object})
+
+
+def load(path: str | Path, device: str = "cpu") -> "SpeechClassifier":
     """Load the trained model of a run's folder, or of a checkpoint file; see `ser.inference.load.load`."""
-    from ser.inference.load import load as load_model  # late: `import ser` does not import torch
+    from ser.inference.load import load as load_model
 
     return load_model(path, device)
+
+
+class _Package(ModuleType):
+    """Keep ``ser.train`` the function, also where the module that ``python -m ser.train`` runs is imported."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (isinstance(value, ModuleType) and name in __all__):
+            super().__setattr__(name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return importlib.import_module, (self.__name__,)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 @command("evaluate")
 def main(config: "DictConfig") -> None:
     """Evaluate the run that the configuration names."""
+    evaluated(config)
+
+
+def evaluated(config: "DictConfig") -> None:
+    """Print the numbers of a run, recomputed or of a suite."""
     from pathlib import Path
 
     from omegaconf import OmegaConf

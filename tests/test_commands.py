@@ -177,7 +177,9 @@ def test_a_failing_job_of_a_sweep_leaves_the_others_whole(sooner: Command, tmp_p
 
 
 def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(sooner: Command, tmp_path: Path) -> None:
-    done = sooner("train", "-m", *QUICK, "seed=0,1", "logger.artifacts=[split,card]", "logger.tags=[mine]")
+    done = sooner(
+        "train", "-m", *QUICK, "seed=0,1", "logger=wandb", "logger.artifacts=[split,card]", "logger.tags=[mine]"
+    )
     assert done.returncode == 0, done.stderr
     (sweep,) = (tmp_path / "multirun").iterdir()
     jobs = [offline(job) for job in sorted(sweep.glob("*-seed[01]-*"))]
@@ -200,7 +202,9 @@ def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(sooner: Command, tmp
     content = json.loads(table.read_text())
     states = [row[content["columns"].index("state")] for row in content["data"]]
     assert states == ["done", "done"]
-    again = sooner("train", "-m", *QUICK, "seed=0,1", "logger.artifacts=[split,card]", "logger.tags=[mine]")
+    again = sooner(
+        "train", "-m", *QUICK, "seed=0,1", "logger=wandb", "logger.artifacts=[split,card]", "logger.tags=[mine]"
+    )
     assert again.returncode == 0, again.stderr
     assert offline(sweep).run.run_id == summary.run.run_id
     assert [offline(job).run.run_id for job in sorted(sweep.glob("*-seed[01]-*"))] == [j.run.run_id for j in jobs]

@@ -109,7 +109,7 @@ def test_the_first_rooms_do_not_import_torch(tmp_path: Path) -> None:
 
 NAMED_ALIKE = {
     "main": "what `python -m` runs, in each entry point",
-    "load": "ser.load is ser.inference.load.load, imported when it is first called",
+    **{name: f"ser.{name} is the public face of it, and imports it when it is called" for name in ser.__all__},
     "checkpoint_of": "the same of a run's folder, below and above the room that reads runs",
 }
 

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,41 @@ ALIASES = {
 """What settings are called elsewhere."""
 FREE = ("hydra", "space")
 """Parts of a configuration whose keys are not names of settings."""
+
+
+def written(overrides: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
+    """Return settings that are given as keywords the way that the command line has them, behind those that are so already.
+
+    Example:
+        >>> written(["seed=1"], {"fold": "all", "trainer": {"max_epochs": 3}, "data": ["ravdess", "savee"]})
+        ['seed=1', 'fold=all', '++trainer.max_epochs=3', 'data=[ravdess,savee]']
+    """
+    return [*overrides, *_keywords(settings)]
+
+
+def _keywords(settings: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _keywords(value, f"{above}{name}.")
+        else:
+            yield f"{'++' if above else ''}{above}{name}={_literal(value)}"
+
+
+def _literal(value: Any) -> str:
+    """Return a value in Hydra's grammar of overrides."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_literal(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ",".join(map(_literal, value)) + "]"
+    text = str(value)
+    if re.fullmatch(r"[A-Za-z_][\w-]*", text) and text.lower() not in ("null", "true", "false", "inf", "nan"):
+        return text
+    # A backslash is itself, but in front of a quote.
+    return "'" + re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), text) + "'"
 
 
 def composed(command: str, overrides: Sequence[str]) -> "DictConfig":

@@ -24,7 +24,7 @@ from ser.runtime.instantiate import instantiate
 from ser.runtime.words import counted
 from ser.sweeps import job, names
 from ser.sweeps.board import POLL_SECONDS, Board, first_line, watched, where_time_went
-from ser.training import wandb_run
+from ser.training import tracking
 
 SAID: Mapping[job.State, str] = {
     "done": "done already",
@@ -158,7 +158,8 @@ class Sweep:
         if self.config.sweep.report is not None:
             report = instantiate(OmegaConf.to_container(self.config.sweep.report, resolve=True), Report)  # type: ignore[arg-type]
             report.write(self.folder, runs)
-        wandb_run.log_sweep(OmegaConf.to_container(self.config.logger, resolve=True), self.folder, self.table())  # type: ignore[arg-type]
+        logger = OmegaConf.to_container(self.config.logger, resolve=True)
+        tracking.tracker(logger).sweep(self.folder, self.table())  # type: ignore[arg-type]
 
     def table(self) -> pd.DataFrame:
         """One row a job: what became of it."""

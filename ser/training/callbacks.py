@@ -3,7 +3,6 @@
 import math
 import signal
 import threading
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import lightning as L
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging, early_stopping
-from lightning.pytorch.loggers import Logger
 
 from ser.errors import ConfigError, PrunedError, RunError
 from ser.report.format import percent
@@ -165,27 +163,6 @@ class History(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Come back from the checkpoint."""
         self.rows = list(state_dict["rows"])
-
-
-class EpochLogger(Logger):
-    """Tells when Lightning logs, which it does after `History` has written the epoch; what, is in the history.
-
-    Args:
-        tell: Called then.
-    """
-
-    name = version = None
-
-    def __init__(self, tell: Callable[[], None]) -> None:
-        super().__init__()
-        self.tell = tell
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Tell."""
-        self.tell()
-
-    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the settings are known."""
 
 
 class Trial(L.Callback):

@@ -48,19 +48,11 @@ def run(config: "DictConfig") -> Path:
 
 
 def settings_of(config: "DictConfig") -> dict[str, Any]:
-    """The plain settings of a composed configuration.
-
-    Raises:
-        ConfigError: If there are several corpora, and their protocol was not chosen.
-    """
-    from hydra.core.hydra_config import HydraConfig
+    """Return the plain settings of a composed configuration."""
     from omegaconf import OmegaConf
 
     settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     settings.pop("space", None)  # what a search goes through, which is nothing to a training
-    chosen = [override.partition("=")[0] for override in HydraConfig.get().overrides.task]
-    if len(settings["data"]["corpora"]) > 1 and "protocol" not in chosen:
-        raise ConfigError("Several corpora have no protocol of their own: choose one, such as protocol=speaker_cv.")
     return settings
 
 

@@ -1,8 +1,8 @@
-"""A run of Weights & Biases: begun under an id that its folder keeps, so that going on is going on with the same run.
+"""Weights & Biases: one run a training command, under an id that the run's folder keeps, so that resuming continues it.
 
-Offline, a part of a run that is gone on with is the whole run anew: its rows and results are read from the folder's files,
-which nothing is lost from, while what W&B writes to disk lags by seconds and is lost where a process is killed. `wandb sync`
-so needs no order: a run without ``resume`` takes the place of what the server has under its id.
+Offline, a resumed run is logged whole again, in a new part that replaces the earlier ones: its rows and results are read from
+the folder's files, which lose nothing, while W&B's own files lag by seconds and end early where a process is killed. A run
+without ``resume`` replaces what the server has under its id, so that `wandb sync` needs no order.
 """
 
 import json
@@ -14,12 +14,21 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from netrc import NetrcParseError, netrc
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 from urllib.parse import urlparse
 
 import pandas as pd
+from typing_extensions import override
 
+from ser.errors import ConfigError
+from ser.runs.identity import identity, run_name
 from ser.runtime.files import write_json
+from ser.training.tracking import Tracker, numbers_of, read
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
+
+    from ser.training.wandb_rows import FoldLogger
 
 log = logging.getLogger(__name__)
 
@@ -31,22 +40,214 @@ TAG_LENGTH = 64
 """The longest tag, in characters, that W&B accepts."""
 RECORD = "wandb_run.json"
 """Holds the run's id, in its folder."""
+ARTIFACTS = {"split": "split.json", "card": "card.json", "checkpoint": "checkpoints/best.ckpt"}
+"""Files of a run's folder, or of its folds, by what a user calls them."""
 
 
-def mode() -> Mode:
-    """``online`` where a key is set up (``WANDB_API_KEY``, or the file that `wandb login` writes), else ``offline``.
+class WandB(Tracker):
+    """One run for all folds: ``dev_uar`` of a run with one, ``fold_2/dev_uar`` of one with several.
 
-    ``WANDB_MODE`` overrides both.
+    The run begins when there is something to send. Everything sent is read from the folder's files.
+
+    Args:
+        project: W&B's.
+        entity: User or team; ``None`` is the default of the login.
+        group: What the run is under; ``None`` is the sweep, or else the corpora, protocol and labels.
+        job_type: Its kind, within the group; ``None`` is the corpora, model and protocol.
+        tags: In addition to the stamps of the result.
+        artifacts: Files to keep, of `ARTIFACTS`.
+        offline: Log to disk where no key or login is set up, for `wandb sync`; otherwise nothing is logged there.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        entity: str | None = None,
+        group: str | None = None,
+        job_type: str | None = None,
+        tags: Sequence[str] = (),
+        artifacts: Sequence[str] = (),
+        offline: bool = True,
+    ) -> None:
+        if unknown := sorted(set(artifacts) - set(ARTIFACTS)):
+            raise ConfigError(f"logger.artifacts must be some of {', '.join(ARTIFACTS)}; got {', '.join(unknown)}.")
+        self.project, self.entity, self.group, self.job_type = project, entity, group, job_type
+        self.tags, self.artifacts, self.mode = tags, artifacts, mode(offline)
+        self._run: Any = None
+        self._splits: dict[str, str] = {}
+        self._rows: dict[Path, FoldLogger] = {}
+
+    @override
+    def begin(self, settings: Mapping[str, Any], folder: Path, group: str, fingerprint: str) -> None:
+        self.settings, self.folder, self.fingerprint, self.group = settings, folder, fingerprint, self.group or group
+
+    @override
+    def loggers(self, folder: Path, fold: int, split_hash: str, stamps: Sequence[str]) -> "list[Logger]":
+        if self.mode == "disabled":
+            return []
+        self._know(fold, split_hash, stamps)
+        return [self._logger(folder)]
+
+    @override
+    def results(self, folder: Path) -> None:
+        if self.mode == "disabled":
+            return
+        if dev := read(folder / "dev_metrics.json"):
+            self._know(dev["run"]["fold"], dev["run"]["split_hash"], dev["run"]["stamps"])
+            self._logger(folder)
+        if not (summary := read(folder / "metrics.json")):
+            return
+        run, prefix = self._begun(summary["run"]["stamps"]), self._prefix(folder)
+        at = f"{prefix}/" if prefix else ""
+        numbers = {f"{at}{name}": number for name, number in numbers_of(summary).items()}
+        if run.resumed and all(run.summary.get(name) == number for name, number in numbers.items()):
+            return  # the server has them
+        run.summary.update(numbers)
+        run.log({f"{at}{name}": media for name, media in self._media(folder).items()})
+        if folder == self.folder:
+            self._keep_artifacts()
+
+    @override
+    def end(self, exit_code: int) -> None:
+        if self._run is not None:
+            finish(self._run, self.folder, exit_code)
+
+    @override
+    def sweep(self, folder: Path, jobs: pd.DataFrame) -> None:
+        """Send tables, pictures and pages as a run of its own, of the job type ``summary``."""
+        if self.mode == "disabled":
+            return
+        import wandb
+
+        self.group, self.job_type = folder.name, "summary"
+        run = self.start(folder, f"{folder.name} summary", {})
+        try:
+            tables = {name: pd.read_csv(file) for name, file in _written(folder, "csv").items()}
+            media: dict[str, Any] = {
+                name: wandb.Table(dataframe=table) for name, table in {"jobs": jobs, **tables}.items()
+            }
+            media |= {name: wandb.Image(str(file)) for name, file in _written(folder, "png").items()}
+            pages = _written(folder, "html").values()
+            media |= {f"page/{page.stem}": wandb.Html(page.read_text(encoding="utf-8")) for page in pages}
+            run.log(media)
+            run.summary.update({state: int(count) for state, count in jobs["state"].value_counts().items()})
+        finally:
+            finish(run, folder)
+
+    def start(self, folder: Path, name: str, settings: Mapping[str, Any], stamps: Sequence[str] = ()) -> Any:
+        """Begin a run or continue it, offline if its server does not answer.
+
+        Args:
+            folder: Keeps the run's id; W&B's files go below it.
+            name: What W&B calls the run.
+            settings: What W&B shows as its configuration.
+            stamps: Words that its results must carry; each becomes a tag.
+        """
+        os.environ.setdefault("WANDB_SILENT", "true")
+        # W&B's own process serves this one alone: one that it shares with another holds the ids of runs that were killed.
+        os.environ.pop("WANDB_SERVICE", None)
+        import wandb
+
+        def init(how: Mode) -> Any:
+            return wandb.init(
+                project=self.project,
+                entity=self.entity,
+                group=self.group,
+                job_type=self.job_type,
+                tags=[tag(text) for text in (*self.tags, *stamps)],
+                name=name,
+                id=_id(folder),
+                resume="allow" if how == "online" else None,
+                dir=folder.absolute(),  # W&B's process may have begun elsewhere
+                mode=how,
+                config=dict(settings),
+                reinit="finish_previous",
+                settings=wandb.Settings(init_timeout=INIT_SECONDS, silent=True, console="off"),
+            )
+
+        if self.mode == "offline":
+            log.info("Weights & Biases: logging offline; `wandb sync %s` sends the run.", folder / "wandb")
+        try:
+            return init(self.mode)
+        except wandb.errors.Error as error:
+            log.warning("Weights & Biases cannot be reached (%s); logging offline.", str(error).splitlines()[0])
+            wandb.teardown()  # its process holds the id of the run that did not begin
+            return init("offline")
+
+    def _begun(self, stamps: Sequence[str]) -> Any:
+        """Return the run, with the tags of more stamps."""
+        if self._run is None:
+            kind = run_name(self.settings)
+            fold = "" if self.settings["fold"] == "all" else f"-fold{self.settings['fold']}"
+            name = self.folder.name if self.folder.name.startswith(kind) else kind + fold
+            self.job_type = self.job_type or kind
+            settings = {**json.loads(identity(self.settings)), "fingerprint": self.fingerprint}
+            self._run = self.start(self.folder, name, settings, stamps)
+        tags = tuple(self._run.tags or ())
+        if more := [short for short in dict.fromkeys(map(tag, stamps)) if short not in tags]:
+            self._run.tags = (*tags, *more)
+        return self._run
+
+    def _know(self, fold: int, split_hash: str, stamps: Sequence[str]) -> None:
+        """Put a fold's split among the settings."""
+        if (known := {**self._splits, f"fold_{fold}": split_hash}) != self._splits:
+            self._splits = known
+            self._begun(stamps).config.update({"split_hash": known}, allow_val_change=True)
+
+    def _logger(self, folder: Path) -> "FoldLogger":
+        """Return the logger of a fold, with all rows sent that there are."""
+        from ser.training.wandb_rows import FoldLogger
+
+        if folder not in self._rows:
+            self._rows[folder] = FoldLogger(self._begun(()), folder / "metrics.csv", self._prefix(folder))
+        self._rows[folder].log_metrics()
+        return self._rows[folder]
+
+    def _prefix(self, folder: Path) -> str:
+        return folder.name if folder != self.folder and self.settings["fold"] == "all" else ""
+
+    def _media(self, folder: Path) -> dict[str, Any]:
+        """Return the pictures of a folder and, of the whole run, the predictions."""
+        import wandb
+
+        from ser.evaluation import predictions
+
+        whole = folder == self.folder
+        pictures = {name: folder / f"{name}.png" for name in ("training_curves", *["confusion_matrix"] * whole)}
+        media: dict[str, Any] = {name: wandb.Image(str(file)) for name, file in pictures.items() if file.exists()}
+        if whole:
+            media["predictions"] = wandb.Table(dataframe=predictions.read_predictions(folder / "predictions.parquet"))
+        return media
+
+    def _keep_artifacts(self) -> None:
+        import wandb
+
+        for kind in self.artifacts:
+            artifact = wandb.Artifact(f"{self._run.name}-{kind}".replace("+", "-"), type=kind)
+            own = self.folder / ARTIFACTS[kind]
+            for file in [own] if own.exists() else sorted(self.folder.glob(f"fold_*/{ARTIFACTS[kind]}")):
+                artifact.add_file(str(file), name=file.relative_to(self.folder).as_posix())
+            self._run.log_artifact(artifact)
+
+
+def mode(offline: bool = True) -> Mode:
+    """Return ``online`` where a key is set up (``WANDB_API_KEY``, or the file that `wandb login` writes).
+
+    ``WANDB_MODE`` overrides that.
+
+    Args:
+        offline: What to return without a key: ``offline``, or ``disabled``.
     """
     if os.environ.get("WANDB_MODE") in get_args(Mode):
         return cast(Mode, os.environ["WANDB_MODE"])
+    without: Mode = "offline" if offline else "disabled"
     if os.environ.get("WANDB_API_KEY"):
         return "online"
     host = urlparse(os.environ.get("WANDB_BASE_URL", SERVER)).hostname or ""
     try:
-        return "online" if netrc(os.environ.get("NETRC")).authenticators(host) else "offline"
+        return "online" if netrc(os.environ.get("NETRC")).authenticators(host) else without
     except (OSError, NetrcParseError):
-        return "offline"
+        return without
 
 
 def tag(text: str) -> str:
@@ -59,73 +260,17 @@ def tag(text: str) -> str:
     return textwrap.shorten(text.partition(" (")[0], TAG_LENGTH, placeholder=" ...")
 
 
-def begin(
-    config: Mapping[str, Any],
-    folder: Path,
-    *,
-    name: str,
-    group: str,
-    job_type: str,
-    settings: Mapping[str, Any],
-    stamps: Sequence[str] = (),
-) -> Any:
-    """Begin a run or go on with it, offline if its server does not answer.
-
-    Args:
-        config: The ``logger`` group.
-        folder: Keeps the run's id; W&B's files go below it.
-        name: What W&B calls the run.
-        group: What the run is under, unless the configuration says.
-        job_type: Its kind, within the group.
-        settings: What W&B shows as its configuration.
-        stamps: Words that its results must carry; each becomes a tag.
-    """
-    os.environ.setdefault("WANDB_SILENT", "true")
-    # W&B's own process serves this one alone: one that it shares with another holds the ids of runs that were killed.
-    os.environ.pop("WANDB_SERVICE", None)
-    import wandb
-
-    def start(how: Mode) -> Any:
-        return wandb.init(
-            project=config["project"],
-            entity=config["entity"],
-            group=config["group"] or group,
-            job_type=job_type,
-            tags=[tag(text) for text in (*config["tags"], *stamps)],
-            name=name,
-            id=_id(folder),
-            resume="allow" if how == "online" else None,
-            dir=folder.absolute(),  # W&B's process may have begun elsewhere
-            mode=how,
-            config=dict(settings),
-            reinit="finish_previous",
-            settings=wandb.Settings(init_timeout=INIT_SECONDS, silent=True, console="off"),
-        )
-
-    how = mode()
-    if how == "offline":
-        log.info("Weights & Biases: offline (no key, or so asked); `wandb sync %s` sends the run.", folder / "wandb")
-    try:
-        return start(how)
-    except wandb.errors.Error as error:
-        log.warning("Weights & Biases cannot be reached (%s); the run is logged offline.", str(error).splitlines()[0])
-        wandb.teardown()  # its process holds the id of the run that did not begin
-        return start("offline")
-
-
-def end(run: Any, folder: Path, exit_code: int = 0) -> None:
-    """End a run, and remove the offline parts that it takes the place of: one cut short would stop `wandb sync`."""
+def finish(run: Any, folder: Path, exit_code: int = 0) -> None:
+    """End a run, and remove the offline parts that it replaces: one that was cut short would stop `wandb sync`."""
     kept = Path(run.dir).parent.resolve()
     run.finish(exit_code=exit_code)
-    if run.disabled:
-        return
     for part in folder.glob(f"wandb/offline-run-*-{run.id}"):
         if part.resolve() != kept:
             shutil.rmtree(part)
 
 
 def _id(folder: Path) -> str:
-    """The run's, new if its folder has none; that of a W&B agent, where one has begun this process."""
+    """Return the id of a folder's run, new if it has none; that of a W&B agent, where one has started this process."""
     if "WANDB_RUN_ID" in os.environ:
         return os.environ["WANDB_RUN_ID"]
     try:
@@ -134,31 +279,6 @@ def _id(folder: Path) -> str:
         fresh = secrets.token_hex(4)
         write_json({"id": fresh}, folder / RECORD)
         return fresh
-
-
-def log_sweep(config: Mapping[str, Any], folder: Path, jobs: pd.DataFrame) -> None:
-    """Send what a sweep ended with as a run of its own, of the job type ``summary``: tables, pictures and pages.
-
-    Args:
-        config: The ``logger`` group; with any other than ``wandb``, nothing is sent.
-        folder: The sweep's, with what its report wrote.
-        jobs: One row a job.
-    """
-    if config["name"] != "wandb":
-        return
-    import wandb
-
-    run = begin(config, folder, name=f"{folder.name} summary", group=folder.name, job_type="summary", settings={})
-    try:
-        tables = {name: pd.read_csv(file) for name, file in _written(folder, "csv").items()}
-        media: dict[str, Any] = {name: wandb.Table(dataframe=table) for name, table in {"jobs": jobs, **tables}.items()}
-        media |= {name: wandb.Image(str(file)) for name, file in _written(folder, "png").items()}
-        pages = _written(folder, "html").values()
-        media |= {f"page/{page.stem}": wandb.Html(page.read_text(encoding="utf-8")) for page in pages}
-        run.log(media)
-        run.summary.update({state: int(count) for state, count in jobs["state"].value_counts().items()})
-    finally:
-        end(run, folder)
 
 
 def _written(folder: Path, suffix: str) -> dict[str, Path]:

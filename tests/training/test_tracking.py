@@ -14,20 +14,13 @@ import pytest
 
 from ser.errors import ConfigError, RunError
 from ser.training import experiment, tracking, wandb_run
+from ser.training.tracking import Tracker
+from ser.training.wandb_run import WandB
 from tests import forked
 from tests.conftest import Settings
 from tests.offline_wandb import Offline, offline
 from tests.training.test_experiment import train_until_the_third_epoch
 
-WANDB = {
-    "name": "wandb",
-    "project": "ser",
-    "entity": None,
-    "group": None,
-    "job_type": "a kind",
-    "tags": ["one"],
-    "artifacts": [],
-}
 CURVES = ("train_loss", "dev_loss", "dev_uar", "lr")
 
 
@@ -72,20 +65,70 @@ def test_a_server_that_does_not_answer_leaves_the_run_offline(
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # the discard port: nothing listens
     monkeypatch.setattr(wandb_run, "INIT_SECONDS", 5)
     began = time.monotonic()
-    run = wandb_run.begin(WANDB, tmp_path, name="name", group="group", job_type="a kind", settings={"seed": 0})
-    wandb_run.end(run, tmp_path)
+    run = WandB("ser", group="group").start(tmp_path, "name", {"seed": 0})
+    wandb_run.finish(run, tmp_path)
     assert time.monotonic() - began < 120, "it hung"
     assert "cannot be reached" in caplog.text
     assert offline(tmp_path).run.run_group == "group"
 
 
-def test_an_unknown_logger_is_named(settings: Settings, tmp_path: Path) -> None:
-    other = {**settings(), "logger": {"name": "mlflow"}}
+class Notebook(Tracker):
+    """A tracker of one's own."""
+
+    def __init__(self, title: str) -> None:
+        self.title, self.told = title, [title]
+
+    def results(self, folder: Path) -> None:
+        self.told.append(folder.name)
+
+
+def test_a_tracker_of_ones_own_is_a_class_and_its_settings(settings: Settings, tmp_path: Path) -> None:
+    logger = {"_target_": f"{__name__}.Notebook", "title": "mine"}
+    with tracking.tracked({**settings(), "logger": logger}, tmp_path, "group", "data") as mine:
+        mine.results(tmp_path)
+    assert isinstance(mine, Notebook)
+    assert mine.told == ["mine", tmp_path.name]
+
+
+@pytest.mark.parametrize(
+    ("logger", "words"),
+    [
+        ({"_target_": "ser.training.tracking.Mlflow"}, "has no Mlflow"),
+        ({"_target_": "no_such_package.Tracker"}, "no module no_such_package"),
+        ({"_target_": "ser.models.cnn.CNN"}, "is not a Tracker"),
+        (
+            {"_target_": "ser.training.wandb_run.WandB", "project": "x", "artifacts": ["plots"]},
+            "split, card, checkpoint; got plots",
+        ),
+        ({"_target_": "ser.training.wandb_run.WandB", "project": "x", "entitiy": "y"}, "entitiy"),
+    ],
+)
+def test_a_wrong_logger_is_named(settings: Settings, tmp_path: Path, logger: dict[str, Any], words: str) -> None:
     with (
-        pytest.raises(ConfigError, match=r"csv, tensorboard, wandb, not 'mlflow'"),
-        tracking.tracked(other, tmp_path, "group", "data"),
+        pytest.raises(ConfigError, match=words),
+        tracking.tracked({**settings(), "logger": logger}, tmp_path, "group", "data"),
     ):
         pass
+
+
+def test_by_default_nothing_is_sent_or_written_where_nobody_is_logged_in(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default = settings("logger=default")
+    monkeypatch.setitem(sys.modules, "wandb", None)  # importing it is an error
+    with tracking.tracked(default, tmp_path / "run", "group", "data") as tracker:
+        assert tracker.loggers(tmp_path / "run", 0, "a hash", ["a stamp"]) == []
+        tracker.results(tmp_path / "run")
+        tracker.sweep(tmp_path / "run", pd.DataFrame())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("variable", "value"), [("WANDB_API_KEY", "0" * 40), ("WANDB_MODE", "offline")])
+def test_by_default_wandb_logs_where_a_key_or_a_mode_is_set(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert wandb_run.mode(offline=False) == ("online" if variable == "WANDB_API_KEY" else "offline")
 
 
 def curves(run: Offline, prefix: str = "") -> pd.DataFrame:
@@ -196,7 +239,7 @@ def test_a_killed_run_goes_on_as_the_same_run(settings: Settings, tiny_demo: Pat
     """SIGKILL: what W&B had not written yet is lost, and a file that is cut short would stop `wandb sync`."""
     command = [sys.executable, "-m", "ser.train", f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}"]
     command += ["protocol.folds=3", "trainer.max_epochs=6", "batch_size=8", "trainer.accelerator=cpu"]
-    command += ["callbacks.early_stopping=null", "trainer.enable_progress_bar=false", "paths.run=run"]
+    command += ["callbacks.early_stopping=null", "trainer.enable_progress_bar=false", "paths.run=run", "logger=wandb"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not Path("run/checkpoints/last.ckpt").exists():
         time.sleep(0.05)
@@ -214,6 +257,6 @@ def test_an_agent_s_run_keeps_the_agent_s_id(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("WANDB_RUN_ID", "agents01")
-    run = wandb_run.begin(WANDB, tmp_path, name="name", group="group", job_type="a kind", settings={})
-    wandb_run.end(run, tmp_path)
+    run = WandB("ser").start(tmp_path, "name", {})
+    wandb_run.finish(run, tmp_path)
     assert offline(tmp_path).run.run_id == "agents01"
