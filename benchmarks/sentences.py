@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ser.evaluation import predictions
+from ser.runs.folder import RunFolder
 
 
 def hits_of_the_sentence(table: pd.DataFrame) -> pd.Series:
@@ -39,7 +40,7 @@ def uar(hits: pd.Series, target: pd.Series) -> str:
 
 def main(folder: Path) -> None:
     """Print both tables."""
-    table = predictions.read_predictions(folder / "predictions.parquet")
+    table = RunFolder(folder).predictions
     classes = predictions.classes(table)
     emotions = table.groupby("sentence")["target"].nunique()
     of_clip = table["sentence"].map(emotions)
