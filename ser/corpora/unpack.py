@@ -1,4 +1,4 @@
-"""Unpack a zip from the net: whole or not at all, and never outside its folder."""
+"""Unpack a downloaded zip file: completely or not at all, and never outside its folder."""
 
 import shutil
 import stat
@@ -16,11 +16,11 @@ MAX_MEMBERS = 100_000
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip into a new folder, which appears only when everything is in it; until then it grows beside the zip.
+    """Unpack a zip file into a new folder, which appears only when it is complete.
 
     Raises:
-        DownloadError: If the zip is damaged, or holds what no corpus holds: names that lead out of the folder, links,
-            or far more bytes than its size warrants. Nothing is unpacked then.
+        DownloadError: If the zip file is damaged, or holds what no corpus holds: names that lead out of the folder, links,
+            or far more bytes than its size justifies. Nothing is unpacked then.
     """
     half = archive.with_name(archive.name + ".half")
     shutil.rmtree(half, ignore_errors=True)
@@ -34,10 +34,10 @@ def unpack(archive: Path, folder: Path) -> None:
 
 @contextmanager
 def opened(archive: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a zip that holds nothing but what a corpus may; a damaged one is removed, so that it is fetched again.
+    """Open a zip file after checking its members; a damaged one is removed, so that it is downloaded again.
 
     Raises:
-        DownloadError: If it is damaged, also where that shows only while it is read; or if it holds what no corpus does.
+        DownloadError: If it is damaged, even if that shows only while it is read, or if it holds what no corpus holds.
     """
     try:
         with zipfile.ZipFile(archive) as zipped:
@@ -46,7 +46,7 @@ def opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         archive.unlink()
         raise DownloadError(
-            f"{archive} is not a whole zip file ({error}); it was removed. Run the same command again."
+            f"{archive} must be a whole zip file; got a damaged one ({error}), which was removed. Run the same command again."
         ) from error
 
 
@@ -56,26 +56,26 @@ def _check_members(archive: Path, zipped: zipfile.ZipFile) -> None:
         path = PureWindowsPath(member.orig_filename)  # its rules are the stricter: drives, and both kinds of slash
         if path.anchor or ".." in path.parts:
             raise DownloadError(
-                f"{archive} holds {member.orig_filename!r}, which leads out of its folder: not unpacked."
+                f"{archive} holds {member.orig_filename!r}, which leads out of its folder. Nothing was unpacked."
             )
         if stat.S_ISLNK(member.external_attr >> 16):
             raise DownloadError(
-                f"{archive} holds the link {member.orig_filename!r}, which no corpus does: not unpacked."
+                f"{archive} holds the link {member.orig_filename!r}, as no corpus does. Nothing was unpacked."
             )
     total = sum(member.file_size for member in members)
     if len(members) > MAX_MEMBERS or total > min(MAX_UNPACKED_BYTES, MAX_RATIO * archive.stat().st_size):
         raise DownloadError(
-            f"{archive} would unpack to {len(members)} files of {total / 1e6:.0f} MB, far more than its size warrants: "
-            "not unpacked."
+            f"{archive} would unpack to {len(members)} files of {total / 1e6:.0f} MB, far more than its size "
+            "justifies. Nothing was unpacked."
         )
     check_space(archive.parent, total)
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Check that a folder's disk has room for some bytes.
+    """Check that the disk of a folder has room for this many bytes.
 
     Raises:
-        DownloadError: If it has not.
+        DownloadError: If it has too little.
     """
     free = shutil.disk_usage(folder).free
     if needed > free:

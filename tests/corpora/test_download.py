@@ -16,8 +16,9 @@ from types import SimpleNamespace
 import pytest
 
 from ser.corpora.corpus import Corpus, Download
-from ser.corpora.download import ResumingDownloader, _told_plainly, download
+from ser.corpora.download import _told_plainly, download
 from ser.corpora.manifest import Utterance
+from ser.corpora.resume import ResumingDownloader
 from ser.corpora.savee import Savee
 from ser.corpora.unpack import unpack
 from ser.errors import CorpusNotFoundError, DownloadError
@@ -92,7 +93,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ser.corpora.download.time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr("ser.corpora.resume.time", SimpleNamespace(sleep=lambda _: None))
 
 
 class Tiny(Corpus):
@@ -145,7 +146,7 @@ def test_a_corpus_is_fetched_verified_and_unpacked_and_then_left_alone(server: S
     assert len(server.asked) == asked == 1
 
 
-def test_a_download_that_breaks_off_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
+def test_interrupted_download_resumes_where_it_stopped(server: Server, tmp_path: Path) -> None:
     server.files["/x"] = BODY
     server.cuts = [10 * CHUNK, 3 * CHUNK, 0]
     seen: list[int] = []
@@ -156,10 +157,10 @@ def test_a_download_that_breaks_off_goes_on_where_it_stopped(server: Server, tmp
     assert not list(tmp_path.glob("*.part*"))
 
 
-def test_what_came_before_the_process_ended_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
+def test_bytes_of_an_earlier_process_are_not_fetched_again(server: Server, tmp_path: Path) -> None:
     server.files["/x"] = BODY
     server.cuts = [15 * CHUNK] + [0] * 4
-    with pytest.raises(DownloadError, match=r"127\.0\.0\.1.*5 times in a row.*run the same command again"):
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1.*5 times in a row.*Run the same command again to resume"):
         ResumingDownloader(tmp_path / "x.part", None)(f"{server.url}/x", str(tmp_path / "x"))
     assert not (tmp_path / "x").exists()
     server.asked.clear()
@@ -176,7 +177,7 @@ def test_a_server_without_ranges_is_started_again(server: Server, tmp_path: Path
     assert sum(seen) == len(BODY)
 
 
-def test_a_file_that_changed_meanwhile_is_started_again(server: Server, tmp_path: Path) -> None:
+def test_changed_file_is_fetched_from_its_start(server: Server, tmp_path: Path) -> None:
     (tmp_path / "x.part").write_bytes(b"old" * 1000)
     (tmp_path / "x.part.tag").write_text('"older"')
     server.files["/x"] = BODY
@@ -184,7 +185,7 @@ def test_a_file_that_changed_meanwhile_is_started_again(server: Server, tmp_path
     assert (tmp_path / "x").read_bytes() == BODY
 
 
-def test_a_part_that_is_already_whole_is_taken(server: Server, tmp_path: Path) -> None:
+def test_complete_part_is_used(server: Server, tmp_path: Path) -> None:
     server.files["/x"] = BODY
     (tmp_path / "x.part").write_bytes(BODY)
     ResumingDownloader(tmp_path / "x.part", None)(f"{server.url}/x", str(tmp_path / "x"))
@@ -204,14 +205,14 @@ def test_a_busy_server_is_asked_again_and_a_refusal_is_not(server: Server, tmp_p
     ResumingDownloader(tmp_path / "x.part", None)(f"{server.url}/x", str(tmp_path / "x"))
     assert len(server.asked) == 4
     server.asked.clear()
-    with pytest.raises(DownloadError, match="status 404"):
+    with pytest.raises(DownloadError, match=r"status 404.*homepage"):
         ResumingDownloader(tmp_path / "y.part", None)(f"{server.url}/y", str(tmp_path / "y"))
     assert len(server.asked) == 1
 
 
 def test_a_wrong_size_is_told_where_there_is_no_checksum(server: Server, tmp_path: Path) -> None:
     server.files["/x"] = BODY
-    with pytest.raises(DownloadError, match=f"{len(BODY)} bytes instead of the 5 published"):
+    with pytest.raises(DownloadError, match=f"must send 5 bytes; got {len(BODY)}"):
         ResumingDownloader(tmp_path / "x.part", 5)(f"{server.url}/x", str(tmp_path / "x"))
     assert not list(tmp_path.iterdir())
 
@@ -226,7 +227,7 @@ def test_a_wrong_checksum_says_what_was_expected_and_keeps_nothing(server: Serve
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.name != ".download.lock"]
 
 
-def test_no_network_is_said_in_a_sentence(tmp_path: Path, server: Server) -> None:
+def test_missing_network_is_reported_in_a_sentence(tmp_path: Path, server: Server) -> None:
     corpus = tiny(tmp_path, url="http://127.0.0.1:1/x.zip")
     with pytest.raises(DownloadError, match=r"127\.0\.0\.1:1 could not be reached.*Connection refused"):
         download(corpus, progress=False)
@@ -255,9 +256,9 @@ def link() -> bytes:
     ],
     ids=["up", "up inside", "absolute", "backslash", "drive", "drive relative", "link", "bomb"],
 )
-def test_an_evil_zip_is_refused_whole(tmp_path: Path, evil: bytes) -> None:
+def test_zip_with_dangerous_members_is_refused(tmp_path: Path, evil: bytes) -> None:
     (tmp_path / "x.zip").write_bytes(evil)
-    with pytest.raises(DownloadError, match="not unpacked"):
+    with pytest.raises(DownloadError, match="Nothing was unpacked"):
         unpack(tmp_path / "x.zip", tmp_path / "in" / "x")
     assert [p.name for p in tmp_path.rglob("*")] == ["x.zip"]
 
@@ -265,7 +266,7 @@ def test_an_evil_zip_is_refused_whole(tmp_path: Path, evil: bytes) -> None:
 def test_a_damaged_zip_is_removed_so_that_the_next_run_fetches_it(server: Server, tmp_path: Path) -> None:
     server.files["/x.zip"] = ZIP[: len(ZIP) // 2]
     corpus = tiny(tmp_path, url=f"{server.url}/x.zip")
-    with pytest.raises(DownloadError, match="not a whole zip"):
+    with pytest.raises(DownloadError, match="must be a whole zip"):
         download(corpus, progress=False)
     server.files["/x.zip"] = ZIP
     download(corpus, progress=False)
@@ -290,7 +291,7 @@ def test_unpacking_that_was_interrupted_leaves_no_half_folder(tmp_path: Path, mo
     assert len(list((tmp_path / "x").rglob("*.wav"))) == 3
 
 
-def test_a_full_disk_is_told_before_anything_is_fetched(
+def test_full_disk_is_reported_before_anything_is_fetched(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.files["/x.zip"] = ZIP
@@ -304,15 +305,15 @@ def test_a_full_disk_is_told_before_anything_is_fetched(
     ("raised", "told"),
     [
         (OSError(errno.ENOSPC, "No space left"), "The disk is full"),
-        (PermissionError("no"), "Nothing may be written there"),
+        (PermissionError("no"), "You may not write there"),
     ],
 )
-def test_what_the_disk_raises_becomes_a_sentence(tmp_path: Path, raised: OSError, told: str) -> None:
+def test_disk_errors_become_a_sentence(tmp_path: Path, raised: OSError, told: str) -> None:
     with pytest.raises(DownloadError, match=told), _told_plainly(tmp_path):
         raise raised
 
 
-def test_a_release_that_lacks_clips_is_told(server: Server, tmp_path: Path) -> None:
+def test_incomplete_release_is_reported(server: Server, tmp_path: Path) -> None:
     server.files["/x.zip"] = zipped({"a.wav": b"a"})
     with pytest.raises(DownloadError, match="1 clips here, 3 in the release"):
         download(tiny(tmp_path, url=f"{server.url}/x.zip"), progress=False)
@@ -354,11 +355,11 @@ def test_git_lfs_pointers_are_replaced_by_their_verified_content(server: Server,
     assert not [path for path in asked if path.endswith("a.wav")]
 
 
-def test_content_that_no_address_has_right_is_refused(server: Server, tmp_path: Path) -> None:
+def test_content_that_is_wrong_at_every_address_is_refused(server: Server, tmp_path: Path) -> None:
     server.files["/master.zip"] = zipped({"repo-master/a.wav": pointer(b"right")})
     server.files["/media/a.wav"] = b"wrong"
     corpus = tiny(tmp_path, url=f"{server.url}/master.zip", kind="git-lfs", media=(f"{server.url}/media/{{path}}",))
-    with pytest.raises(DownloadError, match="not what was published"):
+    with pytest.raises(DownloadError, match="must send the file that was published"):
         download(corpus, progress=False)
     assert not (tmp_path / "a.wav").exists()
 
@@ -391,19 +392,21 @@ def test_the_files_of_a_dataverse_are_fetched_against_their_md5s(server: Server,
 def test_a_changed_file_of_a_dataverse_is_refused(server: Server, tmp_path: Path) -> None:
     server.files["/api/list"] = listing({"a.wav": (11, b"aaa")})
     server.files["/api/access/datafile/11"] = b"bbb"
-    with pytest.raises(DownloadError, match="not what was published"):
+    with pytest.raises(DownloadError, match="must send the file that was published"):
         download(tiny(tmp_path, url=f"{server.url}/api/list", kind="dataverse"), progress=False)
 
 
 @pytest.mark.parametrize("answer", [b"<html>", b'{"status": "ERROR"}', listing({"../a.wav": (1, b"a")})])
-def test_an_answer_that_is_no_list_or_leads_out_is_refused(server: Server, tmp_path: Path, answer: bytes) -> None:
+def test_answer_that_is_no_list_or_leads_out_of_the_folder_is_refused(
+    server: Server, tmp_path: Path, answer: bytes
+) -> None:
     server.files["/api/list"] = answer
-    with pytest.raises(DownloadError, match=r"list of files|leads out"):
+    with pytest.raises(DownloadError, match=r"list of files|leads out of its folder"):
         download(tiny(tmp_path / "in", url=f"{server.url}/api/list", kind="dataverse"), progress=False)
     assert not (tmp_path / "a.wav").exists()
 
 
-def test_two_processes_that_want_the_same_fetch_it_once(server: Server, tmp_path: Path) -> None:
+def test_concurrent_downloads_of_a_corpus_fetch_it_once(server: Server, tmp_path: Path) -> None:
     server.files["/x.zip"] = ZIP
     corpora = [tiny(tmp_path, url=f"{server.url}/x.zip") for _ in range(3)]
     with ThreadPoolExecutor() as pool:
