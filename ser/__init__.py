@@ -28,10 +28,12 @@ def prepare(*overrides: str, **settings: Any) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    from ser.prepare import prepared, store_summary
+    from ser.prepare import prepare_corpora, store_summary
     from ser.runtime.composition import composed, written
 
-    return pd.DataFrame(store_summary(store) for store in prepared(composed("prepare", written(overrides, settings))))
+    return pd.DataFrame(
+        store_summary(store) for store in prepare_corpora(composed("prepare", written(overrides, settings)))
+    )
 
 
 def train(*overrides: str, **settings: Any) -> "RunFolder":

@@ -18,11 +18,11 @@ def main(config: "DictConfig") -> None:
 
     from ser.report.preparation import preparation_table
 
-    for store in prepared(config):
+    for store in prepare_corpora(config):
         Console().print(preparation_table(store.card, str(store.folder)))
 
 
-def prepared(config: "DictConfig") -> "Iterator[Store]":
+def prepare_corpora(config: "DictConfig") -> "Iterator[Store]":
     """Yield the store of each corpus as it is prepared."""
     from omegaconf import OmegaConf
 

@@ -117,6 +117,8 @@ NAMED_ALIKE = {
 def test_a_public_function_has_its_name_alone() -> None:
     modules_of: dict[str, list[str]] = {}
     for module, file in MODULES.items():
+        if module == "ser":  # its functions are those of the same names inside, imported when they are called
+            continue
         for node in ast.parse(file.read_text()).body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and node.name not in NAMED_ALIKE:
                 modules_of.setdefault(node.name, []).append(module)

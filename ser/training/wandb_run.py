@@ -110,7 +110,7 @@ class WandB(Tracker):
     @override
     def end(self, exit_code: int) -> None:
         if self._run is not None:
-            finish(self._run, self.folder, exit_code)
+            finish_wandb(self._run, self.folder, exit_code)
 
     @override
     def sweep(self, folder: Path, jobs: pd.DataFrame) -> None:
@@ -132,7 +132,7 @@ class WandB(Tracker):
             run.log(media)
             run.summary.update({state: int(count) for state, count in jobs["state"].value_counts().items()})
         finally:
-            finish(run, folder)
+            finish_wandb(run, folder)
 
     def start(self, folder: Path, name: str, settings: Mapping[str, Any], stamps: Sequence[str] = ()) -> Any:
         """Begin a run or continue it, offline if its server does not answer.
@@ -260,7 +260,7 @@ def tag(text: str) -> str:
     return textwrap.shorten(text.partition(" (")[0], TAG_LENGTH, placeholder=" ...")
 
 
-def finish(run: Any, folder: Path, exit_code: int = 0) -> None:
+def finish_wandb(run: Any, folder: Path, exit_code: int = 0) -> None:
     """End a run, and remove the offline parts that it replaces: one that was cut short would stop `wandb sync`."""
     kept = Path(run.dir).parent.resolve()
     run.finish(exit_code=exit_code)

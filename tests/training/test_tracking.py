@@ -66,7 +66,7 @@ def test_a_server_that_does_not_answer_leaves_the_run_offline(
     monkeypatch.setattr(wandb_run, "INIT_SECONDS", 5)
     began = time.monotonic()
     run = WandB("ser", group="group").start(tmp_path, "name", {"seed": 0})
-    wandb_run.finish(run, tmp_path)
+    wandb_run.finish_wandb(run, tmp_path)
     assert time.monotonic() - began < 120, "it hung"
     assert "cannot be reached" in caplog.text
     assert offline(tmp_path).run.run_group == "group"
@@ -258,5 +258,5 @@ def test_an_agent_s_run_keeps_the_agent_s_id(
 ) -> None:
     monkeypatch.setenv("WANDB_RUN_ID", "agents01")
     run = WandB("ser").start(tmp_path, "name", {})
-    wandb_run.finish(run, tmp_path)
+    wandb_run.finish_wandb(run, tmp_path)
     assert offline(tmp_path).run.run_id == "agents01"
