@@ -76,6 +76,8 @@ class Savee(Corpus):
         "160 of the 480 clips hold runs of clipped samples.",
         "All speakers are men, aged 27 to 31; who is how old is not stated.",
         "Sentences are shared between emotions: a split by sentence must go by sentence id, not by number.",
+        "72 of the 87 sentences are said with one emotion only, by all four speakers: under loso the sentence id alone, "
+        "without audio, has a UAR of 77.1 (chance 14.3).",
     )
 
     def parse(self, path: Path) -> Utterance | None:
