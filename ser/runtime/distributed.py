@@ -117,7 +117,9 @@ def processes(trainer: Mapping[str, Any]) -> int:
         return max(1, torch.cuda.device_count() if trainer["accelerator"] in ("auto", "gpu", "cuda") else 1)
     count = len(asked) if isinstance(asked, list) else asked
     if type(count) is not int or count < 1:
-        raise ConfigError(f"trainer.devices is a number of them, their numbers in brackets, or auto, not {asked!r}.")
+        raise ConfigError(
+            f'trainer.devices must be an integer of 1 or more, a list of device indices or "auto"; got {asked!r}.'
+        )
     if one and count > 1:
         raise ConfigError(f"trainer.devices={asked}: several devices train one model with trainer=ddp or trainer=fsdp.")
     return count

@@ -21,6 +21,7 @@ from ser.runtime import distributed
 from ser.runtime.phases import phase
 from ser.training import out_of_memory, tracking
 from ser.training.build import Config, build_data
+from ser.training.checks import check_training
 from ser.training.fit import DEV_METRICS, fit_fold
 from ser.training.logs import FILE_ONLY, logging_to
 from ser.training.tracking import Tracker
@@ -63,9 +64,8 @@ def train(config: Config, *, terminal: bool = True) -> Path:
         config: The settings.
         terminal: Tell it what is done, and print the result; ``run.log`` has it either way.
     """
-    if not isinstance(config["seed"], int) or not 0 <= config["seed"] < 2**32:
-        raise ConfigError(f"seed is {config['seed']!r}, but it is a whole number from 0 to {2**32 - 1}.")
-    first = 0 if config["fold"] == "all" else _fold(config["fold"])
+    check_training(config)
+    first = 0 if config["fold"] == "all" else int(config["fold"])
     count = distributed.processes(config["trainer"])
     # Before torch is imported and the run has a folder: an absent corpus says so at once, and leaves nothing.
     with phase("start"):
@@ -123,12 +123,6 @@ def _found_folder(config: Config) -> Path:
     if config["ckpt"] == "last":
         return run_folder.newest_like(runs, config)
     return run_folder.new_folder(runs, run_name(config))
-
-
-def _fold(fold: Any) -> int:
-    if not isinstance(fold, int):
-        raise ConfigError(f"fold is 0, 1, ... or all, not {fold!r}.")
-    return fold
 
 
 def _describe(plan: Plan, folder: Path) -> None:

@@ -5,10 +5,11 @@ import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zipfile import is_zipfile
 
 import pandas as pd
 
-from ser.errors import ConfigError
+from ser.errors import RunError
 from ser.evaluation.summary import summarise, write_metrics
 from ser.report import plots
 from ser.runs.environment import environment
@@ -140,14 +141,13 @@ def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", 
 
 
 def _checkpoint(config: Config, folder: Path) -> str | None:
-    """Where to go on from: this folder's last checkpoint, if going on was asked for and there is one."""
-    asked = config["ckpt"]
-    if asked is None:
+    """Return this folder's last checkpoint, if resuming was asked for and there is one."""
+    if config["ckpt"] is None:
         return None
-    if asked != "last":
-        raise ConfigError(f"ckpt is last or null, not {asked!r}; paths.run says which run to go on with.")
     file = folder / "checkpoints" / "last.ckpt"
     if not distributed.on_first_process(file.exists):
         log.info("No checkpoint in %s yet: starting at the first epoch.", folder)
         return None
+    if not is_zipfile(file):  # which ends with its table of contents
+        raise RunError(f"{file} is damaged: it is not whole. Delete it to start this fold at its first epoch.")
     return str(file)

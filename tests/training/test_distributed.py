@@ -301,7 +301,7 @@ def test_a_job_of_a_sweep_starts_processes_of_its_own(settings: Settings, tiny_d
     ("overrides", "words"),
     [
         (["trainer.devices=2"], "trainer=ddp"),
-        (["trainer=ddp", "trainer.devices=0"], "trainer.devices is a number"),
+        (["trainer=ddp", "trainer.devices=0"], "trainer.devices must be an integer of 1 or more"),
         ([*TWO, "trainer.num_nodes=2"], "torchrun or srun begins the training"),
     ],
 )

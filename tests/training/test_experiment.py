@@ -177,9 +177,12 @@ def test_a_folder_of_another_configuration_is_refused(settings: Settings, tmp_pa
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("fold=first", "fold is 0, 1"),
+        ("fold=first", r"fold must be 0, 1, \.\.\. or all; got 'first'"),
         ("loss.class_weights=equal", "class_weights must be balanced"),
-        ("ckpt=first", "ckpt is"),
+        ("fold=true", "fold must be"),
+        ("seed=1.5", "seed must be an integer from 0 to 4294967295; got 1.5"),
+        ("trainer.max_epochs=0", "trainer.max_epochs must be an integer of 1 or more; got 0"),
+        ("ckpt=first", "ckpt must be last or null; got 'first'"),
         ("selection.by=test_uar", "selection.by must be one of dev_uar, dev_loss"),
     ],
 )
