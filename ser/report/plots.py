@@ -73,9 +73,9 @@ def training_curves(history: pd.DataFrame, best_epoch: int | None, path: Path, *
     """Draw the losses, the development UAR and the learning rate over the epochs, the kept epoch marked.
 
     Args:
-        history: Columns ``epoch`` and any of ``train_loss``, ``dev_loss``, ``dev_uar``, ``lr``; a missing value is left
-            out of its line, and a panel without values is left out of the picture.
-        best_epoch: The epoch whose weights were kept, or ``None``.
+        history: Columns ``epoch`` (from 0; drawn from 1) and any of ``train_loss``, ``dev_loss``, ``dev_uar``, ``lr``; a
+            missing value is left out of its line, and a panel without values is left out of the picture.
+        best_epoch: The epoch whose weights were kept, from 0, or ``None``.
         path: Where to; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
         stamps: What nobody may overlook; see `ser.report.drawing.drawing`.
 
@@ -86,6 +86,8 @@ def training_curves(history: pd.DataFrame, best_epoch: int | None, path: Path, *
 
     if "epoch" not in history:
         raise RunError(f"The training history has no column epoch, only {', '.join(map(str, history.columns))}.")
+    history = history.assign(epoch=history["epoch"] + 1)
+    best_epoch = None if best_epoch is None else best_epoch + 1
     blue, orange, green, *_ = sns.color_palette("colorblind")
     panels: list[tuple[str, list[tuple[str, str, Any]], float]] = [
         ("cross-entropy (nats)", [("train_loss", "train", blue), ("dev_loss", "development", orange)], 3.0),

@@ -108,7 +108,7 @@ def test_the_kept_epoch_and_its_uar_are_named(history: pd.DataFrame, tmp_path: P
     path = tmp_path / "training.svg"
     with mpl.rc_context({"svg.fonttype": "none"}):
         plots.training_curves(history, 19, path)
-    assert f"kept: epoch 19, development UAR {100 * (0.7 - 0.5 * 0.8**19):.1f} %" in _texts(path)
+    assert f"kept: epoch 20, development UAR {100 * (0.7 - 0.5 * 0.8**19):.1f} %" in _texts(path)
 
 
 def test_a_panel_without_values_is_left_out(history: pd.DataFrame, tmp_path: Path) -> None:
