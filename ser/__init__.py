@@ -127,8 +127,9 @@ def verify(run: str | Path, corpora: str | None = None, stores: str | None = Non
 def load(path: str | Path, device: str = "cpu") -> "SpeechClassifier":
     """Load the trained model of a run's folder, or of a checkpoint file; see `ser.inference.load.load`."""
     from ser.inference.load import load as load_model
+    from ser.runs.folder import checkpoint_of
 
-    return load_model(path, device)
+    return load_model(checkpoint_of(path), device)
 
 
 class _Package(ModuleType):

@@ -1,5 +1,6 @@
 """What many tests share: composed settings, and a corpus small enough to train on in seconds."""
 
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,19 @@ def tiny_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder of waveform stores for the whole session."""
     return tmp_path_factory.mktemp("stores")
+
+
+@pytest.fixture(scope="session")
+def version_0_1(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three runs that version 0.1 trained on the demo corpus, to read only.
+
+    ``transformer`` and ``whisper`` (a tiny frozen encoder) are of one fold, ``cnn`` of three. Pictures, pages and last
+    checkpoints were taken out, and out of the cards' hashes.
+    """
+    folder = tmp_path_factory.mktemp("version_0_1")
+    with tarfile.open(Path(__file__).parent / "fixtures" / "version_0_1.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
 
 
 @pytest.fixture

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ser.evaluation import predictions
-from ser.evaluation.summary import read_metrics
-from ser.runs.folder import model_name, read_config
+from ser.runs.folder import RunFolder
+from ser.runs.identity import model_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,15 +32,15 @@ class Run:
 
     @property
     def model(self) -> str:
-        """See `ser.runs.folder.model_name`."""
+        """See `ser.runs.identity.model_name`."""
         return model_name(self.config["model"])
 
 
 def finished(folders: Sequence[Path]) -> Iterator[Run]:
     """The runs in some folders, in the order of their names."""
     for folder in sorted(folders, key=lambda folder: folder.name):
-        about = read_metrics(folder / "metrics.json")["run"]
-        yield Run(folder, read_config(folder), about, predictions.read_predictions(folder / "predictions.parquet"))
+        run = RunFolder(folder)
+        yield Run(folder, run.config, run.about, run.predictions)
 
 
 def present(

@@ -13,11 +13,12 @@ import pandas as pd
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.evaluation.summary import read_metrics
-from ser.runs import folder as run_folder
+from ser.runs.folder import RunFolder
+from ser.runs.identity import identity, model_name
 
 SCORED_ON = ("data", "audio", "labels", "protocol", "strict")
 """Settings that say what a system is scored on: part of what it is, but not of its name."""
-ABOUT = ("stamps", "corpora", "labels", "protocol", "split_hash", "fingerprint", "seed", "train_seconds")
+ABOUT = ("stamps", "corpora", "labels", "protocol", "splits", "fingerprint", "seed", "train_seconds")
 """What metrics.json must say of a run."""
 REMEDY = "Train it again, or give other folders."
 VALUE_SHOWN = 24
@@ -95,19 +96,16 @@ def read_run(folder: Path) -> Run:
     Raises:
         RunError: If a file lacks or is not what a run leaves.
     """
-    at = folder if (folder / "config.yaml").exists() or not folder.name.startswith("fold_") else folder.parent
-    about = read_metrics(folder / "metrics.json").get("run", {})
-    config, table = run_folder.read_config(at), predictions.read_predictions(folder / "predictions.parquet")
+    run = RunFolder(folder)
+    config, about, table, at = run.config, run.about, run.predictions, run.whole.path
     if lacking := [key for key in ABOUT if key not in about]:
         raise RunError(f"{folder}/metrics.json does not say the run's {', '.join(lacking)}. {REMEDY}")
     if "_target_" not in config.get("model", {}) or "corpora" not in config.get("data", {}):
         raise RunError(f"{at}/config.yaml names no model or no corpora: it is not what training leaves. {REMEDY}")
-    each = about["split_hash"] if isinstance(about["split_hash"], list) else [about["split_hash"]]
-    folds = sorted(int(fold) for fold in table["fold"].unique())
-    if len(each) != len(folds):
-        raise RunError(f"{folder} has predictions of {len(folds)} folds, but {len(each)} split hashes. {REMEDY}")
-    splits = dict(zip(folds, each, strict=True))
-    return Run((folder,), config, about, table, splits, _parameters(folder, about), float(about["train_seconds"]))
+    if set(run.splits) != set(table["fold"].unique()):
+        folds = table["fold"].nunique()
+        raise RunError(f"{folder} has predictions of {folds} folds, but {len(run.splits)} split hashes. {REMEDY}")
+    return Run((folder,), config, about, table, run.splits, _parameters(folder, about), float(about["train_seconds"]))
 
 
 def join_folds(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
@@ -143,7 +141,7 @@ def names(systems: Sequence[Mapping[str, Any]]) -> list[str]:
         ['cnn, label_smoothing=0.1', 'cnn, label_smoothing=0']
     """
     kept = [{key: value for key, value in system.items() if key not in SCORED_ON} for system in systems]
-    models = [run_folder.model_name(system["model"]) for system in systems]
+    models = [model_name(system["model"]) for system in systems]
     named = []
     for model, system in zip(models, kept, strict=True):
         paths = _differing([other for m, other in zip(models, kept, strict=True) if m == model])
@@ -172,7 +170,7 @@ def _parameters(folder: Path, about: Mapping[str, Any]) -> int | None:
 
 def _system(config: Mapping[str, Any]) -> str:
     """A configuration but for seed and fold."""
-    return run_folder.identity({key: value for key, value in config.items() if key not in ("seed", "fold")})
+    return identity({key: value for key, value in config.items() if key not in ("seed", "fold")})
 
 
 def _joined(parts: Sequence[Run]) -> Run:

@@ -9,15 +9,17 @@ import pandas as pd
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.evaluation.profile import profile
-from ser.evaluation.summary import differences, read_metrics, summarise
+from ser.evaluation.summary import differences, summarise
 from ser.report import tables
 from ser.report.highlights import highlights_table
-from ser.runs import card
+from ser.runs.folder import DEV_PREDICTIONS, METRICS, PREDICTIONS, RunFolder
 
 if TYPE_CHECKING:
     from ser.datamodules.speech import SpeechDataModule
     from ser.models.classifier import SpeechClassifier
 
+LOADING = {"resident": "auto", "workers": 0}
+"""How data is loaded where a run's folder does not say."""
 SAME_PROBABILITY = 1e-5
 """Two scorings of a clip agree within this: a hundred roundings of single precision, as another device or batch makes."""
 
@@ -36,14 +38,13 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
     """
     from rich.console import Console
 
-    stored = read_metrics(folder / "metrics.json")
-    about = stored.pop("run")
-    table = predictions.read_predictions(folder / "predictions.parquet")
-    source = "predictions.parquet"
+    run = RunFolder(folder)
+    stored, about, table, source = dict(run.metrics), run.about, run.predictions, PREDICTIONS
+    stored.pop("run")
     if rescore:
         source = "the checkpoint"
-        again = scored_again(folder, corpora, stores)
-        check_same_predictions(table, again, folder)
+        again = scored_again(run, corpora, stores)
+        check_same_predictions(table, again, run)
         table = again
     summary = summarise(table)
     title = f"{folder}, from {source}"
@@ -52,36 +53,33 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
     console.print(tables.confusion_table(summary))
     if summary["n_folds"] > 1:
         console.print(tables.folds_table(summary))
-    dev = folder / "dev_predictions.parquet"
-    console.print(highlights_table(profile(table, predictions.read_predictions(dev) if dev.exists() else None)))
+    console.print(highlights_table(profile(table, run.dev_predictions if run.has(DEV_PREDICTIONS) else None)))
     tolerance = SAME_PROBABILITY if rescore else 1e-9
     if changed := differences(stored, summary, tolerance):
         shown = "\n".join(f"  {difference}" for difference in changed[:20])
-        raise RunError(
-            f"{folder}/metrics.json does not hold what {source} gives; {len(changed)} places differ:\n{shown}"
-        )
-    console.print(f"All {_count(stored)} numbers of metrics.json come out the same from {source}.")
+        raise RunError(f"{folder / METRICS} does not hold what {source} gives; {len(changed)} places differ:\n{shown}")
+    console.print(f"All {_count(stored)} numbers of {METRICS} come out the same from {source}.")
 
 
-def scored_again(folder: Path, corpora: str, stores: str) -> pd.DataFrame:
-    """The predictions table that a run's checkpoints give now; fold by fold for a ``fold=all`` run.
+def scored_again(run: RunFolder, corpora: str, stores: str) -> pd.DataFrame:
+    """Return the predictions table that a run's checkpoints give now, fold by fold.
 
     Raises:
         RunError: If the corpus on disk is not what the run was trained on.
     """
     from ser.inference.score import score
 
-    folds = rebuilt_folds(folder, corpora, stores)
+    folds = rebuilt_folds(run, corpora, stores)
     return pd.concat([score(model, data, data.split.test) for data, model, _ in folds], ignore_index=True)
 
 
 def rebuilt_folds(
-    folder: Path, corpora: str, stores: str, device: str = "cpu"
-) -> "Iterator[tuple[SpeechDataModule, SpeechClassifier, Path]]":
-    """Each fold of a run as it was trained: its data, set up, its model, and its folder.
+    run: RunFolder, corpora: str, stores: str, device: str = "cpu"
+) -> "Iterator[tuple[SpeechDataModule, SpeechClassifier, RunFolder]]":
+    """Yield each fold of a run as it was trained: its data, set up, its model, and its folder.
 
     Args:
-        folder: Of a run, or of a ``fold=all`` run.
+        run: Of one fold or several.
         corpora: Where to look for a corpus that is no longer where the run found it.
         stores: Folder of the prepared waveform stores.
         device: Where to put the models.
@@ -91,33 +89,31 @@ def rebuilt_folds(
     """
     from ser.inference.load import load
     from ser.protocols.plan import planned
-    from ser.runs.folder import read_config
     from ser.training.build import build_data
 
-    config = read_config(folder)
-    config["paths"]["stores"] = stores
+    config = {**LOADING, **run.settings, "paths": {"stores": stores}}
     for corpus in config["data"]["corpora"].values():
         if "root" in corpus and not Path(corpus["root"]).expanduser().exists():
             corpus["root"] = str(Path(corpora) / Path(corpus["root"]).name)
     plan = planned({**config, "strict": False})
-    for part in card.folds_of(folder) or [folder]:
-        about = read_metrics(part / "metrics.json")["run"]
-        data = build_data(config, plan, about["fold"])
-        if plan.fingerprint != about["fingerprint"]:
+    for fold in run.folds:
+        (number,) = fold.splits
+        data = build_data(config, plan, number)
+        if plan.fingerprint != fold.about["fingerprint"]:
             raise RunError(
-                f"{part} was trained on data with the fingerprint {about['fingerprint']}; what is on disk has "
-                f"{plan.fingerprint}. Its numbers cannot be had again from other recordings or settings."
+                f"{fold.path} was trained on data with the fingerprint {fold.about['fingerprint']}; what is on disk has "
+                f"{plan.fingerprint}. Its numbers cannot be computed again from other recordings or settings."
             )
-        yield data, load(part, device), part
+        yield data, load(fold.checkpoint, device), fold
 
 
-def check_same_predictions(old: pd.DataFrame, new: pd.DataFrame, folder: Path) -> None:
+def check_same_predictions(old: pd.DataFrame, new: pd.DataFrame, run: RunFolder) -> None:
     """Check that a checkpoint still gives what a run's predictions say.
 
     Args:
         old: The run's predictions table.
         new: The one that the checkpoint gives.
-        folder: The run's, for the messages.
+        run: For the messages.
 
     Raises:
         RunError: Unless both hold the same utterances, targets and, within rounding, probabilities.
@@ -125,13 +121,11 @@ def check_same_predictions(old: pd.DataFrame, new: pd.DataFrame, folder: Path) -
     keys = ["fold", "utterance"]
     one, two = (table.sort_values(keys).reset_index(drop=True) for table in (old, new))
     if list(one.columns) != list(two.columns) or not one[[*keys, "target"]].equals(two[[*keys, "target"]]):
-        raise RunError(
-            f"{folder}/predictions.parquet has other utterances or targets than the checkpoint's data gives."
-        )
+        raise RunError(f"{run.path / PREDICTIONS} has other utterances or targets than the checkpoint's data gives.")
     apart = abs(predictions.probabilities(one) - predictions.probabilities(two)).max(axis=1)
     if (worst := apart.argmax()) is not None and apart[worst] > SAME_PROBABILITY:
         raise RunError(
-            f"{folder}/predictions.parquet is not what the checkpoint gives: {int((apart > SAME_PROBABILITY).sum())} "
+            f"{run.path / PREDICTIONS} is not what the checkpoint gives: {int((apart > SAME_PROBABILITY).sum())} "
             f"utterances differ, {one['utterance'][worst]} most, by {apart[worst]:.2g}."
         )
 

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ser.datamodules.speech import SpeechDataModule
-from ser.evaluation import predictions
-from ser.evaluation.summary import read_metrics, write_metrics
+from ser.evaluation.summary import write_metrics
 from ser.inference.score import score
 from ser.models.classifier import SpeechClassifier
 from ser.rescoring.recompute import check_same_predictions, rebuilt_folds
+from ser.runs.folder import RunFolder
 from ser.runtime.files import replacing
 
 
@@ -46,13 +46,14 @@ class Suite(ABC):
             RunError: If the corpus on disk is not what the run was trained on, or the checkpoint does not give the run's
                 predictions, so that nothing can be compared to them.
         """
-        about = read_metrics(folder / "metrics.json")["run"]
+        run = RunFolder(folder)
+        about = run.about
         scored = []
-        for data, model, part in rebuilt_folds(folder, corpora, stores, "cuda" if torch.cuda.is_available() else "cpu"):
+        for data, model, fold in rebuilt_folds(run, corpora, stores, "cuda" if torch.cuda.is_available() else "cpu"):
             model.use_cached_features(data)
             same = score(model, data, data.split.test)
-            check_same_predictions(predictions.read_predictions(part / "predictions.parquet"), same, part)
-            scored.append(self.score_fold(model, data, same, part))
+            check_same_predictions(fold.predictions, same, fold)
+            scored.append(self.score_fold(model, data, same, fold))
         table = pd.concat(scored, ignore_index=True)
         with replacing(folder / f"{self.name}.parquet") as unfinished:
             table.to_parquet(unfinished, index=False)
@@ -66,7 +67,7 @@ class Suite(ABC):
 
     @abstractmethod
     def score_fold(
-        self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, folder: Path
+        self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, fold: RunFolder
     ) -> pd.DataFrame:
         """Score a fold's test speakers.
 
@@ -74,7 +75,7 @@ class Suite(ABC):
             model: The fold's.
             data: The fold's, set up.
             same: Predictions table of ``data.split.test`` as the run scored it, in its order.
-            folder: The fold's.
+            fold: Its folder.
 
         Returns:
             Predictions tables, one below the other, with columns behind that say which is which.

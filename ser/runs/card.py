@@ -10,48 +10,65 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from ser.corpora.corpus import Corpus
 from ser.errors import RunError
 from ser.runs.card_page import render
-from ser.runs.folder import CONFIG, RunFolder
+from ser.runs.folder import (
+    AUDIT,
+    BEST,
+    CARD,
+    CONFIG,
+    CONFUSION,
+    CURVES,
+    DEV_PREDICTIONS,
+    ENVIRONMENT,
+    HISTORY,
+    METRICS,
+    PAGE,
+    PREDICTIONS,
+    PROFILE,
+    SPLIT,
+    RunFolder,
+)
+from ser.runs.identity import model_name
 from ser.runtime.files import replacing
 from ser.runtime.instantiate import find_class
 
 Card = dict[str, Any]
 """Plain JSON."""
 
-SCHEMA = 1
-"""Raised when a reader of older cards would misread a newer one."""
+SCHEMA = 2
+"""Raised when a reader of older cards would misread a newer one. Under schema 1, each of several folds had its own card."""
 FILES = (
-    "audit.json",
-    "card.html",
-    "checkpoints/best.ckpt",
-    "config.yaml",
-    "confusion_matrix.png",
-    "dev_predictions.parquet",
-    "environment.json",
-    "metrics.csv",
-    "metrics.json",
-    "predictions.parquet",
-    "profile.json",
-    "split.json",
-    "training_curves.png",
+    AUDIT,
+    BEST,
+    CONFIG,
+    CONFUSION,
+    CURVES,
+    DEV_PREDICTIONS,
+    ENVIRONMENT,
+    HISTORY,
+    METRICS,
+    PAGE,
+    PREDICTIONS,
+    PROFILE,
+    SPLIT,
 )
-"""What a card holds the SHA-256 of, where it is there; and the cards of a run's folds."""
+"""What a card holds the SHA-256 of, in the run's folder and in those of its folds, where it is there."""
 CORPUS_FACTS = ("title", "licence", "citation", "doi", "homepage", "notes", "synthetic")
 TRAINING_FACTS = ("seed", "parameters", "encoder", "epochs", "best_epoch", "dev_uar", "train_seconds")
+FOLD_FACTS = ("epochs", "best_epoch", "dev_uar")
 LEFT_OUT_FACTS = ("utterance", "kind", "detail")
-"""Of a file that was left out; not its path, which is somebody's own."""
+"""Of a file that was left out; not its path, which is on somebody's machine."""
 
 
-def write_card(folder: Path, left_out: Sequence[Mapping[str, Any]] | None = None) -> Card:
+def write_card(run: RunFolder, left_out: Sequence[Mapping[str, Any]] | None = None) -> Card:
     """Write ``card.json`` and ``card.html`` into the folder of a finished run, each whole or not at all.
 
     Args:
-        folder: Of one fold's run, or of a ``fold=all`` run whose folds have their cards.
+        run: A finished one.
         left_out: The files of the corpora that the run went without, as the stores' cards list their problems; ``None``
             where nobody recorded them.
 
@@ -59,32 +76,31 @@ def write_card(folder: Path, left_out: Sequence[Mapping[str, Any]] | None = None
         What ``card.json`` holds.
 
     Raises:
-        RunError: If ``metrics.json`` or ``predictions.parquet`` lacks, or a file cannot be read.
+        RunError: If the run is not finished, or a file cannot be read.
     """
-    if not (folder / "predictions.parquet").is_file():
-        raise RunError(f"There is no {folder / 'predictions.parquet'}: a card is of a finished run.")
+    if not run.has(PREDICTIONS):
+        raise RunError(f"There is no {run.path / PREDICTIONS}. Give the folder of a finished run.")
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    card = describe(folder, when, left_out, config_of(folder))
-    with replacing(folder / "card.html") as unfinished:
-        unfinished.write_text(render(card, folder), encoding="utf-8")
-    card["files"] = hashes(folder)
-    with replacing(folder / "card.json") as unfinished:
+    card = describe(run, when, left_out, config_of(run))
+    with replacing(run.path / PAGE) as unfinished:
+        unfinished.write_text(render(card, run), encoding="utf-8")
+    card["files"] = hashes(run)
+    with replacing(run.path / CARD) as unfinished:
         unfinished.write_text(_as_json(card), encoding="utf-8")
     return card
 
 
 def describe(
-    folder: Path, when: str, left_out: Sequence[Mapping[str, Any]] | None, config: Mapping[str, Any] | None
+    run: RunFolder, when: str, left_out: Sequence[Mapping[str, Any]] | None, config: Mapping[str, Any] | None
 ) -> Card:
     """Gather everything that a card says, but for ``files``, from the files of a run.
 
     Raises:
-        RunError: If a file lacks or cannot be read.
+        RunError: If a file is absent or cannot be read.
     """
-    numbers = read_object(folder / "metrics.json")
-    about = numbers.pop("run")
-    split = split_hashes(about)
-    environments = [read_optional(part / "environment.json") for part in folds_of(folder) or [folder]]
+    about = run.about
+    numbers = {key: value for key, value in run.metrics.items() if key != "run"}
+    environments = [fold.environment for fold in run.folds]
     card = {
         "schema": SCHEMA,
         "title": _title(about, config),
@@ -96,11 +112,11 @@ def describe(
         "labels": about["labels"],
         "classes": numbers["classes"],
         "protocol": {"name": about["protocol"], "source": (config or {}).get("protocol", {}).get("source")},
-        "split": split,
+        "split": about["splits"],
         "numbers": numbers,
-        "training": {fact: about[fact] for fact in TRAINING_FACTS if fact in about},
-        "profile": _without_rows(read_optional(folder / "profile.json")),
-        "audit": read_optional(folder / "audit.json"),
+        "training": _training(run),
+        "profile": _without_rows(run.profile),
+        "audit": run.audit,
         "environments": [e for i, e in enumerate(environments) if e is not None and e not in environments[:i]],
         "config": config,
     }
@@ -108,78 +124,46 @@ def describe(
     return plain
 
 
-def hashes(folder: Path) -> dict[str, str]:
-    """Take the SHA-256 of each file of a run that a card vouches for; by its path in the folder."""
+def hashes(run: RunFolder, schema: int = SCHEMA) -> dict[str, str]:
+    """Take the SHA-256 of each file of a run that a card vouches for, by its path in the folder."""
+    below = [fold.path.name for fold in run.folds if fold is not run]
+    names = [*FILES, *(f"{fold}/{CARD}" for fold in below)]
+    names += [f"{fold}/{name}" for fold in below for name in FILES if schema > 1]
     found = {}
-    for name in sorted([*FILES, *(f"{part.name}/card.json" for part in folds_of(folder))]):
-        if (folder / name).is_file():
-            with (folder / name).open("rb") as file:
+    for name in sorted(names):
+        if run.has(name):
+            with (run.path / name).open("rb") as file:
                 found[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return found
 
 
-def split_hashes(about: Mapping[str, Any]) -> dict[str, str]:
-    """Name the hash of each fold's split, by the fold's number as text, from the ``run`` entry of a metrics.json.
-
-    Example:
-        >>> split_hashes({"fold": 3, "split_hash": "b45a"}), split_hashes({"split_hash": ["b45a", "07c1"]})
-        ({'3': 'b45a'}, {'0': 'b45a', '1': '07c1'})
-    """
-    if "fold" in about:
-        return {str(about["fold"]): about["split_hash"]}
-    return {str(fold): split_hash for fold, split_hash in enumerate(about["split_hash"])}
-
-
-def folds_of(folder: Path) -> list[Path]:
-    """List the folders of a ``fold=all`` run's folds in their order; none for one fold's run."""
-    numbered = [part for part in folder.glob("fold_*") if part.name.removeprefix("fold_").isdecimal()]
-    return sorted(numbered, key=lambda part: int(part.name.removeprefix("fold_")))
-
-
-def config_of(folder: Path) -> dict[str, Any] | None:
-    """Read what a run is; ``None`` where it has no ``config.yaml``.
-
-    Raises:
-        RunError: If the file cannot be read.
-    """
-    run = RunFolder(folder)
+def config_of(run: RunFolder) -> dict[str, Any] | None:
+    """Return what a run is by its ``config.yaml``; ``None`` where there is none."""
     return run.config if run.whole.has(CONFIG) else None
-
-
-def read_optional(path: Path) -> Any:
-    """Read a JSON file; ``None`` where there is none.
-
-    Raises:
-        RunError: If it is not JSON.
-    """
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"{path} is not JSON ({error}): it was cut short or changed after the run.") from error
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
-
-    Raises:
-        RunError: If there is no such file, or it holds something else.
-    """
-    found = read_optional(path)
-    if found is None:
-        raise RunError(f"There is no {path}, which every finished run leaves.")
-    if not isinstance(found, dict):
-        raise RunError(f"{path} holds a {type(found).__name__}, not an object: it was changed after the run.")
-    return found
 
 
 def _title(about: Mapping[str, Any], config: Mapping[str, Any] | None) -> str:
     """``CNN on ravdess, luna5, fold 0``."""
-    settings = (config or {}).get("model", {})
-    model = str(settings.get("checkpoint") or settings.get("_target_", "").rpartition(".")[2])
-    folds = f"fold {about['fold']}" if "fold" in about else f"all {len(split_hashes(about))} folds"
-    return (f"{model} on " if model else "") + f"{'+'.join(about['corpora'])}, {about['protocol']}, {folds}"
+    model = (config or {}).get("model")
+    folds = list(about["splits"])
+    on = f"{'+'.join(about['corpora'])}, {about['protocol']}, "
+    on += f"fold {folds[0]}" if len(folds) == 1 else f"all {len(folds)} folds"
+    if not model:
+        return on
+    name, kind = model_name(model), str(model.get("_target_")).rpartition(".")[2]
+    return f"{kind if kind.lower() == name else name} on {on}"
+
+
+def _training(run: RunFolder) -> dict[str, Any]:
+    """What training cost and chose; of several folds, ``folds`` has what each chose."""
+    facts = {fact: run.about[fact] for fact in TRAINING_FACTS if fact in run.about}
+    if len(run.folds) > 1:
+        facts["folds"] = {
+            number: {fact: fold.about[fact] for fact in FOLD_FACTS if fact in fold.about}
+            for fold in run.folds
+            for number in fold.about["splits"]
+        }
+    return facts
 
 
 def _corpora(names: Sequence[str], config: Mapping[str, Any] | None) -> list[dict[str, Any]]:
@@ -193,7 +177,7 @@ def _corpora(names: Sequence[str], config: Mapping[str, Any] | None) -> list[dic
 
 
 def _without_rows(profile: Any) -> Any:
-    """A profile's single numbers: its tables, lists of rows, stay in profile.json."""
+    """A profile's single numbers: its tables, lists of rows, stay in the file."""
     if not isinstance(profile, dict):
         return profile
     kept = {key: _without_rows(value) for key, value in profile.items() if not isinstance(value, list)}

@@ -13,19 +13,19 @@ from rich.text import Text
 from ser.report.format import percent
 from ser.report.highlights import highlights
 from ser.report.html import data_uri, template_environment
+from ser.runs.folder import CONFUSION, CURVES, RunFolder
 from ser.runtime.words import counted
 
 TEMPLATE = "card.html.j2"
-PICTURES = ("confusion_matrix.png", "training_curves.png")
 MARKS = {True: Text("holds", style="green"), False: Text("DIFFERS", style="bold red"), None: Text("-", style="dim")}
 
 
-def render(card: Mapping[str, Any], folder: Path) -> str:
+def render(card: Mapping[str, Any], run: RunFolder) -> str:
     """Lay out a card.
 
     Args:
         card: See `ser.runs.card`.
-        folder: The run's; its pictures are embedded, those that are there.
+        run: Its pictures are embedded, those that are there.
     """
     from jinja2 import Undefined
 
@@ -34,12 +34,13 @@ def render(card: Mapping[str, Any], folder: Path) -> str:
     )  # cards differ in their facts
     environment.filters["percent"] = percent
     environment.globals["counted"] = counted
-    here = folder.resolve()
+    curves = {str(number): fold.path / CURVES for number, fold in zip(card["split"], run.folds, strict=False)}
     return environment.get_template(TEMPLATE).render(
         card=card,
-        folder=here.name,
-        whole=here.parent.name if here.name.startswith("fold_") else here.name,  # which alone has the configuration
-        pictures={name: data_uri(folder / name) for name in PICTURES if (folder / name).is_file()},
+        folder=run.name,
+        whole=run.whole.name,
+        confusion=data_uri(run.path / CONFUSION) if run.has(CONFUSION) else None,
+        curves={number: data_uri(file) for number, file in curves.items() if file.is_file()},
         commands=commands(card),
         highlights=list(highlights(card.get("profile") or {})),
         limits=list(limits(card)),

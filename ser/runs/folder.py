@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from ser.errors import RunError
 from ser.report.format import with_interval
-from ser.runs.identity import ELSEWHERE, differing, essential, identity, model_name, places, run_name
+from ser.runs.identity import differing, essential, model_name, places
 from ser.runtime.files import replacing, write_json
 from ser.runtime.migration import migrated_config, moved_targets, run_block
 from ser.runtime.words import and_more
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["ELSEWHERE", "RunFolder", "identity", "model_name", "run_name"]  # until their users import ser.runs.identity
 
 log = logging.getLogger(__name__)
 
@@ -178,6 +176,11 @@ class RunFolder:
         return found
 
     @property
+    def split_file(self) -> dict[str, Any]:
+        """Who trains, tunes and tests, as `ser.protocols.split_file` wrote it; empty where there is no such file."""
+        return self._optional_object(SPLIT) or {}
+
+    @property
     def checkpoint(self) -> Path:
         """The file of the model to predict with: the best one on dev, of a run of one fold.
 
@@ -252,6 +255,11 @@ class RunFolder:
             raise RunError(f"{file} is not JSON ({error}): it was cut short or changed after the run.") from error
 
 
+def fold_folder(run: Path, number: int) -> Path:
+    """Return where a fold of a run goes."""
+    return run / f"{FOLD}{number}"
+
+
 def fold_number(path: Path) -> int | None:
     """Return the number of a fold's folder; ``None`` for any other.
 
@@ -263,13 +271,14 @@ def fold_number(path: Path) -> int | None:
     return int(name.removeprefix(FOLD)) if name.startswith(FOLD) and name.removeprefix(FOLD).isdecimal() else None
 
 
-def checkpoint_of(path: Path) -> Path:
+def checkpoint_of(path: str | Path) -> Path:
     """Return the checkpoint to predict with: a checkpoint file itself, or that of a run's folder.
 
     Raises:
         RunError: If there is none, or the run has several folds.
     """
-    return path if path.is_file() else RunFolder(path).checkpoint
+    file = Path(path).expanduser()
+    return file if file.is_file() else RunFolder(file).checkpoint
 
 
 def new_folder(runs: Path, name: str) -> Path:
@@ -335,8 +344,3 @@ def check_same(folder: Path, config: Mapping[str, Any]) -> None:
             f"{folder} holds a run of another configuration: {and_more(different)}. Give its settings to resume it, or "
             "another paths.run to train anew."
         )
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """Return `RunFolder.settings`, until its users take that."""
-    return RunFolder(folder).settings

@@ -1,11 +1,10 @@
-"""What a run leaves beside its checkpoint: predictions, numbers, pictures and a card, all of them from the predictions.
+"""What a run leaves beside its checkpoints: predictions, numbers, pictures and a card, all of them from the predictions.
 
-``metrics.json`` is written last but the card, so that a folder which has it is a finished run.
+``metrics.json`` is written last but the card, so that a folder which has it is finished.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,28 +13,51 @@ from ser.evaluation import predictions
 from ser.evaluation.profile import profile
 from ser.evaluation.summary import summarise, write_metrics
 from ser.protocols.split_file import write_splits
+from ser.protocols.stamps import NOT_TESTED
 from ser.report import plots, tables
 from ser.report.highlights import highlights_table
-from ser.runs.card import write_card
+from ser.runs.card import FOLD_FACTS, write_card
+from ser.runs.folder import (
+    AUDIT,
+    CONFUSION,
+    DEV_PREDICTIONS,
+    METRICS,
+    PAGE,
+    PREDICTIONS,
+    PROFILE,
+    SPLIT,
+    RunFolder,
+)
 from ser.runtime.files import write_json
 
 if TYPE_CHECKING:
     from ser.datamodules.speech import SpeechDataModule
 
-SHARED = ("stamps", "corpora", "labels", "protocol", "fingerprint", "seed", "parameters", "encoder")
-"""What all folds of a run have in common, where they have it; stamps may differ by a percentage, and are joined."""
+log = logging.getLogger(__name__)
 
 
-def write_results(
-    folder: Path, test: pd.DataFrame, dev: pd.DataFrame, about: Mapping[str, Any], left_out: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Write predictions, numbers, the confusion matrix and the card, and print the numbers.
+def write_fold(fold: RunFolder, test: pd.DataFrame, dev: pd.DataFrame, about: Mapping[str, Any]) -> None:
+    """Write the predictions and the numbers of one fold.
 
     Args:
-        folder: The run's.
+        fold: Its folder.
         test: Predictions table, see `ser.evaluation.predictions`.
         dev: The same of the dev side, which temperatures and conformal thresholds are fitted on.
-        about: On what, how and from what the numbers were had; kept beside them.
+        about: What the numbers are of; kept beside them.
+    """
+    predictions.write_predictions(dev, fold.path / DEV_PREDICTIONS)
+    predictions.write_predictions(test, fold.path / PREDICTIONS)
+    write_metrics({**summarise(fold.predictions), "run": dict(about)}, fold.path / METRICS)
+    log.info(
+        "Fold %s: UAR %.1f %% on %d utterances", *about["splits"], 100 * fold.metrics["uar"], len(fold.predictions)
+    )
+
+
+def write_results(run: RunFolder, left_out: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Pool what the folds of a run left, write the numbers, the pictures and the card, and print the numbers.
+
+    Args:
+        run: Its folds are finished.
         left_out: Files that the corpora have and the run could not use.
 
     Returns:
@@ -43,51 +65,78 @@ def write_results(
     """
     from rich import get_console
 
-    marks = tuple(about["stamps"])
-    for name, table in (("predictions", test), ("dev_predictions", dev)):
-        predictions.write_predictions(table, folder / f"{name}.parquet")
-    test, dev = (
-        predictions.read_predictions(folder / f"{name}.parquet") for name in ("predictions", "dev_predictions")
-    )
-    summary = summarise(test)
-    beyond = profile(test, dev)
-    write_json(beyond, folder / "profile.json")
-    title = f"{'+'.join(about['corpora'])}, {about['protocol']}" + (
-        f", fold {about['fold']}" if "fold" in about else ", all folds"
-    )
-    plots.confusion_matrix(summary, folder / "confusion_matrix.png", title, stamps=marks)
-    write_metrics({**summary, "run": dict(about)}, folder / "metrics.json")
-    write_card(folder, left_out=[dict(file) for file in left_out])
+    for name in (PREDICTIONS, DEV_PREDICTIONS):
+        tables_ = [fold.predictions if name == PREDICTIONS else fold.dev_predictions for fold in run.folds]
+        predictions.write_predictions(pd.concat(tables_, ignore_index=True), run.path / name)
+    run = RunFolder(run.path)  # with the predictions of now
+    splits = [fold.split_file for fold in run.folds]
+    write_json({**splits[0], "folds": [split for file in splits for split in file["folds"]]}, run.path / SPLIT)
+    write_json([finding for fold in run.folds for finding in fold.audit or []], run.path / AUDIT)
+    summary = summarise(run.predictions)
+    beyond = profile(run.predictions, run.dev_predictions)
+    about = pooled([fold.about for fold in run.folds], untested(summary))
+    marks, title = tuple(about["stamps"]), title_of(about)
+    write_json(beyond, run.path / PROFILE)
+    plots.confusion_matrix(summary, run.path / CONFUSION, title, stamps=marks)
+    write_metrics({**summary, "run": about}, run.path / METRICS)
+    write_card(RunFolder(run.path), left_out=[dict(file) for file in left_out])
     console = get_console()  # quiet in a sweep
     console.print(tables.results_table(summary, title, marks))
     console.print(tables.confusion_table(summary))
     if summary["n_folds"] > 1:
         console.print(tables.folds_table(summary))
     console.print(highlights_table(beyond))
-    console.print(f"Labels: {about['labels']}", f"Run folder: {folder}", sep="\n", highlight=False, soft_wrap=True)
+    last = f"Labels: {about['labels']}", f"Run folder: {run.path}", f"Result card: {run.path / PAGE}"
+    console.print(*last, sep="\n", highlight=False, soft_wrap=True)
     return summary
 
 
-def pool(folder: Path, parts: Sequence[Path], left_out: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Write the results of all folds together, from what each fold's folder holds."""
-    tables_ = {
-        name: pd.concat([predictions.read_predictions(part / f"{name}.parquet") for part in parts], ignore_index=True)
-        for name in ("predictions", "dev_predictions")
-    }
-    each = [json.loads((part / "metrics.json").read_text())["run"] for part in parts]
-    about = {key: each[0][key] for key in SHARED if key in each[0]}
-    about["stamps"] = list(dict.fromkeys(stamp for fold in each for stamp in fold["stamps"]))
-    about["split_hash"] = [fold["split_hash"] for fold in each]
-    about["train_seconds"] = sum(fold["train_seconds"] for fold in each)
-    splits = [json.loads((part / "split.json").read_text()) for part in parts]
-    write_json({**splits[0], "folds": [fold for split in splits for fold in split["folds"]]}, folder / "split.json")
-    write_json(
-        [finding for part in parts for finding in json.loads((part / "audit.json").read_text())], folder / "audit.json"
-    )
-    return write_results(folder, tables_["predictions"], tables_["dev_predictions"], about, left_out)
+def title_of(about: Mapping[str, Any]) -> str:
+    """Name what a result is of.
+
+    Example:
+        >>> title_of({"corpora": ["ravdess"], "protocol": "luna5", "splits": {"3": "b45a"}})
+        'ravdess, luna5, fold 3'
+    """
+    folds = f", fold {next(iter(about['splits']))}" if len(about["splits"]) == 1 else ""
+    return f"{'+'.join(about['corpora'])}, {about['protocol']}{folds}"
 
 
-def write_split(folder: Path, data: "SpeechDataModule") -> None:
+def pooled(folds: Sequence[Mapping[str, Any]], untested: Sequence[str]) -> dict[str, Any]:
+    """Return what a result of all folds together is of: what they have in common, their stamps, splits and seconds.
+
+    Args:
+        folds: What each fold's is of.
+        untested: Classes that no fold tested.
+    """
+    about = {key: value for key, value in folds[0].items() if all(fold.get(key) == value for fold in folds)}
+    if len(folds) > 1:
+        about = {key: value for key, value in about.items() if key not in FOLD_FACTS}
+    about["stamps"] = pooled_stamps([stamp for fold in folds for stamp in fold["stamps"]], untested)
+    about["splits"] = {number: split for fold in folds for number, split in fold["splits"].items()}
+    about["train_seconds"] = sum(fold["train_seconds"] for fold in folds)
+    return about
+
+
+def pooled_stamps(stamps: Iterable[str], untested: Sequence[str]) -> list[str]:
+    """Return the stamps of several folds as they hold for all of their test utterances together.
+
+    Example:
+        >>> pooled_stamps(["synthetic speech", "not tested: disgust", "synthetic speech"], untested=[])
+        ['synthetic speech']
+        >>> pooled_stamps(["not tested: disgust", "not tested: disgust, fear"], untested=["disgust"])
+        ['not tested: disgust']
+    """
+    kept = dict.fromkeys(stamp for stamp in stamps if not stamp.startswith(NOT_TESTED))
+    return [*kept, *([f"{NOT_TESTED}: {', '.join(untested)}"] if untested else [])]
+
+
+def untested(summary: Mapping[str, Any]) -> list[str]:
+    """List the classes that no test utterance has."""
+    return sorted(name for name, row in summary["per_class"].items() if not row["support"])
+
+
+def write_split(fold: RunFolder, data: "SpeechDataModule") -> None:
     """Write which utterances train, tune and test, and what the audit found."""
-    write_splits([data.split], data.labelled.manifest, folder / "split.json", data.plan.protocol)
-    write_json([{"fold": data.fold, **finding.plain()} for finding in data.findings], folder / "audit.json")
+    write_splits([data.split], data.labelled.manifest, fold.path / SPLIT, data.plan.protocol)
+    write_json([{"fold": data.fold, **finding.plain()} for finding in data.findings], fold.path / AUDIT)

@@ -13,18 +13,21 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ser.errors import CorpusNotFoundError, RunError, SerError
-from ser.evaluation import predictions
 from ser.evaluation.profile import profile
 from ser.evaluation.summary import Difference, differences, summarise
 from ser.protocols.plan import planned
 from ser.protocols.split import SIDES, Split
 from ser.protocols.split_file import read_splits
 from ser.report.format import percent
-from ser.runs.card import config_of, describe, folds_of, hashes, read_object, read_optional, split_hashes
+from ser.runs.card import config_of, describe, hashes
+from ser.runs.folder import CARD, CONFIG, DEV_PREDICTIONS, METRICS, PREDICTIONS, PROFILE, SPLIT, RunFolder
+from ser.runs.identity import essential
+from ser.runs.results import pooled_stamps, untested
 from ser.runtime.conf_dir import conf_dir
+from ser.runtime.migration import migrated_config, moved_targets
 from ser.runtime.words import and_more
 
-TABLES = {"predictions.parquet": "test", "dev_predictions.parquet": "dev"}
+TABLES = {PREDICTIONS: "test", DEV_PREDICTIONS: "dev"}
 """The side of the split that each table is of."""
 SAME_SCORE, SAME_FIT = 1e-9, 1e-6
 """How near a recomputed number is: of sums in another order; of what an optimiser fits, in another version of it."""
@@ -75,22 +78,28 @@ def verify(target: Path, corpora: str | None = None, stores: str | None = None) 
     Raises:
         UncheckedError: If there are no predictions, without which nothing can be recomputed.
     """
-    folder = (target.parent if target.is_file() else target).resolve()
-    if not (folder / "predictions.parquet").is_file():
+    run = RunFolder((target.parent if target.is_file() else target).resolve())
+    if not run.has(CARD) and run.whole.has(CARD):
+        run = run.whole  # whose card vouches for its folds
+    if not run.has(PREDICTIONS):
         raise UncheckedError(
-            f"Nothing can be recomputed: there is no predictions.parquet in {folder}. Give the folder of a finished run, "
-            "or the card.json in it."
+            f"Nothing can be recomputed: there is no {PREDICTIONS} in {run.path}. Give the folder of a finished run, "
+            f"or the {CARD} in it."
         )
-    parts = folds_of(folder)
-    checks = []
-    for part in [folder, *parts]:
-        for check in (_card, _files, _numbers, _profile, _split):
-            name = check.__name__.removeprefix("_")
-            checks.append(_try(f"{part.name} {name}" if part in parts else name, check, part))
-    if parts:
-        checks.append(_try("pooling", _pooling, folder, parts))
-    checks.append(_try("corpus", _corpus, folder, parts, corpora, stores))
+    below = [fold for fold in run.folds if fold is not run]
+    checks = [_try(_name(check), check, run) for check in (_card, _files, _numbers, _profile, _split)]
+    for fold in below:
+        # In version 0.1 each fold of several had a card.
+        own = (_card, _files, _numbers, _profile, _split) if fold.has(CARD) else (_numbers, _split)
+        checks += [_try(f"{fold.name} {_name(check)}", check, fold) for check in own]
+    if below:
+        checks.append(_try("pooling", _pooling, run))
+    checks.append(_try("corpus", _corpus, run, corpora, stores))
     return checks
+
+
+def _name(check: Callable[..., str]) -> str:
+    return check.__name__.removeprefix("_")
 
 
 def _try(name: str, check: Callable[..., str], *arguments: Any) -> Check:
@@ -104,18 +113,32 @@ def _try(name: str, check: Callable[..., str], *arguments: Any) -> Check:
         return Check(name, False, f"A file is not as a run writes it, and cannot be checked: {error!r}.")
 
 
-def _card(folder: Path) -> str:
+def _stored_card(run: RunFolder) -> dict[str, Any]:
+    if (card := run.card) is None:
+        raise RunError(f"There is no {run.path / CARD}, which every finished run leaves.")
+    return card
+
+
+def _card(run: RunFolder) -> str:
     """What the card says is what the run's files say."""
-    card = read_object(folder / "card.json")
-    files = card.pop("files")
-    again = describe(folder, card["when"], card["left_out"], config_of(folder) or card["config"])
-    _refuse(differences(card, again, 0.0), "card.json does not say what the run's files say")
+    card = _stored_card(run)
+    files, schema, config = card.pop("files"), card.pop("schema"), card["config"]
+    card["config"] = None if config is None else essential(migrated_config(moved_targets(config)))
+    again = describe(run, card["when"], card["left_out"], config_of(run) or card["config"])
+    again.pop("schema")
+    if schema == 1:  # whose title could have a path in it, and whose folds had cards of their own
+        again["title"] = card["title"]
+        again["training"].pop("folds", None)
+    for corpus in (*card["corpora"], *again["corpora"]):
+        corpus.pop("notes", None)  # they grow with what is known of a corpus
+    _refuse(differences(card, again, 0.0), f"{CARD} does not say what the run's files say")
     return f"says what the run's {len(files)} files say"
 
 
-def _files(folder: Path) -> str:
+def _files(run: RunFolder) -> str:
     """Each file is the one that the card was made from."""
-    then, now = read_object(folder / "card.json")["files"], hashes(folder)
+    card = _stored_card(run)
+    then, now = card["files"], hashes(run, card["schema"])
     changed = [f"{name} (gone)" if name not in now else name for name in sorted(then) if then[name] != now.get(name)]
     changed += [f"{name} (new)" for name in sorted(set(now) - set(then))]
     if changed:
@@ -123,50 +146,51 @@ def _files(folder: Path) -> str:
     return f"the SHA-256 of {len(then)} files"
 
 
-def _numbers(folder: Path) -> str:
-    """The predictions give every number of metrics.json."""
-    stored = read_object(folder / "metrics.json")
-    stored.pop("run")
-    again = summarise(predictions.read_predictions(folder / "predictions.parquet"))
-    _refuse(differences(stored, again, SAME_SCORE), "metrics.json does not hold what predictions.parquet gives")
-    return f"the predictions give a UAR of {percent(again['uar'])}, and all else in metrics.json"
+def _numbers(run: RunFolder) -> str:
+    """The predictions give every number of the metrics."""
+    stored = {key: value for key, value in run.metrics.items() if key != "run"}
+    again = summarise(run.predictions)
+    _refuse(differences(stored, again, SAME_SCORE), f"{METRICS} does not hold what {PREDICTIONS} gives")
+    return f"the predictions give a UAR of {percent(again['uar'])}, and all else in {METRICS}"
 
 
-def _profile(folder: Path) -> str:
-    """The predictions give every number of profile.json."""
-    if (stored := read_optional(folder / "profile.json")) is None:
-        raise UncheckedError("the run has no profile.json")
-    dev = folder / "dev_predictions.parquet"
-    table = predictions.read_predictions(folder / "predictions.parquet")
-    again = json.loads(json.dumps(profile(table, predictions.read_predictions(dev) if dev.is_file() else None)))
-    _refuse(differences(stored, again, SAME_FIT), "profile.json does not hold what the predictions give")
-    return "the predictions give all that is in profile.json"
+def _profile(run: RunFolder) -> str:
+    """The predictions give every number of the profile."""
+    if (stored := run.profile) is None:
+        raise UncheckedError(f"the run has no {PROFILE}")
+    dev = run.dev_predictions if run.has(DEV_PREDICTIONS) else None
+    again = json.loads(json.dumps(profile(run.predictions, dev)))
+    _refuse(differences(stored, again, SAME_FIT), f"{PROFILE} does not hold what the predictions give")
+    return f"the predictions give all that is in {PROFILE}"
 
 
-def _split(folder: Path) -> str:
-    """The split.json has the hashes that it says, which are the run's, and what was scored is what it lists."""
-    file = folder / "split.json"
-    if (stored := read_optional(file)) is None:
-        raise UncheckedError("the run has no split.json")
+def _split(run: RunFolder) -> str:
+    """The file of splits has the hashes that it says, which are the run's, and what was scored is what it lists."""
+    if not (stored := run.split_file):
+        raise UncheckedError(f"the run has no {SPLIT}")
     ids = pd.Series(sorted({id_ for fold in stored["folds"] for side in SIDES for id_ in fold[side]}), name="id")
-    splits = read_splits(file, ids.to_frame())  # checks the hashes in the file
-    hashes_ = {str(split.fold): split.hash(ids.to_frame()) for split in splits}
-    about = read_object(folder / "metrics.json")["run"]
-    if hashes_ != (expected := split_hashes(about)):
-        raise RunError(f"split.json has the folds {hashes_}, but metrics.json is of {expected}.")
-    found = [finding["stamp"] for finding in read_optional(folder / "audit.json") or [] if finding["stamp"]]
-    _refuse_without_stamps(about, [*found, *(stamp for split in splits for stamp in split.stamps)])
+    splits = read_splits(run.path / SPLIT, ids.to_frame())  # checks the hashes in the file
+    hashes_ = {split.fold: split.hash(ids.to_frame()) for split in splits}
+    if hashes_ != run.splits:
+        raise RunError(f"{SPLIT} has the folds {hashes_}, but {METRICS} is of {run.splits}.")
+    found = [finding["stamp"] for finding in run.audit or [] if finding["stamp"]]
+    found += [stamp for split in splits for stamp in split.stamps]
+    _refuse_without_stamps(run.about, pooled_stamps(found, untested(run.metrics)))
     for name, side in TABLES.items():
-        if (folder / name).is_file():
-            _refuse_other_utterances(predictions.read_predictions(folder / name), splits, ids, name, side)
+        if run.has(name):
+            _refuse_other_utterances(_table(run, name), splits, ids, name, side)
     return f"{', '.join(hashes_.values())}: what was scored is what it lists"
+
+
+def _table(run: RunFolder, name: str) -> pd.DataFrame:
+    return run.predictions if name == PREDICTIONS else run.dev_predictions
 
 
 def _refuse_without_stamps(about: Mapping[str, Any], stamps: Iterable[str]) -> None:
     """Raise if a run does not say what it must; a stamp may go on, with the share that it concerns."""
     for stamp in stamps:
         if not any(said.startswith(stamp) for said in about["stamps"]):
-            raise RunError(f"metrics.json lacks a stamp that the result carries: {stamp}.")
+            raise RunError(f"{METRICS} does not have a stamp that the result must carry: {stamp}.")
 
 
 def _refuse_other_utterances(
@@ -178,46 +202,44 @@ def _refuse_other_utterances(
     if apart := sorted(scored ^ listed):
         fold, id_ = apart[0]
         raise RunError(
-            f"{name} and the {side} side of split.json differ in {len(apart)} utterances: {id_} of fold {fold} is in "
-            f"{name if apart[0] in scored else 'split.json'} alone."
+            f"{name} and the {side} side of {SPLIT} differ in {len(apart)} utterances: {id_} of fold {fold} is in "
+            f"{name if apart[0] in scored else SPLIT} alone."
         )
 
 
-def _pooling(folder: Path, parts: Sequence[Path]) -> str:
+def _pooling(run: RunFolder) -> str:
     """The pooled predictions are those of all folds, one after another."""
-    pooled = split_hashes(read_object(folder / "metrics.json")["run"])
-    each = [split_hashes(read_object(part / "metrics.json")["run"]) for part in parts]
-    if each != [{fold: split_hash} for fold, split_hash in pooled.items()]:
-        raise RunError(f"metrics.json pools the folds {pooled}, but the folders are of {each}.")
+    each = [fold.splits for fold in run.folds]
+    if each != [{fold: split_hash} for fold, split_hash in run.splits.items()]:
+        raise RunError(f"{METRICS} pools the folds {run.splits}, but the folders are of {each}.")
     for name in TABLES:
-        if (folder / name).is_file():
-            joined = pd.concat([predictions.read_predictions(part / name) for part in parts], ignore_index=True)
-            if not predictions.read_predictions(folder / name).equals(joined):
-                raise RunError(f"{name} is not that of the {len(parts)} folds, one after another.")
-    return f"the predictions of {len(parts)} folds, one after another"
+        if run.has(name):
+            joined = pd.concat([_table(fold, name) for fold in run.folds], ignore_index=True)
+            if not _table(run, name).equals(joined):
+                raise RunError(f"{name} is not that of the folds, one after another ({len(run.folds)} of them).")
+    folds = len(run.folds)
+    return "the predictions of the fold" if folds == 1 else f"the predictions of {folds} folds, one after another"
 
 
-def _corpus(folder: Path, parts: Sequence[Path], corpora: str | None, stores: str | None) -> str:
+def _corpus(run: RunFolder, corpora: str | None, stores: str | None) -> str:
     """The corpora on disk give the run's fingerprint, labels, stamps and splits, and the facts of every utterance."""
-    config = config_of(folder) or (read_optional(folder / "card.json") or {}).get("config")
+    config = run.settings if run.whole.has(CONFIG) else (run.card or {}).get("config")
     if config is None:
-        raise UncheckedError("the run has no config.yaml, which would name its corpora")
+        raise UncheckedError(f"the run has no {CONFIG}, which would name its corpora")
     found = _find(config, corpora, stores)
-    for part in [folder, *parts]:
-        about = read_object(part / "metrics.json")["run"]
-        said = {key: about[key] for key in found.about}
-        _refuse(
-            differences(said, found.about, 0.0), f"{part.name}/metrics.json is not of the corpora and settings here"
-        )
-        for fold, split_hash in split_hashes(about).items():
+    for part in dict.fromkeys([run, *run.folds]):
+        where = f"{part.path.name}/{METRICS}"
+        said = {key: part.about[key] for key in found.about}
+        _refuse(differences(said, found.about, 0.0), f"{where} is not of the corpora and settings here")
+        for fold, split_hash in part.about["splits"].items():
             if split_hash != found.hashes.get(fold):
                 raise RunError(
                     f"Fold {fold} has the split {split_hash}, but the protocol gives {found.hashes.get(fold)}."
                 )
-            _refuse_without_stamps(about, found.stamps[fold])
+            _refuse_without_stamps(part.about, found.stamps[fold])
         for name in TABLES:
-            if (part / name).is_file():
-                _refuse_other_facts(predictions.read_predictions(part / name), found.rows, f"{part.name}/{name}")
+            if part.has(name):
+                _refuse_other_facts(_table(part, name), found.rows, f"{part.path.name}/{name}")
     return f"{found.about['fingerprint']}: gives these speakers, targets and splits"
 
 

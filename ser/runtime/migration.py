@@ -69,7 +69,7 @@ def migrated_hparams(old: Mapping[str, Any]) -> Settings:
 
 def migrated_config(config: Mapping[str, Any]) -> Settings:
     """Return the settings of a training as this version composes them."""
-    if "optimizer" in config or "model" not in config:
+    if "optimizer" not in config.get("model", {}):
         return dict(config)
     model = dict(config["model"])
     old, by = model.pop("optimizer"), model.pop("normalise")

@@ -22,10 +22,11 @@ from omegaconf import DictConfig
 from ser.errors import ConfigError, PrunedError, RunError, SerError
 from ser.evaluation.summary import read_metrics
 from ser.protocols.plan import data_fingerprint, prepared
+from ser.runs.folder import BEST, DEV_METRICS, METRICS
 from ser.runtime import distributed, phases
 from ser.runtime.devices import take_gpu
 from ser.runtime.files import write_json
-from ser.training.experiment import DEV_METRICS, METRICS, settings_of, train
+from ser.training.experiment import settings_of, train
 
 log = logging.getLogger(__name__)
 
@@ -202,7 +203,6 @@ def _numbers(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     numbers["parameters"] = folds[0]["run"]["parameters"]
     if settings["sweep"]["latency"]:
         from ser.inference.latency import latency  # late: a sweep is planned and watched without torch
-        from ser.inference.load import BEST
 
         numbers["latency"] = latency(_results(folder, test=False)[0].parent / BEST)
     if settings["test"]:

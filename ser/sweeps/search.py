@@ -17,12 +17,12 @@ from omegaconf import OmegaConf
 
 from ser.errors import ConfigError, RunError
 from ser.report.format import percent
+from ser.runs.folder import METRICS
 from ser.runtime.files import replacing
 from ser.sweeps import job
 from ser.sweeps.board import first_line
 from ser.sweeps.names import quoted
 from ser.sweeps.sweep import Planned, Sweep
-from ser.training.experiment import METRICS
 
 if TYPE_CHECKING:
     import optuna

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ser.errors import ConfigError
 from ser.protocols.plan import Plan
 from ser.protocols.stamps import ADAPTED
+from ser.runs.folder import BEST
 from ser.runtime import distributed
 from ser.runtime.instantiate import instantiate
 from ser.training.selection import MODES
@@ -74,7 +75,7 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
     if chosen["by"] not in MODES:
         raise ConfigError(f"selection.by must be one of {', '.join(MODES)}; got {chosen['by']!r}.")
     by, mode = chosen["by"], MODES[chosen["by"]]
-    checkpoints = folder / "checkpoints"
+    checkpoints = (folder / BEST).parent
     callbacks: list[L.Callback] = [
         SeedEachBatch(config["seed"]),
         KeepSigterm(),

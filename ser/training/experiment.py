@@ -1,9 +1,4 @@
-"""From a configuration to a run folder: train on each fold asked for, score its test speakers, write and print the numbers.
-
-A run folder holds ``config.yaml``, ``environment.json``, ``checkpoints/``, ``split.json``, ``audit.json``,
-``metrics.csv``, ``training_curves.png``, ``run.log`` and what `ser.runs.results` writes; with ``fold=all``, one such folder a
-fold, and the pooled results above them.
-"""
+"""From a configuration to a run folder (`ser.runs.folder`): train on each fold asked for, then report all together."""
 
 import logging
 import os
@@ -13,16 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from ser.errors import ConfigError, RunError, SerError
 from ser.protocols.plan import Plan, planned
-from ser.runs import folder as run_folder
-from ser.runs.card import write_card
+from ser.runs.folder import (
+    DEV_METRICS,
+    LOG,
+    METRICS,
+    RunFolder,
+    check_same,
+    fold_folder,
+    new_folder,
+    newest_like,
+    write_config,
+)
 from ser.runs.identity import run_name
-from ser.runs.results import pool
+from ser.runs.results import write_results
 from ser.runtime import distributed
 from ser.runtime.phases import phase
 from ser.training import out_of_memory, tracking
 from ser.training.build import Config, build_data
 from ser.training.checks import check_training
-from ser.training.fit import DEV_METRICS, fit_fold
+from ser.training.fit import fit_fold
 from ser.training.logs import FILE_ONLY, logging_to
 from ser.training.tracking import Tracker
 
@@ -32,8 +36,6 @@ if TYPE_CHECKING:
     from ser.datamodules.speech import SpeechDataModule
 
 log = logging.getLogger(__name__)
-
-METRICS = "metrics.json"
 
 
 def run(config: "DictConfig") -> Path:
@@ -82,7 +84,7 @@ def _train(config: Config, plan: Plan, first: int, terminal: bool) -> Path:
             data = build_data(config, plan, first)
         folder = distributed.on_first_process(lambda: _folder(config))
         alone = distributed.process_rank() == 0
-        log_file = folder / "run.log" if alone else Path(os.devnull)
+        log_file = folder / LOG if alone else Path(os.devnull)
         with logging_to(log_file, terminal=terminal and alone):
             _train_logged(config, folder, data)
     return folder
@@ -93,10 +95,7 @@ def _train_logged(config: Config, folder: Path, data: "SpeechDataModule") -> Non
         _describe(data.plan, folder)
         group = f"{'+'.join(data.plan.corpora)}-{data.plan.protocol}-{data.plan.labels.name}"
         with tracking.tracked(config, folder, group, data.plan.fingerprint) as tracker:
-            if config["fold"] == "all":
-                _train_all(config, folder, data.plan, tracker)
-            else:
-                _train_fold(config, folder, data, tracker)
+            _train_folds(config, folder, data, tracker)
     except Exception as error:
         # The terminal gets it from above: a SerError as a sentence, anything else as Python prints it.
         unforeseen = not isinstance(error, SerError)
@@ -107,22 +106,22 @@ def _train_logged(config: Config, folder: Path, data: "SpeechDataModule") -> Non
 def _folder(config: Config) -> Path:
     """The folder to write to, with the configuration: the one asked for, the one to go on with, or a new one."""
     folder = _found_folder(config)
-    run_folder.check_same(folder, config)
-    run_folder.write_config(folder, config)
+    check_same(folder, config)
+    write_config(folder, config)
     return folder
 
 
 def _found_folder(config: Config) -> Path:
     if (asked := config["paths"]["run"]) is not None:
         folder = Path(asked).expanduser()
-        if (folder / "metrics.json").exists() and config["ckpt"] is None:
+        if RunFolder(folder).is_finished and config["ckpt"] is None:
             raise ConfigError(f"{folder} holds a finished run. Choose another paths.run, or delete it.")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     runs = Path(config["paths"]["runs"]).expanduser()
     if config["ckpt"] == "last":
-        return run_folder.newest_like(runs, config)
-    return run_folder.new_folder(runs, run_name(config))
+        return newest_like(runs, config)
+    return new_folder(runs, run_name(config))
 
 
 def _describe(plan: Plan, folder: Path) -> None:
@@ -141,22 +140,19 @@ def _describe(plan: Plan, folder: Path) -> None:
     log.info("Protocol: %s, %d folds", plan.protocol, len(plan.splits))
 
 
-def _train_all(config: Config, folder: Path, plan: Plan, tracker: Tracker) -> None:
-    """Every fold in turn, each in its folder; those that are finished stay as they are. Then the pooled result."""
-    folds = len(plan.splits)
-    for fold in range(folds):
-        below = folder / f"fold_{fold}"
+def _train_folds(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> None:
+    """Train every fold asked for, each in its folder; those that are finished stay as they are. Then report all together."""
+    for fold in range(len(data.plan.splits)) if config["fold"] == "all" else [data.fold]:
+        below = fold_folder(folder, fold)
         distributed.on_first_process(partial(below.mkdir, exist_ok=True))
-        _train_fold(config, below, build_data(config, plan, fold), tracker)
-    if not config["test"]:
-        return
-    parts = [folder / f"fold_{fold}" for fold in range(folds)]
-    with phase("report"):
-        distributed.on_first_process(lambda: _finish(folder, parts, plan, tracker))
+        _train_fold(config, below, data if fold == data.fold else build_data(config, data.plan, fold), tracker)
+    if config["test"]:
+        with phase("report"):
+            distributed.on_first_process(lambda: _finish(folder, data.plan, tracker))
 
 
-def _finish(folder: Path, parts: "list[Path]", plan: Plan, tracker: Tracker) -> None:
-    pool(folder, parts, plan.left_out)
+def _finish(folder: Path, plan: Plan, tracker: Tracker) -> None:
+    write_results(RunFolder(folder), plan.left_out)
     tracker.results(folder)
 
 
@@ -190,10 +186,8 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker:
 
 
 def _is_finished(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> bool:
-    if not (folder / (METRICS if config["test"] else DEV_METRICS)).exists():
+    if not RunFolder(folder).has(METRICS if config["test"] else DEV_METRICS):
         return False
     log.info("Fold %d is finished already: %s", data.fold, folder)
-    if config["test"] and not (folder / "card.json").exists():  # stopped between the two
-        write_card(folder, data.plan.left_out)
     tracker.results(folder)
     return True

@@ -1,6 +1,5 @@
 """Train one fold: fit on its training speakers, choose the epoch on dev, score test, and write what was measured."""
 
-import json
 import logging
 import time
 from pathlib import Path
@@ -13,8 +12,10 @@ from ser.errors import RunError
 from ser.evaluation.summary import summarise, write_metrics
 from ser.report import plots
 from ser.runs.environment import environment
-from ser.runs.results import write_results, write_split
+from ser.runs.folder import BEST, CURVES, DEV_METRICS, ENVIRONMENT, HISTORY, LAST, RunFolder
+from ser.runs.results import write_fold, write_split
 from ser.runtime import distributed
+from ser.runtime.files import write_json
 from ser.runtime.phases import phase
 from ser.training.build import Config, build_model, build_trainer, build_training, stamps_of
 from ser.training.selection import MODES
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEV_METRICS = "dev_metrics.json"
-"""Of dev speakers: all that a search needs and sees."""
-
 
 def fit_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> None:
     """Train, score dev and test with the best weights, and write the fold's folder.
@@ -46,13 +44,13 @@ def fit_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tr
     with phase("start"):
         import lightning as L
 
-        from ser.inference.load import BEST, load
+        from ser.inference.load import load
         from ser.inference.score import score
         from ser.models.checkpoint import finish
 
         L.seed_everything(config["seed"], workers=True, verbose=False)
         _describe_fold(data)
-        distributed.on_first_process(lambda: write_split(folder, data))
+        distributed.on_first_process(lambda: write_split(RunFolder(folder), data))
         model = build_model(config, data)
         sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
         trained = sum(size for size, learns in sizes if learns)
@@ -71,10 +69,9 @@ def fit_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tr
         write_metrics({**summarise(dev), "run": about}, folder / DEV_METRICS)
         if test is not None:
             made_with = environment(config["seed"], data.plan.fingerprint, str(fitted.device))
-            (folder / "environment.json").write_text(json.dumps(made_with, indent=1) + "\n")
-            curves = folder / "training_curves.png"
-            plots.training_curves(fitted.history, fitted.best_epoch, curves, stamps=tuple(marks))
-            write_results(folder, test, dev, about, data.plan.left_out)
+            write_json(made_with, folder / ENVIRONMENT)
+            plots.training_curves(fitted.history, fitted.best_epoch, folder / CURVES, stamps=tuple(marks))
+            write_fold(RunFolder(folder), test, dev, about)
         tracker.results(folder)
 
     with phase("report"):
@@ -103,7 +100,7 @@ def _fit(
 ) -> Fitted:
     from ser.training.callbacks import History
 
-    history = History(folder / "metrics.csv")
+    history = History(folder / HISTORY)
     trainer = build_trainer(config, folder, loggers, history)
     began = time.perf_counter()
     try:
@@ -125,8 +122,7 @@ def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", 
         "corpora": list(data.plan.corpora),
         "labels": data.plan.describe_labels(),
         "protocol": data.plan.protocol,
-        "fold": data.fold,
-        "split_hash": data.split.hash(data.labelled.manifest),
+        "splits": {str(data.fold): data.split.hash(data.labelled.manifest)},
         "fingerprint": data.plan.fingerprint,
         "seed": config["seed"],
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -144,7 +140,7 @@ def _checkpoint(config: Config, folder: Path) -> str | None:
     """Return this folder's last checkpoint, if resuming was asked for and there is one."""
     if config["ckpt"] is None:
         return None
-    file = folder / "checkpoints" / "last.ckpt"
+    file = folder / LAST
     if not distributed.on_first_process(file.exists):
         log.info("No checkpoint in %s yet: starting at the first epoch.", folder)
         return None

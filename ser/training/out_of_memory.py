@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ser.runs.folder import HISTORY, LAST
 from ser.runtime.files import write_json
 
 FILE = "batches.json"
@@ -50,8 +51,8 @@ def gradient_parts(folder: Path) -> int:
 
 def start_over(folder: Path, parts: int) -> None:
     """Forget the training in a folder, whose steps would not be those of smaller batches, and free what memory it held."""
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    (folder / "metrics.csv").unlink(missing_ok=True)
+    shutil.rmtree((folder / LAST).parent, ignore_errors=True)
+    (folder / HISTORY).unlink(missing_ok=True)
     write_json({"parts": parts}, folder / FILE)
     release()
 

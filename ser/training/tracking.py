@@ -3,7 +3,6 @@
 A file of ``conf/logger`` names a `Tracker` by ``_target_``. A tracker of one's own is one subclass and one such file.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 from typing_extensions import override
 
 from ser.errors import ConfigError, PrunedError
+from ser.runs.folder import RunFolder
 from ser.runtime import distributed
 from ser.runtime.instantiate import instantiate
 from ser.runtime.phases import phase
@@ -80,8 +80,9 @@ class TensorBoard(Tracker):
 
     @override
     def results(self, folder: Path) -> None:
-        if (summary := read(folder / "metrics.json")) and folder in self._writers:
-            self._writers.pop(folder).log_metrics(numbers_of(summary))
+        run = RunFolder(folder)
+        if run.is_finished and folder in self._writers:
+            self._writers.pop(folder).log_metrics(numbers_of(run.metrics))
 
 
 def tracker(settings: Mapping[str, Any]) -> Tracker:
@@ -118,11 +119,6 @@ def tracked(settings: Mapping[str, Any], folder: Path, group: str, fingerprint: 
     finally:
         with phase("report"):
             tells.end(exit_code)
-
-
-def read(file: Path) -> dict[str, Any]:
-    """Return a JSON object; empty if there is no such file."""
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
 
 
 def numbers_of(summary: Mapping[str, Any]) -> dict[str, float]:

@@ -21,9 +21,10 @@ import pandas as pd
 from typing_extensions import override
 
 from ser.errors import ConfigError
+from ser.runs.folder import BEST, CARD, CONFUSION, CURVES, DEV_METRICS, HISTORY, SPLIT, RunFolder
 from ser.runs.identity import identity, run_name
 from ser.runtime.files import write_json
-from ser.training.tracking import Tracker, numbers_of, read
+from ser.training.tracking import Tracker, numbers_of
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
@@ -40,7 +41,7 @@ TAG_LENGTH = 64
 """The longest tag, in characters, that W&B accepts."""
 RECORD = "wandb_run.json"
 """Holds the run's id, in its folder."""
-ARTIFACTS = {"split": "split.json", "card": "card.json", "checkpoint": "checkpoints/best.ckpt"}
+ARTIFACTS = {"split": SPLIT, "card": CARD, "checkpoint": BEST}
 """Files of a run's folder, or of its folds, by what a user calls them."""
 
 
@@ -92,11 +93,15 @@ class WandB(Tracker):
     def results(self, folder: Path) -> None:
         if self.mode == "disabled":
             return
-        if dev := read(folder / "dev_metrics.json"):
-            self._know(dev["run"]["fold"], dev["run"]["split_hash"], dev["run"]["stamps"])
+        told = RunFolder(folder)
+        if told.has(DEV_METRICS):
+            about = told.dev_metrics["run"]
+            for fold, split_hash in about["splits"].items():
+                self._know(int(fold), split_hash, about["stamps"])
             self._logger(folder)
-        if not (summary := read(folder / "metrics.json")):
-            return
+        if not told.is_finished or (folder != self.folder and not self._prefix(folder)):
+            return  # the numbers of a single fold are the run's
+        summary = told.metrics
         run, prefix = self._begun(summary["run"]["stamps"]), self._prefix(folder)
         at = f"{prefix}/" if prefix else ""
         numbers = {f"{at}{name}": number for name, number in numbers_of(summary).items()}
@@ -199,7 +204,7 @@ class WandB(Tracker):
         from ser.training.wandb_rows import FoldLogger
 
         if folder not in self._rows:
-            self._rows[folder] = FoldLogger(self._begun(()), folder / "metrics.csv", self._prefix(folder))
+            self._rows[folder] = FoldLogger(self._begun(()), folder / HISTORY, self._prefix(folder))
         self._rows[folder].log_metrics()
         return self._rows[folder]
 
@@ -210,13 +215,12 @@ class WandB(Tracker):
         """Return the pictures of a folder and, of the whole run, the predictions."""
         import wandb
 
-        from ser.evaluation import predictions
-
-        whole = folder == self.folder
-        pictures = {name: folder / f"{name}.png" for name in ("training_curves", *["confusion_matrix"] * whole)}
-        media: dict[str, Any] = {name: wandb.Image(str(file)) for name, file in pictures.items() if file.exists()}
-        if whole:
-            media["predictions"] = wandb.Table(dataframe=predictions.read_predictions(folder / "predictions.parquet"))
+        run = RunFolder(folder)
+        files = [folder / CONFUSION] if folder == self.folder else []
+        files += [fold.path / CURVES for fold in run.folds if len(run.folds) == 1]
+        media: dict[str, Any] = {file.stem: wandb.Image(str(file)) for file in files if file.exists()}
+        if folder == self.folder:
+            media["predictions"] = wandb.Table(dataframe=run.predictions)
         return media
 
     def _keep_artifacts(self) -> None:
@@ -224,8 +228,8 @@ class WandB(Tracker):
 
         for kind in self.artifacts:
             artifact = wandb.Artifact(f"{self._run.name}-{kind}".replace("+", "-"), type=kind)
-            own = self.folder / ARTIFACTS[kind]
-            for file in [own] if own.exists() else sorted(self.folder.glob(f"fold_*/{ARTIFACTS[kind]}")):
+            run, name = RunFolder(self.folder), ARTIFACTS[kind]
+            for file in [part.path / name for part in ([run] if run.has(name) else run.folds) if part.has(name)]:
                 artifact.add_file(str(file), name=file.relative_to(self.folder).as_posix())
             self._run.log_artifact(artifact)
 

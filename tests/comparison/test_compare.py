@@ -265,7 +265,7 @@ def test_errors_say_what_is_missing_where(make: Make, tmp_path: Path) -> None:
     folder = make("0")
     stored = read_metrics(folder / "metrics.json")
     write_metrics({**stored, "run": {"seed": 0}}, folder / "metrics.json")
-    with pytest.raises(RunError, match=r"runs/0/metrics\.json does not say the run's stamps, .*split_hash"):
+    with pytest.raises(RunError, match=r"runs/0/metrics\.json does not say the run's stamps, .*splits"):
         find([tmp_path / "runs"])
     about = {**stored["run"], "split_hash": ["a", "b"]}
     write_metrics({**stored, "run": about}, folder / "metrics.json")

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import ser
 from ser.corpora.demo import Demo
 from ser.datamodules.speech import SpeechDataModule
-from ser.inference.load import load
 from ser.models.checkpoint import finish
 from ser.models.classifier import SpeechClassifier
 from ser.protocols.plan import planned
@@ -58,7 +58,7 @@ def run(settings: Settings, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def model(run: Path) -> SpeechClassifier:
-    return load(run)
+    return ser.load(run)
 
 
 def speech(seconds: float, rate: int = 16000, seed: int = 0) -> np.ndarray:

@@ -202,7 +202,7 @@ def test_dev_speakers_are_normalised_in_training_as_when_they_are_scored(run: Ru
 def dev_loss_is_that_of_the_scored(run: Run) -> None:
     """What an epoch was chosen by is what scoring the dev clips by themselves gives."""
     epoch = json.loads((run.folder / "metrics.json").read_text())["run"]["best_epoch"]
-    logged = pd.read_csv(run.folder / "metrics.csv").set_index("epoch")["dev_loss"][epoch]
+    logged = pd.read_csv(run.folder / "fold_0" / "metrics.csv").set_index("epoch")["dev_loss"][epoch]
     dev = predictions.read_predictions(run.folder / "dev_predictions.parquet")
     target = [run.model.classes.index(name) for name in dev["target"]]
     of_target = predictions.probabilities(dev)[np.arange(len(dev)), target]
@@ -292,5 +292,5 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(run: Run, tmp_path: Path)
     for file in ("predictions.parquet", "dev_predictions.parquet"):
         one, two = (predictions.read_predictions(folder / file) for folder in (run.folder, resumed))
         pd.testing.assert_frame_equal(one, two, check_exact=True)
-    one, two = (pd.read_csv(folder / "metrics.csv") for folder in (run.folder, resumed))
+    one, two = (pd.read_csv(folder / "fold_0" / "metrics.csv") for folder in (run.folder, resumed))
     pd.testing.assert_frame_equal(one, two, check_exact=True)

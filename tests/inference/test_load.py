@@ -12,7 +12,8 @@ from torch import Tensor
 
 import ser
 from ser.errors import ConfigError, RunError, SerError
-from ser.inference.load import BEST, load
+from ser.inference.load import load
+from ser.runs.folder import BEST
 from tests.conftest import Settings
 from tests.inference.conftest import fitted
 from tests.models.conftest import NAMES
@@ -133,13 +134,13 @@ def test_a_checkpoint_of_something_else_is_refused(run: Path, tmp_path: Path) ->
 def test_a_folder_without_one_model_says_what_it_has(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing", "no/such/run"):
         with pytest.raises(RunError, match=r"has no checkpoint \(checkpoints/best\.ckpt\)"):
-            load(path)
+            ser.load(path)
     for fold in (0, 1):
         file = tmp_path / f"fold_{fold}" / BEST
         file.parent.mkdir(parents=True)
         file.touch()
     with pytest.raises(RunError, match=r"holds 2 folds, .*fold_0, .*fold_1"):
-        load(tmp_path)
+        ser.load(tmp_path)
 
 
 def test_every_refusal_is_for_people() -> None:

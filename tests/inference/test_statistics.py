@@ -8,8 +8,8 @@ import soundfile
 import torch
 from torch import Tensor
 
+import ser
 from ser.audio.decode import read_audio
-from ser.inference.load import load
 from ser.protocols.plan import planned
 from ser.training import build, experiment
 from tests.conftest import Settings
@@ -19,7 +19,7 @@ OVERRIDES = ["normalise=training", "trainer.max_epochs=1", "labels=native"]
 
 def statistics(settings: Settings, root: Path, run: Path) -> tuple[Tensor, Tensor]:
     folder = experiment.train(settings(*OVERRIDES, f"data.corpora.demo.root={root}", f"paths.run={run}"))
-    model = load(folder)
+    model = ser.load(folder)
     return model.normalise.mean, model.normalise.deviation
 
 

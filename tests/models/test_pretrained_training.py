@@ -15,12 +15,12 @@ from torch import Tensor
 import ser
 from ser.errors import RunError
 from ser.evaluation import predictions
-from ser.inference.load import BEST
 from ser.models.checkpoint import LEFT_OUT
 from ser.models.encoders.checkpoint import fetch
 from ser.models.pretrained import Pretrained
 from ser.protocols.plan import planned
 from ser.rescoring.recompute import recompute
+from ser.runs.folder import BEST
 from ser.training import build, experiment
 from tests.checkpoints import SYSTEMS, save_brisk
 from tests.rescoring.robustness.conftest import composed
@@ -121,11 +121,11 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(trained: Trained) -> None
     for file in ("predictions.parquet", "dev_predictions.parquet"):
         one, two = (predictions.read_predictions(folder / file) for folder in (trained.whole, trained.resumed))
         pd.testing.assert_frame_equal(one, two, rtol=0, atol=trained.rounding)
-    one, two = (pd.read_csv(folder / "metrics.csv") for folder in (trained.whole, trained.resumed))
+    one, two = (pd.read_csv(folder / "fold_0" / "metrics.csv") for folder in (trained.whole, trained.resumed))
     pd.testing.assert_frame_equal(one, two, rtol=0, atol=trained.rounding)
     assert list(one["epoch"]) == [0, 1, 2]
     assert one["train_loss"].nunique() == 3
-    states = [keys_of(folder / BEST)["state_dict"] for folder in (trained.whole, trained.resumed)]
+    states = [keys_of(folder / "fold_0" / BEST)["state_dict"] for folder in (trained.whole, trained.resumed)]
     assert states[0].keys() == states[1].keys()
     for key in states[0]:
         torch.testing.assert_close(states[0][key], states[1][key], rtol=0, atol=trained.rounding)
@@ -163,7 +163,10 @@ def test_what_is_not_trained_is_the_checkpoints_bit_for_bit(trained: Trained) ->
 
 
 def test_checkpoints_in_training_go_without_what_it_does_not_change(trained: Trained) -> None:
-    whole, last = keys_of(trained.resumed / BEST), keys_of(trained.stopped / "checkpoints" / "last.ckpt")
+    whole, last = (
+        keys_of(trained.resumed / "fold_0" / BEST),
+        keys_of(trained.stopped / "fold_0" / "checkpoints" / "last.ckpt"),
+    )
     assert LEFT_OUT not in whole
     lacking = whole["state_dict"].keys() - last["state_dict"].keys()
     model = model_of(trained.resumed)
@@ -175,7 +178,7 @@ def test_checkpoints_in_training_go_without_what_it_does_not_change(trained: Tra
 
 
 def test_a_run_that_has_not_come_to_its_end_is_not_loaded(trained: Trained) -> None:
-    if LEFT_OUT not in keys_of(trained.stopped / BEST):
+    if LEFT_OUT not in keys_of(trained.stopped / "fold_0" / BEST):
         assert model_of(trained.resumed).finetune.front_end, "all of it was trained, so that the file is whole"
         assert model_of(trained.stopped)
         return
@@ -212,8 +215,8 @@ def test_a_frozen_encoder_takes_no_room_in_checkpoints_of_a_training(tiny_demo: 
     )
     folder = experiment.train(config)
     weights = (home / "large" / "model.safetensors").stat().st_size
-    assert (folder / "checkpoints" / "last.ckpt").stat().st_size < weights / 4
-    assert (folder / BEST).stat().st_size > weights
+    assert (folder / "fold_0" / "checkpoints" / "last.ckpt").stat().st_size < weights / 4
+    assert (folder / "fold_0" / BEST).stat().st_size > weights
 
 
 def test_a_run_is_not_gone_on_with_from_another_checkpoint(tiny_demo: Path, stores: Path, home: Path) -> None:

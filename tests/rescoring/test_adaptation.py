@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from torch import Tensor
 
+import ser
 from ser import evaluate
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError, RunError
@@ -25,7 +26,6 @@ from ser.evaluation.metrics import uar
 from ser.evaluation.summary import write_metrics
 from ser.features.logmel import LogMel
 from ser.features.normalise import RELEVANCE, Moments
-from ser.inference.load import load
 from ser.inference.score import score
 from ser.models.classifier import SpeechClassifier
 from ser.models.cnn import CNN
@@ -35,6 +35,7 @@ from ser.rescoring.adaptation.results import measure_adaptation
 from ser.rescoring.adaptation.run import Adaptation
 from ser.rescoring.recompute import SAME_PROBABILITY
 from ser.rescoring.suite import Suite
+from ser.runs.folder import RunFolder
 from ser.runtime.conf_dir import conf_dir
 from ser.runtime.instantiate import find_class, instantiate
 from ser.training import build, experiment
@@ -103,7 +104,7 @@ def data(config: dict[str, Any]) -> SpeechDataModule:
 @pytest.fixture(scope="module")
 def model(trained: Path) -> SpeechClassifier:
     """Of fold 0."""
-    return load(trained / "fold_0")
+    return ser.load(trained / "fold_0")
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +168,7 @@ def test_k_clips_of_every_speaker_are_known(
     speaker = data.labelled.manifest["speaker"].to_numpy()
     known = score(model, data, data.split.test)
     heard.clear()
-    Adaptation([1, 3, 50], 3, 0).score_fold(model, data, known, Path())
+    Adaptation([1, 3, 50], 3, 0).score_fold(model, data, known, RunFolder(Path()))
     nobody, *rest = heard
     assert len(nobody) == 0
     assert len(rest) == 9
@@ -186,7 +187,7 @@ def test_the_statistics_are_those_of_the_k_clips(
     """In NumPy, clip by clip: the mean and variance of three clips' frames count 3 / 7, the training speakers' the rest."""
     known = score(model, data, data.split.test)
     heard.clear()
-    table = Adaptation([3], 1, 0).score_fold(model, data, known, Path())
+    table = Adaptation([3], 1, 0).score_fold(model, data, known, RunFolder(Path()))
     manifest = data.labelled.manifest
     about = manifest.iloc[heard[1]]
     speaker = about["speaker"].iloc[0]
@@ -215,7 +216,9 @@ def test_the_statistics_are_those_of_the_k_clips(
 
 def test_draws_are_those_of_the_seed(data: SpeechDataModule, model: SpeechClassifier) -> None:
     known = score(model, data, data.split.test)
-    one, again, other = (Adaptation([2], 2, seed).score_fold(model, data, known, Path()) for seed in (0, 0, 1))
+    one, again, other = (
+        Adaptation([2], 2, seed).score_fold(model, data, known, RunFolder(Path())) for seed in (0, 0, 1)
+    )
     pd.testing.assert_frame_equal(one, again)
     apart = predictions.probabilities(of(one, 2)) - predictions.probabilities(of(other, 2))
     assert abs(apart).max() > 1e-4

@@ -7,100 +7,21 @@ import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from ser.corpora.demo import Demo
 from ser.errors import RunError
 from ser.evaluation import predictions
-from ser.protocols.plan import Plan, planned
-from ser.protocols.split_file import write_splits
 from ser.report.format import percent
 from ser.report.highlights import highlights
 from ser.runs import card
-from ser.runs import folder as run_folder
 from ser.runs.card_page import limits
-from ser.runs.environment import environment
-from ser.runs.results import pool, write_json, write_results
-
-LEFT_OUT = {"utterance": "demo/x", "path": "/somebody/x.ogg", "kind": "silent", "detail": "no sound", "left_out": True}
-
-
-def config_for(root: Path, stores: Path) -> dict[str, Any]:
-    return {
-        "audio": {"sample_rate": 16000, "trim_db": 30.0, "min_ms": 100.0},
-        "data": {"corpora": {"demo": {"_target_": "ser.corpora.demo.Demo", "root": str(root)}}},
-        "labels": {"_target_": "ser.corpora.labels.LabelScheme", "name": "native"},
-        "protocol": {"_target_": "ser.protocols.speaker_cv.SpeakerCV", "folds": 3, "seed": 0},
-        "model": {"_target_": "ser.models.cnn.CNN"},
-        "trainer": {},
-        "seed": 0,
-        "fold": "all",
-        "paths": {"stores": str(stores)},
-    }
-
-
-def guessed(plan: Plan, rows: np.ndarray, fold: int) -> pd.DataFrame:
-    """A predictions table as a model gives it that is right more often than not."""
-    manifest = plan.labelled.manifest.iloc[rows].reset_index(drop=True)
-    table = manifest[["id", "corpus", "speaker", "sex", "sentence"]].rename(columns={"id": "utterance"})
-    target = plan.labelled.target[rows]
-    names = plan.labelled.classes
-    scores = np.random.default_rng(fold).normal(size=(len(rows), len(names))) + 2 * np.eye(len(names))[target]
-    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    table = table.assign(fold=fold, target=[names[i] for i in target])
-    return table.assign(**{f"p_{name}": p[:, i] for i, name in enumerate(names)})
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, tiny_demo: Path, stores: Path) -> Path:
-    """A ``fold=all`` run of three folds, written by what writes runs, but for the training."""
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    folder.mkdir()
-    config = config_for(tiny_demo, stores)
-    run_folder.write_config(folder, config)
-    plan = planned(config)
-    fingerprint = plan.fingerprint
-    for split in plan.splits:
-        part = folder / f"fold_{split.fold}"
-        (part / "checkpoints").mkdir(parents=True)
-        (part / "checkpoints" / "best.ckpt").write_bytes(b"weights")
-        write_splits([split], plan.labelled.manifest, part / "split.json", plan.protocol)
-        finding = {"level": "note", "kind": "sentences", "text": "All say the same.", "stamp": "", "clips": []}
-        write_json([{"fold": split.fold, **finding}], part / "audit.json")
-        write_json(environment(0, fingerprint, "cpu"), part / "environment.json")
-        about = {
-            "stamps": ["synthetic speech"],
-            "corpora": ["demo"],
-            "labels": "native; target: intended",
-            "protocol": plan.protocol,
-            "fold": split.fold,
-            "split_hash": split.hash(plan.labelled.manifest),
-            "fingerprint": fingerprint,
-            "seed": 0,
-            "parameters": 7,
-            "epochs": 2,
-            "best_epoch": 1,
-            "dev_uar": 0.5,
-            "train_seconds": 1.5,
-        }
-        test, dev = (guessed(plan, rows, split.fold) for rows in (split.test, split.dev))
-        write_results(part, test, dev, about, [LEFT_OUT])
-    pool(folder, [folder / f"fold_{split.fold}" for split in plan.splits], [LEFT_OUT])
-    return folder
-
-
-@pytest.fixture
-def run(finished: Path, tmp_path: Path) -> Path:
-    """A copy that a test may change."""
-    return Path(shutil.copytree(finished, tmp_path / "run"))
-
-
-def read(folder: Path, name: str = "card.json") -> Any:
-    return json.loads((folder / name).read_text())
+from ser.runs.folder import RunFolder
+from ser.runs.results import write_results
+from ser.runtime.files import write_json
+from tests.runs.conftest import LEFT_OUT, read
 
 
 class Page(HTMLParser):
@@ -121,8 +42,8 @@ class Page(HTMLParser):
         self.words += data + " "
 
 
-def test_a_card_has_the_numbers_of_metrics_json_and_where_they_come_from(finished: Path) -> None:
-    for folder in (finished, finished / "fold_1"):
+def test_a_card_has_the_numbers_of_metrics_json_and_where_they_come_from(finished: Path, finished_one: Path) -> None:
+    for folder in (finished, finished_one):
         made, numbers = read(folder), read(folder, "metrics.json")
         about = numbers.pop("run")
         assert made["numbers"] == numbers
@@ -138,11 +59,12 @@ def test_a_card_has_the_numbers_of_metrics_json_and_where_they_come_from(finishe
         assert made["profile"]["calibration"]["ece"] == read(folder, "profile.json")["calibration"]["ece"]
     assert read(finished)["title"] == "CNN on demo, speaker_cv, all 3 folds"
     assert list(read(finished)["split"]) == ["0", "1", "2"]
-    assert read(finished / "fold_1")["split"] == {"1": read(finished / "fold_1", "split.json")["folds"][0]["hash"]}
+    assert read(finished_one)["title"] == "CNN on demo, speaker_cv, fold 0"
+    assert read(finished_one)["split"] == {"0": read(finished_one, "split.json")["folds"][0]["hash"]}
 
 
-def test_its_hashes_are_those_of_the_files(finished: Path) -> None:
-    for folder, more in ((finished, {"fold_0/card.json"}), (finished / "fold_0", {"checkpoints/best.ckpt"})):
+def test_its_hashes_are_those_of_the_files(finished: Path, finished_one: Path) -> None:
+    for folder, more in ((finished, {"fold_2/checkpoints/best.ckpt"}), (finished_one, {"fold_0/metrics.json"})):
         files = read(folder)["files"]
         assert files == {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files}
         assert files.keys() >= {"predictions.parquet", "dev_predictions.parquet", "metrics.json", "split.json"} | more
@@ -155,15 +77,15 @@ def test_a_card_names_nobodys_folders(finished: Path) -> None:
 
 def test_the_same_run_has_the_same_card(run: Path) -> None:
     before = read(run)
-    again = card.write_card(run, [LEFT_OUT])
+    again = card.write_card(RunFolder(run), [LEFT_OUT])
     assert again == read(run)
     assert {**again, "when": before["when"], "files": None} == {**before, "files": None}
     text = (run / "card.json").read_text()
     assert text == json.dumps(json.loads(text), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def test_the_page_needs_nothing_beside_it(finished: Path) -> None:
-    for folder in (finished, finished / "fold_0"):
+def test_the_page_needs_nothing_beside_it(finished: Path, finished_one: Path) -> None:
+    for folder in (finished, finished_one):
         page = Page((folder / "card.html").read_text())
         assert page.fetched
         assert all(source.startswith("data:image/png;base64,") for source in page.fetched)
@@ -194,7 +116,7 @@ def test_what_a_run_says_of_itself_cannot_become_markup(run: Path) -> None:
     metrics = read(run, "metrics.json")
     metrics["run"]["stamps"] = ["<script>alert(1)</script>"]
     write_json(metrics, run / "metrics.json")
-    card.write_card(run)
+    card.write_card(RunFolder(run))
     page = Page((run / "card.html").read_text())
     assert "<script>alert(1)</script>" in page.words
     assert "script" not in page.tags
@@ -205,7 +127,7 @@ def test_what_a_run_may_lack_is_said_to_lack(finished: Path, tmp_path: Path) -> 
     alone.mkdir()
     for name in ("metrics.json", "predictions.parquet"):
         shutil.copy(finished / "fold_0" / name, alone / name)
-    made = card.write_card(alone)
+    made = card.write_card(RunFolder(alone))
     assert [made[key] for key in ("audit", "config", "left_out", "profile")] == [None] * 4
     assert set(made["files"]) == {"card.html", "metrics.json", "predictions.parquet"}
     words = Page((alone / "card.html").read_text()).words
@@ -214,18 +136,14 @@ def test_what_a_run_may_lack_is_said_to_lack(finished: Path, tmp_path: Path) -> 
     assert "How far to trust it" not in words
 
 
-def test_one_speaker_has_no_interval_and_a_class_may_have_no_clip(run: Path) -> None:
-    part = run / "fold_0"
+def test_one_speaker_has_no_interval_and_a_class_may_have_no_clip(one: Path) -> None:
+    part = one / "fold_0"
     table = predictions.read_predictions(part / "predictions.parquet")
     table = table[(table["speaker"] == table["speaker"][0]) & (table["target"] != "sad")].reset_index(drop=True)
-    write_results(
-        part,
-        table,
-        predictions.read_predictions(part / "dev_predictions.parquet"),
-        read(part, "metrics.json")["run"],
-        [],
-    )
-    words = " ".join(Page((part / "card.html").read_text()).words.split())
+    predictions.write_predictions(table, part / "predictions.parquet")
+    write_results(RunFolder(one), [])
+    words = " ".join(Page((one / "card.html").read_text()).words.split())
+    assert read(one)["stamps"] == ["synthetic speech", "not tested: sad"]
     assert "Caution: 1 speaker: no interval" in words
     assert re.search(r"sad n/a .* 0 ", words)
     assert "known no better than" not in words
@@ -235,14 +153,14 @@ def test_folds_trained_in_two_places_name_both(run: Path) -> None:
     assert len(read(run)["environments"]) == 1
     other = read(run / "fold_2", "environment.json") | {"device": "cuda:0"}
     write_json(other, run / "fold_2" / "environment.json")
-    assert [e["device"] for e in card.write_card(run)["environments"]] == ["cpu", "cuda:0"]
+    assert [e["device"] for e in card.write_card(RunFolder(run))["environments"]] == ["cpu", "cuda:0"]
 
 
 def test_a_run_that_is_not_finished_gets_no_card(run: Path) -> None:
     for name in ("metrics.json", "predictions.parquet"):
         (run / name).unlink()
         with pytest.raises(RunError, match=name):
-            card.write_card(run)
+            card.write_card(RunFolder(run))
 
 
 def test_a_card_that_cannot_be_written_leaves_the_old_one(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +170,7 @@ def test_a_card_that_cannot_be_written_leaves_the_old_one(run: Path, monkeypatch
     before = (run / "card.json").read_bytes()
     monkeypatch.setattr(card, "_as_json", fail)
     with pytest.raises(OSError, match="full disk"):
-        card.write_card(run)
+        card.write_card(RunFolder(run))
     assert (run / "card.json").read_bytes() == before
     assert not list(run.glob(".card*"))
 

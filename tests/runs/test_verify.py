@@ -14,25 +14,23 @@ import pytest
 
 from ser import verify
 from ser.evaluation import predictions
-from ser.evaluation.profile import profile
-from ser.evaluation.summary import summarise, write_metrics
 from ser.runs.card import write_card
-from ser.runs.results import pool, write_json
+from ser.runs.folder import RunFolder
+from ser.runs.results import write_fold, write_results
 from ser.runs.verification import Check, UncheckedError
 from ser.runs.verification import verify as checks_of
+from ser.runtime.files import write_json
 from ser.training import experiment
 from tests.conftest import Settings
-from tests.runs.test_card import LEFT_OUT, finished, read, run
-
-__all__ = ["finished", "run"]  # fixtures
+from tests.runs.conftest import LEFT_OUT, read
 
 
 @pytest.fixture
-def found(run: Path, stores: Path) -> Callable[..., dict[str, Check]]:
-    """Verify a part of the copied run; the checks by their names."""
+def found(stores: Path) -> Callable[..., dict[str, Check]]:
+    """Verify a run; the checks by their names."""
 
-    def verified(part: str = "fold_0", corpora: str | None = None) -> dict[str, Check]:
-        return {check.name: check for check in checks_of(run / part, corpora, str(stores))}
+    def verified(run: Path, corpora: str | None = None) -> dict[str, Check]:
+        return {check.name: check for check in checks_of(run, corpora, str(stores))}
 
     return verified
 
@@ -41,15 +39,12 @@ def failed(checks: dict[str, Check]) -> set[str]:
     return {name for name, check in checks.items() if check.ok is False}
 
 
-def forge(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
-    """Change the predictions, and make all that is computed from them fit; the card too."""
-    table = change(predictions.read_predictions(folder / "predictions.parquet")).reset_index(drop=True)
-    predictions.write_predictions(table, folder / "predictions.parquet")
-    write_metrics({**summarise(table), "run": read(folder, "metrics.json")["run"]}, folder / "metrics.json")
-    write_json(
-        profile(table, predictions.read_predictions(folder / "dev_predictions.parquet")), folder / "profile.json"
-    )
-    write_card(folder, [LEFT_OUT])
+def forge(one: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """Change the predictions of a single fold, and make all that is computed from them fit; the card too."""
+    fold = RunFolder(one / "fold_0")
+    about = fold.about
+    write_fold(RunFolder(fold.path), change(fold.predictions).reset_index(drop=True), fold.dev_predictions, about)
+    write_results(RunFolder(one), [LEFT_OUT])
 
 
 def replace_in(file: Path, old: str, new: str) -> None:
@@ -65,17 +60,25 @@ def edit(file: Path, change: Callable[[Any], object]) -> None:
 
 
 def test_an_untouched_run_holds_in_every_part(run: Path, found: Callable[..., dict[str, Check]]) -> None:
-    whole = found("")
+    whole = found(run)
     assert all(check.ok for check in whole.values()), whole
-    assert {"card", "files", "numbers", "profile", "split", "pooling", "corpus", "fold_2 split"} <= set(whole)
-    for part in ("fold_0", "fold_0/card.json"):
-        assert [check.ok for check in found(part).values()] == [True] * 6
+    names = ["card", "files", "numbers", "profile", "split"]
+    names += [f"fold_{fold} {check}" for fold in range(3) for check in ("numbers", "split")]
+    assert list(whole) == [*names, "pooling", "corpus"]
+    assert whole == found(run / "card.json")
 
 
-def test_a_run_may_be_named_from_inside(run: Path, stores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(run / "fold_0")
-    for target in (Path(), Path("card.json")):
-        assert [check.ok for check in checks_of(target, stores=str(stores))] == [True] * 6
+def test_a_fold_is_verified_with_the_run_whose_card_vouches_for_it(
+    run: Path, found: Callable[..., dict[str, Check]]
+) -> None:
+    (run / "fold_1" / "checkpoints" / "best.ckpt").write_bytes(b"other weights")
+    assert failed(found(run / "fold_1")) == {"files"}
+
+
+def test_a_run_may_be_named_from_inside(one: Path, stores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, target in ((one, Path()), (one, Path("card.json")), (one / "fold_0", Path())):
+        monkeypatch.chdir(folder)
+        assert [check.ok for check in checks_of(target, stores=str(stores))] == [True] * 9
 
 
 @pytest.mark.parametrize("fold", ["0", pytest.param("all", marks=pytest.mark.slow)])
@@ -83,33 +86,32 @@ def test_a_training_leaves_a_run_that_holds(settings: Settings, stores: Path, fo
     folder = experiment.train(settings("trainer.max_epochs=1", f"fold={fold}"))
     checks = checks_of(folder, stores=str(stores))
     assert [check for check in checks if not check.ok] == []
-    assert len(checks) == (6 if fold == "0" else 22)
+    assert len(checks) == (9 if fold == "0" else 13)
 
 
 def test_one_probability_that_changes_no_number_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
     file = run / "fold_0" / "predictions.parquet"
     table = predictions.read_predictions(file)
     predictions.write_predictions(table.assign(p_sad=table["p_sad"] + [1e-13, *[0.0] * (len(table) - 1)]), file)
-    checks = found()
-    assert failed(checks) == {"files"}
-    assert "predictions.parquet" in checks["files"].detail
-    assert failed(found("")) == {"fold_0 files", "pooling"}
+    checks = found(run)
+    assert failed(checks) == {"files", "pooling"}
+    assert "fold_0/predictions.parquet" in checks["files"].detail
 
 
-def test_one_digit_of_metrics_json_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
-    file = run / "fold_0" / "metrics.json"
-    accuracy = json.dumps(read(run / "fold_0", "metrics.json")["accuracy"])
+def test_one_digit_of_metrics_json_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+    file = one / "metrics.json"
+    accuracy = json.dumps(read(one, "metrics.json")["accuracy"])
     replace_in(file, accuracy, accuracy[:5] + str((int(accuracy[5]) + 1) % 10) + accuracy[6:])
-    checks = found()
+    checks = found(one)
     assert failed(checks) == {"card", "files", "numbers"}
     assert "accuracy: " in checks["numbers"].detail
-    write_card(run / "fold_0", [LEFT_OUT])
-    assert failed(found()) == {"numbers"}
+    write_card(RunFolder(one), [LEFT_OUT])
+    assert failed(found(one)) == {"numbers"}
 
 
-def test_a_number_of_profile_json_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
-    edit(run / "fold_0" / "profile.json", lambda p: p["groups"]["sex"][0].update(uar=0.99))
-    assert failed(found()) == {"files", "profile"}
+def test_a_number_of_profile_json_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+    edit(one / "profile.json", lambda p: p["groups"]["sex"][0].update(uar=0.99))
+    assert failed(found(one)) == {"files", "profile"}
 
 
 @pytest.mark.parametrize(
@@ -127,41 +129,42 @@ def test_a_number_of_profile_json_is_found(run: Path, found: Callable[..., dict[
     ],
 )
 def test_a_changed_card_is_found(
-    run: Path, found: Callable[..., dict[str, Check]], change: Callable[[Any], object]
+    one: Path, found: Callable[..., dict[str, Check]], change: Callable[[Any], object]
 ) -> None:
-    edit(run / "fold_0" / "card.json", change)
-    assert failed(found()) == {"card"}
-    assert failed(found("")) == {"files", "fold_0 card"}
+    edit(one / "card.json", change)
+    assert failed(found(one)) == {"card"}
 
 
-def test_a_changed_page_or_checkpoint_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
-    (run / "fold_0" / "checkpoints" / "best.ckpt").write_bytes(b"other weights")
-    replace_in(run / "fold_0" / "card.html", "% interval", "% certainty")
-    checks = found()
+def test_a_changed_page_or_checkpoint_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+    (one / "fold_0" / "checkpoints" / "best.ckpt").write_bytes(b"other weights")
+    replace_in(one / "card.html", "% interval", "% certainty")
+    checks = found(one)
     assert failed(checks) == {"files"}
-    assert re.search(r"SHA-256: card.html, checkpoints/best.ckpt\.", checks["files"].detail)
+    assert re.search(r"SHA-256: card.html, fold_0/checkpoints/best.ckpt\.", checks["files"].detail)
 
 
 def test_a_hash_that_was_changed_with_its_file_does_not_hide_it(
-    run: Path, found: Callable[..., dict[str, Check]]
+    run: Path, one: Path, found: Callable[..., dict[str, Check]]
 ) -> None:
     def swap_two_clips(table: pd.DataFrame) -> pd.DataFrame:
         columns = [c for c in table.columns if c.startswith("p_")]
         table.loc[[0, 1], columns] = table.loc[[1, 0], columns].to_numpy()
         return table
 
-    forge(run / "fold_0", swap_two_clips)
-    assert failed(found()) == set()  # one fold's folder fits itself: only its checkpoint could tell
-    assert failed(found("")) == {"files", "pooling"}
+    forge(one, swap_two_clips)
+    assert failed(found(one)) == set()  # the run fits itself: only its checkpoint could tell
+    fold = RunFolder(run / "fold_0")
+    write_fold(RunFolder(fold.path), swap_two_clips(fold.predictions), fold.dev_predictions, fold.about)
+    assert failed(found(run)) >= {"files", "pooling"}
 
 
 def test_a_target_that_all_else_was_made_to_fit_is_found_by_the_corpus(
-    run: Path, found: Callable[..., dict[str, Check]]
+    one: Path, found: Callable[..., dict[str, Check]]
 ) -> None:
-    was = predictions.read_predictions(run / "fold_0" / "predictions.parquet")
+    was = predictions.read_predictions(one / "predictions.parquet")
     said = ["angry", "sad"][was["target"][0] == "angry"]
-    forge(run / "fold_0", lambda table: table.assign(target=[said, *table["target"][1:]]))
-    checks = found()
+    forge(one, lambda table: table.assign(target=[said, *table["target"][1:]]))
+    checks = found(one)
     assert failed(checks) == {"corpus"}
     assert (
         f"the target of {was['utterance'][0]} is {said}, but the corpus gives {was['target'][0]}"
@@ -170,67 +173,67 @@ def test_a_target_that_all_else_was_made_to_fit_is_found_by_the_corpus(
 
 
 @pytest.mark.parametrize("column", ["speaker", "sex", "sentence"])
-def test_who_spoke_is_held_to_the_corpus(run: Path, found: Callable[..., dict[str, Check]], column: str) -> None:
-    forge(run / "fold_0", lambda table: table.assign(**{column: table[column].replace(table[column][0], "other")}))
-    assert failed(found()) == {"corpus"}
+def test_who_spoke_is_held_to_the_corpus(one: Path, found: Callable[..., dict[str, Check]], column: str) -> None:
+    forge(one, lambda table: table.assign(**{column: table[column].replace(table[column][0], "other")}))
+    assert failed(found(one)) == {"corpus"}
 
 
 def test_another_split_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
     shutil.copy(run / "fold_1" / "split.json", run / "fold_0" / "split.json")
-    assert failed(found()) == {"files", "split"}
-    write_card(run / "fold_0", [LEFT_OUT])
-    assert failed(found()) == {"split"}
+    assert failed(found(run)) == {"files", "fold_0 split"}
+    write_card(RunFolder(run), [LEFT_OUT])
+    assert failed(found(run)) == {"fold_0 split"}
 
 
-def test_an_utterance_moved_from_test_to_train_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
-    file = run / "fold_0" / "split.json"
+def test_an_utterance_moved_from_test_to_train_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+    file = one / "split.json"
     edit(file, lambda split: split["folds"][0]["train"].append(split["folds"][0]["test"].pop()))
-    checks = found()
+    checks = found(one)
     assert failed(checks) == {"files", "split"}
     assert "edited after it was written" in checks["split"].detail
 
 
-def test_a_clip_that_was_left_unscored_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
-    gone = predictions.read_predictions(run / "fold_0" / "predictions.parquet")["utterance"][0]
-    forge(run / "fold_0", lambda table: table[1:])
-    checks = found()
-    assert failed(checks) == {"split"}
+def test_a_clip_that_was_left_unscored_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+    gone = predictions.read_predictions(one / "predictions.parquet")["utterance"][0]
+    forge(one, lambda table: table[1:])
+    checks = found(one)
+    assert failed(checks) == {"split", "fold_0 split"}
     assert gone in checks["split"].detail
 
 
-def test_a_stamp_cannot_be_taken_off(run: Path, found: Callable[..., dict[str, Check]]) -> None:
-    edit(run / "fold_0" / "metrics.json", lambda metrics: metrics["run"].update(stamps=[]))
-    write_card(run / "fold_0", [LEFT_OUT])
-    checks = found()
+def test_a_stamp_cannot_be_taken_off(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+    edit(one / "metrics.json", lambda metrics: metrics["run"].update(stamps=[]))
+    write_card(RunFolder(one), [LEFT_OUT])
+    checks = found(one)
     assert failed(checks) == {"corpus"}
-    assert "lacks a stamp that the result carries: synthetic speech" in checks["corpus"].detail
+    assert "does not have a stamp that the result must carry: synthetic speech" in checks["corpus"].detail
 
 
-def test_a_stamp_of_the_audit_cannot_be_taken_off(run: Path, found: Callable[..., dict[str, Check]]) -> None:
-    edit(run / "fold_0" / "audit.json", lambda findings: findings[0].update(stamp="dev speakers also train"))
-    write_card(run / "fold_0", [LEFT_OUT])
-    assert failed(found()) == {"split"}
+def test_a_stamp_of_the_audit_cannot_be_taken_off(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+    edit(one / "audit.json", lambda findings: findings[0].update(stamp="dev speakers also train"))
+    write_card(RunFolder(one), [LEFT_OUT])
+    assert failed(found(one)) == {"split"}
 
 
 @pytest.mark.parametrize(
     ("fact", "value"),
-    [("seed", 1), ("fingerprint", "0" * 16), ("labels", "six"), ("protocol", "loso"), ("split_hash", "0")],
+    [("seed", 1), ("fingerprint", "0" * 16), ("labels", "six"), ("protocol", "loso"), ("splits", {"0": "0"})],
 )
 def test_what_the_numbers_are_said_to_be_of_is_held_to_the_corpus(
-    run: Path, found: Callable[..., dict[str, Check]], fact: str, value: Any
+    one: Path, found: Callable[..., dict[str, Check]], fact: str, value: Any
 ) -> None:
-    edit(run / "fold_0" / "metrics.json", lambda metrics: metrics["run"].update({fact: value}))
-    write_card(run / "fold_0", [LEFT_OUT])
-    assert "corpus" in failed(found())
+    edit(one / "metrics.json", lambda metrics: metrics["run"].update({fact: value}))
+    write_card(RunFolder(one), [LEFT_OUT])
+    assert "corpus" in failed(found(one))
 
 
 def test_pooled_predictions_are_held_to_the_folds(run: Path, found: Callable[..., dict[str, Check]]) -> None:
-    parts = [run / f"fold_{i}" for i in (1, 0, 2)]
-    pool(run, parts, [LEFT_OUT])
-    assert "pooling" in failed(found(""))
+    file = run / "predictions.parquet"
+    predictions.write_predictions(predictions.read_predictions(file).iloc[::-1].reset_index(drop=True), file)
+    write_card(RunFolder(run), [LEFT_OUT])
+    assert failed(found(run)) == {"pooling"}
     shutil.rmtree(run / "fold_2")
-    pool(run, parts[:2], [LEFT_OUT])
-    assert "pooling" in failed(found(""))
+    assert "pooling" in failed(found(run))
 
 
 def test_without_its_corpus_a_run_is_checked_all_the_same(run: Path, tmp_path: Path) -> None:
@@ -244,22 +247,25 @@ def test_a_corpus_that_lies_elsewhere_is_found_there(
     run: Path, found: Callable[..., dict[str, Check]], tiny_demo: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(tiny_demo, tmp_path / "elsewhere" / "demo")
-    assert found("", corpora=str(tmp_path / "elsewhere"))["corpus"].ok
+    assert found(run, corpora=str(tmp_path / "elsewhere"))["corpus"].ok
     next((tmp_path / "elsewhere" / "demo").glob("*ang*")).unlink()
-    assert "fingerprint" in found("", corpora=str(tmp_path / "elsewhere"))["corpus"].detail
+    assert "fingerprint" in found(run, corpora=str(tmp_path / "elsewhere"))["corpus"].detail
 
 
-def test_what_the_run_never_had_is_not_checked(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+def test_what_the_run_never_had_is_not_checked(one: Path, found: Callable[..., dict[str, Check]]) -> None:
     for name in ("profile.json", "split.json", "audit.json", "dev_predictions.parquet"):
-        (run / "fold_0" / name).unlink()
-    assert failed(found()) == {"card", "files"}
-    write_card(run / "fold_0", [LEFT_OUT])
-    assert {name: check.ok for name, check in found().items()} == {
+        (one / name).unlink()
+    assert failed(found(one)) == {"card", "files"}
+    write_card(RunFolder(one), [LEFT_OUT])
+    assert {name: check.ok for name, check in found(one).items()} == {
         "card": True,
         "files": True,
         "numbers": True,
         "profile": None,
         "split": None,
+        "fold_0 numbers": True,
+        "fold_0 split": True,
+        "pooling": True,
         "corpus": True,
     }
 
@@ -268,22 +274,22 @@ def test_what_the_run_never_had_is_not_checked(run: Path, found: Callable[..., d
     ("name", "checks"),
     [
         ("card.json", {"card", "files"}),
-        ("metrics.json", {"card", "files", "numbers", "split", "corpus"}),
-        ("predictions.parquet", {"files", "numbers", "profile", "split", "corpus"}),
-        ("dev_predictions.parquet", {"files", "profile", "split", "corpus"}),
+        ("metrics.json", {"card", "files", "numbers", "split", "pooling", "corpus"}),
+        ("predictions.parquet", {"files", "numbers", "profile", "split", "pooling", "corpus"}),
+        ("dev_predictions.parquet", {"files", "profile", "split", "pooling", "corpus"}),
         ("profile.json", {"card", "files", "profile"}),
         ("split.json", {"files", "split"}),
         ("audit.json", {"card", "files", "split"}),
-        ("environment.json", {"card", "files"}),
+        ("fold_0/environment.json", {"card", "files"}),
     ],
 )
 def test_a_file_that_was_cut_short_is_a_sentence(
-    run: Path, found: Callable[..., dict[str, Check]], name: str, checks: set[str]
+    one: Path, found: Callable[..., dict[str, Check]], name: str, checks: set[str]
 ) -> None:
-    file = run / "fold_0" / name
+    file = one / name
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    assert failed(found()) == checks
-    for check in found().values():
+    assert failed(found(one)) == checks
+    for check in found(one).values():
         assert "Traceback" not in check.detail
         assert check.detail.endswith(".") or check.ok
 
@@ -291,26 +297,26 @@ def test_a_file_that_was_cut_short_is_a_sentence(
 @pytest.mark.parametrize("name", ["card.json", "metrics.json", "split.json", "audit.json", "profile.json"])
 @pytest.mark.parametrize("content", ["{}", "[1]", '{"run": 3, "files": 3, "folds": [3]}', "null"])
 def test_a_file_of_another_form_is_no_run_that_holds(
-    run: Path, found: Callable[..., dict[str, Check]], name: str, content: str
+    one: Path, found: Callable[..., dict[str, Check]], name: str, content: str
 ) -> None:
-    (run / "fold_0" / name).write_text(content)
-    assert failed(found())
+    (one / name).write_text(content)
+    assert failed(found(one))
 
 
-def test_a_deleted_card_is_no_way_round(run: Path, found: Callable[..., dict[str, Check]]) -> None:
-    (run / "fold_0" / "card.json").unlink()
-    assert failed(found()) == {"card", "files"}
+def test_a_deleted_card_is_no_way_round(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+    (one / "card.json").unlink()
+    assert failed(found(one)) == {"card", "files"}
 
 
 def test_a_class_that_is_no_protocol_is_not_called(
-    run: Path, found: Callable[..., dict[str, Check]], tmp_path: Path
+    one: Path, found: Callable[..., dict[str, Check]], tmp_path: Path
 ) -> None:
     called = tmp_path / "called"
-    config = run / "config.yaml"
+    config = one / "config.yaml"
     text = config.read_text().replace("ser.protocols.speaker_cv.SpeakerCV", "subprocess.Popen")
     text = re.sub(r"folds: 3\n  seed: 0", f"args: [touch, {called}]", text)
     config.write_text(text)
-    checks = found()
+    checks = found(one)
     assert "subprocess.Popen is not a Protocol" in checks["corpus"].detail
     assert not called.exists()
 
@@ -323,26 +329,26 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int | str | 
 
 
 def test_the_command_says_it_with_its_exit_code(
-    run: Path, stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    one: Path, stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    assert not command(monkeypatch, run / "fold_0", "--stores", stores)
-    assert capsys.readouterr().out.count("holds") == 6
-    assert not command(monkeypatch, run / "fold_0" / "card.json", "--corpora", tmp_path / "no", "--stores", stores)
+    assert not command(monkeypatch, one, "--stores", stores)
+    assert capsys.readouterr().out.count("holds") == 9
+    assert not command(monkeypatch, one / "card.json", "--corpora", tmp_path / "no", "--stores", stores)
     assert "not checked: synthetic demo speech is not at" in capsys.readouterr().out
-    (run / "fold_0" / "metrics.csv").write_text("epoch\n")
-    assert command(monkeypatch, run / "fold_0", "--stores", stores) == 1
-    assert "metrics.csv (new)" in capsys.readouterr().out
+    (one / "fold_0" / "metrics.csv").write_text("epoch\n")
+    assert command(monkeypatch, one, "--stores", stores) == 1
+    assert "fold_0/metrics.csv (new)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("left", [["card.json"], [], ["card.json", "metrics.json", "split.json"]])
 def test_nothing_to_check_is_said_and_exits_2(
-    run: Path, left: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    one: Path, left: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "left"
     folder.mkdir()
     for name in left:
-        shutil.copy(run / "fold_0" / name, folder / name)
+        shutil.copy(one / name, folder / name)
     for target in [folder, *(folder / name for name in left[:1]), folder / "absent"]:
         with pytest.raises(UncheckedError, match=r"no predictions\.parquet"):
             checks_of(target)

@@ -45,7 +45,7 @@ def _job(home: Path, fold: int) -> Path | None:
 
 
 def _epochs(home: Path, fold: int) -> int:
-    file = (_job(home, fold) or home) / "metrics.csv"
+    file = (_job(home, fold) or home) / f"fold_{fold}" / "metrics.csv"
     return len(file.read_text().splitlines()) - 1 if file.exists() else 0
 
 

@@ -17,10 +17,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import ser
 from ser.datamodules.buckets import LengthBuckets
 from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
-from ser.inference.load import load
 from ser.models.norm import BatchNorm
 from ser.protocols.plan import planned
 from ser.runtime import distributed
@@ -145,7 +145,7 @@ def test_two_processes_train_what_one_does(settings: Settings) -> None:
     alone = experiment.train(settings(*still))
     both = experiment.train(settings(*still, *TWO))
     assert {path.name for path in both.iterdir()} >= FILES
-    one, two = (pd.read_csv(folder / "metrics.csv") for folder in (alone, both))
+    one, two = (pd.read_csv(folder / "fold_0" / "metrics.csv") for folder in (alone, both))
     np.testing.assert_allclose(one, two, rtol=2e-4, atol=1e-6)  # float32 sums in another order, over three epochs
     for name in ("predictions", "dev_predictions"):
         tables = [predictions.read_predictions(folder / f"{name}.parquet") for folder in (alone, both)]
@@ -211,11 +211,11 @@ def test_weights_that_are_spread_train_as_those_that_are_not(settings: Settings,
     )
     config = settings(*STILL, *tuned, "trainer=fsdp", *TWO[1:])
     held, spread = experiment.train(settings(*STILL, *tuned, *TWO)), experiment.train(config)
-    one, two = (pd.read_csv(folder / "metrics.csv") for folder in (held, spread))
+    one, two = (pd.read_csv(folder / "fold_0" / "metrics.csv") for folder in (held, spread))
     np.testing.assert_allclose(one, two, rtol=2e-4, atol=1e-6)
     tables = [predictions.read_predictions(folder / "predictions.parquet") for folder in (held, spread)]
     np.testing.assert_allclose(*(t.filter(like=predictions.PREFIX).to_numpy() for t in tables), atol=2e-4)
-    alone = [load(folder).state_dict() for folder in (held, spread)]
+    alone = [ser.load(folder).state_dict() for folder in (held, spread)]
     assert alone[0].keys() == alone[1].keys()
     goes_on(config, spread)
 
@@ -249,7 +249,7 @@ def test_all_folds_in_two_processes_with_a_tracker(settings: Settings) -> None:
     still = (*STILL, "model.dropout=0", "protocol.folds=3", "trainer.max_epochs=1")
     alone = experiment.train(settings(*still, "logger=tensorboard"))
     folder = experiment.train(settings(*TWO, *still, "fold=all", "logger=tensorboard"))
-    losses = [pd.read_csv(run / "metrics.csv")["train_loss"].item() for run in (alone, folder / "fold_0")]
+    losses = [pd.read_csv(run / "fold_0" / "metrics.csv")["train_loss"].item() for run in (alone, folder)]
     # What rounds differently is on the other side of a ReLU, or another of a pool, here and there: as loose as the same batch
     # in another order is.
     assert losses[0] == pytest.approx(losses[1], rel=2e-3)

@@ -28,16 +28,26 @@ FILES = {
     "audit.json",
     "card.html",
     "card.json",
-    "checkpoints",
     "config.yaml",
     "confusion_matrix.png",
+    "dev_predictions.parquet",
+    "fold_0",
+    "machine.json",
+    "metrics.json",
+    "predictions.parquet",
+    "profile.json",
+    "run.log",
+    "split.json",
+}
+FOLD_FILES = {
+    "audit.json",
+    "checkpoints",
+    "dev_metrics.json",
     "dev_predictions.parquet",
     "environment.json",
     "metrics.csv",
     "metrics.json",
     "predictions.parquet",
-    "profile.json",
-    "run.log",
     "split.json",
     "training_curves.png",
 }
@@ -64,11 +74,12 @@ def metrics_of(folder: Path) -> dict[str, Any]:
 
 def test_a_run_leaves_what_it_promises(settings: Settings) -> None:
     folder = experiment.train(settings())
-    assert {path.name for path in folder.iterdir()} >= FILES
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert {path.name for path in (folder / "fold_0").iterdir()} == FOLD_FILES
     table = predictions.read_predictions(folder / "predictions.parquet")
     summary = metrics_of(folder)
     assert len(table) == summary["n_utterances"] == 12
-    environment = json.loads((folder / "environment.json").read_text())
+    environment = json.loads((folder / "fold_0" / "environment.json").read_text())
     assert environment["versions"]["torch"] == torch.__version__.partition("+")[0]
     assert (environment["seed"], environment["data"]) == (0, summary["run"]["fingerprint"])
     assert summary["run"]["stamps"] == ["synthetic speech"]
@@ -100,9 +111,9 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(settings: Settings, model
     assert resumed.resolve() == stopped.resolve()
     one, two = (predictions.read_predictions(folder / "predictions.parquet") for folder in (whole, resumed))
     pd.testing.assert_frame_equal(one, two, check_exact=True)
-    history = pd.read_csv(resumed / "metrics.csv")
+    history = pd.read_csv(resumed / "fold_0" / "metrics.csv")
     assert list(history["epoch"]) == [0, 1, 2]
-    pd.testing.assert_frame_equal(history, pd.read_csv(whole / "metrics.csv"), check_exact=True)
+    pd.testing.assert_frame_equal(history, pd.read_csv(whole / "fold_0" / "metrics.csv"), check_exact=True)
 
 
 def test_all_folds_test_every_utterance_once_and_finished_ones_are_left_alone(settings: Settings) -> None:
@@ -200,7 +211,7 @@ def test_a_killed_run_goes_on_and_gives_what_it_would_have(settings: Settings, t
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:
-        if any(Path("runs").glob("*/checkpoints/last.ckpt")):
+        if any(Path("runs").glob("*/fold_0/checkpoints/last.ckpt")):
             process.send_signal(signal.SIGKILL)
             process.wait()
     assert process.returncode == -signal.SIGKILL
@@ -228,7 +239,7 @@ def test_ctrl_c_leaves_a_run_to_go_on_with(settings: Settings, tiny_demo: Path, 
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
-    while process.poll() is None and not any(Path("runs").glob("*/checkpoints/last.ckpt")):
+    while process.poll() is None and not any(Path("runs").glob("*/fold_0/checkpoints/last.ckpt")):
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
@@ -263,22 +274,22 @@ def test_a_run_killed_after_it_stopped_early_scores_what_it_had(settings: Settin
     config = settings("trainer.max_epochs=20", "callbacks.early_stopping.patience=1", "optimizer.lr=1e-9")
     folder = experiment.train(config)
     before = predictions.read_predictions(folder / "predictions.parquet")
-    epochs = pd.read_csv(folder / "metrics.csv")
+    epochs = pd.read_csv(folder / "fold_0" / "metrics.csv")
     assert len(epochs) < 20, "it did not stop early"
-    (folder / "metrics.json").unlink()
+    (folder / "fold_0" / "metrics.json").unlink()
     assert experiment.train({**config, "ckpt": "last"}).resolve() == folder.resolve()
     pd.testing.assert_frame_equal(
         predictions.read_predictions(folder / "predictions.parquet"), before, check_exact=True
     )
-    pd.testing.assert_frame_equal(pd.read_csv(folder / "metrics.csv"), epochs, check_exact=True)
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "fold_0" / "metrics.csv"), epochs, check_exact=True)
 
 
 def test_a_finished_run_is_left_alone(settings: Settings) -> None:
     config = settings("trainer.max_epochs=1")
     folder = experiment.train(config)
-    before = {path: path.stat().st_mtime_ns for path in folder.glob("checkpoints/*")}
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("fold_0/checkpoints/*")}
     experiment.train({**config, "ckpt": "last"})
-    assert {path: path.stat().st_mtime_ns for path in folder.glob("checkpoints/*")} == before
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("fold_0/checkpoints/*")} == before
 
 
 def test_a_run_goes_on_in_a_folder_that_was_moved(settings: Settings, tmp_path: Path) -> None:
@@ -291,11 +302,12 @@ def test_a_run_goes_on_in_a_folder_that_was_moved(settings: Settings, tmp_path: 
     one, two = (predictions.read_predictions(folder / "predictions.parquet") for folder in (whole, moved))
     pd.testing.assert_frame_equal(one, two, check_exact=True)
     scores = [
-        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"] for folder in (whole, moved)
+        torch.load(folder / "fold_0" / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]
+        for folder in (whole, moved)
     ]
     best = [next(state for key, state in s.items() if key.startswith("Best")) for s in scores]
     assert best[0]["best_model_score"] == best[1]["best_model_score"]
-    assert Path(best[1]["best_model_path"]).parent.parent == tmp_path / "here"
+    assert Path(best[1]["best_model_path"]).parent.parent == tmp_path / "here" / "fold_0"
 
 
 def test_a_foreign_file_among_the_runs_is_passed_over(settings: Settings) -> None:
@@ -309,9 +321,9 @@ def test_a_foreign_file_among_the_runs_is_passed_over(settings: Settings) -> Non
 
 def test_the_epoch_is_chosen_by_what_was_asked_for(settings: Settings) -> None:
     folder = experiment.train(settings("selection.by=dev_loss", "trainer.max_epochs=4", "optimizer.lr=0.02"))
-    history, about = pd.read_csv(folder / "metrics.csv"), metrics_of(folder)["run"]
+    history, about = pd.read_csv(folder / "fold_0" / "metrics.csv"), metrics_of(folder)["run"]
     best = int(history["dev_loss"].argmin())
     assert about["best_epoch"] == history["epoch"][best]
     assert about["dev_uar"] == pytest.approx(history["dev_uar"][best])
-    kept = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    kept = torch.load(folder / "fold_0" / "checkpoints" / "best.ckpt", weights_only=True)
     assert kept["epoch"] == about["best_epoch"]

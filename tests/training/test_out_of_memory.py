@@ -69,7 +69,9 @@ def test_a_training_that_is_gone_on_with_keeps_its_smaller_batches(
     stopped = experiment.train({**config, "ckpt": "last"})
     assert set(sizes) == {4}, "it does not try again what did not fit"
     assert about(stopped)["batch"] == {"size": 4, "accumulated": 2}
-    one, other = (torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True) for folder in (whole, stopped))
+    one, other = (
+        torch.load(folder / "fold_0" / "checkpoints" / "best.ckpt", weights_only=True) for folder in (whole, stopped)
+    )
     assert all(torch.equal(one["state_dict"][name], other["state_dict"][name]) for name in one["state_dict"])
 
 

@@ -160,7 +160,7 @@ def test_all_folds_are_one_run_and_their_pooled_result_its_summary(settings: Set
     (table,) = run.folder.glob("files/media/table/predictions*.json")
     assert len(json.loads(table.read_text())["data"]) == 36
     assert {"split", "card", "checkpoint"} <= set(run.artifacts)
-    assert list(run.config["split_hash"].values()) == stored["run"]["split_hash"]
+    assert list(run.config["split_hash"].values()) == list(stored["run"]["splits"].values())
 
 
 def test_a_long_stamp_is_a_short_tag(settings: Settings) -> None:
@@ -241,7 +241,7 @@ def test_a_killed_run_goes_on_as_the_same_run(settings: Settings, tiny_demo: Pat
     command += ["protocol.folds=3", "trainer.max_epochs=6", "batch_size=8", "trainer.accelerator=cpu"]
     command += ["callbacks.early_stopping=null", "trainer.enable_progress_bar=false", "paths.run=run", "logger=wandb"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not Path("run/checkpoints/last.ckpt").exists():
+    while process.poll() is None and not Path("run/fold_0/checkpoints/last.ckpt").exists():
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL

@@ -17,13 +17,13 @@ from rich.table import Table
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
 from ser.evaluation import predictions
-from ser.evaluation.summary import read_metrics
 from ser.inference.score import predict_probabilities
 from ser.models.classifier import SpeechClassifier
 from ser.protocols.stamps import ADAPTED
 from ser.rescoring.adaptation import report
 from ser.rescoring.adaptation.results import ALL, measure_adaptation
 from ser.rescoring.suite import Suite
+from ser.runs.folder import RunFolder
 
 
 class Adaptation(Suite):
@@ -53,7 +53,7 @@ class Adaptation(Suite):
 
     def run(self, folder: Path, corpora: str, stores: str) -> None:
         """See `ser.rescoring.suite.Suite`; a run whose model does not normalise by speaker is refused."""
-        if ADAPTED not in read_metrics(folder / "metrics.json")["run"]["stamps"]:
+        if ADAPTED not in RunFolder(folder).about["stamps"]:
             raise ConfigError(
                 f"{folder} does not normalise by speaker, so it has nothing to learn from a speaker's clips. "
                 "Train it with normalise=speaker."
@@ -73,7 +73,7 @@ class Adaptation(Suite):
         return report.curve_table(measured, title, stamps)
 
     def score_fold(
-        self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, folder: Path
+        self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, fold: RunFolder
     ) -> pd.DataFrame:
         """Score a fold's test speakers with ``k`` of their clips known, for each ``k`` in ``ks``; see `Suite.score_fold`.
 

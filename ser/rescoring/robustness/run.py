@@ -21,12 +21,12 @@ from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
 from ser.evaluation import predictions
 from ser.inference import score
-from ser.inference.load import checkpoint_of
 from ser.models.classifier import SpeechClassifier
 from ser.rescoring.robustness import report
 from ser.rescoring.robustness.conditions import CLEAN, Condition, Scene, Talkers, conditions_of, generator
 from ser.rescoring.robustness.results import measure_robustness
 from ser.rescoring.suite import Suite
+from ser.runs.folder import RunFolder
 
 FORMAT = 1
 """Counted up when a condition comes to sound otherwise, so that parts of an older version are not kept."""
@@ -54,7 +54,7 @@ class Robustness(Suite):
         self.conditions = conditions_of(effects)
 
     def score_fold(
-        self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, folder: Path
+        self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, fold: RunFolder
     ) -> pd.DataFrame:
         """Score a fold's test speakers under every condition that no part file holds yet; see `Suite.score_fold`.
 
@@ -63,13 +63,13 @@ class Robustness(Suite):
             ``family`` and ``level`` behind those of a predictions table; ``clean`` has no level.
         """
         talkers = Talkers(data)
-        digest = hashlib.sha256(checkpoint_of(folder).read_bytes()).hexdigest()
+        digest = hashlib.sha256(fold.checkpoint.read_bytes()).hexdigest()
         speech = [data.plan.fingerprint, data.split.hash(data.labelled.manifest)]
         tables = [same.assign(condition=CLEAN, family=CLEAN, level=np.nan)]
         for condition in track(self.conditions, f"Fold {data.fold}, {self.name}", transient=True):
             text = json.dumps([FORMAT, digest, *speech, self.seed, condition.settings])
             name = f"{condition.effect}_{condition.level:g}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
-            part = folder / self.name / name
+            part = fold.path / self.name / name
             if not part.exists():
                 heard = probabilities_under(model, data, data.split.test, condition, self.seed, talkers)
                 columns = {predictions.PREFIX + c: heard[:, i] for i, c in enumerate(data.classes)}

@@ -9,19 +9,20 @@ import pandas as pd
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
+import ser
 from ser import evaluate
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
 from ser.evaluation.intervals import MANY_SPEAKERS
 from ser.evaluation.metrics import confusion, uar
-from ser.inference.load import load
 from ser.inference.score import score
 from ser.rescoring.robustness import report
 from ser.rescoring.robustness import run as suites
 from ser.rescoring.robustness.conditions import Talkers, conditions_of
 from ser.rescoring.robustness.results import measure_robustness
 from ser.rescoring.robustness.run import Robustness, probabilities_under
+from ser.runs.folder import RunFolder
 from tests.rescoring.robustness.conftest import shipped
 
 GAIN = {"_target_": "ser.rescoring.robustness.channel.Gain", "levels": [0, -40]}
@@ -92,8 +93,8 @@ def test_parts_of_another_checkpoint_are_not_taken(run: Path, data: SpeechDataMo
     tables = []
     for other in ("fold_0", "fold_1"):
         checkpoint.write_bytes((run / other / "checkpoints" / "best.ckpt").read_bytes())
-        clean = score(load(folder), data, data.split.test)
-        table = suite.score_fold(load(folder), data, clean, folder)
+        clean = score(ser.load(folder), data, data.split.test)
+        table = suite.score_fold(ser.load(folder), data, clean, RunFolder(folder))
         same = table[table["condition"] == "gain 0 dB"]
         np.testing.assert_allclose(predictions.probabilities(same), predictions.probabilities(clean), atol=1e-6)
         tables.append(predictions.probabilities(clean))
@@ -112,7 +113,7 @@ def test_predictions_that_the_checkpoint_does_not_give_stop_it(run: Path, stores
 
 
 def test_no_result_depends_on_the_size_of_a_batch(trained: Path, data: SpeechDataModule) -> None:
-    model, talkers = load(trained / "fold_0"), Talkers(data)
+    model, talkers = ser.load(trained / "fold_0"), Talkers(data)
     effects = {name: {**effect, "levels": effect["levels"][-1:]} for name, effect in shipped()["effects"].items()}
     for condition in conditions_of(effects):
         one, all_together = (
