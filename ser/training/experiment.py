@@ -82,7 +82,12 @@ def _train(config: Config, plan: Plan, first: int, terminal: bool) -> Path:
     with distributed.joined(config["trainer"]):
         with phase("start"):
             data = build_data(config, plan, first)
-        folder = distributed.on_first_process(lambda: _folder(config))
+        try:
+            folder = distributed.on_first_process(lambda: _folder(config))
+        except PermissionError as error:
+            raise RunError(
+                f"paths.runs and paths.run must be writable; got no permission for {error.filename}. Choose another folder."
+            ) from error
         alone = distributed.process_rank() == 0
         log_file = folder / LOG if alone else Path(os.devnull)
         with logging_to(log_file, terminal=terminal and alone):
