@@ -1,4 +1,4 @@
-"""Twins: recordings that a corpus, or two of them, hold twice, as they are or altered. For the audit of leaks.
+"""Duplicates: recordings that one or two corpora hold twice, unchanged or altered. For the audit of leaks.
 
 Source: Haitsma and Kalker, 2002, A highly robust audio fingerprinting system, ISMIR,
 https://ismir2002.ismir.net/proceedings/02-FP04-2.pdf: a 32-bit word every frame, each bit the sign of a difference of
@@ -33,25 +33,25 @@ from ser.runtime.files import replacing
 log = logging.getLogger(__name__)
 
 VERSION = 1
-"""Raised when another table comes of the same stores, so that no older one is read."""
+"""Increased when the same stores give another table, so that older tables are not read."""
 RATE = 8000
-"""Hz, to which clips are brought; the bands end well below half of it."""
+"""Rate in Hz that clips are resampled to; the bands end well below half of it."""
 FRAME, HOP = 1600, 80
 """200 ms, so that a frame half a hop off has almost the same bits; every 10 ms."""
 EDGES_HZ = np.geomspace(300, 3000, 34)
 """33 bands for 32 differences, narrow enough to part harmonics: what telephones and low bit rates keep of speech."""
 GATE_DB = 20.0
-"""A frame this far under its clip's loudest has no say: the bits of silence are those of its noise."""
+"""A frame this far below its clip's loudest is ignored: the bits of silence are those of its noise."""
 UNSURE = 2
-"""A frame is also looked up with any of its so many least certain bits turned over."""
+"""A frame is also looked up with any of this many least certain bits inverted."""
 COMMON = 100
-"""A word that occurs more often says nothing about who copied whom."""
+"""A word that occurs more often than this is no evidence of a copy."""
 OVERLAP = 50
-"""Frames (0.5 s) that two clips must both have a say in."""
+"""Frames (0.5 s) in which both clips must be loud enough."""
 ALIKE = 0.75
-"""Least share of equal bits. Unrelated frames share half."""
+"""Minimum share of equal bits. Unrelated frames share half."""
 CORRELATED = 0.75
-"""Least correlation of the waveforms. In the benchmark alike recordings reach 0.57, and copies fall to 0.89."""
+"""Minimum correlation of the waveforms. In the benchmark alike recordings reach 0.57, and copies fall to 0.89."""
 
 
 def find_duplicates(stores: Sequence[Store], cache: Path | None = None) -> pd.DataFrame:
@@ -75,13 +75,13 @@ def find_duplicates(stores: Sequence[Store], cache: Path | None = None) -> pd.Da
     if cache is None:
         return _find(stores)
     text = f"{VERSION} {sorted(store.fingerprint for store in stores)}"
-    path = cache / f"twins-{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
+    path = cache / f"duplicates-{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
     if path.exists():
         return pd.read_parquet(path)
-    twins = _find(stores)
+    found = _find(stores)
     with replacing(path) as unfinished:
-        twins.to_parquet(unfinished, index=False)
-    return twins
+        found.to_parquet(unfinished, index=False)
+    return found
 
 
 def compare_clips(stores: Sequence[Store], alike: float = ALIKE) -> pd.DataFrame:
@@ -179,9 +179,9 @@ def _find(stores: Sequence[Store]) -> pd.DataFrame:
     near = near.merge(clips, left_on="other", right_on="sha256", suffixes=sides)
     pairs = pd.concat([same.assign(kind="identical"), near.assign(kind="near-identical")], ignore_index=True)
     ids = pairs[["id_one", "id_other"]]
-    twins = pairs.assign(one=ids.min(axis=1), other=ids.max(axis=1))[["one", "other", "kind", "similarity"]]
+    table = pairs.assign(one=ids.min(axis=1), other=ids.max(axis=1))[["one", "other", "kind", "similarity"]]
     log.info("%d clips: %d pairs are identical, %d near-identical.", len(clips), len(same), len(near))
-    return twins.sort_values(["one", "other"], ignore_index=True)
+    return table.sort_values(["one", "other"], ignore_index=True)
 
 
 def _candidates(prints: _Prints) -> np.ndarray:

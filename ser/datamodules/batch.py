@@ -1,4 +1,4 @@
-"""What a model is given."""
+"""The input of a model."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ class Batch(NamedTuple):
     waveform: Tensor
     lengths: Tensor
     target: Tensor
-    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody wants of a batch
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which a batch does not need
     speaker: Tensor
     features: tuple[Tensor, Tensor] | None = None
     whole: int | None = None

@@ -1,4 +1,4 @@
-"""Batches of clips of like length, so that little is spent on padding, in an order that each epoch draws anew."""
+"""Batches of clips of similar length, to save padding, in a new order every epoch."""
 
 from collections.abc import Iterator
 
@@ -12,19 +12,19 @@ from ser.errors import ConfigError
 class LengthBuckets(Sampler[list[int]]):
     """Yield lists of positions into ``lengths``.
 
-    Shuffled, an epoch's order depends on the seed and the epoch alone, so a resumed run sees what the first would have.
+    Shuffled, an epoch's order depends on the seed and the epoch alone, so a resumed run sees the same batches.
     Clips are drawn at random into pools of ``pool`` batches, sorted by length within a pool, cut into batches, and the
-    batches shuffled. Not shuffled, the clips come by length, longest first (what does not fit in memory fails at once).
+    batches shuffled. Not shuffled, the clips come by length, longest first, so that a lack of memory shows at once.
 
     Args:
         lengths: ``(clip,)`` in samples.
-        batch_size: Clips a batch; the last may have fewer, but never a single one where it can be helped (batch
-            statistics of one clip are of no use).
-        pool: Batches a pool; more waste less padding and mix less.
-        shares: Into how many parts each batch is to be divided, none of which must be empty.
+        batch_size: Clips per batch; the last may have fewer, but a single clip only where it cannot be avoided
+            (batch statistics of one clip are useless).
+        pool: Batches per pool; a larger pool needs less padding and mixes less.
+        shares: Number of processes that share each batch; none may get an empty share.
 
     Raises:
-        ConfigError: If a batch, or all clips, are too few for that.
+        ConfigError: If a batch or all clips together are fewer than the processes.
     """
 
     def __init__(
@@ -38,15 +38,15 @@ class LengthBuckets(Sampler[list[int]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning at the start of every epoch."""
+        """Set the epoch; Lightning calls this at the start of every epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """Return the number of batches per epoch."""
         return len(self._sizes())
 
     def __iter__(self) -> Iterator[list[int]]:
-        """One epoch."""
+        """Yield the batches of one epoch."""
         if not self.shuffle:
             yield from self._cut(torch.argsort(self.lengths, descending=True, stable=True))
             return

@@ -1,4 +1,4 @@
-"""Features that no training changes, computed once for every utterance and read from one memory-mapped file ever after.
+"""Features that no training changes, computed once for each utterance and then read from one memory-mapped file.
 
 A cache is a folder beside the waveform stores, named by a hash of what its features depend on:
 
@@ -7,7 +7,7 @@ A cache is a folder beside the waveform stores, named by a hash of what its feat
 - ``index.i64``: little-endian int64 ``(utterance, 2)``, the row of the data module's manifest and its frames, in that order
 - ``card.json``: what the features are of
 
-It grows utterance by utterance under a lock: a job that was stopped goes on where it stopped, and two that start together
+It grows utterance by utterance under a lock: an interrupted job resumes where it stopped, and two jobs that start together
 compute once.
 """
 
@@ -32,14 +32,14 @@ from ser.runtime.files import write_json
 log = logging.getLogger(__name__)
 
 Compute = Callable[[np.ndarray], Iterator[tuple[Tensor, Tensor, Tensor]]]
-"""From rows of the manifest to batches of them: rows, features ``(batch, feature, frame)``, and their lengths in frames."""
+"""Maps rows of the manifest to batches: rows, features ``(batch, feature, frame)``, and their lengths in frames."""
 Features = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """``(waveform, lengths)`` to ``(features, frames)``, as the modules of `ser.features`."""
 FORMAT = 1
-"""Raised when what a cache holds changes, so that older ones are computed again."""
+"""Increased when the format changes, so that older caches are computed again."""
 RECORD = np.dtype("<i8")
 FULL = (errno.ENOSPC, errno.EDQUOT)
-"""What a system says of a disk, or of a user's share of it, that has no room left."""
+"""Error numbers of a full disk, or of a user's full share of it."""
 
 
 class FeatureCache:
@@ -68,7 +68,7 @@ class FeatureCache:
         return torch.from_numpy(np.memmap(self.folder / "features.f32", dtype="<f4", mode="c"))
 
     def gather(self, rows: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The features of some rows of the manifest, on a device.
+        """Return the features of some rows of the manifest, on a device.
 
         Shapes:
             - rows: ``(batch,)``
@@ -84,17 +84,17 @@ class FeatureCache:
 
 
 def open_cache(stores: Path, key: Mapping[str, Any], count: int, n_features: int, compute: Compute) -> FeatureCache:
-    """Open the cache of some features, and first compute what it lacks.
+    """Open the cache of some features. Missing features are computed first.
 
     Args:
         stores: Folder of the waveform stores.
         key: All that the features depend on, as plain JSON.
-        count: Utterances.
-        n_features: Features a frame.
-        compute: Gives some rows' features, every row once.
+        count: Number of utterances.
+        n_features: Features per frame.
+        compute: Yields the features of some rows, each row once.
 
     Raises:
-        ConfigError: If the disk has no room for it.
+        ConfigError: If the disk is full.
     """
     from filelock import FileLock
 
@@ -109,7 +109,7 @@ def open_cache(stores: Path, key: Mapping[str, Any], count: int, n_features: int
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether a cache was finished, and nobody cut its files short since, or deleted them."""
+    """Whether a cache is complete: finished, and its files neither truncated nor deleted since."""
     if not all((folder / name).is_file() for name in ("card.json", "features.f32", "index.i64")):
         return False
     card = json.loads((folder / "card.json").read_text())
@@ -119,13 +119,13 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _compute(folder: Path, key: Mapping[str, Any], count: int, n_features: int, compute: Compute) -> None:
-    """Append to the unfinished cache what it lacks, then finish it: its card is written last."""
+    """Append the missing features to an unfinished cache, then finish it: its card is written last."""
     from rich.progress import Progress
 
     folder.mkdir(exist_ok=True)
     index = _whole_records(folder, n_features)
     missing = np.setdiff1d(np.arange(count), index[:, 0])
-    log.info("Computing the features of %d utterances once (%d are there): %s", len(missing), len(index), folder)
+    log.info("Computing the features of %d utterances (%d are cached): %s", len(missing), len(index), folder)
     try:
         with (
             (folder / "features.f32").open("ab") as features_file,
@@ -155,7 +155,7 @@ def _compute(folder: Path, key: Mapping[str, Any], count: int, n_features: int, 
 
 
 def _append(file: Any, rows: Tensor, features: Tensor, frames: Tensor) -> np.ndarray:
-    """Write the frames of a batch, and give back its records."""
+    """Write the frames of a batch and return its records."""
     for clip, count in zip(features.float().cpu().mT.numpy(), frames.tolist(), strict=True):
         file.write(np.ascontiguousarray(clip[:count], dtype="<f4").tobytes())
     file.flush()
@@ -163,7 +163,7 @@ def _append(file: Any, rows: Tensor, features: Tensor, frames: Tensor) -> np.nda
 
 
 def _whole_records(folder: Path, n_features: int) -> np.ndarray:
-    """What an unfinished cache holds for certain; a half-written batch behind it is cut off."""
+    """Return the complete records of an unfinished cache; a partly written batch at its end is cut off."""
     features, index = folder / "features.f32", folder / "index.i64"
     if not (features.exists() and index.exists()):
         features.write_bytes(b"")

@@ -53,14 +53,14 @@ class Finding:
     clips: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the finding as plain JSON."""
         return asdict(self) | {"clips": list(self.clips)}
 
 
 def audit(
     split: Split, manifest: pd.DataFrame, classes: pd.Series, duplicates: pd.DataFrame | None = None
 ) -> list[Finding]:
-    """Everything found in one fold, errors first.
+    """Return everything found in one fold, errors first.
 
     Args:
         split: The fold.
@@ -100,7 +100,7 @@ def enforce(findings: Sequence[Finding], fold: int, policy: Policy = "refuse") -
         ConfigError: If there is no such policy.
     """
     if policy not in ("refuse", "warn"):
-        raise ConfigError(f"audit is refuse or warn, not {policy!r}.")
+        raise ConfigError(f"audit must be refuse or warn; got {policy!r}.")
     errors = [f for f in findings if f.level == "error"]
     if errors and policy == "refuse":
         raise SplitError(f"Fold {fold}: " + "\n".join(f.text for f in errors))
@@ -114,7 +114,7 @@ def stamps(split: Split, findings: Sequence[Finding]) -> tuple[str, ...]:
 
 
 def check_fitted(split: Split, rows: np.ndarray) -> None:
-    """Hold statistics (of a normalisation, say) to the training side.
+    """Check that statistics, such as those of normalisation, were fitted on the training side only.
 
     Args:
         split: The fold.
@@ -132,7 +132,7 @@ def check_fitted(split: Split, rows: np.ndarray) -> None:
 
 
 def admits(split: Split, one: str, other: str) -> bool:
-    """Whether the protocol says that these two sides share speakers."""
+    """Return whether the protocol admits that these two sides share speakers."""
     return SPEAKER_DEPENDENT in split.stamps or (
         {one, other} == {"train", "dev"} and DEV_SHARES_SPEAKERS in split.stamps
     )
@@ -172,8 +172,8 @@ def _speakers(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
         )
         if not admits(split, one, other):
             why = (
-                " A result had this way says nothing of new speakers. protocol=random does that on purpose, and stamps "
-                "what it touches."
+                " Such a result says nothing about new speakers. protocol=random shares speakers on purpose and stamps "
+                "its results."
             )
             words = f"{SPEAKER_DEPENDENT} (undeclared: {one} and {other} share speakers)"
             yield Finding("error", "speakers", text + why, words, clips)

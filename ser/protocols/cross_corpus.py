@@ -24,7 +24,7 @@ class CrossCorpus:
         train: A training corpus, several, or ``others``: all of the data that do not test.
         test: A test corpus, or several.
         dev_share: Share of each training corpus's speakers who are dev.
-        seed: Of the choice of those speakers.
+        seed: Seed of the choice of those speakers.
     """
 
     name = "cross_corpus"
@@ -43,7 +43,7 @@ class CrossCorpus:
         self.dev_share, self.seed = checked_share(dev_share), seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Every fold; see `ser.protocols.split.Protocol`."""
+        """Return every fold; see `ser.protocols.split.Protocol`."""
         here = sorted(manifest["corpus"].unique())
         train = sorted(set(here) - set(self.test)) if self.train == [OTHERS] else self.train
         if absent := sorted({*train, *self.test} - set(here)):

@@ -21,7 +21,7 @@ class CrossSpeaker:
         name: What reports call the protocol.
         pairs: ``[train, test]`` speakers, with the corpus's name: ``["tess/OAF", "tess/YAF"]``.
         dev_share: Share of the training speaker's sentences that are dev.
-        seed: Of the choice of those sentences.
+        seed: Seed of the choice of those sentences.
     """
 
     def __init__(self, name: str, pairs: Sequence[Sequence[str]], dev_share: float = 0.2, seed: int = 0) -> None:
@@ -30,7 +30,7 @@ class CrossSpeaker:
         self.name, self.pairs, self.dev_share, self.seed = name, [tuple(p) for p in pairs], dev_share, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Every fold; see `ser.protocols.split.Protocol`."""
+        """Return every fold; see `ser.protocols.split.Protocol`."""
         here = set(manifest["speaker"])
         asked = {speaker for pair in self.pairs for speaker in pair}
         if asked != here:

@@ -31,7 +31,7 @@ class EmoBox:
         utterances: Corpus to speaker to the rest of the names of those who test, with blanks between: ``"1001"`` and
             ``"DFA_HAP_XX DFA_SAD_XX"``. The second part is the emotion.
         dev_share: Share of the training utterances that are dev where utterances are listed.
-        seed: Of the choice of those.
+        seed: Seed of the choice of those.
     """
 
     name = "emobox"
@@ -48,7 +48,7 @@ class EmoBox:
         self.folds, self.utterances, self.dev_share, self.seed = folds, utterances, dev_share, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Every fold; see `ser.protocols.split.Protocol`."""
+        """Return every fold; see `ser.protocols.split.Protocol`."""
         corpora = sorted(manifest["corpus"].unique())
         known = sorted({*self.folds, *self.utterances})
         if len(corpora) != 1 or corpora[0] not in known:

@@ -15,7 +15,7 @@ class FewShot:
     Args:
         clips: How many of each test speaker, over the emotions as evenly as can be.
         folds: How many, at least 3; as many as speakers at most.
-        seed: Of the deal of speakers and of the choice of clips.
+        seed: Seed of the deal of speakers and of the choice of clips.
     """
 
     name = "few_shot"
@@ -28,7 +28,7 @@ class FewShot:
         self.clips, self.folds, self.seed = clips, folds, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Every fold; see `ser.protocols.split.Protocol`."""
+        """Return every fold; see `ser.protocols.split.Protocol`."""
         clips_of = manifest["speaker"].value_counts()
         if len(clips_of) < 3:
             raise SplitError(

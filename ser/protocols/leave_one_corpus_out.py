@@ -12,7 +12,7 @@ class LeaveOneCorpusOut:
 
     Args:
         dev_share: Share of each training corpus's speakers who are dev.
-        seed: Of the choice of those speakers.
+        seed: Seed of the choice of those speakers.
     """
 
     name = "leave_one_corpus_out"
@@ -21,7 +21,7 @@ class LeaveOneCorpusOut:
         self.dev_share, self.seed = checked_share(dev_share), seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Every fold; see `ser.protocols.split.Protocol`."""
+        """Return every fold; see `ser.protocols.split.Protocol`."""
         corpora = sorted(manifest["corpus"].unique())
         if len(corpora) < 2:
             raise SplitError(

@@ -23,7 +23,7 @@ class LeaveOneSpeakerOut:
         self.dev_speakers = dev_speakers
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Every fold; see `ser.protocols.split.Protocol`."""
+        """Return every fold; see `ser.protocols.split.Protocol`."""
         speakers = sorted(manifest["speaker"].unique())
         needed = self.dev_speakers + 2
         if len(speakers) < needed:

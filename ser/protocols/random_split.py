@@ -16,7 +16,7 @@ class RandomUtterances:
 
     Args:
         folds: How many, at least 3.
-        seed: Of the shuffle.
+        seed: Seed of the shuffle.
     """
 
     name = "random"
@@ -27,7 +27,7 @@ class RandomUtterances:
         self.folds, self.seed = folds, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Every fold; see `ser.protocols.split.Protocol`."""
+        """Return every fold; see `ser.protocols.split.Protocol`."""
         random = np.random.default_rng(self.seed)
         fold_of = np.empty(len(manifest), dtype=np.int64)
         dealt = 0

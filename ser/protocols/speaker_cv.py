@@ -20,7 +20,7 @@ class SpeakerCV:
 
     Args:
         folds: How many at most, at least 3.
-        seed: Of the shuffle that deals speakers to folds.
+        seed: Seed of the shuffle that deals speakers to folds.
     """
 
     name = "speaker_cv"
@@ -31,7 +31,7 @@ class SpeakerCV:
         self.folds, self.seed = folds, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Every fold; see `ser.protocols.split.Protocol`."""
+        """Return every fold; see `ser.protocols.split.Protocol`."""
         heard = manifest["speaker"].nunique()
         if heard < 2:
             raise SplitError(

@@ -25,7 +25,7 @@ class SpeakerLists:
         self.folds = [{side: {f"{corpus}/{s}" for s in speakers} for side, speakers in fold.items()} for fold in folds]
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Every fold; see `ser.protocols.split.Protocol`."""
+        """Return every fold; see `ser.protocols.split.Protocol`."""
         if others := sorted(set(manifest["corpus"]) - {self.corpus}):
             raise SplitError(
                 f"protocol={self.name} lists speakers of {self.corpus} alone, but the data has {', '.join(others)} too. "

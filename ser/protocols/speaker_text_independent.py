@@ -20,7 +20,7 @@ class SpeakerTextIndependent:
     Args:
         speaker_folds: Groups of speakers, at least 2; as many as speakers at most.
         sentence_folds: Groups of sentences, at least 2; as many as the sentences of a corpus at most.
-        seed: Of the deals.
+        seed: Seed of the deals.
     """
 
     name = "speaker_text_independent"
@@ -32,7 +32,7 @@ class SpeakerTextIndependent:
         self.speaker_folds, self.sentence_folds, self.seed = speaker_folds, sentence_folds, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Every fold; see `ser.protocols.split.Protocol`."""
+        """Return every fold; see `ser.protocols.split.Protocol`."""
         speakers = manifest["speaker"]
         if (heard := speakers.nunique()) < 2:
             raise SplitError(

@@ -1,4 +1,4 @@
-"""A split: the utterances that train, tune and test in one fold, and what it admits, which the audit holds it to."""
+"""A split: the utterances that train, tune and test in one fold, and what they are allowed to share."""
 
 import hashlib
 import json
@@ -18,8 +18,8 @@ class Split:
     Attributes:
         fold: 0, 1, ...
         train, dev, test: Row positions in the manifest, ascending.
-        stamps: Words that every result had under this split carries; they are also what it is allowed to share.
-        text_independent: The promise that no test sentence is in training or dev; the audit holds it to that.
+        stamps: Stamps of every result under this split; they also say what its sides are allowed to share.
+        text_independent: The promise that no test sentence is in training or dev; the audit checks it.
     """
 
     fold: int
@@ -30,22 +30,22 @@ class Split:
     text_independent: bool = False
 
     def sides(self) -> dict[str, np.ndarray]:
-        """The three sides by name."""
+        """Return the three sides by name."""
         return {side: getattr(self, side) for side in SIDES}
 
     def hash(self, manifest: pd.DataFrame) -> str:
-        """Names the split by its utterance ids: two results with the same hash were had on the same utterances."""
+        """Return a hash of the utterance ids: results with the same hash are of the same utterances."""
         ids = {side: sorted(manifest["id"].iloc[rows]) for side, rows in self.sides().items()}
         return hashlib.sha256(json.dumps(ids).encode()).hexdigest()[:16]
 
 
 class Protocol(Interface):
-    """What a protocol offers; each is one class in its own file, with its constants in one YAML."""
+    """The interface of a protocol; each is one class in its own file, with its constants in one YAML."""
 
     name: str
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Every fold over a manifest.
+        """Return every fold over a manifest.
 
         Raises:
             SplitError: If the protocol does not fit these corpora.
@@ -55,7 +55,7 @@ class Protocol(Interface):
 def from_speakers(
     manifest: pd.DataFrame, fold: int, dev: set[str], test: set[str], train: set[str] | None = None
 ) -> Split:
-    """The split that these speakers make; whoever is in neither ``dev`` nor ``test`` trains, unless ``train`` is given."""
+    """Return the split by speakers; those in neither ``dev`` nor ``test`` train, unless ``train`` is given."""
     speakers = manifest["speaker"]
     in_dev, in_test = speakers.isin(dev).to_numpy(), speakers.isin(test).to_numpy()
     in_train = ~(in_dev | in_test) if train is None else speakers.isin(train).to_numpy()
@@ -69,7 +69,7 @@ def stratified_share(manifest: pd.DataFrame, rows: np.ndarray, share: float, see
         manifest: See `ser.corpora.manifest`.
         rows: Positions of the utterances to choose from.
         share: Between 0 and 1; of two utterances at least one is chosen, however small it is.
-        seed: Of the choice, which hangs on the ids and not on the order of rows.
+        seed: Seed of the choice, which depends on the ids and not on the order of rows.
 
     Returns:
         Positions of the chosen, ascending.

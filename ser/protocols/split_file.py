@@ -28,7 +28,7 @@ class SplitFile:
         self.path = path
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Every fold; see `ser.protocols.split.Protocol`."""
+        """Return every fold; see `ser.protocols.split.Protocol`."""
         if self.path is None:
             raise SplitError("protocol=file needs protocol.path=..., the file of splits to use.")
         return read_splits(Path(self.path).expanduser(), manifest)

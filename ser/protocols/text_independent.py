@@ -26,7 +26,7 @@ class TextIndependent:
 
     Args:
         folds: How many at most, at least 2.
-        seed: Of the deal of sentences to folds.
+        seed: Seed of the deal of sentences to folds.
     """
 
     name = "text_independent"
@@ -37,7 +37,7 @@ class TextIndependent:
         self.folds, self.seed = folds, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Every fold; see `ser.protocols.split.Protocol`."""
+        """Return every fold; see `ser.protocols.split.Protocol`."""
         fold_of = deal_sentences(manifest, self.folds, self.seed)
         folds = int(fold_of.max()) + 1
         splits = []
@@ -58,7 +58,7 @@ def deal_sentences(manifest: pd.DataFrame, folds: int, seed: int) -> np.ndarray:
     Args:
         manifest: See `ser.corpora.manifest`.
         folds: How many at most; no more than the sentences of the corpus that has the fewest.
-        seed: Of the deal.
+        seed: Seed of the deal.
 
     Returns:
         ``(utterance,)`` folds, from 0.

@@ -87,7 +87,7 @@ def test_rates_of_stores_may_differ(clip: np.ndarray, tmp_path: Path) -> None:
     assert rows(find_duplicates([at_16, faster])) == []
 
 
-def test_takes_of_a_sentence_are_no_twins_however_alike_their_words(demo: Store) -> None:
+def test_takes_of_a_sentence_are_no_duplicates(demo: Store) -> None:
     """Each voice of the demo corpus says everything twice, by one script: nothing recorded is more alike."""
     assert find_duplicates([demo]).empty
     alike = compare_clips([demo])
@@ -119,7 +119,7 @@ def test_a_copy_of_two_identical_clips_is_near_both(clip: np.ndarray, demo: Stor
     ]
 
 
-def test_clips_cut_from_one_recording_are_twins_where_they_overlap(clip: np.ndarray, tmp_path: Path) -> None:
+def test_overlapping_cuts_of_one_recording_are_duplicates(clip: np.ndarray, tmp_path: Path) -> None:
     parts = {"first": clip[:20000], "second": clip[5000:], "start": clip[:9000], "end": clip[-9000:]}
     found = {pair[:2] for pair in rows(find_duplicates([store_of(tmp_path / "s", parts)]))}
     assert ("first", "second") in found
@@ -135,7 +135,7 @@ def test_silence_hum_and_noise_say_nothing(tmp_path: Path) -> None:
     assert find_duplicates([store_of(tmp_path / "s", clips)]).empty
 
 
-def test_a_shared_noise_floor_makes_no_twins(demo: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shared_noise_floor_makes_no_duplicates(demo: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same three seconds of noise before each of two sentences, 40 dB under them, have no say."""
     floor = np.random.default_rng(0).normal(0, 1, 3 * RATE)
     speech = [clip_of(demo, name) for name in ("demo/f01_s1_ang_1", "demo/m02_s3_sad_1")]
@@ -186,7 +186,7 @@ def test_the_table_is_kept_and_read_again(clip: np.ndarray, tmp_path: Path, monk
     cache = tmp_path / "cache"
     found = find_duplicates([one, two], cache)
     (kept,) = cache.iterdir()
-    assert kept.name.startswith("twins-")
+    assert kept.name.startswith("duplicates-")
     assert kept.suffix == ".parquet"
     before = kept.stat().st_mtime_ns
     monkeypatch.setattr(duplicates, "compare_clips", None)  # reading needs none of it
@@ -200,7 +200,7 @@ def test_the_table_is_kept_and_read_again(clip: np.ndarray, tmp_path: Path, monk
     assert len(list(cache.iterdir())) == 3
 
 
-def test_no_stores_and_no_twins_give_the_same_columns(clip: np.ndarray, tmp_path: Path) -> None:
+def test_no_stores_and_no_duplicates_give_the_same_columns(clip: np.ndarray, tmp_path: Path) -> None:
     for found in (find_duplicates([]), find_duplicates([store_of(tmp_path / "s", {"a": clip})])):
         assert list(found.columns) == ["one", "other", "kind", "similarity"]
         assert found.empty

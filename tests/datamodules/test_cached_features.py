@@ -83,7 +83,7 @@ def use_cache(model: Pretrained, data: SpeechDataModule) -> Path:
     "settings_of",
     [("model.head.pool=attentive",), ("model.head.pool=mean", "model.encoder.layer=1"), ()],
 )
-def test_remembered_features_are_those_of_the_waveforms(config: Config, settings_of: tuple[str, ...]) -> None:
+def test_cached_features_are_those_of_the_waveforms(config: Config, settings_of: tuple[str, ...]) -> None:
     model, data = made_of(config(*settings_of))
     rows = np.random.default_rng(0).permutation(36)
     with model.evaluating():
@@ -144,12 +144,12 @@ def test_a_cache_is_known_by_all_that_its_features_depend_on(
 
 
 @pytest.mark.parametrize("overrides", [("model.finetune.layers=1",), (LORA,), ("model.encoder.cache=false",)])
-def test_what_changes_or_is_not_to_be_kept_is_not_remembered(config: Config, overrides: tuple[str, ...]) -> None:
+def test_features_that_change_are_not_cached(config: Config, overrides: tuple[str, ...]) -> None:
     model, _ = made_of(config(*overrides))
     assert model.cache_key() is None
 
 
-def test_clips_that_are_changed_before_they_are_heard_are_not_remembered(config: Config) -> None:
+def test_features_of_augmented_waveforms_are_not_cached(config: Config) -> None:
     """As by an augmentation of waveforms, which never gives the same clip twice."""
     model, _ = made_of(config())
     model.waveform_augment.append(torch.nn.Identity())
@@ -163,7 +163,7 @@ def test_an_encoder_hears_every_clip_once_in_all_epochs_folds_and_runs(config: C
     assert sum(heard) == 36
 
 
-def test_a_training_that_is_stopped_while_it_computes_goes_on(
+def test_interrupted_computation_of_features_is_resumed(
     config: Config, heard: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ser.datamodules.speech.SECONDS_A_BATCH", 8)
@@ -197,7 +197,7 @@ def test_without_a_cache_the_same_comes_out(config: Config, heard: list[int]) ->
     assert np.ptp(one, axis=0).max() > 1e-2
 
 
-def test_speech_that_is_changed_is_heard_and_not_remembered(config: Config, heard: list[int]) -> None:
+def test_changed_speech_is_not_read_from_the_cache(config: Config, heard: list[int]) -> None:
     model, data = made_of(config())
     rows = data.split.test
     direct = score.predict_probabilities(model, data, rows)

@@ -101,7 +101,7 @@ def test_an_utterance_on_two_sides_and_an_empty_side_are_refused_under_any_polic
 
 
 def test_an_unknown_policy_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="audit is refuse or warn, not 'off'"):
+    with pytest.raises(ConfigError, match="audit must be refuse or warn; got 'off'"):
         enforce([], 0, "off")  # type: ignore[arg-type]
 
 
