@@ -1,6 +1,8 @@
 """The public functions: the same as the commands, with keywords, in any process."""
 
+import ast
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -110,6 +112,19 @@ def test_the_functions_work_where_hydra_is_initialised() -> None:
 )
 def test_the_entry_modules_do_not_hide_the_functions(code: str, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", f"import sys; {code}"], check=True, cwd=tmp_path)
+
+
+def test_the_page_lists_every_function_and_its_example_composes() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "api.md").read_text()
+    assert {name for name in ser.__all__ if f"| `ser.{name}` |" in page} == set(ser.__all__)
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    calls = [node for node in ast.walk(ast.parse(example)) if isinstance(node, ast.Call)]
+    for call in calls:
+        name = ast.unparse(call.func).removeprefix("ser.")
+        if name in ("train", "audit"):
+            overrides = [ast.literal_eval(argument) for argument in call.args]
+            keywords = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+            assert composed(name, written(overrides, keywords))
 
 
 def test_the_package_can_be_pickled() -> None:
