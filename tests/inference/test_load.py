@@ -146,3 +146,19 @@ def test_a_folder_without_one_model_says_what_it_has(tmp_path: Path) -> None:
 def test_every_refusal_is_for_people() -> None:
     assert issubclass(RunError, SerError)
     assert issubclass(ConfigError, SerError)
+
+
+def test_a_checkpoint_holds_what_a_prediction_needs_and_no_more(run: Path) -> None:
+    checkpoint = torch.load(run / BEST, weights_only=True)
+    assert set(checkpoint) == {"ser_model", "hyper_parameters", "state_dict"}
+    assert set(checkpoint["hyper_parameters"]["task"]) == {"classes", "audio", "features", "normalise", "stamps"}
+    assert not any(name.startswith("model.") for name in checkpoint["state_dict"])
+    assert str(run.parent) not in (run / BEST).read_bytes().decode("latin-1"), "no path of this machine"
+
+
+def test_a_device_that_is_not_there_is_named(run: Path) -> None:
+    assert load(run, device="auto").device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(ConfigError, match=r"device must be auto, cpu, cuda or cuda:<index>; got 'gpu'"):
+        load(run, device="gpu")
+    with pytest.raises(ConfigError, match=r"device must be present on this machine.*got 'cuda:99'"):
+        load(run, device="cuda:99")
