@@ -157,8 +157,8 @@ def test_a_checkpoint_holds_what_a_prediction_needs_and_no_more(run: Path) -> No
 
 
 def test_a_device_that_is_not_there_is_named(run: Path) -> None:
-    assert load(run, device="auto").device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert load(run / BEST, device="auto").device.type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(ConfigError, match=r"device must be auto, cpu, cuda or cuda:<index>; got 'gpu'"):
-        load(run, device="gpu")
+        load(run / BEST, device="gpu")
     with pytest.raises(ConfigError, match=r"device must be present on this machine.*got 'cuda:99'"):
-        load(run, device="cuda:99")
+        load(run / BEST, device="cuda:99")
