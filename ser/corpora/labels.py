@@ -80,7 +80,7 @@ class LabelScheme:
             raise LabelError(f"labels={self.name}: merge names {unknown}, but the emotions are {', '.join(EMOTIONS)}.")
         for argument, allowed in (("target", ("intended", "plurality", "distribution")), ("ties", ("drop", "keep"))):
             if getattr(self, argument) not in allowed:
-                raise LabelError(f"labels.{argument} is one of {', '.join(allowed)}, not {getattr(self, argument)!r}.")
+                raise LabelError(f"labels.{argument} must be {' or '.join(allowed)}; got {getattr(self, argument)!r}.")
         stray = sorted({c for c in self._merge.values() if c is not None} - set(self.classes or EMOTIONS))
         if stray:
             raise LabelError(f"labels={self.name}: merge maps to {stray}, which is not among the classes.")

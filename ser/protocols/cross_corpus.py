@@ -70,7 +70,7 @@ def checked_share(dev_share: float) -> float:
         SplitError: If it is none.
     """
     if not 0 < dev_share < 1:
-        raise SplitError(f"protocol.dev_share is {dev_share}, but it is a share between 0 and 1.")
+        raise SplitError(f"protocol.dev_share must be a share between 0 and 1; got {dev_share}.")
     return dev_share
 
 

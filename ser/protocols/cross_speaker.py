@@ -26,7 +26,7 @@ class CrossSpeaker:
 
     def __init__(self, name: str, pairs: Sequence[Sequence[str]], dev_share: float = 0.2, seed: int = 0) -> None:
         if not 0 < dev_share < 1:
-            raise SplitError(f"protocol.dev_share is {dev_share}, but it is a share between 0 and 1.")
+            raise SplitError(f"protocol.dev_share must be a share between 0 and 1; got {dev_share}.")
         self.name, self.pairs, self.dev_share, self.seed = name, [tuple(p) for p in pairs], dev_share, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:

@@ -44,7 +44,7 @@ class EmoBox:
         seed: int = 0,
     ) -> None:
         if not 0 < dev_share < 1:
-            raise SplitError(f"protocol.dev_share is {dev_share}, but it is a share between 0 and 1.")
+            raise SplitError(f"protocol.dev_share must be a share between 0 and 1; got {dev_share}.")
         self.folds, self.utterances, self.dev_share, self.seed = folds, utterances, dev_share, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:

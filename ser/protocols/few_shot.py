@@ -24,7 +24,7 @@ class FewShot:
         if clips < 1:
             raise SplitError(f"protocol.clips is {clips}, but it takes 1 at least; protocol=speaker_cv moves none.")
         if folds < 3:
-            raise SplitError(f"protocol.folds is {folds}, but it takes 3 at least: one tests, one is dev, one trains.")
+            raise SplitError(f"protocol.folds must be 3 or more (test, dev, train); got {folds}.")
         self.clips, self.folds, self.seed = clips, folds, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:

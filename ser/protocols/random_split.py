@@ -23,7 +23,7 @@ class RandomUtterances:
 
     def __init__(self, folds: int = 5, seed: int = 0) -> None:
         if folds < 3:
-            raise SplitError(f"protocol.folds is {folds}, but it takes 3 at least: one tests, one is dev, one trains.")
+            raise SplitError(f"protocol.folds must be 3 or more (test, dev, train); got {folds}.")
         self.folds, self.seed = folds, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:

@@ -28,7 +28,7 @@ class SpeakerTextIndependent:
     def __init__(self, speaker_folds: int = 5, sentence_folds: int = 2, seed: int = 0) -> None:
         for argument, folds in (("speaker_folds", speaker_folds), ("sentence_folds", sentence_folds)):
             if folds < 2:
-                raise SplitError(f"protocol.{argument} is {folds}, but it takes 2 at least: one tests, another trains.")
+                raise SplitError(f"protocol.{argument} must be 2 or more (test, train); got {folds}.")
         self.speaker_folds, self.sentence_folds, self.seed = speaker_folds, sentence_folds, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:

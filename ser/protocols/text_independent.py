@@ -33,7 +33,7 @@ class TextIndependent:
 
     def __init__(self, folds: int = 5, seed: int = 0) -> None:
         if folds < 2:
-            raise SplitError(f"protocol.folds is {folds}, but it takes 2 at least: one tests, and the others train.")
+            raise SplitError(f"protocol.folds must be 2 or more (test, train); got {folds}.")
         self.folds, self.seed = folds, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:

@@ -173,8 +173,8 @@ def test_a_scheme_that_leaves_nothing_is_an_error() -> None:
     [
         ({"merge": {"joy": "happy"}}, r"merge names \['joy'\], but the emotions are angry, calm"),
         ({"classes": ("sad",), "merge": {"calm": "neutral"}}, r"merge maps to \['neutral'\]"),
-        ({"target": "votes"}, "labels.target is one of intended, plurality, distribution, not 'votes'"),
-        ({"ties": "first"}, "labels.ties is one of drop, keep, not 'first'"),
+        ({"target": "votes"}, "labels.target must be intended or plurality or distribution; got 'votes'"),
+        ({"ties": "first"}, "labels.ties must be drop or keep; got 'first'"),
     ],
 )
 def test_a_wrong_setting_is_named(arguments: dict[str, Any], told: str) -> None:

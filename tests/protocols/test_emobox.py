@@ -125,7 +125,7 @@ def test_it_is_for_one_of_its_corpora_at_a_time(emobox: EmoBox, ravdess: pd.Data
 
 
 def test_the_dev_share_is_a_share(shipped: Any) -> None:
-    with pytest.raises(SplitError, match=r"protocol\.dev_share is 1"):
+    with pytest.raises(SplitError, match=r"protocol\.dev_share must be a share between 0 and 1; got 1"):
         shipped("emobox", dev_share=1)
 
 

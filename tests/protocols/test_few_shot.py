@@ -63,7 +63,9 @@ def test_who_has_too_little_is_named(savee: pd.DataFrame, tess: pd.DataFrame) ->
         FewShot().splits(tess)
 
 
-@pytest.mark.parametrize(("clips", "folds", "told"), [(0, 5, r"protocol\.clips is 0"), (7, 2, r"protocol\.folds is 2")])
+@pytest.mark.parametrize(
+    ("clips", "folds", "told"), [(0, 5, r"protocol\.clips is 0"), (7, 2, r"protocol\.folds must be 3 or more")]
+)
 def test_what_makes_no_sense_is_refused(clips: int, folds: int, told: str) -> None:
     with pytest.raises(SplitError, match=told):
         FewShot(clips, folds)

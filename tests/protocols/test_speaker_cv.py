@@ -97,7 +97,7 @@ def test_one_speaker_cannot_be_split(tess: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize("folds", [2, 1, 0, -1])
 def test_fewer_than_three_folds_are_refused(folds: int) -> None:
-    with pytest.raises(SplitError, match=f"protocol.folds is {folds}, but it takes 3"):
+    with pytest.raises(SplitError, match=rf"protocol\.folds must be 3 or more \(test, dev, train\); got {folds}\."):
         SpeakerCV(folds)
 
 

@@ -55,7 +55,7 @@ def test_a_speaker_who_trains_and_tests_is_caught(tess: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.2, 20])
 def test_the_dev_share_is_a_share(share: float) -> None:
-    with pytest.raises(SplitError, match=f"dev_share is {share}"):
+    with pytest.raises(SplitError, match=f"dev_share must be a share between 0 and 1; got {share}"):
         CrossSpeaker("x", [["tess/OAF", "tess/YAF"]], dev_share=share)
 
 
@@ -85,5 +85,5 @@ def test_random_is_decided_by_its_seed(ravdess: pd.DataFrame) -> None:
 
 
 def test_random_with_two_folds_is_refused() -> None:
-    with pytest.raises(SplitError, match=r"protocol\.folds is 2"):
+    with pytest.raises(SplitError, match=r"protocol\.folds must be 3 or more"):
         RandomUtterances(2)

@@ -145,9 +145,9 @@ def test_too_few_clips_are_told(whole: Whole) -> None:
 @pytest.mark.parametrize(
     ("protocol", "told"),
     [
-        (lambda: TextIndependent(folds=1), r"protocol\.folds is 1"),
-        (lambda: SpeakerTextIndependent(speaker_folds=1), r"protocol\.speaker_folds is 1"),
-        (lambda: SpeakerTextIndependent(sentence_folds=0), r"protocol\.sentence_folds is 0"),
+        (lambda: TextIndependent(folds=1), r"protocol\.folds must be 2 or more .*; got 1"),
+        (lambda: SpeakerTextIndependent(speaker_folds=1), r"protocol\.speaker_folds must be 2 or more .*; got 1"),
+        (lambda: SpeakerTextIndependent(sentence_folds=0), r"protocol\.sentence_folds must be 2 or more .*; got 0"),
     ],
 )
 def test_one_fold_is_none(protocol: Callable[[], Any], told: str) -> None:
