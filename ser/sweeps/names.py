@@ -1,12 +1,12 @@
-"""What the folders of sweeps and of their jobs are called: the same command finds its own again.
+"""Names of the folders of sweeps and of their jobs: the same command finds its own again.
 
 A job's folder is named by its configuration, so that a job that is there already is never run again, and one whose
-settings have changed has another folder.
+settings have changed has another folder. A name can be typed into a command line as it stands: it holds letters, digits and
+``-_+.`` only.
 """
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,28 +14,28 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ser.errors import ConfigError
-from ser.runs.identity import ELSEWHERE, identity, run_name
+from ser.runs.identity import ELSEWHERE, identity, run_name, safe
 from ser.runtime.devices import jobs_at_once
 
 LONGEST = 80
 """Characters of a sweep's name that are taken from its command."""
 JOBS = "sweep.json"
 NO_JOBS = (*ELSEWHERE, "hydra", "launcher")
-"""Parts of the configuration that do not say which jobs a sweep has."""
+"""Parts of the configuration that do not decide which jobs a sweep has."""
 
 
 def job_name(config: Mapping[str, Any]) -> str:
-    """``ravdess-cnn-luna5-seed0-3fa94c12``: what is trained, and a hash of every setting that a result depends on.
+    """Return ``ravdess-cnn-luna5-seed0-3fa94c12``: what is trained, and a hash of every setting that a result depends on.
 
     Args:
-        config: Of a training, plain and resolved.
+        config: The configuration of a training, plain and resolved.
     """
     fold = "" if config["fold"] == "all" else f"-fold{config['fold']}"
     return f"{run_name(config)}{fold}-seed{config['seed']}-{_digest(identity(config))}"
 
 
 def jobs_command(overrides: Sequence[str]) -> list[str]:
-    """The overrides that say which jobs a sweep has, in any order: not where it runs, and what is written where.
+    """Return the overrides that decide which jobs a sweep has, sorted; where it runs and what is written where do not.
 
     Example:
         >>> jobs_command(["model=cnn,bilstm", "launcher=joblib", "data=savee", "paths.corpora=/corpora"])
@@ -46,14 +46,14 @@ def jobs_command(overrides: Sequence[str]) -> list[str]:
 
 
 def sweep_name(overrides: Sequence[str]) -> str:
-    """``data=ravdess,savee_model=cnn,bilstm-9f30c1d2``, of a `jobs_command`."""
+    """Return ``data-ravdess+savee_model-cnn+bilstm-9f30c1d2``, a readable name and a hash of a `jobs_command`."""
     kept = jobs_command(overrides)
-    readable = re.sub(r"[^\w=,.+-]+", "_", "_".join(kept))[:LONGEST].strip("_")
+    readable = safe("_".join(kept).replace("=", "-").replace(",", "+"))[:LONGEST].strip("_")
     return f"{readable or 'defaults'}-{_digest(*kept)}"
 
 
 def quoted(text: str) -> str:
-    r"""A text as a value of an override.
+    r"""Return a text as a quoted value of an override.
 
     Example:
         >>> print(quoted("it's"))
@@ -63,7 +63,7 @@ def quoted(text: str) -> str:
 
 
 def commands_of(folder: Path) -> list[dict[str, Any]]:
-    """The commands that a sweep's folder was made by: ``command``, its overrides, and ``jobs``, their folders' names."""
+    """Return the commands that made a sweep's folder: ``command``, its overrides, and ``jobs``, overrides by folder name."""
     try:
         known: list[dict[str, Any]] = json.loads((folder / JOBS).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -72,12 +72,12 @@ def commands_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def resumed(arguments: Sequence[str]) -> list[str]:
-    """A command line with ``sweep.resume=<folder>``, as the one that the folder was made by; any other as it is.
+    """Return a command line with ``sweep.resume=<folder>`` as the command that made the folder; any other unchanged.
 
-    What else it says goes before what the folder's command said.
+    Other overrides replace those of the folder's command.
 
     Raises:
-        ConfigError: If the folder is no sweep's.
+        ConfigError: If the folder is not a sweep's.
     """
     given = [argument for argument in arguments if not argument.startswith("sweep.resume=")]
     folders = [argument.partition("=")[2] for argument in arguments if argument.startswith("sweep.resume=")]
@@ -85,7 +85,9 @@ def resumed(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     folder = Path(folders[-1]).expanduser()
     if not (known := commands_of(folder)):
-        raise ConfigError(f"{folder} is no sweep's folder: it has no {JOBS}.")
+        raise ConfigError(
+            f"sweep.resume must be the folder of a sweep; got {folder}, which has no {JOBS}. Choose one below multirun/."
+        )
     keys = {argument.partition("=")[0] for argument in given}
     before = [override for override in known[-1]["command"] if override.partition("=")[0] not in keys]
     flag = [] if {"-m", "--multirun"} & keys else ["-m"]
@@ -93,7 +95,7 @@ def resumed(arguments: Sequence[str]) -> list[str]:
 
 
 def register() -> None:
-    """Let the configuration of Hydra say ``${sweep_name:}``, ``${job_name:}`` and ``${jobs_at_once:}``."""
+    """Let Hydra's configuration use ``${sweep_name:}``, ``${job_name:}`` and ``${jobs_at_once:}``."""
     OmegaConf.register_new_resolver("sweep_name", _sweep_name, replace=True)
     OmegaConf.register_new_resolver("job_name", _job_name, replace=True)
     OmegaConf.register_new_resolver("jobs_at_once", jobs_at_once, replace=True)
