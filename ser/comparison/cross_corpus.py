@@ -1,51 +1,155 @@
-"""Every corpus to every other, each within itself, and all but one to that one: how far a model carries."""
+"""Every corpus to every other, each within itself, and all but one to that one: how well a model transfers."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ser.comparison.report import Report
+import numpy as np
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
-if TYPE_CHECKING:
-    import pandas as pd
+from ser.comparison.report import Report, present
+from ser.evaluation.summary import summarise
+from ser.report.drawing import drawing
+from ser.report.format import with_interval
+from ser.runs.folder import RunFolder
+from ser.runs.identity import model_name
+
+OTHERS = "others"
+"""The training set of a row: all corpora but the one tested."""
 
 
 class CrossCorpusMatrix(Report):
-    """Of ``experiment=cross_corpus_matrix``."""
+    """The report of ``experiment=cross_corpus_matrix``."""
 
     def write(self, folder: Path, runs: Sequence[Path]) -> None:
         """Write ``cross_corpus.csv``, ``cross_corpus.md`` and ``cross_corpus.png`` beside the runs, and print the table."""
-        from ser.comparison.cross_corpus_report import cross_corpus_markdown, cross_corpus_plot, cross_corpus_table
-        from ser.comparison.runs import present
-
         rows = transfers(runs)
         present(rows, folder / "cross_corpus", cross_corpus_markdown(rows), cross_corpus_table(rows), cross_corpus_plot)
 
 
-def transfers(folders: Sequence[Path]) -> "pd.DataFrame":
-    """One row a training set and test corpus.
+def transfers(folders: Sequence[Path]) -> pd.DataFrame:
+    """Score each training set on each test corpus.
 
     Returns:
-        Columns ``train`` (a corpus, or ``others``), ``test``, ``model``, ``classes``, ``speakers``, ``uar``, ``low``,
-        ``high``, ``accuracy``, ``caution``, ``stamps``.
+        One row a training set and test corpus: ``train`` (a corpus, or ``others``), ``test``, ``model``, ``classes``,
+        ``speakers``, ``uar``, ``low``, ``high``, ``accuracy``, ``caution``, ``stamps``.
     """
-    import pandas as pd
-
-    from ser.comparison.runs import finished
-    from ser.evaluation.summary import summarise
-
     rows = []
-    for run in finished(folders):
-        trained = run.config["protocol"]["train"]
-        for test, table in run.table.groupby("corpus"):
+    for run in (RunFolder(folder) for folder in sorted(folders, key=lambda folder: folder.name)):
+        trained, model = run.config["protocol"]["train"], model_name(run.config["model"])
+        for test, table in run.predictions.groupby("corpus"):
             summary = summarise(table)
             interval = summary["uar_interval"]
-            row = {
-                "train": trained if isinstance(trained, str) else "+".join(trained),
-                "test": test,
-                "model": run.model,
-            }
+            row = {"train": trained if isinstance(trained, str) else "+".join(trained), "test": test, "model": model}
             row |= {"classes": len(summary["classes"]), "speakers": summary["n_speakers"], "uar": summary["uar"]}
             row |= {"low": interval["low"], "high": interval["high"], "accuracy": summary["accuracy"]}
             rows.append(row | {"caution": interval["caution"], "stamps": "; ".join(run.about["stamps"])})
     return pd.DataFrame(rows)
+
+
+def cross_corpus_table(rows: pd.DataFrame) -> Table:
+    """Lay out the rows of `transfers` for the terminal: train down, test across."""
+    table = Table(
+        title="UAR in % [95 % interval over speakers]: train down, test across",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("train")
+    trains, tests = _axes(rows)
+    for test in tests:
+        table.add_column(test, justify="right")
+    for train in trains:
+        shown = [_cell(rows, train, test).replace("\n", " ") for test in tests]
+        table.add_row(
+            train, *(Text(text, style="bold" if train == test else "") for text, test in zip(shown, tests, strict=True))
+        )
+    table.caption = "Bold: within a corpus, other speakers. Others: all corpora but the tested one. UAR: mean recall."
+    return table
+
+
+def cross_corpus_markdown(rows: pd.DataFrame) -> str:
+    """Lay out the rows of `transfers` as Markdown."""
+    trains, tests = _axes(rows)
+    lines = ["| train \\ test | " + " | ".join(tests) + " |", "|---" * (len(tests) + 1) + "|"]
+    lines += [
+        f"| {train} | " + " | ".join(_cell(rows, train, test).replace("\n", " ") for test in tests) + " |"
+        for train in trains
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def cross_corpus_plot(rows: pd.DataFrame, path: Path) -> None:
+    """Draw the heat map, an interval in every cell; the diagonal (within a corpus, other speakers) is framed.
+
+    Args:
+        rows: See `transfers`.
+        path: Where to write; the suffix is the format.
+    """
+    import seaborn as sns
+    from matplotlib.patches import Rectangle
+
+    trains, tests = _axes(rows)
+    values = np.array([[100 * _value(rows, train, test, "uar") for test in tests] for train in trains])
+    texts = np.array([[_cell(rows, train, test) for test in tests] for train in trains])
+    chance = 100 / int(rows["classes"].max())
+    with drawing(path, (1.7 * len(tests) + 2.6, 1.05 * len(trains) + 2.0), stamps=_stamps(rows)) as figure:
+        axes = figure.add_subplot()
+        sns.heatmap(
+            values,
+            ax=axes,
+            annot=texts,
+            fmt="",
+            mask=np.isnan(values),
+            cmap="Blues",
+            vmin=chance,
+            vmax=max(chance + 1, float(np.nanmax(values)) * 1.15),
+            linewidths=1.5,
+            linecolor="white",
+            annot_kws={"fontsize": 10.5},
+            xticklabels=tests,
+            yticklabels=[f"all {OTHERS}" if train == OTHERS else train for train in trains],
+            cbar_kws={"label": f"UAR (%), from chance ({chance:.1f})"},
+        )
+        axes.set(xlabel="test (speakers)", ylabel="train", facecolor="0.93")
+        axes.set_xticklabels([f"{test}\n({_speakers(rows, test)})" for test in tests])
+        axes.tick_params(axis="both", rotation=0)
+        for i, train in enumerate(trains):
+            if train in tests:
+                axes.add_patch(Rectangle((tests.index(train), i), 1, 1, fill=False, edgecolor="0.15", linewidth=2))
+        model = ", ".join(dict.fromkeys(rows["model"]))
+        figure.suptitle(
+            f"Across corpora ({model}, {int(rows['classes'].max())} classes)\nframed: within a corpus, other speakers",
+            fontsize=12,
+            fontweight="bold",
+        )
+
+
+def _axes(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
+    tests = sorted(set(rows["test"]))
+    trains = sorted(set(rows["train"]), key=lambda name: (name == OTHERS, name))
+    return trains, tests
+
+
+def _value(rows: pd.DataFrame, train: str, test: str, column: str) -> float:
+    found = rows.loc[(rows["train"] == train) & (rows["test"] == test), column]
+    return float("nan") if found.empty or found.isna().iloc[0] else float(found.iloc[0])
+
+
+def _cell(rows: pd.DataFrame, train: str, test: str) -> str:
+    uar, low, high = (_value(rows, train, test, column) for column in ("uar", "low", "high"))
+    return "" if np.isnan(uar) else with_interval(uar, low, high).replace(" ", "\n", 1)
+
+
+def _speakers(rows: pd.DataFrame, test: str) -> str:
+    return f"{int(rows.loc[rows['test'] == test, 'speakers'].max())} speakers"
+
+
+def _stamps(rows: pd.DataFrame) -> list[str]:
+    """Return each stamp with the cells that carry it, or alone where all do."""
+    cells_of: dict[str, list[str]] = {}
+    for row in rows.to_dict("records"):
+        for stamp in filter(None, row["stamps"].split("; ")):
+            cells_of.setdefault(stamp, []).append(f"{row['train']} to {row['test']}")
+    return [s if len(cells) == len(rows) else f"{', '.join(cells)}: {s}" for s, cells in cells_of.items()]

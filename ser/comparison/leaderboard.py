@@ -1,7 +1,7 @@
-"""A leaderboard of runs: what can be compared is, on the same utterances; what cannot stands apart, with the reason.
+"""A leaderboard of runs: systems that can be compared share a section; the others are set apart, with the reason.
 
 Systems (`ser.comparison.systems`) can be compared where they have the same recordings (fingerprint), labels and splits.
-The largest such group is the main table: the most systems, then the most folds, then the first found.
+The largest such group of a corpus is its section: the most systems, then the most folds, then the first found.
 """
 
 import json
@@ -18,8 +18,9 @@ import pandas as pd
 from ser.comparison import page
 from ser.comparison import plots as comparison_plots
 from ser.comparison import tables as comparison_tables
-from ser.comparison.rows import Comparison, Group, Pair, Row, folds_in_words
-from ser.comparison.systems import Run, find, join_folds, names
+from ser.comparison.report import Report
+from ser.comparison.rows import Comparison, Group, Pair, Row, Section, folds_in_words
+from ser.comparison.systems import Pooled, find, join_folds, names
 from ser.errors import ConfigError
 from ser.evaluation import metrics, predictions
 from ser.evaluation.calibration import ece
@@ -34,19 +35,27 @@ Tables = dict[str, list[pd.DataFrame]]
 """By system: a predictions table a seed."""
 
 
+class Leaderboard(Report):
+    """The report of every sweep that names no other: the tables, pictures and page of ``python -m ser.compare``."""
+
+    def write(self, folder: Path, runs: Sequence[Path]) -> None:
+        """Write them into ``comparison`` beside the runs, and print the tables."""
+        compare(runs, out=folder / "comparison")
+
+
 def compare(folders: Sequence[Path], baseline: str | None = None, out: Path | None = None) -> Path:
-    """Compare the runs in and below some folders: print the tables, and write them, the pictures and the page.
+    """Compare the runs in and below some folders: print the tables; write them, the pictures and the page.
 
     Args:
-        folders: Of runs, or with runs below them.
+        folders: Folders of runs, or with runs below them.
         baseline: See `rank_systems`.
         out: Where to write; ``compare-<date>-<time>`` by default.
 
     Returns:
-        The folder written to, with ``comparison.csv``, ``.md``, ``.tex``, ``.html`` and ``pictures/``.
+        The folder written to, with ``comparison.csv``, ``.md``, ``.tex``, ``.html`` and ``pictures/<corpora>/``.
 
     Raises:
-        SerError: Whatever the user can put right, in words.
+        SerError: What the user can fix, in words.
     """
     from rich.console import Console
 
@@ -59,48 +68,57 @@ def compare(folders: Sequence[Path], baseline: str | None = None, out: Path | No
     for suffix, text in (texts | {"tex": comparison_tables.latex(comparison)}).items():
         with replacing(out / f"comparison.{suffix}") as unfinished:
             unfinished.write_text(text, encoding="utf-8")
-    page.write_page(
-        comparison, comparison_plots.draw_comparison(comparison, tables, out / "pictures"), out / "comparison.html"
-    )
+    drawn = [
+        comparison_plots.draw_section(section, its, out / "pictures" / section.group.name)
+        for section, its in zip(comparison.sections, tables, strict=True)
+    ]
+    page.write_page(comparison, drawn, out / "comparison.html")
     console = Console()
     console.print(comparison_tables.terminal(comparison))
-    for file in [*sorted(out.glob("comparison.*")), out / "pictures"]:
+    for file in [out / "pictures", *sorted(out.glob("comparison.*"), key=lambda file: (file.suffix == ".html", file))]:
         console.print(str(file), highlight=False, markup=False, soft_wrap=True)
     return out
 
 
 def rank_systems(
-    runs: Sequence[Run], notes: Sequence[str] = (), baseline: str | None = None
-) -> tuple[Comparison, Tables]:
-    """Group runs into systems and systems into what is comparable; score and test them.
+    runs: Sequence[Pooled], notes: Sequence[str] = (), baseline: str | None = None
+) -> tuple[Comparison, list[Tables]]:
+    """Group runs into systems, and systems into what can be compared; score and test them.
 
     Args:
         runs: See `find`.
-        notes: On what was passed over; more are added to them.
-        baseline: A system of the main table; by default the one with the fewest parameters.
+        notes: On what was skipped; more are added to them.
+        baseline: A system to test the others against, in each section that has it; by default the one with the fewest
+            parameters.
 
     Returns:
-        The comparison, and the predictions of the systems of its main table.
+        The comparison, and the predictions of the systems of each of its sections.
 
     Raises:
-        ConfigError: If the baseline is not a system of the main table.
+        ConfigError: If the baseline is not a system of any section.
     """
     pooled, repeated = join_folds(runs)
-    groups: dict[Any, list[Run]] = defaultdict(list)
-    for run in pooled:
-        groups[run.data, frozenset(run.splits.values()), _is_adapted(run)].append(run)
-    sizes = {key: (-len({run.system for run in g}), _is_adapted(g[0]), -len(g[0].splits)) for key, g in groups.items()}
-    first, *others = (groups[key] for key in sorted(groups, key=lambda key: sizes[key]))
     systems = list(dict.fromkeys(run.system for run in pooled))
     named = dict(zip(systems, names([json.loads(system) for system in systems]), strict=True))
-    main, tables = _group(first, named)
-    apart = tuple(replace(_group(other, named)[0], apart=_reason(other[0], first[0])) for other in others)
-    chosen, why = _baseline(main, baseline)
-    tests = _tests(main, tables, chosen)
-    return Comparison(main, main.rows[0].system, chosen, why, tests, apart, (*notes, *repeated)), tables
+    corpora: dict[tuple[str, ...], dict[Any, list[Pooled]]] = defaultdict(lambda: defaultdict(list))
+    for run in pooled:
+        corpora[tuple(run.about["corpora"])][run.data, frozenset(run.splits.values()), _is_adapted(run)].append(run)
+    sections, tables, apart = [], [], []
+    for _, groups in sorted(corpora.items()):
+        first, *others = sorted(groups.values(), key=_size)
+        group, its = _group(first, named)
+        chosen, why = _baseline(group, baseline)
+        sections.append(Section(group, group.rows[0].system, chosen, why, _tests(group, its, chosen)))
+        tables.append(its)
+        apart += [replace(_group(other, named)[0], apart=_reason(other[0], first[0])) for other in others]
+    comparison = Comparison(tuple(sections), tuple(apart), (*notes, *repeated))
+    if baseline is not None and baseline not in comparison.systems:
+        known = ", ".join(f'"{system}"' for system in comparison.systems)
+        raise ConfigError(f'--baseline must be a system of the tables; got "{baseline}". Choose one of: {known}.')
+    return comparison, tables
 
 
-def score_system(system: str, seeds: Sequence[Run]) -> Row:
+def score_system(system: str, seeds: Sequence[Pooled]) -> Row:
     """Score a system from the predictions of its seeds."""
     tables = [run.table for run in seeds]
     by_speaker = np.stack([confusion_by_speaker(table)[1] for table in tables])  # (seed, speaker, class, class)
@@ -130,13 +148,13 @@ def score_system(system: str, seeds: Sequence[Run]) -> Row:
         utterances=len(tables[0]),
         speakers=int(tables[0]["speaker"].nunique()),
         stamps=tuple(dict.fromkeys(stamp for run in seeds for stamp in run.about["stamps"])),
-        runs=tuple(str(folder) for run in seeds for folder in run.folders),
+        runs=tuple(str(run.path) for seed in seeds for run in seed.runs),
     )
 
 
-def _group(runs: Sequence[Run], named: Mapping[str, str]) -> tuple[Group, Tables]:
-    """Score the systems of comparable runs, best first; a number tells apart those whose names say the same."""
-    systems: dict[str, list[Run]] = {}
+def _group(runs: Sequence[Pooled], named: Mapping[str, str]) -> tuple[Group, Tables]:
+    """Score the systems of comparable runs, best first; a number tells apart systems of the same name."""
+    systems: dict[str, list[Pooled]] = {}
     for system in dict.fromkeys(run.system for run in runs):
         same = sum(name.partition(" #")[0] == named[system] for name in systems)
         seeds = sorted((run for run in runs if run.system == system), key=lambda run: int(run.about["seed"]))
@@ -155,20 +173,22 @@ def _group(runs: Sequence[Run], named: Mapping[str, str]) -> tuple[Group, Tables
     return group, {row.system: [run.table for run in systems[row.system]] for row in rows}
 
 
-def _reason(other: Run, main: Run) -> str:
-    """Why runs cannot be compared with those of the main table, in words."""
+def _size(runs: Sequence[Pooled]) -> tuple[int, bool, int]:
+    """Sort the largest group of a corpus first."""
+    return -len({run.system for run in runs}), _is_adapted(runs[0]), -len(runs[0].splits)
+
+
+def _reason(other: Pooled, main: Pooled) -> str:
+    """Return why runs cannot be compared with those of the section of the same corpora, in words."""
     reasons = []
-    for what in ("corpora", "labels"):
-        one, two = ("+".join(run.about[what]) if what == "corpora" else run.about[what] for run in (other, main))
-        if one != two:
-            reasons.append(f"other {what}: {one} against {two}")
-    if other.about["fingerprint"] != main.about["fingerprint"] and other.about["corpora"] == main.about["corpora"]:
+    if other.about["labels"] != main.about["labels"]:
+        reasons.append(f"other labels: {other.about['labels']} against {main.about['labels']}")
+    if other.about["fingerprint"] != main.about["fingerprint"]:
         prints = f"{other.about['fingerprint']} against {main.about['fingerprint']}"
         reasons.append(f"other recordings or audio settings: fingerprint {prints}")
     if _is_adapted(other) != _is_adapted(main):
-        reasons.append(
-            "knows its test speakers' own recordings" if _is_adapted(other) else "does not know its test speakers"
-        )
+        knows = "knows the recordings of its test speakers, without their labels"
+        reasons.append(knows if _is_adapted(other) else "does not know the recordings of its test speakers")
     here, there = {*other.splits.values()}, {*main.splits.values()}
     if here < there:
         reasons.append(f"{folds_in_words(sorted(other.splits))} only, of {folds_in_words(sorted(main.splits))}")
@@ -179,28 +199,25 @@ def _reason(other: Run, main: Run) -> str:
     return "; ".join(reasons) or "other classes"
 
 
-def _is_adapted(run: Run) -> bool:
-    """Whether it was scored knowing the recordings of its test speakers, which no other system did."""
+def _is_adapted(run: Pooled) -> bool:
+    """Whether it was scored knowing the recordings of its test speakers, which no other system was."""
     return ADAPTED in run.about["stamps"]
 
 
-def _baseline(main: Group, asked: str | None) -> tuple[str, str]:
+def _baseline(group: Group, asked: str | None) -> tuple[str, str]:
     """Choose what the others are tested against, and say why."""
-    systems = [row.system for row in main.rows]
-    if asked is not None:
-        if asked not in systems:
-            quoted = ", ".join(f'"{system}"' for system in systems)
-            raise ConfigError(f'--baseline "{asked}" is no system of the main table. It has: {quoted}.')
-        return asked, "as asked"
-    known = [(row.parameters, row.system) for row in main.rows if row.parameters is not None]
+    systems = [row.system for row in group.rows]
+    if asked in systems:
+        return str(asked), "as asked"
+    known = [(row.parameters, row.system) for row in group.rows if row.parameters is not None]
     if known:
         return min(known)[1], "the fewest parameters"
-    return systems[-1], "the lowest UAR; no metrics.json says the parameters"
+    return systems[-1], "the lowest UAR, as no metrics.json has the parameters"
 
 
-def _tests(main: Group, tables: Tables, baseline: str) -> tuple[Pair, ...]:
+def _tests(group: Group, tables: Tables, baseline: str) -> tuple[Pair, ...]:
     """Test the best against every other system, and every other system against the baseline; Holm over all of them."""
-    best, *rest = [row.system for row in main.rows]
+    best, *rest = [row.system for row in group.rows]
     sides = [(best, other) for other in rest]
     sides += [(one, baseline) for one in rest if one != baseline and best != baseline]
     tests = [paired(tables[one], tables[other]) for one, other in sides]

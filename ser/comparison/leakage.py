@@ -1,64 +1,86 @@
-"""How much a leak buys: one model under protocols that share speakers, sentences, both or neither with training.
+"""How much a leak raises the score: one model under protocols that share speakers, sentences, both or neither with training.
 
-Every protocol tests each utterance of a corpus once, so that two protocols are compared on the same utterances, speaker by
-speaker, and what differs is what training was allowed to hear.
+Every protocol tests each utterance of a corpus once, so two protocols are compared on the same utterances, speaker by
+speaker, and they differ only in what the model has heard in training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
 
-from ser.comparison.report import Report
+import numpy as np
+import pandas as pd
+from rich import box
+from rich.table import Table
+
+from ser.comparison.report import Report, present
+from ser.evaluation import metrics, predictions
+from ser.evaluation.comparison import paired
+from ser.evaluation.intervals import ENOUGH_SPEAKERS
+from ser.evaluation.summary import summarise
+from ser.protocols.stamps import SPEAKER_DEPENDENT
+from ser.report.drawing import STAMP_COLOUR, drawing
+from ser.report.format import interval, percent, probability, with_interval
+from ser.runs.folder import RunFolder
+from ser.runs.identity import model_name
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from matplotlib.axes import Axes
 
 HONEST = "speaker_cv"
-"""What the others are compared with."""
+"""The protocol that the others are compared with."""
+NAMES = {
+    "random": "random\n(same speakers,\nsame sentences)",
+    "text_independent": "text-\nindependent\n(same speakers)",
+    "speaker_cv": "speaker-\nindependent\n(same sentences)",
+    "speaker_text_independent": "speaker- and\ntext-\nindependent",
+}
+"""From the widest leak to none, with the names on the picture."""
+READING = (
+    "UAR is the mean recall of the classes. Bars: 95 % interval over speakers, dotted where they are too few to conclude; "
+    "ticks: the worst and the best speaker"
+)
+HEADINGS = ("corpus", "protocol", "folds", "UAR", "95 % interval", f"minus {HONEST}", "p")
 
 
 class Leakage(Report):
-    """Of ``experiment=leakage``."""
+    """The report of ``experiment=leakage``."""
 
     def write(self, folder: Path, runs: Sequence[Path]) -> None:
         """Write ``leakage.csv``, ``leakage.md`` and ``leakage.png`` beside the runs, and print the table."""
-        from ser.comparison.leakage_report import leakage_markdown, leakage_plot, leakage_table
-        from ser.comparison.runs import present
-
         rows = leaks(runs)
         present(rows, folder / "leakage", leakage_markdown(rows), leakage_table(rows), leakage_plot)
 
 
-def leaks(folders: Sequence[Path]) -> "pd.DataFrame":
-    """One row a corpus and protocol.
+def leaks(folders: Sequence[Path]) -> pd.DataFrame:
+    """Score each corpus under each protocol.
 
     Returns:
-        Columns ``corpus``, ``model``, ``protocol``, ``folds``, ``speakers``, ``classes``, ``uar``, ``low``, ``high``,
-        ``accuracy``; ``worst`` and ``best``, UARs of single speakers; ``gain``, ``gain_low``, ``gain_high``, ``p``: the
-        difference of UAR from ``speaker_cv`` on the same utterances, paired by speaker; ``caution``; ``stamps``.
+        One row a corpus and protocol: ``corpus``, ``model``, ``protocol``, ``folds``, ``speakers``, ``classes``, ``uar``,
+        ``low``, ``high``, ``accuracy``; ``worst`` and ``best``, the UARs of single speakers; ``gain``, ``gain_low``,
+        ``gain_high``, ``p``: the difference of UAR from ``speaker_cv`` on the same utterances, paired by speaker;
+        ``caution``; ``stamps``.
     """
-    import pandas as pd
-
-    from ser.comparison.leakage_report import NAMES
-    from ser.comparison.runs import finished
-    from ser.evaluation.comparison import paired
-    from ser.evaluation.summary import summarise
-
-    runs = {("+".join(run.about["corpora"]), run.model, run.about["protocol"]): run for run in finished(folders)}
+    found = [RunFolder(folder) for folder in sorted(folders, key=lambda folder: folder.name)]
+    runs = {
+        ("+".join(run.about["corpora"]), model_name(run.config["model"]), run.about["protocol"]): run for run in found
+    }
     rows = []
     for (corpus, model, protocol), run in runs.items():
-        summary = summarise(run.table)
-        interval = summary["uar_interval"]
+        summary = summarise(run.predictions)
+        between = summary["uar_interval"]
+        each = metrics.uar(predictions.confusion_by_speaker(run.predictions)[1])
         row = {"corpus": corpus, "model": model, "protocol": protocol, "folds": summary["n_folds"]}
         row |= {"speakers": summary["n_speakers"], "classes": len(summary["classes"]), "uar": summary["uar"]}
-        row |= {"low": interval["low"], "high": interval["high"], "accuracy": summary["accuracy"]}
-        row |= dict(zip(("worst", "best"), _extremes(run.table), strict=True))
-        row |= {"caution": interval["caution"], "stamps": "; ".join(run.about["stamps"])}
+        row |= {"low": between["low"], "high": between["high"], "accuracy": summary["accuracy"]}
+        row |= {"worst": float(each.min()), "best": float(each.max())}
+        row |= {"caution": between["caution"], "stamps": "; ".join(run.about["stamps"])}
         honest = runs.get((corpus, model, HONEST))
         if honest is not None and protocol != HONEST:
-            apart = paired(run.table.assign(fold=0), honest.table.assign(fold=0))
-            row |= {"gain": apart.difference, "gain_low": apart.interval.low, "gain_high": apart.interval.high}
-            row |= {"p": apart.p_value}
+            test = paired(run.predictions.assign(fold=0), honest.predictions.assign(fold=0))
+            row |= {"gain": test.difference, "gain_low": test.interval.low, "gain_high": test.interval.high}
+            row |= {"p": test.p_value}
         rows.append(row)
     order = list(NAMES)
     table = pd.DataFrame(rows)
@@ -66,10 +88,83 @@ def leaks(folders: Sequence[Path]) -> "pd.DataFrame":
     return table.assign(rank=rank).sort_values(["corpus", "model", "rank"], kind="stable").drop(columns="rank")
 
 
-def _extremes(table: "pd.DataFrame") -> tuple[float, float]:
-    """The lowest and the highest UAR of a speaker."""
-    from ser.evaluation import predictions
-    from ser.evaluation.metrics import uar
+def leakage_table(rows: pd.DataFrame) -> Table:
+    """Lay out the rows of `leaks` for the terminal."""
+    table = Table(title="What a leak buys: UAR in %", title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading in ("corpus", "protocol") else "right")
+    for cells, dependent in zip(_cells(rows), _dependent(rows), strict=True):
+        table.add_row(*cells, style="red" if dependent else "")
+    table.caption = f"Red: {SPEAKER_DEPENDENT}. Differences are paired on the same utterances, by speaker."
+    return table
 
-    each = uar(predictions.confusion_by_speaker(table)[1])
-    return float(each.min()), float(each.max())
+
+def leakage_markdown(rows: pd.DataFrame) -> str:
+    """Lay out the rows of `leaks` as Markdown."""
+    lines = ["| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|"]
+    for cells, dependent in zip(_cells(rows), _dependent(rows), strict=True):
+        cells[1] += f" (**{SPEAKER_DEPENDENT}**)" if dependent else ""
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def leakage_plot(rows: pd.DataFrame, path: Path) -> None:
+    """Draw the UAR and interval of each protocol, a panel a corpus; red is not speaker-independent.
+
+    Args:
+        rows: See `leaks`.
+        path: Where to write; the suffix is the format.
+    """
+    import seaborn as sns
+
+    corpora = list(dict.fromkeys(rows["corpus"]))
+    shown = [name for name in NAMES if name in set(rows["protocol"])]
+    blue = sns.color_palette("colorblind")[0]
+    width = 1.15 * len(shown) * len(corpora) + 1.0
+    with drawing(path, (width, 4.7), grid=True) as figure:
+        panels = figure.subplots(1, len(corpora), sharey=True, squeeze=False)[0]
+        for axes, corpus in zip(panels, corpora, strict=True):
+            part = rows[rows["corpus"] == corpus]
+            chance = 100 / int(part["classes"].iloc[0])
+            axes.axhline(chance, color="0.5", linestyle=(0, (4, 3)), linewidth=1)
+            axes.text(len(shown) - 0.45, chance + 1, "chance", color="0.4", fontsize=9, horizontalalignment="right")
+            for at, name in enumerate(shown):
+                for row in part[part["protocol"] == name].to_dict("records"):
+                    colour = STAMP_COLOUR if SPEAKER_DEPENDENT in row["stamps"] else blue
+                    _draw(axes, at, row, colour)
+            speakers = int(part["speakers"].max())
+            axes.set_title(f"{corpus}: {speakers} speakers, {int(part['classes'].iloc[0])} classes", fontsize=11)
+            axes.set_xticks(range(len(shown)), [NAMES[name] for name in shown], fontsize=8.5)
+            axes.set(xlim=(-0.5, len(shown) - 0.4), ylim=(0, 104))
+            axes.grid(visible=False, axis="x")
+        panels[0].set_ylabel("UAR (%)")
+        figure.supxlabel(fill(READING, int(14 * width)), fontsize=9, color="0.35")
+        model = ", ".join(dict.fromkeys(rows["model"]))
+        figure.suptitle(f"What a leak buys ({model}): red is {SPEAKER_DEPENDENT}", fontsize=12, fontweight="bold")
+        sns.despine(fig=figure)
+
+
+def _draw(axes: "Axes", at: int, row: Mapping[str, Any], colour: Any) -> None:
+    uar, low, high = (np.nan if row[key] is None else 100 * float(row[key]) for key in ("uar", "low", "high"))
+    if np.isfinite(low):
+        style = "-" if row["speakers"] >= ENOUGH_SPEAKERS else (0, (1.5, 1.5))
+        axes.plot([at, at], [low, high], color=colour, linewidth=2.4, solid_capstyle="butt", alpha=0.6, linestyle=style)
+    for end in ("worst", "best"):
+        axes.plot(at - 0.16, 100 * row[end], "_", color=colour, markersize=9, markeredgewidth=1.6)
+    axes.plot(at, uar, "o", color=colour, markersize=8)
+    axes.text(at + 0.12, uar, percent(row["uar"], ""), verticalalignment="center", fontsize=10, fontweight="bold")
+
+
+def _dependent(rows: pd.DataFrame) -> list[bool]:
+    return [SPEAKER_DEPENDENT in stamps for stamps in rows["stamps"]]
+
+
+def _cells(rows: pd.DataFrame) -> list[list[str]]:
+    cells = []
+    for row in rows.to_dict("records"):
+        tested = row.get("p") is not None and not np.isnan(row["p"])
+        gain = with_interval(row["gain"], row["gain_low"], row["gain_high"], signed=True) if tested else ""
+        p = probability(row["p"]) if tested else ""
+        scored = [percent(row["uar"], ""), interval(row["low"], row["high"])]
+        cells.append([row["corpus"], row["protocol"], str(row["folds"]), *scored, gain, p])
+    return cells

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ser.comparison.rows import Comparison, Row
+from ser.comparison.rows import Row, Section
 from ser.evaluation import metrics, predictions
 from ser.evaluation.calibration import reliability
 from ser.evaluation.comparison import CriticalDifference, critical_difference
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = 8
-"""Systems that fit into a picture: the best, and the baseline in the last's place where it is not among them."""
+"""Systems that fit into a picture: the best ones, and the baseline in the last place where it is not among them."""
 BINS = 10
 WIDTH = 10.8
 """Inches: what the page is wide, at 96 dots."""
@@ -39,26 +39,26 @@ Tables = Mapping[str, Sequence[pd.DataFrame]]
 """By system: a predictions table a seed."""
 
 
-def draw_comparison(comparison: Comparison, tables: Tables, folder: Path) -> dict[str, Path]:
-    """Draw every picture as SVG into a folder.
+def draw_section(section: Section, tables: Tables, folder: Path) -> dict[str, Path]:
+    """Draw every picture of a section as SVG into a folder.
 
     Args:
-        comparison: What is compared.
-        tables: Of the systems of the main table.
-        folder: Where to; made if it is not there.
+        section: The systems that are compared.
+        tables: Their predictions.
+        folder: Where to write; created if needed.
 
     Returns:
         The files by what they show: ``speakers``, ``recall``, ``confusion``, ``reliability``, ``risk_coverage``, and with
         three systems or more ``critical_difference``.
     """
-    rows = shown(comparison)
+    rows = shown(section)
     pooled = {row.system: pd.concat(tables[row.system], ignore_index=True) for row in rows}
-    stamps = comparison.main.stamps
+    stamps = section.group.stamps
     files = {
         name: folder / f"{name}.svg" for name in ("speakers", "recall", "confusion", "reliability", "risk_coverage")
     }
     scores = speaker_uars(tables)
-    draw_speakers(rows, scores, 1 / len(comparison.main.classes), files["speakers"], stamps)
+    draw_speakers(rows, scores, section.group.chance, files["speakers"], stamps)
     recall(pooled, files["recall"], stamps)
     confusions(pooled, files["confusion"], stamps)
     reliabilities(rows, pooled, files["reliability"], stamps)
@@ -69,15 +69,15 @@ def draw_comparison(comparison: Comparison, tables: Tables, folder: Path) -> dic
     return files
 
 
-def shown(comparison: Comparison) -> list[Row]:
-    """Rows of the main table that the pictures have room for; see `SHOWN`."""
-    rows = comparison.main.rows
-    baseline = [row for row in rows[SHOWN:] if row.system == comparison.baseline]
+def shown(section: Section) -> list[Row]:
+    """Return the rows of a section that the pictures have room for; see `SHOWN`."""
+    rows = section.group.rows
+    baseline = [row for row in rows[SHOWN:] if row.system == section.baseline]
     return [*rows[: SHOWN - len(baseline)], *baseline]
 
 
 def speaker_uars(tables: Tables) -> pd.DataFrame:
-    """UAR of each speaker under each system, the mean over seeds: ``speaker x system``."""
+    """Return the UAR of each speaker under each system, the mean over seeds: ``speaker x system``."""
     columns = {}
     for system, seeds in tables.items():
         each = [
@@ -230,7 +230,7 @@ def _colours(number: int) -> list[Any]:
 
 
 def _looks(pooled: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, pd.DataFrame, Any, str]]:
-    """Name, table, colour and marker of each system."""
+    """Yield name, table, colour and marker of each system."""
     for (system, table), colour, marker in zip(pooled.items(), _colours(len(pooled)), "oDs^vPX<", strict=False):
         yield system, table, colour, marker
 
@@ -246,7 +246,7 @@ def _panels(
 
 
 def _columns(panels: int, most: int) -> int:
-    """Columns that leave the fewest places empty: 5 panels are 3 and 2, not 4 and 1."""
+    """Return the columns that leave the fewest places empty: 5 panels are 3 and 2, not 4 and 1."""
     return ceil(panels / ceil(panels / most))
 
 

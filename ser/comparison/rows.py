@@ -1,6 +1,6 @@
-"""A comparison of systems: its rows, groups and tests, and what each of them is in words and figures.
+"""A comparison of systems: its rows, groups, tests and sections, and how each of them reads in words and figures.
 
-How they come about is in `ser.comparison.leaderboard`; `comparison_tables`, `comparison_plots` and `page` show them.
+`ser.comparison.leaderboard` makes them; `ser.comparison.tables`, `plots` and `page` show them.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ser.evaluation.comparison import SIGNIFICANT
 from ser.report.format import MINUS, UNDEFINED, duration, p_value, percent, probability, with_interval
-from ser.runtime.words import and_more
+from ser.runtime.words import and_more, counted
 
 HASHES_SHOWN = 6
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -20,14 +20,14 @@ class Row:
 
     Attributes:
         system: Its name.
-        uar, low, high: Pooled UAR (the mean over seeds) and its 95 % interval; see `ser.comparison.leaderboard`.
+        uar, low, high: Pooled UAR (the mean over seeds) and its 95 % interval over speakers.
         caution: What a reader must know before trusting the interval, or ``None``.
         uar_mean, uar_sd: Mean and standard deviation (n - 1) of the UARs of all folds of all seeds.
         accuracy, macro_f1, cross_entropy, ece, aurc: Pooled; the mean over seeds.
-        parameters: Of one model; ``None`` where no metrics.json says.
+        parameters: Of one model; ``None`` where no metrics.json has them.
         train_seconds: Of all folds of one seed.
-        stamps: What nobody may overlook.
-        runs: Folders.
+        stamps: Warnings that must stand beside the numbers.
+        runs: The folders.
     """
 
     system: str
@@ -68,7 +68,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Group:
-    """Systems scored on the same utterances, best first; ``apart`` says why they are not in the main table."""
+    """Systems scored on the same utterances, best first; ``apart`` is the reason where they belong to no section."""
 
     rows: tuple[Row, ...]
     corpora: tuple[str, ...]
@@ -80,23 +80,33 @@ class Group:
     apart: str = ""
 
     @property
-    def title(self) -> str:
-        """``ravdess, luna5: cnn, transformer``."""
-        return f"{self.where}: {', '.join(row.system for row in self.rows)}"
+    def name(self) -> str:
+        """The corpora, such as ``ravdess+savee``."""
+        return "+".join(self.corpora)
 
     @property
     def where(self) -> str:
-        """``ravdess, luna5``."""
-        return f"{'+'.join(self.corpora)}, {self.protocol}"
+        """Corpora and protocol, such as ``ravdess, luna5``."""
+        return f"{self.name}, {self.protocol}"
+
+    @property
+    def chance(self) -> float:
+        """The UAR of guessing."""
+        return 1 / len(self.classes)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """The cautions of its rows, each once."""
+        return tuple(dict.fromkeys(row.caution for row in self.rows if row.caution))
 
     @property
     def stamps(self) -> tuple[str, ...]:
-        """Of any of its rows, each once."""
+        """The stamps of its rows, each once."""
         return tuple(dict.fromkeys(stamp for row in self.rows for stamp in row.stamps))
 
     @property
     def facts(self) -> dict[str, str]:
-        """On what the systems were scored, in words."""
+        """What the systems were scored on, in words."""
         first, hashes = self.rows[0], self.split_hashes
         return {
             "corpora": " + ".join(self.corpora),
@@ -109,56 +119,88 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Everything that a page shows but the pictures.
+class Section:
+    """The systems of a corpus that can be compared, and the tests between them.
 
     Attributes:
-        main: The largest group of comparable systems.
+        group: The systems.
         best, baseline: Names of the systems that the others are tested against.
-        baseline_reason: Why that one.
+        baseline_reason: Why that one is the baseline.
         pairs: The tests, in the order of the rows.
-        apart: The other groups.
-        notes: Folders that were passed over, each with its reason.
     """
 
-    main: Group
+    group: Group
     best: str
     baseline: str
     baseline_reason: str
     pairs: tuple[Pair, ...]
-    apart: tuple[Group, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def stamps(self) -> tuple[str, ...]:
-        """Of any system on the page, each once."""
-        return tuple(dict.fromkeys(stamp for group in (self.main, *self.apart) for stamp in group.stamps))
 
     @property
     def cautions(self) -> tuple[str, ...]:
         """What to know before trusting an interval or a test, each once."""
-        here = [row.caution for row in self.main.rows] + [pair.caution for pair in self.pairs]
-        apart = [(group, row.caution) for group in self.apart for row in group.rows]
-        elsewhere = [
-            f"set apart, {group.where}: {caution}" for group, caution in apart if caution and caution not in here
-        ]
-        return tuple(dict.fromkeys(caution for caution in (*here, *elsewhere) if caution))
+        tests = (pair.caution for pair in self.pairs if pair.caution)
+        return tuple(dict.fromkeys((*self.group.cautions, *tests)))
 
     @property
     def headline(self) -> str:
         """The result in a sentence or two, no stronger than the tests allow."""
-        best = self.main.rows[0]
+        best = self.group.rows[0]
         text = f"{best.system} has a UAR of {with_interval(best.uar, best.low, best.high, ' %')}"
         if not self.pairs:
-            return f"{text}; there is no other system to hold it against."
+            return f"{text}; there is no other system to compare it with."
         pair = self.pairs[0]
         lead = f"{with_interval(pair.difference, pair.low, pair.high, ' points')}, {p_value(pair.p_holm)} after Holm"
-        verdict = "" if pair.p_holm < SIGNIFICANT else f": too little to tell the two apart on {best.speakers} speakers"
+        speakers = counted(best.speakers, "speaker")
+        verdict = "" if pair.p_holm < SIGNIFICANT else f": too little to tell the two apart on {speakers}"
         return f"{text}, the highest. Its lead over {pair.other}, the next, is {lead}{verdict}."
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Everything on a page but the pictures.
+
+    Attributes:
+        sections: One for each corpus, or set of corpora.
+        apart: Groups that it would be a mistake to compare with the section of their corpus.
+        notes: Folders that were skipped, each with its reason.
+    """
+
+    sections: tuple[Section, ...]
+    apart: tuple[Group, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Those of the sections, then those set apart."""
+        return (*(section.group for section in self.sections), *self.apart)
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """The stamps of every system, each once."""
+        return tuple(dict.fromkeys(stamp for group in self.groups for stamp in group.stamps))
+
+    @property
+    def title(self) -> str:
+        """``ravdess, luna5; savee, loso``."""
+        return "; ".join(section.group.where for section in self.sections)
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """Names of the systems in any section: first those in the most sections, of these the highest mean UAR."""
+        uars: dict[str, list[float]] = {}
+        for section in self.sections:
+            for row in section.group.rows:
+                uars.setdefault(row.system, []).append(row.uar)
+        return tuple(sorted(uars, key=lambda name: (-len(uars[name]), -sum(uars[name]) / len(uars[name]))))
+
+    def row(self, system: str, section: Section) -> Row | None:
+        """Return the scores of a system in a section; ``None`` where it has none."""
+        return next((row for row in section.group.rows if row.system == system), None)
+
+
+UAR = "UAR % [95 %]"
 COLUMNS: dict[str, Callable[[Row], str]] = {
-    "UAR % [95 %]": lambda row: with_interval(row.uar, row.low, row.high),
+    UAR: lambda row: with_interval(row.uar, row.low, row.high),
     "mean ± sd": lambda row: f"{percent(row.uar_mean, '')} ± {percent(row.uar_sd, '')}",
     "accuracy": lambda row: percent(row.accuracy, ""),
     "macro F1": lambda row: percent(row.macro_f1, ""),
@@ -173,10 +215,14 @@ PAIR_COLUMNS: dict[str, Callable[[Pair], str]] = {
     "p (Holm)": lambda pair: probability(pair.p_holm),
 }
 READING = (
-    "UAR is pooled over folds and averaged over seeds; its interval speaks of other speakers"
-    " (and other seeds, where there are several). Mean ± sd is over folds and seeds.",
-    "A difference is tested on the same speakers; Holm's p allows for all the tests of the table.",
+    "UAR: mean recall of the classes, in %, pooled over folds and averaged over seeds, with its 95 % interval over speakers"
+    " (and seeds, where there are several). Mean ± sd: UAR over folds and seeds. Macro F1: mean F1 of the classes. ECE:"
+    " mean gap between confidence and accuracy, in %. Training: time for all folds of one seed.",
+    "Differences are of UAR, in points, on the same utterances, paired by speaker; p (Holm) corrects for all tests of the"
+    " table.",
+    "UAR in % with its 95 % interval over speakers. Corpora differ in classes and chance level: compare within a column.",
 )
+"""How to read the scores, the tests, and the table of systems and corpora."""
 
 
 def _size(parameters: int | None) -> str:
@@ -186,7 +232,7 @@ def _size(parameters: int | None) -> str:
 
 
 def folds_in_words(numbers: Sequence[int]) -> str:
-    """``folds 0 to 4``, or ``folds 0, 2`` where some between are not there."""
+    """Return ``folds 0 to 4``, or ``folds 0, 2`` where some between them are missing."""
     if len(numbers) == 1:
         return f"fold {numbers[0]}"
     whole = list(numbers) == list(range(numbers[0], numbers[-1] + 1))
@@ -198,27 +244,43 @@ def folds_in_words(numbers: Sequence[int]) -> str:
 
 
 def where(group: Group) -> str:
-    """Corpora, protocol, folds and size on a line."""
-    return f"{'+'.join(group.corpora)}, {group.facts['protocol']}, {group.facts['scored']}"
+    """Return corpora, protocol, folds and size on a line."""
+    return f"{group.name}, {group.facts['protocol']}, {group.facts['scored']}"
 
 
 def stamped_name(row: Row) -> str:
-    """A system with its stamps."""
+    """Return a system's name with its stamps."""
     return row.system + "".join(f" [{stamp.upper()}]" for stamp in row.stamps)
 
 
 def row_cells(group: Group) -> list[tuple[str, ...]]:
-    """A group's rows as text: the system, then `COLUMNS`."""
+    """Return a group's rows as text: the system, then `COLUMNS`."""
     return [(stamped_name(row), *(text(row) for text in COLUMNS.values())) for row in group.rows]
 
 
 def pair_cells(pairs: Sequence[Pair]) -> list[tuple[str, ...]]:
-    """Tests as text: the pair, then `PAIR_COLUMNS`."""
+    """Return tests as text: the pair, then `PAIR_COLUMNS`."""
     return [(f"{pair.one} {MINUS} {pair.other}", *(text(pair) for text in PAIR_COLUMNS.values())) for pair in pairs]
 
 
-def what_is_tested(comparison: Comparison) -> str:
-    """What the paired tests are of."""
-    best, baseline, why = comparison.best, comparison.baseline, comparison.baseline_reason
-    sides = f"which is the baseline too ({why})" if baseline == best else f"and to the baseline, {baseline} ({why})"
+def matrix_cells(comparison: Comparison) -> list[tuple[str, ...]]:
+    """Return the table of systems and corpora as text: the corpora, then each system with its UAR on each of them."""
+    sections = comparison.sections
+    table = [("system", *(named_group(section.group) for section in sections))]
+    for name in comparison.systems:
+        rows = (comparison.row(name, section) for section in sections)
+        table.append((name, *(COLUMNS[UAR](row) if row else "" for row in rows)))
+    return table
+
+
+def named_group(group: Group) -> str:
+    """Return corpora, protocol and chance level, with the stamps of the systems."""
+    stamps = "".join(f" [{stamp.upper()}]" for stamp in group.stamps)
+    return f"{group.where} (chance {percent(group.chance, '')}){stamps}"
+
+
+def what_is_tested(section: Section) -> str:
+    """Return what the paired tests compare."""
+    best, baseline, why = section.best, section.baseline, section.baseline_reason
+    sides = f"which is also the baseline ({why})" if baseline == best else f"and to the baseline, {baseline} ({why})"
     return f"Differences in UAR (points) to the best, {best}, {sides}"

@@ -1,10 +1,11 @@
 """Run folders into systems: a system is what runs share that differ in seed and fold only.
 
-The single-fold runs of a system are pooled over their folds, a table of predictions a seed, as a ``fold=all`` run has it.
+The runs of single folds are pooled over their folds, one table of predictions a seed, as a ``fold=all`` run has it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,7 @@ import pandas as pd
 
 from ser.errors import RunError
 from ser.evaluation import predictions
-from ser.evaluation.summary import read_metrics
-from ser.runs.folder import RunFolder
+from ser.runs.folder import CONFIG, RunFolder
 from ser.runs.identity import identity, model_name
 
 SCORED_ON = ("data", "audio", "labels", "protocol", "strict")
@@ -26,63 +26,75 @@ VALUE_SHOWN = 24
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished run, or the runs of the folds of one system and seed, pooled.
+class Pooled:
+    """A system trained with one seed: a run, or the runs of its folds, in the order of the folds."""
 
-    Attributes:
-        folders: Where it is.
-        config: What it was trained with.
-        about: What its metrics.json says of it.
-        table: Its predictions.
-        splits: The split hash of each fold.
-        parameters: Of one of its models, if a metrics.json says.
-        seconds: That training took.
-    """
-
-    folders: tuple[Path, ...]
-    config: Mapping[str, Any]
-    about: Mapping[str, Any]
-    table: pd.DataFrame
-    splits: Mapping[int, str]
-    parameters: int | None
-    seconds: float
+    runs: tuple[RunFolder, ...]
 
     @property
+    def about(self) -> Mapping[str, Any]:
+        """What the metrics.json of the first run says of it."""
+        return self.runs[0].about
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The predictions of all folds."""
+        return pd.concat([run.predictions for run in self.runs], ignore_index=True)
+
+    @cached_property
+    def splits(self) -> dict[int, str]:
+        """The split hash of each fold."""
+        return {fold: split for run in self.runs for fold, split in run.splits.items()}
+
+    @cached_property
     def system(self) -> str:
-        """What it shares with the other runs of its system."""
-        return _system(self.config)
+        """The configuration but for seed and fold, as text: what the runs of a system share."""
+        return identity({key: value for key, value in self.runs[0].config.items() if key not in ("seed", "fold")})
 
-    @property
+    @cached_property
     def data(self) -> tuple[str, str, tuple[str, ...]]:
         """What must be the same for a comparison, besides the splits: fingerprint, labels, classes."""
         return self.about["fingerprint"], self.about["labels"], predictions.classes(self.table)
 
+    @property
+    def parameters(self) -> int | None:
+        """The parameters of one model, where a metrics.json has them."""
+        every = [run.about for run in self.runs]
+        every += [fold.about for run in self.runs for fold in run.folds if fold.is_finished]
+        return next((int(about["parameters"]) for about in every if "parameters" in about), None)
 
-def find(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
+    @property
+    def seconds(self) -> float:
+        """The seconds that training took."""
+        return sum(float(run.about["train_seconds"]) for run in self.runs)
+
+
+def find(folders: Iterable[Path]) -> tuple[list[Pooled], list[str]]:
     """Read the runs in and below some folders.
 
     Returns:
         The runs, in the order of the folders and of their names, and a note on each unfinished one.
 
     Raises:
-        RunError: If a folder is not there, a run is damaged, or there is no run at all.
+        RunError: If a folder does not exist, a run is damaged, or there is no run at all.
     """
     runs, notes, seen = [], [], set()
     folders = list(folders)
     for start in folders:
         if not start.is_dir():
             raise RunError(f"There is no folder {start}. Give folders that hold runs, such as runs or multirun/...")
-        for folder in _walk(start):
-            if folder.resolve() in seen:
+        for run in _walk(start):
+            if run.path.resolve() in seen:
                 continue
-            seen.add(folder.resolve())
-            if (folder / "metrics.json").is_file():
-                runs.append(read_run(folder))
+            seen.add(run.path.resolve())
+            if run.is_finished:
+                runs.append(Pooled((checked(run),)))
             else:
-                done = len(list(folder.glob("fold_*/metrics.json")))
-                notes.append(f"{folder}: not finished" + (f", {done} of its folds are" if done else ""))
+                done = sum(fold.is_finished for fold in run.folds)
+                folds = f", but {done} of its folds {'is' if done == 1 else 'are'}" if done else ""
+                notes.append(f"{run.path}: not finished{folds}")
     if not runs:
-        unfinished = f"; {len(notes)} are unfinished" if notes else ""
+        unfinished = f"; {len(notes)} {'is' if len(notes) == 1 else 'are'} unfinished" if notes else ""
         raise RunError(
             f"There is no finished run (a folder with a metrics.json) below {', '.join(map(str, folders))}{unfinished}. "
             "Train one with python -m ser.train, or give another folder."
@@ -90,48 +102,49 @@ def find(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
     return runs, notes
 
 
-def read_run(folder: Path) -> Run:
-    """Read a finished run; the folder of one fold of a ``fold=all`` run takes its configuration from above it.
+def checked(run: RunFolder) -> RunFolder:
+    """Return a finished run whose files have all that a comparison needs.
 
     Raises:
-        RunError: If a file lacks or is not what a run leaves.
+        RunError: If a file is missing, damaged or incomplete.
     """
-    run = RunFolder(folder)
-    config, about, table, at = run.config, run.about, run.predictions, run.whole.path
+    about, config = run.about, run.config
     if lacking := [key for key in ABOUT if key not in about]:
-        raise RunError(f"{folder}/metrics.json does not say the run's {', '.join(lacking)}. {REMEDY}")
+        raise RunError(f"{run.path}/metrics.json does not say the run's {', '.join(lacking)}. {REMEDY}")
     if "_target_" not in config.get("model", {}) or "corpora" not in config.get("data", {}):
-        raise RunError(f"{at}/config.yaml names no model or no corpora: it is not what training leaves. {REMEDY}")
-    if set(run.splits) != set(table["fold"].unique()):
-        folds = table["fold"].nunique()
-        raise RunError(f"{folder} has predictions of {folds} folds, but {len(run.splits)} split hashes. {REMEDY}")
-    return Run((folder,), config, about, table, run.splits, _parameters(folder, about), float(about["train_seconds"]))
+        raise RunError(f"{run.path}: config.yaml must name a model and corpora, as training leaves it. {REMEDY}")
+    folds = sorted(int(fold) for fold in run.predictions["fold"].unique())
+    if folds != sorted(run.splits):
+        raise RunError(
+            f"{run.path} has predictions of {_counted(len(folds))}, but split hashes of {_counted(len(run.splits))}. {REMEDY}"
+        )
+    return run
 
 
-def join_folds(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
-    """Join the folds of each system and seed into one run.
+def join_folds(found: Sequence[Pooled]) -> tuple[list[Pooled], list[str]]:
+    """Join the folds of each system and seed.
 
     Where runs repeat a fold, the one of more folds stays, then the later one: a new run of a setting replaces the old.
 
     Returns:
         The joined runs, in the order in which their systems were found, and a note on each run that another replaces.
     """
-    kept: dict[tuple[Any, ...], list[Run]] = {(run.system, run.data, run.about["seed"]): [] for run in runs}
+    kept: dict[tuple[Any, ...], list[Pooled]] = {(run.system, run.data, run.about["seed"]): [] for run in found}
     notes = []
-    last_first = list(runs)[::-1]
+    last_first = list(found)[::-1]
     for run in sorted(last_first, key=lambda run: -len(run.splits)):
         parts = kept[run.system, run.data, run.about["seed"]]
         if same := [part for part in parts if {*part.splits.values()} & {*run.splits.values()}]:
-            notes.append(f"{run.folders[0]}: {same[0].folders[0]} has the same configuration, seed and fold")
+            notes.append(f"{run.runs[0].path}: {same[0].runs[0].path} has the same configuration, seed and fold")
         else:
             parts.append(run)
-    return [_joined(sorted(parts, key=lambda run: min(run.splits))) for parts in kept.values()], notes
+    return [_joined(parts) for parts in kept.values()], notes
 
 
 def names(systems: Sequence[Mapping[str, Any]]) -> list[str]:
     """Name systems: the model, and the settings in which systems of the same model differ.
 
-    What they are scored on is no part of it; two that differ only in that have the same name.
+    What they are scored on is not part of the name: two that differ only in that have the same one.
 
     Example:
         >>> cnn, lstm = {"_target_": "ser.models.cnn.CNN"}, {"_target_": "ser.models.bilstm.BiLSTM"}
@@ -151,37 +164,27 @@ def names(systems: Sequence[Mapping[str, Any]]) -> list[str]:
     return named
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Runs, finished or not, at or below a folder; what is in a run is not looked at."""
-    if (folder / "metrics.json").is_file() or (folder / "config.yaml").is_file():
-        yield folder
+def _walk(folder: Path) -> Iterator[RunFolder]:
+    """Yield the runs, finished or not, at or below a folder; nothing inside a run is looked at."""
+    run = RunFolder(folder)
+    if run.is_finished or run.has(CONFIG):
+        yield run
         return
     below = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
     for path in sorted(below, key=lambda path: (not path.name.isdigit(), path.name.zfill(9))):  # 2 before 10
         yield from _walk(path)
 
 
-def _parameters(folder: Path, about: Mapping[str, Any]) -> int | None:
-    """Of one model; a ``fold=all`` run says it in the metrics of its folds."""
-    below = (read_metrics(file).get("run", {}) for file in sorted(folder.glob("fold_*/metrics.json")))
-    found = [int(each["parameters"]) for each in (about, *below) if "parameters" in each]
-    return found[0] if found else None
+def _counted(folds: int) -> str:
+    return f"{folds} fold{'' if folds == 1 else 's'}"
 
 
-def _system(config: Mapping[str, Any]) -> str:
-    """A configuration but for seed and fold."""
-    return identity({key: value for key, value in config.items() if key not in ("seed", "fold")})
-
-
-def _joined(parts: Sequence[Run]) -> Run:
-    splits = {fold: split for part in parts for fold, split in part.splits.items()}
-    table = pd.concat([part.table for part in parts], ignore_index=True)
-    folders = tuple(folder for part in parts for folder in part.folders)
-    return replace(parts[0], folders=folders, table=table, splits=splits, seconds=sum(part.seconds for part in parts))
+def _joined(parts: Sequence[Pooled]) -> Pooled:
+    return Pooled(tuple(run for part in sorted(parts, key=lambda part: min(part.splits)) for run in part.runs))
 
 
 def _differing(values: Sequence[Any], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Where settings differ; what has another class or name differs as a whole."""
+    """Return where settings differ; those of another class or name differ as a whole."""
     if all(value == values[0] for value in values):
         return []
     alike = all(isinstance(value, Mapping) and value for value in values)

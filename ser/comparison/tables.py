@@ -15,14 +15,17 @@ from ser.comparison.rows import (
     PAIR_COLUMNS,
     READING,
     TIMES,
+    UAR,
     Comparison,
     Group,
+    Section,
+    matrix_cells,
     pair_cells,
     row_cells,
     what_is_tested,
     where,
 )
-from ser.report.format import MINUS
+from ser.report.format import MINUS, percent
 from ser.report.tables import heading
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 SHORT = {"accuracy": "acc.", "macro F1": "F1", "training": "time", f"seeds {TIMES} folds": f"seeds\n{TIMES} folds"}
 """Headers for the terminal."""
+CORPORA_SHOWN = 4
+"""Corpora that fit beside each other in 80 columns."""
 LATEX = {"\\": r"\textbackslash{}", "±": r"$\pm$", MINUS: "$-$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX |= {
     "<": r"\textless{}",
@@ -44,14 +49,18 @@ LATEX |= {
 def terminal(comparison: Comparison) -> RenderableType:
     """Lay out the tables for a terminal of 80 columns or more."""
     parts: list[RenderableType] = [_banner(comparison.stamps)] if comparison.stamps else []
-    parts.append(_group_table(comparison.main, "Comparison: " + where(comparison.main)))
-    parts += [Text(READING[0], style="dim"), Text(), Text(comparison.headline, style="bold")]
-    if comparison.pairs:
-        parts += [Text(), _pairs_table(comparison), Text(READING[1], style="dim")]
-    parts += [Text(f"Caution: {caution}.", style="bold yellow") for caution in comparison.cautions]
+    if len(comparison.sections) > 1:
+        firsts = range(0, len(comparison.sections), CORPORA_SHOWN)
+        parts += [_matrix_table(comparison, comparison.sections[i : i + CORPORA_SHOWN]) for i in firsts]
+        parts += [Text(READING[2], style="dim"), Text()]
+    for section in comparison.sections:
+        parts += _section_parts(section)
+    parts.append(Text(READING[0], style="dim"))
+    if any(section.pairs for section in comparison.sections):
+        parts.append(Text(READING[1], style="dim"))
     for group in comparison.apart:
-        parts += [Text(), _group_table(group, f"Set apart: {group.apart}")]
-    parts += [Text(f"Passed over: {note}") for note in comparison.notes]
+        parts += [Text(), _group_table(group, f"Set apart: {group.where}, {group.apart}"), *_cautions(group.cautions)]
+    parts += [Text(f"Skipped: {note}") for note in comparison.notes]
     return Lines(*parts)
 
 
@@ -59,36 +68,46 @@ def markdown(comparison: Comparison) -> str:
     """Write the tables as GitHub's Markdown."""
     lines = ["# Comparison", ""]
     lines += [f"**{stamp.upper()}**\n" for stamp in comparison.stamps]
-    lines += [_plain(comparison.headline), "", *_markdown_group(comparison.main)]
-    if comparison.pairs:
-        lines += ["## Paired tests", "", _plain(what_is_tested(comparison)), ""]
-        lines += _markdown_table([("", *PAIR_COLUMNS), *pair_cells(comparison.pairs)])
-    lines += [f"> {line}" for line in (*READING, *(f"Caution: {c}." for c in comparison.cautions))] + [""]
+    if len(comparison.sections) > 1:
+        lines += [*_markdown_table(matrix_cells(comparison)), f"> {READING[2]}", ""]
+    for section in comparison.sections:
+        lines += [f"## {_plain(section.group.where)}", "", _plain(section.headline), ""]
+        lines += [*_markdown_group(section.group), *_markdown_cautions(section.cautions)]
+        if section.pairs:
+            lines += ["### Paired tests", "", _plain(what_is_tested(section)), ""]
+            lines += _markdown_table([("", *PAIR_COLUMNS), *pair_cells(section.pairs)])
+    lines += [f"> {line}" for line in READING[:2]] + [""]
     for group in comparison.apart:
-        lines += [f"## Set apart: {_plain(group.apart)}", "", *_markdown_group(group)]
+        lines += [f"## Set apart: {_plain(group.where)}, {_plain(group.apart)}", ""]
+        lines += [*_markdown_group(group), *_markdown_cautions(group.cautions)]
     if comparison.notes:
-        lines += ["## Passed over", "", *(f"- {_plain(note)}" for note in comparison.notes), ""]
+        lines += ["## Skipped", "", *(f"- {_plain(note)}" for note in comparison.notes), ""]
     return "\n".join(lines)
 
 
 def latex(comparison: Comparison) -> str:
     r"""Write the tables as LaTeX; they need ``\usepackage{booktabs}``."""
-    groups = (comparison.main, *comparison.apart)
-    tables = [_latex_table([("system", *COLUMNS), *row_cells(g)], _caption(g), g.stamps) for g in groups]
-    if comparison.pairs:
-        rows = [("pair", *PAIR_COLUMNS), *pair_cells(comparison.pairs)]
-        tables.insert(1, _latex_table(rows, what_is_tested(comparison) + ".", comparison.main.stamps))
+    tables = []
+    if len(comparison.sections) > 1:
+        tables.append(_latex_table(matrix_cells(comparison), READING[2], comparison.stamps))
+    for section in comparison.sections:
+        tables.append(_latex_group(section.group))
+        if section.pairs:
+            rows = [("pair", *PAIR_COLUMNS), *pair_cells(section.pairs)]
+            caption = f"{section.group.where}. {what_is_tested(section)}."
+            tables.append(_latex_table(rows, caption, section.group.stamps))
+    tables += map(_latex_group, comparison.apart)
     return "% needs \\usepackage{booktabs}\n" + "\n".join(tables)
 
 
 def frame(comparison: Comparison) -> "pd.DataFrame":
-    """Every system of every group, a row each, with unrounded numbers: what the CSV holds."""
+    """Return every system of every group, one a row, with unrounded numbers, as the CSV holds them."""
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
-    for group in (comparison.main, *comparison.apart):
+    for group in comparison.groups:
         for row in group.rows:
-            where = {"corpora": "+".join(group.corpora), "protocol": group.protocol, "labels": group.labels}
+            where = {"corpora": group.name, "protocol": group.protocol, "labels": group.labels}
             ids = {"fingerprint": group.fingerprint, "split_hashes": " ".join(group.split_hashes)}
             rows.append({**asdict(row), **where, **ids, "apart": group.apart})
     lists = ("seeds", "folds", "stamps", "runs")
@@ -100,7 +119,7 @@ def _joined(values: Sequence[object], name: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text in which Markdown finds nothing to act on."""
+    """Return a text with all that Markdown would act on escaped."""
     return "".join("\\" + c if c in "\\|*_`<>" else c for c in text)
 
 
@@ -114,6 +133,10 @@ def _markdown_group(group: Group) -> list[str]:
     return [*facts, "", *_markdown_table([("system", *COLUMNS), *row_cells(group)])]
 
 
+def _markdown_cautions(cautions: Sequence[str]) -> list[str]:
+    return [f"> Caution: {_plain(caution)}.\n" for caution in cautions]
+
+
 def _escaped(text: str) -> str:
     return "".join(LATEX.get(character, character) for character in text)
 
@@ -122,6 +145,10 @@ def _caption(group: Group) -> str:
     facts = group.facts
     apart = f" Set apart: {group.apart}." if group.apart else ""
     return f"{where(group)}. Labels: {facts['labels']}. Data {facts['fingerprint']}.{apart}"
+
+
+def _latex_group(group: Group) -> str:
+    return _latex_table([("system", *COLUMNS), *row_cells(group)], _caption(group), group.stamps)
 
 
 def _latex_table(rows: Sequence[Sequence[str]], caption: str, stamps: Sequence[str]) -> str:
@@ -152,11 +179,38 @@ def _group_table(group: Group, title: str) -> Table:
     return table
 
 
-def _pairs_table(comparison: Comparison) -> Table:
-    table = _table(Text(what_is_tested(comparison), style="bold"))
+def _section_parts(section: Section) -> list[RenderableType]:
+    """Lay out the scores, the result in words, and the tests of a section."""
+    parts: list[RenderableType] = [_group_table(section.group, where(section.group))]
+    parts += [Text(section.headline, style="bold"), *_cautions(section.cautions), Text()]
+    return [*parts, _pairs_table(section), Text()] if section.pairs else parts
+
+
+def _cautions(cautions: Sequence[str]) -> list[RenderableType]:
+    return [Text(f"Caution: {caution}.", style="bold yellow") for caution in cautions]
+
+
+def _pairs_table(section: Section) -> Table:
+    table = _table(Text(what_is_tested(section), style="bold"))
     table.add_column("", overflow="fold")
     for header in PAIR_COLUMNS:
         table.add_column(header, justify="right", no_wrap=True)
-    for row in pair_cells(comparison.pairs):
+    for row in pair_cells(section.pairs):
         table.add_row(*map(Text, row))
+    return table
+
+
+def _matrix_table(comparison: Comparison, sections: Sequence[Section]) -> Table:
+    """Lay out systems and corpora, as many corpora as fit beside each other: UAR, and its interval below it."""
+    table = Table(title="Systems and corpora", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("system", overflow="fold", min_width=14)
+    for section in sections:
+        head = f"{section.group.where}\nchance {percent(section.group.chance, '')}"
+        table.add_column(heading(head, section.group.stamps), justify="right", overflow="fold")
+    for name in comparison.systems:
+        rows = [comparison.row(name, section) for section in sections]
+        found = [(row, COLUMNS[UAR](row).replace(" ", "\n", 1) if row else "") for row in rows]
+        best = [section.best == name for section in sections]
+        shown = [Text(text, style="bold" if first else "") for (_, text), first in zip(found, best, strict=True)]
+        table.add_row(Text(name, style="bold"), *shown)
     return table

@@ -10,7 +10,7 @@ MOVED = {
     "ser.encoders": "ser.models.encoders",
     "ser.robustness": "ser.rescoring.robustness",
     "ser.adaptation": "ser.rescoring.adaptation",
-    "ser.studies.comparison": "ser.comparison.of_sweep",
+    "ser.studies.comparison.Comparison": "ser.comparison.leaderboard.Leaderboard",
     "ser.studies": "ser.comparison",
 }
 """Where modules and packages are now; the first that fits holds."""

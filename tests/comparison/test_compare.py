@@ -1,4 +1,4 @@
-"""Comparing runs: what is one system, what can be compared, and what stands apart and why."""
+"""Comparing runs: what is one system, what can be compared, what has a section of its own, what is set apart and why."""
 
 import os
 import subprocess
@@ -13,11 +13,13 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
+from ser.comparison import tables as tables_module
 from ser.comparison.leaderboard import rank_systems
-from ser.comparison.systems import find, names, read_run
+from ser.comparison.systems import checked, find, names
 from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
 from ser.evaluation.summary import read_metrics, summarise, write_metrics
+from ser.runs.folder import RunFolder
 
 CLASSES = ("angry", "neutral", "sad")
 FOLDS = 3
@@ -26,14 +28,14 @@ SPLITS = ["aaaa", "bbbb", "cccc"]
 Make = Callable[..., Path]
 
 
-def scored(skill: float, seed: int, fold: int | None = None) -> pd.DataFrame:
+def scored(skill: float, seed: int, fold: int | None = None, corpus: str = "x") -> pd.DataFrame:
     """12 speakers in 3 folds, 3 classes 4 times each; the targets are the same whatever the seed."""
     target, speaker = np.tile(np.repeat(np.arange(3), 4), 12), np.repeat(np.arange(12), 12)
     p = np.exp(np.random.default_rng(seed).normal(size=(144, 3)) + skill * np.eye(3)[target])
     about = {
-        "utterance": [f"x/{i}" for i in range(144)],
-        "corpus": "x",
-        "speaker": [f"x/{s:02}" for s in speaker],
+        "utterance": [f"{corpus}/{i}" for i in range(144)],
+        "corpus": corpus,
+        "speaker": [f"{corpus}/{s:02}" for s in speaker],
         "sex": "male",
         "sentence": "x/1",
         "fold": speaker // 4,
@@ -52,24 +54,26 @@ def make(tmp_path: Path) -> Make:
         name: str, model: str = "cnn.CNN", skill: float = 1.0, seed: int = 0, fold: int | None = None, **more: Any
     ) -> Path:
         folder = tmp_path / "runs" / name
-        table = scored(skill, seed + int(10 * skill), fold)
+        corpus, splits = more.get("corpus", "x"), more.get("splits", SPLITS)
+        table = scored(skill, seed + int(10 * skill), fold, corpus)
         about = {
             "stamps": more.get("stamps", []),
-            "corpora": ["x"],
+            "corpora": [corpus],
             "labels": more.get("labels", "native; target: intended"),
             "protocol": more.get("protocol", "speaker_cv"),
             "fingerprint": more.get("fingerprint", "f00d"),
             "seed": seed,
-            "split_hash": more.get("splits", SPLITS) if fold is None else more.get("splits", SPLITS)[fold],
+            "splits": {str(k): splits[k] for k in (range(FOLDS) if fold is None else [fold])},
             "train_seconds": 30.0 if fold is None else 10.0,
             "parameters": more.get("parameters", 1000),
-        } | ({} if fold is None else {"fold": fold})
+        }
         config = {
             "seed": seed,
             "fold": "all" if fold is None else fold,
             "model": {"_target_": f"ser.models.{model}", "width": more.get("width", 8)},
+            "optimizer": {"_target_": "torch.optim.AdamW", "lr": 0.002},
             "augment": more.get("augment", {}),
-            "data": {"corpora": {"x": {"_target_": "ser.corpora.x.X", "root": more.get("root", "here")}}},
+            "data": {"corpora": {corpus: {"_target_": "ser.corpora.x.X", "root": more.get("root", "here")}}},
             "logger": {"name": more.get("logger", "csv")},
             "labels": {"name": about["labels"].partition(";")[0]},
             "protocol": {"name": about["protocol"]},
@@ -88,7 +92,7 @@ def test_single_folds_are_pooled_to_what_a_run_of_all_folds_has(make: Make, tmp_
     make("whole/0")
     for fold in range(FOLDS):
         make(f"folds/{fold}", fold=fold)
-    rows = [rank_systems(*find([tmp_path / "runs" / name]))[0].main.rows for name in ("whole", "folds")]
+    rows = [rank_systems(*find([tmp_path / "runs" / name]))[0].sections[0].group.rows for name in ("whole", "folds")]
     (whole,), (folds,) = rows
     assert folds.folds == (0, 1, 2)
     assert len(folds.runs) == 3
@@ -105,7 +109,7 @@ def test_single_folds_are_pooled_to_what_a_run_of_all_folds_has(make: Make, tmp_
 def test_seeds_are_averaged_and_their_folds_spread(make: Make, tmp_path: Path) -> None:
     stored = [read_metrics(make(str(seed), seed=seed) / "metrics.json") for seed in range(3)]
     comparison, tables = rank_systems(*find([tmp_path / "runs"]))
-    (row,) = comparison.main.rows
+    (row,) = comparison.sections[0].group.rows
     assert row.seeds == (0, 1, 2)
     assert row.uar == pytest.approx(np.mean([s["uar"] for s in stored]))
     assert row.macro_f1 == pytest.approx(np.mean([s["macro_f1"] for s in stored]))
@@ -113,15 +117,15 @@ def test_seeds_are_averaged_and_their_folds_spread(make: Make, tmp_path: Path) -
     assert row.uar_mean == pytest.approx(np.mean(each))
     assert row.uar_sd == pytest.approx(np.std(each, ddof=1))
     assert row.train_seconds == 30.0
-    assert [len(table) for table in tables["cnn"]] == [144] * 3
-    assert comparison.pairs == ()
-    assert "no other system" in comparison.headline
+    assert [len(table) for table in tables[0]["cnn"]] == [144] * 3
+    assert comparison.sections[0].pairs == ()
+    assert "no other system" in comparison.sections[0].headline
 
 
 def test_a_system_is_the_same_wherever_its_corpus_lies_and_its_log_goes(make: Make, tmp_path: Path) -> None:
     make("0", seed=0, root="here", logger="csv")
     make("1", seed=1, root="there", logger="wandb")
-    assert len(rank_systems(*find([tmp_path / "runs"]))[0].main.rows) == 1
+    assert len(rank_systems(*find([tmp_path / "runs"]))[0].sections[0].group.rows) == 1
 
 
 def test_the_folders_of_folds_are_not_runs_of_their_own(make: Make, tmp_path: Path) -> None:
@@ -131,7 +135,7 @@ def test_the_folders_of_folds_are_not_runs_of_their_own(make: Make, tmp_path: Pa
         (part / "config.yaml").unlink()
     runs, _ = find([tmp_path / "runs"])
     assert len(runs) == 1
-    alone = read_run(tmp_path / "runs/all/fold_1")  # by name, its configuration is the one above it
+    (alone,), _ = find([tmp_path / "runs/all/fold_1"])  # by name, its configuration is the one above it
     assert alone.splits == {1: "bbbb"}
     assert alone.system == runs[0].system
 
@@ -141,9 +145,11 @@ def test_parameters_come_from_the_folds_where_the_whole_says_none(make: Make, tm
     stored = read_metrics(whole / "metrics.json")
     del stored["run"]["parameters"]
     write_metrics(stored, whole / "metrics.json")
-    assert read_run(whole).parameters is None
+    (none,), _ = find([whole])
+    assert none.parameters is None
     make("all/fold_0", fold=0, parameters=77)
-    assert read_run(whole).parameters == 77
+    (found,), _ = find([whole])
+    assert found.parameters == 77
 
 
 @pytest.mark.parametrize(
@@ -162,22 +168,75 @@ def test_what_cannot_be_compared_stands_apart_with_its_reason(
     make("0", width=4, **other)
     make("1", "cnn.CNN", skill=1.0)
     make("2", "bilstm.BiLSTM", skill=0.5)
-    comparison, tables = rank_systems(*find([tmp_path / "runs"]))
-    assert [row.system for row in comparison.main.rows] == ["cnn, width=8", "bilstm"]
+    comparison, (tables,) = rank_systems(*find([tmp_path / "runs"]))
+    assert [row.system for row in comparison.sections[0].group.rows] == ["cnn, width=8", "bilstm"]
     assert list(tables) == ["cnn, width=8", "bilstm"]
     (group,) = comparison.apart
     assert group.apart == reason
     assert [row.system for row in group.rows] == ["cnn, width=4"]
 
 
+def two_corpora(make: Make) -> None:
+    """Two models on x; both on y, where the other one is better, and one of them under another split, too."""
+    for corpus, skills in (("x", (2.0, 0.5)), ("y", (0.5, 2.0))):
+        own = {"corpus": corpus, "fingerprint": f"of {corpus}", "splits": [f"{corpus}{k}" for k in range(FOLDS)]}
+        for model, skill in zip(("cnn.CNN", "bilstm.BiLSTM"), skills, strict=True):
+            make(f"{corpus}-{model}", model, skill, **own)
+    make("z", skill=3.0, corpus="y", fingerprint="of y", protocol="random", splits=["d", "e", "f"])
+
+
+def test_every_corpus_has_a_section_and_only_a_mistake_is_set_apart(make: Make, tmp_path: Path) -> None:
+    two_corpora(make)
+    comparison, tables = rank_systems(*find([tmp_path / "runs"]))
+    assert [section.group.name for section in comparison.sections] == ["x", "y"]
+    assert [section.best for section in comparison.sections] == ["cnn", "bilstm"]
+    assert [[table["corpus"].iloc[0] for seeds in its.values() for table in seeds] for its in tables] == [
+        ["x", "x"],
+        ["y", "y"],
+    ]
+    for section in comparison.sections:
+        ((one, other, difference),) = [(pair.one, pair.other, pair.difference) for pair in section.pairs]
+        best, second = section.group.rows
+        assert (one, other) == (best.system, second.system)
+        assert difference == pytest.approx(best.uar - second.uar)
+        assert best.uar == read_metrics(Path(best.runs[0]) / "metrics.json")["uar"]
+    (group,) = comparison.apart
+    assert (group.name, group.apart) == ("y", "other split: random against speaker_cv")
+
+
+def test_one_section_is_what_comparing_its_corpus_alone_gives(make: Make, tmp_path: Path) -> None:
+    two_corpora(make)
+    both, _ = rank_systems(*find([tmp_path / "runs"]))
+    alone, _ = rank_systems(*find(sorted((tmp_path / "runs").glob("x-*"))))
+    assert both.sections[0] == alone.sections[0]
+
+
+def test_the_table_of_systems_and_corpora_has_a_gap_where_a_system_was_not_trained(make: Make, tmp_path: Path) -> None:
+    two_corpora(make)
+    make("svm", "svm.SVM", skill=3.0)  # the best on x, but x only
+    make_on_x = rank_systems(*find([tmp_path / "runs"]))[0]
+    assert [len(section.group.rows) for section in make_on_x.sections] == [2, 2]  # other splits than those of x
+    assert [group.apart for group in make_on_x.apart if group.name == "x"] == [
+        "other recordings or audio settings: fingerprint f00d against of x"
+    ]
+    own = {"corpus": "x", "fingerprint": "of x", "splits": [f"x{k}" for k in range(FOLDS)]}
+    make("svm on x", "svm.SVM", skill=4.0, **own)
+    comparison, _ = rank_systems(*find([tmp_path / "runs"]))
+    assert comparison.systems[-1] == "svm", "the highest, but on one corpus only"
+    assert [comparison.row("svm", section) is None for section in comparison.sections] == [False, True]
+    text = tables_module.markdown(comparison).splitlines()
+    (line,) = [line for line in text if line.startswith("| svm |") and line.count("|") == 4]
+    assert line.split("|")[3].strip() == ""
+
+
 def test_what_knows_its_test_speakers_stands_apart(make: Make, tmp_path: Path) -> None:
     make("plain", skill=1.0)
     make("adapted", "bilstm.BiLSTM", skill=2.0, stamps=["speaker-adapted"])
     comparison, _ = rank_systems(find([tmp_path / "runs"])[0])
-    assert [row.system for row in comparison.main.rows] == ["cnn"]
+    assert [row.system for row in comparison.sections[0].group.rows] == ["cnn"]
     (apart,) = comparison.apart
     assert [row.system for row in apart.rows] == ["bilstm"]
-    assert apart.apart == "knows its test speakers' own recordings"
+    assert apart.apart == "knows the recordings of its test speakers, without their labels"
     assert apart.rows[0].stamps == ("speaker-adapted",)
 
 
@@ -185,14 +244,14 @@ def test_of_groups_alike_in_size_the_one_with_more_folds_is_the_main_table(make:
     make("0", fold=0)
     make("1", "bilstm.BiLSTM")
     comparison, _ = rank_systems(*find([tmp_path / "runs"]))
-    assert [row.system for row in comparison.main.rows] == ["bilstm"]
+    assert [row.system for row in comparison.sections[0].group.rows] == ["bilstm"]
 
 
 def test_of_repeated_runs_the_later_one_counts_and_the_other_is_named(make: Make, tmp_path: Path) -> None:
     make("2")
     make("10")
     comparison, _ = rank_systems(*find([tmp_path / "runs"]))
-    (row,) = comparison.main.rows
+    (row,) = comparison.sections[0].group.rows
     assert [Path(run).name for run in row.runs] == ["10"]
     (note,) = comparison.notes
     assert note.endswith("10 has the same configuration, seed and fold")
@@ -210,21 +269,24 @@ def test_every_system_is_tested_against_the_best_and_the_baseline(make: Make, tm
     for number, (model, skill) in enumerate(skills.items()):
         make(str(number), model, skill, parameters=1000 - number)
     comparison, _ = rank_systems(*find([tmp_path / "runs"]))
-    uars = {row.system: row.uar for row in comparison.main.rows}
+    uars = {row.system: row.uar for row in comparison.sections[0].group.rows}
     assert list(uars) == ["cnn", "bilstm", "transformer"]
-    assert (comparison.best, comparison.baseline) == ("cnn", "transformer")
-    assert comparison.baseline_reason == "the fewest parameters"
-    sides = [(pair.one, pair.other) for pair in comparison.pairs]
+    (section,) = comparison.sections
+    assert (section.best, section.baseline) == ("cnn", "transformer")
+    assert section.baseline_reason == "the fewest parameters"
+    sides = [(pair.one, pair.other) for pair in section.pairs]
     assert sides == [("cnn", "bilstm"), ("cnn", "transformer"), ("bilstm", "transformer")]
-    for pair in comparison.pairs:
+    for pair in section.pairs:
         assert pair.difference == pytest.approx(uars[pair.one] - uars[pair.other])
         assert pair.low is not None
         assert pair.high is not None
         assert pair.low < pair.difference < pair.high
         assert pair.p <= pair.p_holm <= 3 * pair.p
     chosen, _ = rank_systems(*find([tmp_path / "runs"]), baseline="bilstm")
-    assert [(pair.one, pair.other) for pair in chosen.pairs][-1] == ("transformer", "bilstm")
-    with pytest.raises(ConfigError, match=r'"svm" is no system of the main table\. It has: "cnn", "bilstm"'):
+    assert [(pair.one, pair.other) for pair in chosen.sections[0].pairs][-1] == ("transformer", "bilstm")
+    with pytest.raises(
+        ConfigError, match=r'must be a system of the tables; got "svm"\. Choose one of: "cnn", "bilstm"'
+    ):
         rank_systems(*find([tmp_path / "runs"]), baseline="svm")
 
 
@@ -233,7 +295,7 @@ def test_names_say_what_differs_and_no_two_in_a_table_are_alike(make: Make, tmp_
     make("1", augment={})
     make("2", "bilstm.BiLSTM", protocol="a")  # on the same splits: the protocol's name is all that differs
     make("3", "bilstm.BiLSTM", protocol="b")
-    systems = {row.system for row in rank_systems(*find([tmp_path / "runs"]))[0].main.rows}
+    systems = {row.system for row in rank_systems(*find([tmp_path / "runs"]))[0].sections[0].group.rows}
     assert systems == {"cnn, augment=warp", "cnn, augment=none", "bilstm", "bilstm #2"}
 
 
@@ -254,7 +316,7 @@ def test_unfinished_runs_are_listed(make: Make, tmp_path: Path) -> None:
     make("half/fold_0", fold=0)
     runs, notes = find([tmp_path / "runs"])
     assert len(runs) == 1
-    assert notes == [f"{half}: not finished, 1 of its folds are"]
+    assert notes == [f"{half}: not finished, but 1 of its folds is"]
 
 
 def test_errors_say_what_is_missing_where(make: Make, tmp_path: Path) -> None:
@@ -267,12 +329,12 @@ def test_errors_say_what_is_missing_where(make: Make, tmp_path: Path) -> None:
     write_metrics({**stored, "run": {"seed": 0}}, folder / "metrics.json")
     with pytest.raises(RunError, match=r"runs/0/metrics\.json does not say the run's stamps, .*splits"):
         find([tmp_path / "runs"])
-    about = {**stored["run"], "split_hash": ["a", "b"]}
+    about = {**stored["run"], "splits": {"0": "a", "1": "b"}}
     write_metrics({**stored, "run": about}, folder / "metrics.json")
-    with pytest.raises(RunError, match="predictions of 3 folds, but 2 split hashes"):
-        find([tmp_path / "runs"])
+    with pytest.raises(RunError, match="predictions of 3 folds, but split hashes of 2 folds"):
+        checked(RunFolder(folder))
     (folder / "metrics.json").unlink()
-    with pytest.raises(RunError, match="1 are unfinished"):
+    with pytest.raises(RunError, match="1 is unfinished"):
         find([tmp_path / "runs"])
 
 
@@ -290,7 +352,7 @@ def test_the_command_writes_every_format_and_says_where(make: Make, tmp_path: Pa
     files = {str(path.relative_to(tmp_path)) for path in (tmp_path / "there").rglob("*.*")}
     pictures = ("speakers", "recall", "confusion", "reliability", "risk_coverage", "critical_difference")
     texts = {f"there/comparison.{suffix}" for suffix in ("csv", "md", "tex", "html")}
-    assert files == texts | {f"there/pictures/{name}.svg" for name in pictures}
+    assert files == texts | {f"there/pictures/x/{name}.svg" for name in pictures}
     assert all(text in done.stdout for text in texts)
     assert "SYNTHETIC SPEECH" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100

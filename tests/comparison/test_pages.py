@@ -17,7 +17,7 @@ from sklearn.metrics import recall_score
 
 from ser.comparison import page
 from ser.comparison import plots as comparison_plots
-from ser.comparison.rows import TIMES, Comparison, Group, Pair, Row
+from ser.comparison.rows import TIMES, Comparison, Group, Pair, Row, Section
 from ser.comparison.tables import frame, latex, markdown, terminal
 from ser.evaluation import predictions
 
@@ -67,8 +67,25 @@ def compared(*names: str, stamps: tuple[str, ...] = (), p_holm: float = 0.03) ->
     rows = [row(name, 0.6 - 0.03 * place, stamps=stamps) for place, name in enumerate(names)]
     pairs = [Pair(names[0], name, 0.03, 0.011, 0.052, 0.01, p_holm, None) for name in names[1:]]
     apart = group(row("svm", 0.9, stamps=stamps), protocol="random", apart="other split: random against luna5")
-    notes = ("runs/half: not finished",)
-    return Comparison(group(*rows), names[0], names[-1], "the fewest parameters", tuple(pairs), (apart,), notes)
+    section = Section(group(*rows), names[0], names[-1], "the fewest parameters", tuple(pairs))
+    return Comparison((section,), (apart,), ("runs/half: not finished",))
+
+
+def on_corpora(comparison: Comparison, *corpora: str) -> Comparison:
+    """The same section on several corpora; the last system on the first corpus only."""
+    (section,) = comparison.sections
+    sections = [
+        replace(
+            section, group=replace(section.group, corpora=(name,), rows=section.group.rows[: None if not i else -1])
+        )
+        for i, name in enumerate(corpora)
+    ]
+    return replace(comparison, sections=tuple(sections))
+
+
+def written(comparison: Comparison, folder: Path) -> "Page":
+    page.write_page(comparison, [pictures(folder)] * len(comparison.sections), folder / "page.html")
+    return Page((folder / "page.html").read_text())
 
 
 def printed(comparison: Comparison, width: int = 80) -> str:
@@ -132,7 +149,7 @@ def test_the_terminal_shows_every_system_and_number_and_cuts_nothing(width: int)
     text = printed(comparison, width)
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= width
-    for system in comparison.main.rows:
+    for system in comparison.sections[0].group.rows:
         assert f"{100 * system.uar:.1f} [{100 * system.low:.1f}, {100 * system.high:.1f}]" in text
         assert f"{100 * system.uar_mean:.1f} ± {100 * system.uar_sd:.1f}" in text
     joined = re.sub(r"\s+", "", text)
@@ -140,8 +157,8 @@ def test_the_terminal_shows_every_system_and_number_and_cuts_nothing(width: int)
     assert joined.count("bands=[b]") == 3  # not taken for a colour
     assert "4min10s" in joined
     assert "0.030" in text
-    assert "Set apart: other split: random against luna5" in text
-    assert "Passed over: runs/half: not finished" in text
+    assert "Set apart: ravdess, random, other split: random against luna5" in " ".join(text.split())
+    assert "Skipped: runs/half: not finished" in text
 
 
 def test_markdown_has_the_numbers_in_tables_of_one_shape() -> None:
@@ -175,9 +192,9 @@ def test_the_csv_holds_unrounded_numbers_of_every_system() -> None:
     lines = list(csv.DictReader(io.StringIO(frame(comparison).to_csv(index=False))))
     assert [line["system"] for line in lines] == ["cnn", "bilstm", "svm"]
     assert [line["apart"] for line in lines] == ["", "", "other split: random against luna5"]
-    assert lines[1].keys() >= asdict(comparison.main.rows[1]).keys()
+    assert lines[1].keys() >= asdict(comparison.sections[0].group.rows[1]).keys()
     for name in ("uar", "low", "high", "uar_mean", "uar_sd", "accuracy", "macro_f1", "ece", "aurc", "train_seconds"):
-        assert float(lines[1][name]) == getattr(comparison.main.rows[1], name)
+        assert float(lines[1][name]) == getattr(comparison.sections[0].group.rows[1], name)
     assert (lines[0]["seeds"], lines[0]["folds"]) == ("0 1", "0 1 2")
     assert lines[0]["stamps"] == "synthetic speech; not speaker-independent"
     assert lines[2]["split_hashes"] == "aaaa bbbb"
@@ -185,8 +202,7 @@ def test_the_csv_holds_unrounded_numbers_of_every_system() -> None:
 
 def test_a_stamp_stands_in_every_format_beside_the_number(tmp_path: Path) -> None:
     comparison = compared("cnn", "bilstm", stamps=STAMPS)
-    page.write_page(comparison, pictures(tmp_path), tmp_path / "page.html")
-    html = Page((tmp_path / "page.html").read_text())
+    html = written(comparison, tmp_path)
     assert html.classes.count("stamp") == 2 * (1 + 2 + 1 + 1)  # the banner, two systems, one test, one apart
     assert html.classes.count("banner") == 1
     text = printed(comparison)
@@ -196,46 +212,48 @@ def test_a_stamp_stands_in_every_format_beside_the_number(tmp_path: Path) -> Non
         assert latex(comparison).count(rf"\textbf{{{stamp.upper()}.}}") == 3
         assert stamp in frame(comparison).to_csv()
     clean = compared("cnn", "bilstm")
-    page.write_page(clean, pictures(tmp_path), tmp_path / "clean.html")
-    assert "stamp" not in Page((tmp_path / "clean.html").read_text()).classes
+    assert "stamp" not in written(clean, tmp_path).classes
     assert "SYNTHETIC" not in printed(clean) + markdown(clean) + latex(clean)
 
 
 def test_the_headline_says_no_more_than_the_test() -> None:
     clear, unclear = compared("cnn", "bilstm"), compared("cnn", "bilstm", p_holm=0.2)
     lead = "cnn has a UAR of 60.0 % [55.0, 64.0], the highest. Its lead over bilstm, the next, is 3.0 points [1.1, 5.2]"
-    assert clear.headline == f"{lead}, p = 0.030 after Holm."
-    assert unclear.headline == f"{lead}, p = 0.200 after Holm: too little to tell the two apart on 12 speakers."
-    assert compared("cnn", "bilstm", p_holm=0.0001).headline == f"{lead}, p < 0.001 after Holm."
+    assert clear.sections[0].headline == f"{lead}, p = 0.030 after Holm."
+    assert (
+        unclear.sections[0].headline
+        == f"{lead}, p = 0.200 after Holm: too little to tell the two apart on 12 speakers."
+    )
+    assert compared("cnn", "bilstm", p_holm=0.0001).sections[0].headline == f"{lead}, p < 0.001 after Holm."
 
 
 def test_cautions_are_in_the_terminal_the_markdown_and_the_page(tmp_path: Path) -> None:
     few = "4 speakers are too few: the interval is indicative"
     comparison = compared("cnn", "bilstm")
-    comparison = replace(comparison, main=group(*(replace(r, caution=few) for r in comparison.main.rows)))
-    page.write_page(comparison, pictures(tmp_path), tmp_path / "page.html")
-    html = Page((tmp_path / "page.html").read_text())
+    (section,) = comparison.sections
+    cautious = group(*(replace(r, caution=few) for r in section.group.rows))
+    comparison = replace(comparison, sections=(replace(section, group=cautious),))
+    html = written(comparison, tmp_path)
     for text in (printed(comparison), markdown(comparison), html.words):
         assert len(re.findall(rf"Caution:\s+{few}", text)) == 1
 
 
-def test_a_caution_of_what_stands_apart_says_of_what_it_is() -> None:
+def test_a_caution_stands_with_the_group_that_it_is_about() -> None:
     few = "4 speakers are too few: the interval is indicative"
     comparison = compared("cnn", "bilstm")
-    savee = replace(
-        group(*(replace(r, caution=few) for r in comparison.main.rows)), corpora=("savee",), protocol="loso"
-    )
-    assert replace(comparison, apart=(savee,)).cautions == (f"set apart, savee, loso: {few}",)
-    both = replace(comparison, main=replace(savee, corpora=("ravdess",)), apart=(savee,))
-    assert both.cautions == (few,), "once, where it is of both"
+    apart = replace(comparison.apart[0], rows=tuple(replace(r, caution=few) for r in comparison.apart[0].rows))
+    text = markdown(replace(comparison, apart=(apart,)))
+    assert text.index("## Set apart") < text.index(few)
+    assert comparison.sections[0].cautions == ()
 
 
 def test_without_an_interval_or_a_count_nothing_is_made_up() -> None:
     lone = row("cnn", 0.5, low=None, high=None, uar_sd=None, parameters=None, train_seconds=None)
-    text = printed(Comparison(group(lone), "cnn", "cnn", "as asked", (), (), ()))
+    alone = Comparison((Section(group(lone), "cnn", "cnn", "as asked", ()),))
+    text = printed(alone)
     (line,) = [line for line in text.splitlines() if line.strip().startswith("cnn ") and "±" in line]
     assert line.split() == ["cnn", "50.0", "50.1", "±", "n/a", "52.0", "49.0", "n/a", "n/a", "2", TIMES, "3"]
-    assert "None" not in text + markdown(Comparison(group(lone), "cnn", "cnn", "as asked", (), (), ()))
+    assert "None" not in text + markdown(alone)
 
 
 def pictures(folder: Path) -> dict[str, Path]:
@@ -249,9 +267,8 @@ def pictures(folder: Path) -> dict[str, Path]:
 
 def test_the_page_is_whole_and_asks_for_nothing(tmp_path: Path) -> None:
     comparison = compared(SPECIAL, "<script>alert(1)</script>", "bilstm")
-    page.write_page(comparison, pictures(tmp_path), tmp_path / "page.html")
+    html = written(comparison, tmp_path)
     text = (tmp_path / "page.html").read_text()
-    html = Page(text)
     assert html.open == []
     assert "script" not in html.tags
     assert SPECIAL in html.words
@@ -259,11 +276,11 @@ def test_the_page_is_whole_and_asks_for_nothing(tmp_path: Path) -> None:
     assert all(address.startswith("data:image/svg+xml;base64,") for address in html.addresses)
     assert all(html.alternatives)
     assert not re.search(r"url\(|@import|https?://", text)
-    facts = ("ravdess", "luna5", "native; target: intended", "f00d", "aaaa, bbbb", "chance is 50.0 %")
+    facts = ("ravdess", "luna5", "native; target: intended", "f00d", "aaaa, bbbb", "here 50.0 %")
     assert all(fact in html.words for fact in facts)
-    assert "Other split: random against luna5" in html.words
+    assert "random: other split: random against luna5" in html.words
     assert "runs/half: not finished" in html.words
-    for name in [r.system for r in comparison.main.rows]:
+    for name in [r.system for r in comparison.sections[0].group.rows]:
         assert html.words.count(name) > 2
 
 
@@ -286,7 +303,7 @@ def test_every_picture_is_drawn_and_stamped(
     comparison, state = compared(*tables, stamps=stamps), np.random.get_state()[1].tolist()  # noqa: NPY002
     before = dict(mpl.rcParams)
     with mpl.rc_context({"svg.fonttype": "none"}):
-        files = comparison_plots.draw_comparison(comparison, tables, tmp_path / "pictures")
+        files = comparison_plots.draw_section(comparison.sections[0], tables, tmp_path / "pictures")
     assert dict(mpl.rcParams) == before
     assert pyplot.get_fignums() == []
     assert np.random.get_state()[1].tolist() == state  # noqa: NPY002
@@ -303,14 +320,43 @@ def test_every_picture_is_drawn_and_stamped(
 
 def test_two_systems_have_no_critical_difference(tables: dict[str, list[pd.DataFrame]], tmp_path: Path) -> None:
     two = {name: tables[name] for name in ("cnn", "bilstm")}
-    files = comparison_plots.draw_comparison(compared(*two), two, tmp_path)
+    files = comparison_plots.draw_section(compared(*two).sections[0], two, tmp_path)
     assert "critical_difference" not in files
-    page.write_page(compared(*two), files, tmp_path / "page.html")
+    page.write_page(compared(*two), [files], tmp_path / "page.html")
     assert len(Page((tmp_path / "page.html").read_text()).addresses) == len(files) == 5
 
 
 def test_pictures_have_room_for_the_best_and_the_baseline() -> None:
     names = [f"system {i}" for i in range(12)]
-    shown = [r.system for r in comparison_plots.shown(compared(*names))]
+    shown = [r.system for r in comparison_plots.shown(compared(*names).sections[0])]
     assert shown == [*names[:7], "system 11"]
-    assert [r.system for r in comparison_plots.shown(compared(*names[:8]))] == names[:8]
+    assert [r.system for r in comparison_plots.shown(compared(*names[:8]).sections[0])] == names[:8]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_of_systems_and_corpora_is_in_every_format_and_cuts_nothing(tmp_path: Path, width: int) -> None:
+    corpora = ("ravdess", "savee", "tess", "crema", "ravdess+savee+tess")
+    comparison = on_corpora(compared("cnn, label_smoothing=0.1", "bilstm", stamps=STAMPS), *corpora)
+    text = printed(comparison, width)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    assert re.sub(r"\s+", "", text).count("[55.0,64.0]") == 3 * 5, (
+        "in the table; and in each section, in figures and words"
+    )
+    html = written(comparison, tmp_path)
+    assert html.open == []
+    assert [name for name in html.addresses if name.startswith("#")] == [f"#{name}" for name in corpora]
+    assert html.words.count("60.0 [55.0, 64.0]") == 2 * 5
+    first = next(block for block in re.findall(r"(?:^\|.*\n)+", markdown(comparison), flags=re.MULTILINE))
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in first.splitlines()]
+    assert rows[2][1:] == ["60.0 [55.0, 64.0]"] * 5
+    assert rows[3][1:] == ["57.0 [52.0, 61.0]", "", "", "", ""]
+    assert all(stamp.upper() in cell for cell in rows[0][1:] for stamp in STAMPS)
+    assert latex(comparison).index("60.0 [55.0, 64.0]") < latex(comparison).index("mean $\\pm$ sd")
+    assert list(frame(comparison)["corpora"]) == ["ravdess", *corpora, "ravdess"]
+
+
+def test_one_corpus_has_no_table_of_corpora(tmp_path: Path) -> None:
+    comparison = compared("cnn", "bilstm")
+    assert "Systems and corpora" not in printed(comparison)
+    assert not [address for address in written(comparison, tmp_path).addresses if address.startswith("#")]

@@ -42,7 +42,7 @@ def run(folder: Path, scored: pd.DataFrame, protocol: dict[str, Any], stamps: li
     predictions.write_predictions(scored, folder / "predictions.parquet")
     about = {"corpora": sorted(scored["corpus"].unique()), "protocol": protocol["name"], "stamps": stamps or []}
     write_metrics({**summarise(scored), "run": about}, folder / "metrics.json")
-    config = {"model": {"_target_": "ser.models.cnn.CNN"}, "protocol": protocol}
+    config = {"model": {"_target_": "ser.models.cnn.CNN"}, "optimizer": {}, "protocol": protocol}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
 
