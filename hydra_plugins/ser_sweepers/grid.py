@@ -1,4 +1,4 @@
-"""`GridSweeper`: every combination of the values that a command gives, as Hydra's own sweeper, and those only that lack."""
+"""`GridSweeper`: like Hydra's own sweeper, but it runs only the combinations that are not done yet."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 
 class GridSweeper(BasicSweeper):
-    """See `ser.sweeps.sweep.Sweep`; ``params`` are Hydra's."""
+    """Run `ser.sweeps.sweep.Sweep` for every combination of values; ``params`` are those of Hydra's sweeper."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run every combination that is not done yet; exit with 1 if one cannot be."""
+        """Run every combination that is not done yet; exit with 1 if one is not done in the end."""
         from ser.command import RESUME_SWEEP, friendly_errors
         from ser.sweeps.sweep import Sweep
 

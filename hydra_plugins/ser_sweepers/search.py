@@ -11,20 +11,20 @@ from omegaconf import DictConfig, OmegaConf
 
 
 class OptunaSweeper(Sweeper):
-    """See `ser.sweeps.search`; ``settings`` are those of `ser.sweeps.search.Settings`, and ``params`` the space."""
+    """Run `ser.sweeps.search.Search`; ``settings`` are those of `ser.sweeps.search.Settings`, and ``params`` the space."""
 
     def __init__(self, params: Mapping[str, str] | None = None, **settings: Any) -> None:
         self.params, self.settings = dict(params or {}), settings
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Hydra's."""
+        """Take what Hydra gives a sweeper before `sweep`."""
         self.config, self.hydra_context = config, hydra_context
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: Sequence[str]) -> None:
-        """Search, then test what was chosen; exit with 1 if that cannot be had."""
+        """Search, then score the chosen settings on the test speakers; exit with 1 if that fails."""
         from ser.command import RESUME_SWEEP, friendly_errors
         from ser.sweeps.search import Search, Settings, space_of
         from ser.sweeps.sweep import Sweep

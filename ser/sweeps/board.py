@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs: a live table on a terminal, a line for each job that ends in a log."""
+"""What a sweep shows while it runs: a live table on a terminal; in a log, a line for each job that ends."""
 
 import statistics
 import time
@@ -19,17 +19,17 @@ from ser.report.format import duration, percent
 from ser.sweeps.job import Record, read_record
 
 SHOWN_FAILED = 8
-"""Of the jobs that failed: how many the live table names."""
+"""How many of the failed jobs the live table names."""
 POLL_SECONDS = 1.0
 ENDED = ("done", "failed", "pruned")
 
 
 class Board:
-    """The jobs of a sweep as their folders tell.
+    """The jobs of a sweep, as their folders show them.
 
     Args:
-        folders: Of all its jobs.
-        before: Of those that were done before this command.
+        folders: The folders of all jobs.
+        before: The folders of the jobs that were done before this command.
     """
 
     def __init__(self, folders: Sequence[Path], before: Sequence[Path] = ()) -> None:
@@ -51,7 +51,7 @@ class Board:
         return fresh
 
     def state(self, folder: Path) -> str:
-        """Of a job, within this command: what an earlier one left undone is ``waiting``."""
+        """Return the state of a job within this command: what an earlier one left undone is ``waiting``."""
         job = self.jobs[folder]
         if folder in self.ended:
             return job.state
@@ -59,16 +59,16 @@ class Board:
         return "running" if ours and job.state == "running" else "waiting"
 
     def counts(self) -> Counter[str]:
-        """How many jobs are in each state."""
+        """Count the jobs in each state."""
         return Counter(self.state(folder) for folder in self.folders)
 
     def best(self) -> Path | None:
-        """The finished job with the highest UAR on dev speakers: test speakers choose nothing."""
+        """Return the finished job with the highest UAR on dev speakers: test speakers choose nothing."""
         done = [folder for folder in self.folders if self.state(folder) == "done"]
         return max(done, key=lambda folder: self.jobs[folder].dev_uar or 0.0, default=None)
 
     def seconds_left(self) -> float | None:
-        """An estimate: for each job to come the time of one like it, shared among those that run at once."""
+        """Estimate the time left: for each remaining job the time of one like it, divided by the jobs that run at once."""
         counts = self.counts()
         taken = {f: self.jobs[f].seconds for f in self.ended if self.jobs[f].state == "done" and self._is_new(f)}
         if not taken or not (counts["waiting"] or counts["running"]):
@@ -82,7 +82,7 @@ class Board:
         return left / max(1, counts["running"])
 
     def headline(self) -> str:
-        """``12 of 54 done, 2 running, 1 failed; best on dev ravdess-cnn-luna5-... 61.2 %; about 12 min left``."""
+        """Return ``12 of 54 done, 2 running, 1 failed; best on dev ravdess-cnn-luna5-... 61.2 %; about 12 min left``."""
         counts = self.counts()
         parts = [f"{counts['done']} of {len(self.folders)} done"]
         parts += [f"{counts[state]} {state}" for state in ("running", "failed", "pruned") if counts[state]]
@@ -94,7 +94,7 @@ class Board:
         return text
 
     def render(self) -> RenderableType:
-        """The live table."""
+        """Draw the live table."""
         self.look()
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         for folder in self.folders:
@@ -108,7 +108,7 @@ class Board:
         return Group(Text(self.headline(), style="bold"), table)
 
     def line(self, folder: Path) -> str:
-        """A job that ended, for a log."""
+        """Describe a job that ended, for a log."""
         job = self.jobs[folder]
         at = f"[{self.ended.index(folder) + 1}/{len(self.folders)}]"
         if job.state != "done":
@@ -123,7 +123,7 @@ class Board:
 
 @contextmanager
 def watched(board: Board, console: Console) -> Iterator[None]:
-    """Show a board while the block runs: live on a terminal, else line by line."""
+    """Show a board while the block runs: live on a terminal, line by line elsewhere."""
     if console.is_terminal:
         with Live(console=console, get_renderable=board.render, refresh_per_second=2, transient=True):
             yield
@@ -147,7 +147,7 @@ def watched(board: Board, console: Console) -> Iterator[None]:
 
 
 def epoch_of(folder: Path) -> str:
-    """How far a training is, from the histories of its folds: ``fold_2: epoch 13, dev UAR 51.2 %``."""
+    """Return how far a training is, from the histories of its folds: ``fold_2: epoch 13, dev UAR 51.2 %``."""
     files = sorted([*folder.glob("metrics.csv"), *folder.glob("fold_*/metrics.csv")], key=lambda f: f.stat().st_mtime)
     if not files:
         return ""
@@ -158,14 +158,18 @@ def epoch_of(folder: Path) -> str:
 
 
 def where_time_went(records: Sequence[Record]) -> Table | None:
-    """Seconds by phase over the jobs that are done; ``other`` is what no phase counts, such as opening the job's files."""
+    """Sum the seconds of finished jobs by phase; ``other`` is what no phase counts, such as opening the job's files."""
     last = [record.attempts[-1] for record in records if record.attempts[-1].get("seconds")]
     if not last:
         return None
     phases = pd.DataFrame([attempt["seconds"] for attempt in last]).fillna(0.0)
     whole = pd.Series([attempt["ended"] - attempt["began"] for attempt in last])
     phases["other"] = whole - phases.sum(axis=1)
-    table = Table(title=f"Where the time of {len(last)} jobs went", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(
+        title=f"Where the time of {len(last)} job{'s' if len(last) > 1 else ''} went",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+    )
     table.add_column("")
     for column in ("share", "seconds", "median of a job"):
         table.add_column(column, justify="right")
@@ -176,10 +180,10 @@ def where_time_went(records: Sequence[Record]) -> Table | None:
 
 
 def first_line(text: str | None) -> str:
-    """Of a reason."""
+    """Return the first line of a reason."""
     return (text or "").strip().partition("\n")[0]
 
 
 def _kind(folder: Path) -> str:
-    """What jobs that take alike long share: all but the seed and the hash of their names."""
+    """Return what jobs of about the same duration share: their name without seed and hash."""
     return folder.name.rpartition("-seed")[0]

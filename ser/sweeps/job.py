@@ -1,7 +1,7 @@
-"""A job of a sweep: one training, and what became of it, in the file ``job.json`` of its folder.
+"""A job of a sweep: one training, and its outcome in the file ``job.json`` of its folder.
 
-A job runs where a launcher puts it: in this process, another, on another machine. All that a sweep knows of it, it knows from
-that file and from the run's own, so that every launcher is watched, resumed and reported alike.
+A job runs where its launcher puts it: in this process, in another one, on another machine. A sweep knows a job only by that
+file and the files of its run, so every launcher is watched, resumed and reported in the same way.
 """
 
 import json
@@ -9,7 +9,9 @@ import logging
 import os
 import shutil
 import socket
+import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +28,7 @@ from ser.runs.folder import BEST, DEV_METRICS, METRICS
 from ser.runtime import distributed, phases
 from ser.runtime.devices import take_gpu
 from ser.runtime.files import write_json
+from ser.training import out_of_memory
 from ser.training.experiment import settings_of, train
 
 log = logging.getLogger(__name__)
@@ -33,13 +36,13 @@ log = logging.getLogger(__name__)
 State = Literal["waiting", "running", "interrupted", "failed", "pruned", "done"]
 RECORD, LOCK = "job.json", ".lock"
 CLAIM_SECONDS = 5.0
-"""Longer than anybody holds a job to look whether it is held."""
+"""Longer than a process holds a job only to find out whether it is held."""
 MEMBER = (
-    "torchrun and srun start the processes of one training. A job of a sweep starts its own, on one machine: begin the sweep "
-    "as one process, -m trainer=ddp, on SLURM with hydra.launcher.tasks_per_node=1."
+    "A sweep must be one process; got several, as torchrun and srun start them for one training. Start one: its jobs start "
+    "their own processes with -m trainer=ddp, on SLURM with hydra.launcher.tasks_per_node=1."
 )
 REPLACED = "replaced"
-"""Below a sweep's folder: runs on recordings that are no longer what is on disk."""
+"""Below a sweep's folder: runs on recordings that have changed since."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,15 @@ class Record:
     """What is known of a job.
 
     Attributes:
-        state: What became of its last attempt; ``running`` also of one whose process was killed (see `state_of`).
-        overrides: Of the command line, its own.
-        fingerprint: Of the recordings.
-        attempts: ``began`` and ``ended`` in seconds since 1970, ``host``, ``pid``; ``reason`` where one failed, ``seconds``
-            by phase (`ser.runtime.phases`) where it did not.
-        uar: Of its test speakers, once it is done.
-        dev_uar: Of its dev speakers, at the epochs that were chosen; the mean over folds.
-        parameters: Of its model.
-        latency: Seconds that its model takes for three seconds of speech, where a search asks.
+        state: The outcome of its last attempt; also ``running`` where the process was killed (see `state_of`).
+        overrides: Its own overrides of the command line.
+        fingerprint: Identifies the recordings.
+        attempts: ``began`` and ``ended`` in seconds since 1970, ``host``, ``pid``; ``reason`` of one that failed, ``seconds``
+            by phase (`ser.runtime.phases`) of one that did not.
+        uar: UAR of the test speakers, once it is done.
+        dev_uar: UAR of the dev speakers at the chosen epochs, the mean over folds.
+        parameters: The number of parameters of its model.
+        latency: Seconds that its model takes for three seconds of speech, where a search needs it.
     """
 
     state: State = "waiting"
@@ -73,14 +76,14 @@ class Record:
         return self.attempts[-1].get("reason") if self.attempts else None
 
     def begun(self, overrides: tuple[str, ...]) -> "Record":
-        """With another attempt, by this process."""
+        """Return the record with another attempt, by this process."""
         attempt = {"began": time.time(), "host": socket.gethostname(), "pid": os.getpid()}
         return replace(self, state="running", overrides=overrides, attempts=(*self.attempts, attempt))
 
     def ended(
         self, state: State, reason: str | None = None, phases: Mapping[str, float] | None = None, **more: Any
     ) -> "Record":
-        """With the end of the last attempt."""
+        """Return the record with the end of the last attempt."""
         last = {**self.attempts[-1], "ended": time.time()} | ({} if reason is None else {"reason": reason})
         if phases is not None:
             last["seconds"] = {name: round(spent, 3) for name, spent in phases.items()}
@@ -88,12 +91,12 @@ class Record:
 
     @property
     def seconds(self) -> float:
-        """That its attempts took, but for those that were killed."""
+        """The duration of its attempts, without those that were killed."""
         return sum(float(attempt["ended"] - attempt["began"]) for attempt in self.attempts if attempt.get("ended"))
 
 
 def read_record(folder: Path) -> Record:
-    """The record in a job's folder; that of a job which nobody has begun, if there is none.
+    """Return the record in a job's folder; an empty one where the job has not begun.
 
     Raises:
         RunError: If the file holds something else.
@@ -104,21 +107,20 @@ def read_record(folder: Path) -> Record:
     except FileNotFoundError:
         return Record()
     except (ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{folder / RECORD} is no record of a job: delete it, and the job is run again.") from error
+        raise RunError(f"{folder / RECORD} is not the record of a job. Delete it to run the job again.") from error
 
 
 def state_of(folder: Path, data: str, *, test: bool = True, latency: bool = False) -> State:
-    """What is to be said of a job on the recordings that are there now.
+    """Return the state of a job on the present recordings.
 
     Args:
-        folder: Its own.
+        folder: The folder of the job.
         data: Fingerprint of the recordings.
-        test: Whether its test speakers are to be scored.
-        latency: Whether its model is to be timed.
+        test: Whether its test speakers must be scored.
+        latency: Whether its model must be timed.
 
     Returns:
-        ``waiting`` also if it ran on other recordings, or its results are not all there; ``interrupted`` also if its process
-        was killed.
+        ``waiting`` also if it ran on other recordings or results are missing; ``interrupted`` also if its process was killed.
     """
     record = read_record(folder)
     if record.fingerprint != data:
@@ -133,13 +135,13 @@ def state_of(folder: Path, data: str, *, test: bool = True, latency: bool = Fals
 
 
 def run_job(config: DictConfig) -> float | None:
-    """Run a job of a sweep, unless it is done or somebody else runs it.
+    """Run a job of a sweep, unless it is done or another process runs it.
 
     Returns:
-        The UAR of its dev speakers; ``None`` if somebody else runs it.
+        The UAR of its dev speakers; ``None`` if another process runs it.
 
     Raises:
-        Exception: Whatever ended the training; the record says it too.
+        Exception: What ended the training; the record has it, too.
     """
     from hydra.core.hydra_config import HydraConfig
 
@@ -167,7 +169,7 @@ def run_job(config: DictConfig) -> float | None:
                 job = Record(job.state, job.overrides, attempts=job.attempts[-1:])
             job = replace(job, fingerprint=data)
             _write(job, folder)
-            with phases.recorded() as seconds:
+            with _freeing_memory(), phases.recorded() as seconds:
                 train(settings, terminal=False)
         except (KeyboardInterrupt, SystemExit):
             # Submitit leaves by SystemExit, after it has put the job back into the cluster's queue.
@@ -191,13 +193,13 @@ def _write(job: Record, folder: Path) -> None:
 
 
 def _results(folder: Path, test: bool) -> list[Path]:
-    """The files that a job which is done has left."""
+    """Return the files that a finished job has left."""
     dev = sorted(folder.glob(f"fold_*/{DEV_METRICS}")) or [folder / DEV_METRICS]
     return [*dev, *([folder / METRICS] if test else [])]
 
 
 def _numbers(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a record has of a job that is done."""
+    """Return the numbers in the record of a finished job."""
     folds = [read_metrics(file) for file in _results(folder, test=False)]
     numbers: dict[str, Any] = {"dev_uar": float(sum(fold["run"]["dev_uar"] for fold in folds) / len(folds))}
     numbers["parameters"] = folds[0]["run"]["parameters"]
@@ -211,7 +213,7 @@ def _numbers(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _put_aside(folder: Path) -> None:
-    """Move what was had from other recordings out of the way, where whoever wonders finds it."""
+    """Move the results from other recordings into a folder beside the jobs."""
     for number in range(1, 1000):
         aside = folder.parent / REPLACED / f"{folder.name}-{number}"
         if not aside.exists():
@@ -219,13 +221,32 @@ def _put_aside(folder: Path) -> None:
             for file in folder.iterdir():
                 if file.name != LOCK:
                     shutil.move(file, aside / file.name)
-            log.warning("The recordings have changed: %s was had from others, and is in %s now.", folder.name, aside)
+            log.warning("The recordings have changed: the old results of %s are in %s now.", folder.name, aside)
             return
 
 
 @contextmanager
+def _freeing_memory() -> Iterator[None]:
+    """Free all that a training held when the block ends, well or not.
+
+    Hydra keeps the error of every job until the sweep ends, and a traceback keeps model, data and trainer alive.
+    """
+    try:
+        yield
+    except BaseException as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            traceback.clear_frames(cause.__traceback__)
+            cause = cause.__cause__ or cause.__context__
+        raise
+    finally:
+        if "torch" in sys.modules:
+            out_of_memory.release()
+
+
+@contextmanager
 def _claim(folder: Path, seconds: float = 0.0) -> Iterator[bool]:
-    """Hold a job for this process while the block runs, unless another holds it: then ``False``."""
+    """Hold a job for this process while the block runs; give ``False`` where another process holds it."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK, timeout=seconds)
     try:

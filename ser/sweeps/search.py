@@ -1,6 +1,6 @@
-"""A search for good settings: Optuna proposes, jobs of a sweep answer with the UAR of dev speakers.
+"""A search for good settings: Optuna proposes them, and jobs of a sweep report the UAR of dev speakers.
 
-Test speakers are heard once, at the end, by the settings that dev speakers chose and by those that the search began with.
+Test speakers are scored once, at the end, under the settings that the dev speakers chose and under those of the first trial.
 """
 
 import math
@@ -33,28 +33,28 @@ DIRECTIONS: Mapping[str, Literal["minimize", "maximize"]] = {
     "parameters": "minimize",
     "latency": "minimize",
 }
-"""What a search can weigh, and which way."""
+"""What a search can optimize, and in which direction."""
 STORAGE = ".storage"
-"""The file of a sweep's folder from which jobs read the address: it may hold a password, and no record of theirs is to."""
+"""The file in a sweep's folder from which jobs read the address, which may hold a password: no record of a job may."""
 OVERRIDES, FOLDER = "overrides", "folder"
-"""What a trial keeps beside its numbers."""
+"""The attributes of a trial beside its numbers."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a search.
+    """The settings of a search.
 
     Attributes:
-        study: Its name in the storage.
-        storage: Optuna's, such as ``sqlite:////runs/study.db``, or a database server's where several machines share a study;
-            ``None`` is a file in the sweep's folder.
-        n_trials: How many trials that ended well, or were pruned, the study is to have, those of earlier commands included.
-        at_once: Trials that are given to the launcher together.
-        max_failed: Trials that may fail before the search is given up.
-        objectives: Of `DIRECTIONS`, the first of which chooses.
+        study: The name of the study in the storage.
+        storage: The address of Optuna's storage, such as ``sqlite:////runs/study.db``, or of a database server where several
+            machines share a study; ``None`` is a file in the sweep's folder.
+        n_trials: How many finished or pruned trials the study must have, including those of earlier commands.
+        at_once: Trials that the launcher gets together.
+        max_failed: Failed trials at which the search stops.
+        objectives: Some of `DIRECTIONS`; the first one chooses.
         sampler: ``_target_`` and arguments of a sampler of Optuna.
-        pruner: The same of a pruner.
-        seed: Of the sampler.
+        pruner: ``_target_`` and arguments of a pruner of Optuna.
+        seed: The seed of the sampler.
     """
 
     study: str
@@ -70,10 +70,10 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("n_trials", "at_once", "max_failed"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ConfigError(f"hydra.sweeper.{name} is 1 or more, not {getattr(self, name)!r}.")
+                raise ConfigError(f"hydra.sweeper.{name} must be an integer of 1 or more; got {getattr(self, name)!r}.")
         if not self.objectives or any(name not in DIRECTIONS for name in self.objectives):
             raise ConfigError(
-                f"hydra.sweeper.objectives are some of {', '.join(DIRECTIONS)}, not {list(self.objectives)}."
+                f"hydra.sweeper.objectives must be some of {', '.join(DIRECTIONS)}; got {list(self.objectives)}."
             )
 
 
@@ -81,24 +81,26 @@ class Search:
     """Trials of one study, as jobs of a sweep.
 
     Args:
-        sweep: Launches them.
-        settings: Of the search.
+        sweep: Launches the trials.
+        settings: The settings of the search.
         fixed: Overrides of every trial.
-        space: What is searched, by its key in the configuration.
+        space: The distributions to search, by their keys in the configuration.
     """
 
     def __init__(
         self, sweep: Sweep, settings: Settings, fixed: Sequence[str], space: "Mapping[str, BaseDistribution]"
     ) -> None:
         if not space:
-            raise ConfigError("There is nothing to search: give ranges, such as model.dropout='interval(0.1,0.6)'.")
+            raise ConfigError(
+                "A search must have ranges; got none. Give some, such as model.dropout='interval(0.1,0.6)'."
+            )
         self.failed = 0
         self.storage = settings.storage or f"sqlite:///{sweep.folder / 'study.db'}"
         self.sweep, self.settings, self.fixed, self.space = sweep, settings, list(fixed), dict(space)
         self.study = self._open()
 
     def run(self) -> None:
-        """Run trials until the study has enough, then the chosen settings and the first ones on the test speakers.
+        """Run trials until the study has enough of them.
 
         Raises:
             RunError: If too many trials fail.
@@ -110,13 +112,13 @@ class Search:
             plans = self.sweep.plan([self._overrides(trial) for trial in trials])
             for trial, plan in zip(trials, plans, strict=True):
                 trial.set_user_attr(FOLDER, str(plan.folder))
-            numbers = ", ".join(str(trial.number + 1) for trial in trials)
-            self.sweep.launch(plans, f"Trial {numbers}; {left} to go")
+            numbers = ", ".join(str(trial.number) for trial in trials)
+            self.sweep.launch(plans, f"Trial{'s' if len(trials) > 1 else ''} {numbers} ({left} to go)")
             for trial, plan in zip(trials, plans, strict=True):
                 self._tell(trial, plan)
 
     def chosen(self) -> "optuna.trial.FrozenTrial":
-        """The trial that the first objective prefers, of those that no other beats in all.
+        """Return the best trial by the first objective among those that no other trial beats in all objectives.
 
         Raises:
             RunError: If no trial has ended well.
@@ -127,32 +129,33 @@ class Search:
         best = self.study.best_trials if len(self.study.directions) > 1 else complete
         if not best:
             raise RunError(
-                f"No trial of {self.settings.study} has ended well: see the log of a job in {self.sweep.folder}."
+                f"No trial of {self.settings.study} has finished. See the run.log of a job in {self.sweep.folder}."
             )
         sign = 1 if DIRECTIONS[self.settings.objectives[0]] == "maximize" else -1
         return max(best, key=lambda trial: sign * trial.values[0])
 
     def test(self) -> tuple[Path, Path]:
-        """Score the test speakers of the first settings, and of the chosen ones.
+        """Score the test speakers under the first settings and under the chosen ones.
 
         Returns:
-            The folders of both.
+            The folders of both jobs.
         """
         chosen = [f"{key}={value}" for key, value in self.chosen().user_attrs[OVERRIDES].items()]
         plans = self.sweep.plan([self.fixed, [*self.fixed, *chosen]])
-        self.sweep.launch(plans, "Test speakers, heard by the first settings and the chosen ones")
+        self.sweep.launch(plans, "Test speakers, under the first settings and the chosen ones")
         return plans[0].folder, plans[1].folder
 
     def finish(self) -> None:
         """Test what was chosen, print it, and write ``search/`` and the sweep's report into its folder."""
         from ser.evaluation.summary import read_metrics
-        from ser.sweeps import search_report as report
+        from ser.sweeps import search_page as report
 
         folders = dict(zip(("first", "chosen"), self.test(), strict=True))
         missing = [name for name, folder in folders.items() if not (folder / METRICS).exists()]
         if missing:
             raise RunError(
-                f"The test speakers were not scored by the {' and '.join(missing)} settings: {self.sweep.folder}"
+                f"The test speakers were not scored under the {' and '.join(missing)} settings. See the run.log of a job in "
+                f"{self.sweep.folder}."
             )
         tested = {name: read_metrics(folder / METRICS) for name, folder in folders.items()}
         objectives, out = self.settings.objectives, self.sweep.folder / "search"
@@ -181,7 +184,8 @@ class Search:
         study = self._opened(directions)
         if [direction.name.lower() for direction in study.directions] != directions:
             raise ConfigError(
-                f"The study {self.settings.study} has other objectives: choose another hydra.sweeper.study."
+                f"hydra.sweeper.objectives must be those of the study {self.settings.study}; got "
+                f"{list(self.settings.objectives)}. Choose another hydra.sweeper.study."
             )
         # A sampler that is seeded as before would propose the same settings again.
         sampler = {**self.settings.sampler, "seed": self.settings.seed + len(study.trials)}
@@ -194,7 +198,7 @@ class Search:
         return study
 
     def _opened(self, directions: Sequence[Literal["minimize", "maximize"]], tries: int = 3) -> "optuna.Study":
-        """The study, new or as it is; two machines that begin it together may be in each other's way once."""
+        """Create or load the study; two machines that create it at once may collide, and try again."""
         import optuna
         from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
@@ -205,7 +209,7 @@ class Search:
             )
         except ImportError as error:
             raise ConfigError(
-                f"{name} needs the driver of its database, and its name in the address: pip install psycopg2-binary for "
+                f"{name} needs the driver of its database, named in the address: pip install psycopg2-binary for "
                 "postgresql+psycopg2://user:password@server/name."
             ) from error
         except SQLAlchemyError as error:  # no such place or server; or it is making the tables for another machine
@@ -215,7 +219,7 @@ class Search:
         return self._opened(directions, tries - 1)
 
     def _defaults(self) -> dict[str, Any] | None:
-        """The settings that the search begins with, as its first trial; ``None`` if its space does not have them."""
+        """Return the default settings, which are the first trial; ``None`` where the space does not contain them."""
         known = {}
         for key, distribution in self.space.items():
             chosen = self.sweep.config.hydra.runtime.choices.get(key) or OmegaConf.select(self.sweep.config, key)
@@ -231,7 +235,7 @@ class Search:
         return trial
 
     def _left_over(self) -> "list[optuna.trial.Trial]":
-        """Trials of this folder that were stopped half way, and that nobody runs."""
+        """Return the trials of this folder that were interrupted and that no process runs."""
         import optuna
 
         found = []
@@ -244,7 +248,7 @@ class Search:
         return found
 
     def _overrides(self, trial: "optuna.trial.Trial") -> list[str]:
-        """Of a trial's job."""
+        """Return the overrides of a trial's job."""
         address, study = quoted(str(self.sweep.folder / STORAGE)), quoted(self.settings.study)
         where = f"storage:{address},study:{study},number:{trial.number}"
         chosen = [f"{key}={value}" for key, value in trial.user_attrs[OVERRIDES].items()]
@@ -252,10 +256,10 @@ class Search:
         return [*self.fixed, *chosen, "test=false", f"sweep.trial={{{where}}}", *timed]
 
     def _tell(self, trial: "optuna.trial.Trial", plan: Planned) -> None:
-        """Tell the study what became of a trial.
+        """Tell the study the outcome of a trial.
 
         Raises:
-            RunError: If one more failed than may.
+            RunError: If too many trials failed.
         """
         from optuna.trial import TrialState
 
@@ -271,8 +275,8 @@ class Search:
             self.failed += 1
             if self.failed >= self.settings.max_failed:
                 raise RunError(
-                    f"{self.failed} trials have failed, the last in {plan.folder}: {record.reason}. The search stops here; "
-                    "the same command goes on with it."
+                    f"{self.failed} trial{'s' if self.failed > 1 else ''} failed, the last in {plan.folder}: "
+                    f"{str(record.reason).rstrip('.')}. The search stops here. Resume it with the same command."
                 )
 
     def _ended(self) -> int:
@@ -282,14 +286,14 @@ class Search:
 
 
 def space_of(overrides: Sequence[Override]) -> "tuple[list[str], dict[str, BaseDistribution]]":
-    """Tell what is searched from what is fixed.
+    """Separate what is searched from what is fixed.
 
     Args:
         overrides: Parsed by Hydra: ``interval(1e-4,1e-2)``, ``tag(log,interval(1e-4,1e-2))``, ``tag(int,interval(1,64))``,
-            ``range(1,5)``, whose end is not in it, and ``choice(a,b)`` or ``a,b``. The last of a key counts.
+            ``range(1,5)``, which excludes its end, and ``choice(a,b)`` or ``a,b``. The last override of a key counts.
 
     Returns:
-        The overrides that are fixed, and the distributions by key.
+        The fixed overrides, and the distributions by key.
 
     Raises:
         ConfigError: If Optuna is not installed, or has no such distribution.
@@ -321,7 +325,7 @@ def _distribution(key: str, override: Override) -> "BaseDistribution":
             return FloatDistribution(float(start), float(last), step=float(step))
     except ValueError as error:
         raise ConfigError(f"{key}={override.get_value_string()} cannot be searched: {error}") from error
-    raise ConfigError(f"{key}={override.get_value_string()} cannot be searched: give interval, range or choice.")
+    raise ConfigError(f"{key}={override.get_value_string()} cannot be searched. Give interval, range or choice.")
 
 
 def _without_password(address: str) -> str:
@@ -335,7 +339,7 @@ def _without_password(address: str) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A value as an override has it.
+    """Return a value as an override has it.
 
     Example:
         >>> [as_text(value) for value in (1e-05, 3, True, None, "relu")]
@@ -347,7 +351,7 @@ def as_text(value: Any) -> str:
 
 
 def _as_in_space(value: Any, distribution: "BaseDistribution") -> Any:
-    """A setting as a distribution has it; ``None`` if it has not."""
+    """Return a setting as a distribution has it; ``None`` where it is not in the distribution."""
     from optuna.distributions import CategoricalDistribution
 
     if isinstance(distribution, CategoricalDistribution):

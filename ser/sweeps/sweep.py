@@ -29,26 +29,26 @@ from ser.training import tracking
 SAID: Mapping[job.State, str] = {
     "done": "done already",
     "failed": "failed before",
-    "interrupted": "stopped half way",
-    "running": "run elsewhere",
+    "interrupted": "interrupted",
+    "running": "running elsewhere",
 }
 UNSAID: Mapping[job.State, str] = {
-    "waiting": "it was not begun",
-    "running": "it is run elsewhere",
+    "waiting": "it has not begun",
+    "running": "another process runs it",
     "interrupted": "its process died",
 }
-"""Of a job that is not done, where its record says nothing."""
+"""Why a job is not done, where its record gives no reason."""
 DEATHS = 2
-"""How often the process of a job may die before the job is given up."""
+"""How often the process of a job may die before the sweep gives the job up."""
 
 
 class Planned(NamedTuple):
     """A job before it is launched.
 
     Attributes:
-        folder: Its own.
-        overrides: Of the command line.
-        data: Fingerprint of its recordings; empty if they cannot be had.
+        folder: The folder of the job.
+        overrides: Its overrides of the command line.
+        data: Fingerprint of its recordings; empty where they are not available.
         test: Whether it scores its test speakers.
         latency: Whether it times its model.
     """
@@ -69,8 +69,8 @@ class Sweep:
     """The jobs of one command.
 
     Args:
-        config: Of the sweep, as Hydra composed it.
-        hydra_context: Hydra's.
+        config: The configuration of the sweep, as Hydra composed it.
+        hydra_context: Hydra's context.
         launcher: Runs jobs: here, in other processes, on a cluster.
     """
 
@@ -89,13 +89,15 @@ class Sweep:
         """Compose jobs, and prepare the recordings that they share, once.
 
         Args:
-            batch: The overrides of each.
+            batch: The overrides of each job.
 
         Returns:
-            One each, the same for the same configuration. ``sweep.json`` lists them, and those of other commands with this
-            folder.
+            One plan for each, the same for the same configuration. ``sweep.json`` lists them, and the jobs of other commands
+            with this folder.
         """
         plans = [self._compose(overrides) for overrides in batch]
+        if not self.planned:
+            self._say_what_starts_anew(plans)
         self.planned = list({plan.folder: plan for plan in (*self.planned, *plans)}.values())
         jobs = {plan.folder.name: list(plan.overrides) for plan in self.planned}
         others = [each for each in names.commands_of(self.folder) if each["command"] != self.command]
@@ -103,11 +105,11 @@ class Sweep:
         return plans
 
     def launch(self, plans: Sequence[Planned], heading: str = "Sweep") -> Sequence[JobReturn]:
-        """Run jobs that are not done, and watch them. A job whose process dies is launched once more.
+        """Run the jobs that are not done, and watch them. A job whose process dies is launched once more.
 
         Args:
             plans: See `plan`.
-            heading: What they are.
+            heading: What the jobs are, for the terminal.
         """
         jobs = list({plan.folder: plan for plan in plans}.values())
         states = {plan.folder: plan.state for plan in jobs}
@@ -132,7 +134,7 @@ class Sweep:
         return returns
 
     def finish(self) -> None:
-        """Print what became of every job, and write the sweep's report; exit with 1 if a job is not done."""
+        """Print the outcome of every job, and write the sweep's report; exit with 1 if a job is not done."""
         records = {plan.folder: job.read_record(plan.folder) for plan in self.planned}
         done = [plan.folder for plan in self.planned if plan.state == "done"]
         for plan in self.planned:
@@ -150,10 +152,10 @@ class Sweep:
             sys.exit(1)
 
     def report(self, runs: Sequence[Path]) -> None:
-        """Write what ``sweep.report`` asks for.
+        """Write the report that ``sweep.report`` names.
 
         Args:
-            runs: Folders of finished jobs.
+            runs: The folders of finished jobs.
         """
         if self.config.sweep.report is not None:
             report = instantiate(OmegaConf.to_container(self.config.sweep.report, resolve=True), Report)  # type: ignore[arg-type]
@@ -162,7 +164,7 @@ class Sweep:
         tracking.tracker(logger).sweep(self.folder, self.table())  # type: ignore[arg-type]
 
     def table(self) -> pd.DataFrame:
-        """One row a job: what became of it."""
+        """Return the outcome of every job, one a row."""
         rows = []
         for plan in self.planned:
             record = job.read_record(plan.folder)
@@ -172,7 +174,7 @@ class Sweep:
         return pd.DataFrame(rows)
 
     def _of_others(self) -> list[Path]:
-        """The finished jobs of other commands with this folder."""
+        """Return the finished jobs of other commands with this folder."""
         mine = {plan.folder.name for plan in self.planned}
         theirs = {name for each in names.commands_of(self.folder) for name in each["jobs"]} - mine
         return [self.folder / name for name in sorted(theirs) if job.read_record(self.folder / name).state == "done"]
@@ -186,7 +188,7 @@ class Sweep:
         )
 
     def _fingerprint(self, config: DictConfig) -> str:
-        """Of the recordings of a job; empty if they cannot be had, which the job itself says in its words."""
+        """Return the fingerprint of a job's recordings; empty where they are not available, which the job itself reports."""
         parts = {key: OmegaConf.to_container(config[key], resolve=True) for key in ("data", "audio", "paths")}
         settings: dict[str, Any] = {**parts, "strict": config.strict}
         key = repr(settings)
@@ -197,6 +199,22 @@ class Sweep:
                 self._data[key] = ""
         return self._data[key]
 
+    def _say_what_starts_anew(self, plans: Sequence[Planned]) -> None:
+        """Name what an earlier version has run of this command, whose folders or settings had other names."""
+        if self.folder.name == (name := names.sweep_name(self.command)):
+            same = sorted(self.folder.parent.glob(f"*-{name.rpartition('-')[2]}/{names.JOBS}"))
+            for file in same:
+                if file.parent != self.folder:
+                    self.say(f"An earlier version ran this command in {file.parent}, which is left as it is.")
+        now = {plan.folder.name: list(plan.overrides) for plan in plans}
+        known = [each["jobs"] for each in names.commands_of(self.folder) if each["command"] == self.command]
+        renamed = [name for jobs in known for name, its in jobs.items() if name not in now and its in now.values()]
+        if renamed:
+            count = counted(len(renamed), "job")
+            self.say(
+                f"The defaults of {count} have changed, as of {renamed[0]}: starting anew; the old folders are kept."
+            )
+
     def _say_what_is_there(self, heading: str, states: Mapping[Path, job.State]) -> None:
         there = Counter(SAID[state] for state in states.values() if state in SAID)
         known = ", ".join(f"{count} {said}" for said, count in there.items())
@@ -204,5 +222,5 @@ class Sweep:
         self.say(f"{heading}: {count}{f' ({known})' if known else ''}, in {self.folder}")
 
     def say(self, text: str) -> None:
-        """A line for whoever watches."""
+        """Print a line for whoever watches."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)

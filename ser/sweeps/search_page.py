@@ -1,0 +1,145 @@
+"""What a search found: the trials as a table, Optuna's pictures of them, and a page with both."""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ser.report.format import percent
+from ser.report.html import data_uri, template_environment
+from ser.runtime.files import replacing
+
+if TYPE_CHECKING:
+    import optuna
+    from rich.table import Table
+
+TEMPLATE = "search.html.j2"
+LABELS = {"dev_uar": "UAR of dev speakers", "parameters": "parameters", "latency": "seconds for 3 s of speech"}
+SHOWN = 10
+"""Trials in the table on the terminal."""
+DPI = 150
+PICTURES = {
+    "history": "Dev UAR of each trial, and the best so far; trials are numbered from 0",
+    "importances": "The share of the variance of dev UAR that each setting explains (fANOVA); few trials say little",
+    "parallel": "Each trial is a line through its settings; the darker, the higher the first objective",
+    "front": "Each trial by its objectives; in red, those that no other trial beats in all of them",
+}
+
+
+def trials_of(study: "optuna.Study", objectives: Sequence[str]) -> pd.DataFrame:
+    """Return one row a trial, the best first: ``trial``, ``state``, the objectives, then the settings."""
+    rows = []
+    for trial in study.get_trials(deepcopy=False):
+        values = dict(zip(objectives, trial.values or [], strict=False))  # noqa: PD011
+        rows.append({"trial": trial.number, "state": trial.state.name.lower(), **values, **trial.params})
+    table = pd.DataFrame(rows)
+    first = objectives[0]
+    if first not in table:
+        return table
+    return table.sort_values(first, ascending=first != "dev_uar", kind="stable", na_position="last")
+
+
+def table(trials: pd.DataFrame, objectives: Sequence[str], title: str) -> "Table":
+    """Lay out the best trials for the terminal."""
+    from rich import box
+    from rich.table import Table
+
+    laid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    known = [name for name in ("trial", "state", *objectives) if name in trials]
+    for column in known:
+        laid.add_column(column, justify="right", no_wrap=True)
+    laid.add_column("settings")
+    for _, row in trials.head(SHOWN).iterrows():
+        settings = [f"{name} {_shown(str(name), value)}" for name, value in row.items() if name not in known]
+        laid.add_row(*(_shown(name, row[name]) for name in known), ", ".join(settings))
+    if len(trials) > SHOWN:
+        laid.caption = f"The best {SHOWN} of {len(trials)} trials."
+    return laid
+
+
+def draw_search(
+    study: "optuna.Study", trials: pd.DataFrame, objectives: Sequence[str], folder: Path
+) -> dict[str, Path]:
+    """Draw what there are enough trials for; return the files by the names of `PICTURES`."""
+    from optuna.importance import FanovaImportanceEvaluator
+    from optuna.visualization import matplotlib as pictures
+
+    complete = trials[trials["state"] == "complete"]
+    names = [LABELS[name] for name in objectives]
+    first: dict[str, Any] = {"target_name": names[0]}
+    if len(objectives) > 1:
+        first["target"] = lambda trial: trial.values[0]  # noqa: PD011
+    drawn: dict[str, Callable[[], Any]] = {"history": lambda: pictures.plot_optimization_history(study, **first)}
+    if (
+        complete[objectives[0]].max() > complete[objectives[0]].min()
+    ):  # where all trials are equal, no setting is more important
+        evaluator = FanovaImportanceEvaluator(seed=0)
+        drawn["importances"] = lambda: pictures.plot_param_importances(study, evaluator=evaluator, **first)
+    if len(complete) > 1:
+        drawn["parallel"] = lambda: pictures.plot_parallel_coordinate(study, **first)
+    if len(objectives) > 1:
+        drawn["front"] = lambda: pictures.plot_pareto_front(study, target_names=names)
+    files = {name: folder / f"{name}.png" for name in drawn}
+    for name, file in files.items():
+        with _pyplot(), replacing(file) as unfinished:
+            figure = drawn[name]().figure
+            figure.savefig(unfinished, dpi=DPI, bbox_inches="tight")
+    return files
+
+
+@contextmanager
+def _pyplot() -> Iterator[None]:
+    """Keep what Optuna changes of matplotlib's global state, and the figure that it opens, inside the block."""
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
+    opened = set(plt.get_fignums())
+    with mpl.rc_context({"backend": "agg"}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pictures that are experimental, and of layouts that are tight
+        try:
+            yield
+        finally:
+            for number in set(plt.get_fignums()) - opened:
+                plt.close(number)
+
+
+def write_search_page(
+    trials: pd.DataFrame,
+    chosen: Mapping[str, Any],
+    tested: Mapping[str, Mapping[str, Any]],
+    pictures: Mapping[str, Path],
+    path: Path,
+) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        trials: See `trials_of`.
+        chosen: Settings by key.
+        tested: The summaries of the test speakers under the ``first`` and the ``chosen`` settings.
+        pictures: See `draw_search`.
+        path: Where to write.
+    """
+    text = (
+        template_environment(Path(__file__).parent)
+        .get_template(TEMPLATE)
+        .render(
+            columns=list(trials.columns),
+            rows=[[_shown(str(name), value) for name, value in row.items()] for _, row in trials.iterrows()],
+            chosen=chosen,
+            tested=tested,
+            pictures={PICTURES[name]: data_uri(file) for name, file in pictures.items()},
+        )
+    )
+    with replacing(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is None or value != value:
+        return ""
+    if name == "dev_uar":
+        return percent(value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
