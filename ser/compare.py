@@ -11,7 +11,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         "python -m ser.compare",
         description="Compare runs: scores with intervals over speakers, paired tests, and a page with pictures. Runs that "
-        "differ only in seed and fold are one system. Runs scored on other data are listed apart.",
+        "differ only in seed and fold are one system. Each corpus has a section; other labels or splits are listed apart.",
     )
     parser.add_argument("folders", nargs="+", type=Path, help="run folders, or folders of runs: runs multirun/...")
     parser.add_argument("--baseline", metavar="NAME", help="a system of the table (default: the fewest parameters)")
