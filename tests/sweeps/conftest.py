@@ -11,10 +11,10 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
-from ser import train
 from ser.errors import ConfigError
 from ser.sweeps import job
 from ser.sweeps.names import JOBS
+from ser.train import main
 
 Begun = list[dict[str, Any]]
 
@@ -76,7 +76,7 @@ def sweep(
         line = ["train", *command, f"sweep.report={report}", *arguments]
         monkeypatch.setattr(sys, "argv", line)
         try:
-            train.main()
+            main()
         except SystemExit as left:
             return int(left.code or 0)
         return 0
