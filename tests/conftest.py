@@ -1,23 +1,41 @@
 """What many tests share: composed settings, and a corpus small enough to train on in seconds."""
 
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from omegaconf import OmegaConf
 
 from ser.corpora.demo import Demo
-from ser.runtime.conf_dir import conf_dir
+from tests.composed import composed
 
 Settings = Callable[..., dict[str, Any]]
+DOT = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b550000000a4944415478da63f80f00010101001cb08c99000000"
+    "0049454e44ae426082"
+)
+"""A PNG of one pixel."""
 
 
 @pytest.fixture(scope="session")
-def tiny_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def quick_pictures() -> Iterator[None]:
+    """Spare a run the drawing of its pictures, a third of what a tiny one takes; commands and tests/report draw them."""
+    from ser.runs import results  # late: they import what trains
+    from ser.training import fit
+
+    def dot(what: object, about: object, *rest: object, **_: object) -> None:
+        next(path for path in (about, *rest) if isinstance(path, Path)).write_bytes(DOT)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (results, fit):
+            patch.setattr(module, "plots", SimpleNamespace(confusion_matrix=dot, training_curves=dot))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_demo(tmp_path_factory: pytest.TempPathFactory, quick_pictures: None) -> Path:
     """Six speakers of the demo corpus, one sentence, one take: 36 clips."""
     root = tmp_path_factory.mktemp("tiny") / "demo"
     root.mkdir()
@@ -53,10 +71,9 @@ def settings(tmp_path: Path, tiny_demo: Path, stores: Path, monkeypatch: pytest.
     """Compose the training configuration, as plain data, for a small fast run on the tiny corpus."""
     monkeypatch.chdir(tmp_path)
 
-    def composed(*overrides: str, config: str = "train") -> dict[str, Any]:
-        GlobalHydra.instance().clear()
+    def small(*overrides: str, config: str = "train") -> dict[str, Any]:
         demo = not any(override.startswith("data=") for override in overrides)
-        small = [
+        return composed(
             *([f"+data.corpora.demo.root={tiny_demo}", "protocol.folds=3"] if demo else []),
             f"paths.stores={stores}",
             "trainer.max_epochs=2",
@@ -64,10 +81,8 @@ def settings(tmp_path: Path, tiny_demo: Path, stores: Path, monkeypatch: pytest.
             "trainer.accelerator=cpu",
             "batch_size=8",
             "logger=csv",
-        ]
-        with initialize_config_dir(conf_dir(), version_base="1.3"):
-            plain = OmegaConf.to_container(compose(config, [*small, *overrides]), resolve=True)
-        assert isinstance(plain, dict)
-        return {str(key): value for key, value in plain.items()}
+            *overrides,
+            config=config,
+        )
 
-    return composed
+    return small

@@ -1,4 +1,4 @@
-"""A command in a process that finds lightning imported already, which is most of what a short command takes."""
+"""A command in a process that finds what trains imported already, which is most of what a short command takes."""
 
 import os
 import runpy
@@ -8,6 +8,16 @@ from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+PRELOADED = [
+    "lightning",
+    "torch._dynamo",
+    "hydra",
+    "seaborn",
+    "matplotlib.backends.backend_agg",
+    "ser.training.callbacks",
+]
+PRELOADED += ["ser.runs.results", "ser.training.experiment"]
 
 
 def run(
@@ -19,7 +29,7 @@ def run(
         TimeoutError: If it does not end in time.
     """
     context = get_context("forkserver")
-    context.set_forkserver_preload(["lightning"])
+    context.set_forkserver_preload(PRELOADED)
     with TemporaryDirectory() as said:
         out, err = (Path(said) / name for name in ("out", "err"))
         process = context.Process(target=_run, args=(list(line), folder, dict(environment), out, err))

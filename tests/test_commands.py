@@ -17,7 +17,13 @@ from tests.offline_wandb import offline
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 CONF = Path(conf_dir())
-QUICK = ["protocol.folds=3", "trainer.max_epochs=1", "batch_size=8", "trainer.accelerator=cpu"]
+
+
+@pytest.fixture
+def quick(tiny_demo: Path) -> list[str]:
+    """Settings of a training of a second."""
+    few = [f"+data.corpora.demo.root={tiny_demo}", "protocol.folds=3", "batch_size=8"]
+    return [*few, "trainer.max_epochs=1", "trainer.accelerator=cpu"]
 
 
 @pytest.fixture
@@ -93,8 +99,8 @@ def test_help_and_configuration_come_without_torch(command: Command, tmp_path: P
 
 @pytest.mark.parametrize("name", ["train", "prepare"])
 @pytest.mark.parametrize("data", ["ravdess", "crema", "tess", "savee"])
-def test_an_absent_corpus_says_how_to_get_it_and_exits_2(command: Command, name: str, data: str) -> None:
-    done = command(name, f"data={data}")
+def test_an_absent_corpus_says_how_to_get_it_and_exits_2(sooner: Command, name: str, data: str) -> None:
+    done = sooner(name, f"data={data}")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "licence" in done.stderr
@@ -102,8 +108,10 @@ def test_an_absent_corpus_says_how_to_get_it_and_exits_2(command: Command, name:
     assert f"python -m ser.prepare data={data} download=true" in done.stderr or data == "savee"
 
 
-def test_a_training_leaves_nothing_in_the_folder_but_its_run(command: Command, tmp_path: Path) -> None:
-    done = command("train", *QUICK, "logger=csv")
+def test_a_training_leaves_nothing_in_the_folder_but_its_run(
+    command: Command, quick: list[str], tmp_path: Path
+) -> None:
+    done = command("train", *quick, "logger=csv")
     assert done.returncode == 0, done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}
     assert "SYNTHETIC SPEECH" in done.stdout
@@ -144,9 +152,11 @@ def test_a_training_leaves_nothing_in_the_folder_but_its_run(command: Command, t
         ("data=[ravdess,savee]", ["Several corpora", "protocol=speaker_cv"]),
     ],
 )
-def test_a_wrong_setting_is_a_sentence_that_names_it(sooner: Command, override: str, words: list[str]) -> None:
-    quick = [] if override.startswith(("protocol=", "data=")) else QUICK
-    done = sooner("train", *quick, override)
+def test_a_wrong_setting_is_a_sentence_that_names_it(
+    sooner: Command, quick: list[str], override: str, words: list[str]
+) -> None:
+    few = [] if override.startswith(("protocol=", "data=")) else quick
+    done = sooner("train", *few, override)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     for word in words:
@@ -166,8 +176,8 @@ def test_evaluate_names_what_a_folder_lacks(command: Command, tmp_path: Path) ->
     assert "Traceback" not in done.stderr
 
 
-def test_a_failing_job_of_a_sweep_leaves_the_others_whole(sooner: Command, tmp_path: Path) -> None:
-    done = sooner("train", "-m", *QUICK, "logger=csv", "fold=0,9,1")
+def test_a_failing_job_of_a_sweep_leaves_the_others_whole(sooner: Command, quick: list[str], tmp_path: Path) -> None:
+    done = sooner("train", "-m", *quick, "logger=csv", "fold=0,9,1")
     assert done.returncode == 1
     (sweep,) = (tmp_path / "multirun").iterdir()
     assert {d.name.split("-")[3] for d in sweep.iterdir() if (d / "metrics.json").exists()} == {"fold0", "fold1"}
@@ -176,9 +186,9 @@ def test_a_failing_job_of_a_sweep_leaves_the_others_whole(sooner: Command, tmp_p
     assert "Traceback" not in done.stderr
 
 
-def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(sooner: Command, tmp_path: Path) -> None:
+def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(sooner: Command, quick: list[str], tmp_path: Path) -> None:
     done = sooner(
-        "train", "-m", *QUICK, "seed=0,1", "logger=wandb", "logger.artifacts=[split,card]", "logger.tags=[mine]"
+        "train", "-m", *quick, "seed=0,1", "logger=wandb", "logger.artifacts=[split,card]", "logger.tags=[mine]"
     )
     assert done.returncode == 0, done.stderr
     (sweep,) = (tmp_path / "multirun").iterdir()
@@ -203,15 +213,15 @@ def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(sooner: Command, tmp
     states = [row[content["columns"].index("state")] for row in content["data"]]
     assert states == ["done", "done"]
     again = sooner(
-        "train", "-m", *QUICK, "seed=0,1", "logger=wandb", "logger.artifacts=[split,card]", "logger.tags=[mine]"
+        "train", "-m", *quick, "seed=0,1", "logger=wandb", "logger.artifacts=[split,card]", "logger.tags=[mine]"
     )
     assert again.returncode == 0, again.stderr
     assert offline(sweep).run.run_id == summary.run.run_id
     assert [offline(job).run.run_id for job in sorted(sweep.glob("*-seed[01]-*"))] == [j.run.run_id for j in jobs]
 
 
-def test_tensorboard_by_choice(sooner: Command, tmp_path: Path) -> None:
-    done = sooner("train", *QUICK, "logger=tensorboard")
+def test_tensorboard_by_choice(sooner: Command, quick: list[str], tmp_path: Path) -> None:
+    done = sooner("train", *quick, "logger=tensorboard")
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("runs/*/tensorboard/events.out.*"))
 

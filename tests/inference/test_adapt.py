@@ -23,7 +23,7 @@ from ser.protocols.stamps import ADAPTED, DEV_SHARES_SPEAKERS
 from ser.rescoring.recompute import recompute
 from ser.training import build, experiment
 from tests.checkpoints import save_brisk
-from tests.rescoring.robustness.conftest import composed
+from tests.composed import composed
 from tests.training.test_experiment import train_until_the_third_epoch
 
 ROUNDING: dict[str, Any] = {"atol": 1e-5, "rtol": 0}

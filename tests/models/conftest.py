@@ -1,6 +1,5 @@
 """Any model of ``conf/model`` as a command line would make it, with the waveforms and clips to try it on."""
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,9 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from ser.audio.decode import AudioSettings, read_audio, standardise
@@ -21,6 +17,7 @@ from ser.runtime.conf_dir import conf_dir
 from ser.training.build import build_model, build_training
 from ser.training.module import Training
 from tests.checkpoints import save_brisk
+from tests.composed import composed
 
 EIGHT = ("angry", "calm", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 PRETRAINED = ("data2vec", "hubert", "pretrained", "wav2vec2", "wavlm", "whisper")
@@ -30,29 +27,12 @@ MakeModel = Callable[..., SpeechClassifier]
 MakeCheckpoint = Callable[..., Path]
 
 
-@functools.cache
-def composed(*overrides: str) -> DictConfig:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return compose("train", list(overrides))
-
-
-def settings_of(name: str, *overrides: str) -> DictConfig:
-    """Composed, but only once where no more than the model's own settings are changed: Hydra takes its time."""
-    if not all(override.startswith("model.") for override in overrides):
-        return composed(f"model={name}", *overrides)
-    merged = OmegaConf.merge(composed(f"model={name}"), OmegaConf.from_dotlist(list(overrides)))
-    assert isinstance(merged, DictConfig)
-    return merged
-
-
 def training_of(model: SpeechClassifier, *overrides: str, counts: Mapping[str, int] | None = None) -> Training:
     """Return the training of a model, without augmentation unless asked for, and with as many clips of every class."""
     augment = [] if any(override.startswith("augment=") for override in overrides) else ["augment=[]"]
-    config = OmegaConf.to_container(composed("model=cnn", *augment, *overrides), resolve=True)
-    assert isinstance(config, dict)
+    config = composed("model=cnn", *augment, *overrides)
     data = SimpleNamespace(class_counts=lambda: counts or dict.fromkeys(model.classes, 1))
-    return build_training({str(k): v for k, v in config.items()}, model, data)  # type: ignore[arg-type]
+    return build_training(config, model, data)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -60,11 +40,9 @@ def make_model() -> MakeModel:
     """``make_model("cnn", "augment=[]")``: seeded, untrained, in training mode."""
 
     def make(name: str, *overrides: str, classes: Sequence[str] = EIGHT) -> SpeechClassifier:
-        config = OmegaConf.to_container(settings_of(name, *overrides), resolve=True)
-        assert isinstance(config, dict)
         data = SimpleNamespace(classes=classes, stamps=())
         torch.manual_seed(0)
-        return build_model({str(k): v for k, v in config.items()}, data)  # type: ignore[arg-type]
+        return build_model(composed(f"model={name}", *overrides), data)  # type: ignore[arg-type]
 
     return make
 

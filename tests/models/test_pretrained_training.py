@@ -23,7 +23,7 @@ from ser.rescoring.recompute import recompute
 from ser.runs.folder import BEST
 from ser.training import build, experiment
 from tests.checkpoints import SYSTEMS, save_brisk
-from tests.rescoring.robustness.conftest import composed
+from tests.composed import composed
 from tests.training.test_experiment import train_until_the_third_epoch
 
 pytest.importorskip("transformers")

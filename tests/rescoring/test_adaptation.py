@@ -39,7 +39,7 @@ from ser.runs.folder import RunFolder
 from ser.runtime.conf_dir import conf_dir
 from ser.runtime.instantiate import find_class, instantiate
 from ser.training import build, experiment
-from tests.rescoring.robustness.conftest import composed
+from tests.composed import composed
 
 SMALL: dict[str, Any] = {"ks": [3, 1, 50], "draws": 3, "seed": 0}
 CLIPS = 6

@@ -8,9 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from ser.audio.decode import read_audio
@@ -18,19 +15,11 @@ from ser.corpora.demo import Demo
 from ser.datamodules.speech import SpeechDataModule
 from ser.protocols.plan import planned
 from ser.rescoring.robustness.conditions import Condition, Effect, Scene, Talkers, generator
-from ser.runtime.conf_dir import conf_dir
 from ser.training import build, experiment
+from tests.composed import composed
 
 RATE = 16000
 Batch = tuple[Tensor, Tensor]
-
-
-def composed(*overrides: str, config: str = "train") -> dict[str, Any]:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        plain = OmegaConf.to_container(compose(config, list(overrides)), resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
 
 
 def shipped() -> dict[str, Any]:
