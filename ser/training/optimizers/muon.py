@@ -63,7 +63,8 @@ class Muon(torch.optim.Optimizer):
         momentum.lerp_(gradient, 1 - group["momentum"])
         ahead = gradient.lerp(momentum, group["momentum"])
         matrix = orthogonalised(ahead.reshape(len(ahead), -1))
-        return matrix.to(parameter.dtype).mul(RMS * max(matrix.shape) ** 0.5).view_as(parameter)
+        step: Tensor = matrix.to(parameter.dtype).mul(RMS * max(matrix.shape) ** 0.5).view_as(parameter)
+        return step
 
     def _adam(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
         state, gradient = self.state[parameter], parameter.grad
@@ -73,7 +74,8 @@ class Muon(torch.optim.Optimizer):
         (low, high), eps = group["betas"], group["eps"]
         first.lerp_(gradient, 1 - low)
         second.mul_(high).addcmul_(gradient, gradient, value=1 - high)
-        return first / (1 - low**steps) / ((second / (1 - high**steps)).sqrt() + eps)
+        step: Tensor = first / (1 - low**steps) / ((second / (1 - high**steps)).sqrt() + eps)
+        return step
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
