@@ -1,1 +1,1 @@
-"""The corpora: one file each, which says what its file names mean, who speaks, and where to get it."""
+"""The corpora: one file each, with the meaning of its file names, its speakers, and where to get it."""

@@ -1,4 +1,4 @@
-"""What every corpus has in common: its facts, and finding its clips in a folder.
+"""The base of every corpus: its facts, and the search for its clips in a folder.
 
 A corpus is a subclass of `Corpus`: facts as class constants, and one method, `Corpus.parse`, that reads a file's name.
 """
@@ -16,11 +16,11 @@ from ser.corpora.manifest import Utterance
 from ser.errors import CorpusNotFoundError
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-"""In order of preference, where a clip is there in several formats."""
+"""Suffixes in order of preference, for a clip that exists in several formats."""
 
 _POINTER = b"version https://git-lfs"
 _POINTER_BYTES = range(1, 1024)
-"""A git-LFS pointer is a text of about 130 bytes; its specification keeps it under 1024."""
+"""Size of a git-LFS pointer in bytes: about 130, and under 1024 by its specification."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class Download:
     """One file of a release.
 
     Attributes:
-        url: Where it is.
-        checksum: ``md5:...`` or ``sha256:...`` as published; ``None`` where no checksum could be found.
+        url: Its address.
+        checksum: ``md5:...`` or ``sha256:...`` as published; ``None`` if none is published.
         bytes: Its size as published, or ``None``.
-        source: Where the address and the checksum were found.
-        kind: ``zip`` is unpacked. ``git-lfs`` is the zip of a git repository: the wanted files in it are kept, and
-            where one is a git-LFS pointer (which holds the SHA-256 and the size), its content is fetched from
-            ``media``. ``dataverse`` is a Dataverse's list of files, which holds their MD5s; each is fetched.
-        keep: Patterns of the wanted paths; everything where empty.
-        media: For ``git-lfs``: addresses where large files lie, ``{path}`` being the path; if one fails, the next.
+        source: Source of the address and the checksum.
+        kind: ``zip`` is unpacked. ``git-lfs`` is the zip of a git repository: the wanted files in it are kept, and the
+            content of a git-LFS pointer (which holds the SHA-256 and the size) is fetched from ``media``. ``dataverse``
+            is a Dataverse's list of files with their MD5s; each file is fetched.
+        keep: Patterns of the wanted paths; empty keeps everything.
+        media: For ``git-lfs``: addresses of large files, with ``{path}`` for the path, in the order to try them.
     """
 
     url: str
@@ -52,12 +52,12 @@ class Corpus(ABC):
     """A corpus of acted emotional speech in a folder.
 
     Args:
-        root: The folder that holds it, in any of the layouts that people have. Its name's case does not matter; where
-            there is none, a folder beside it with one of the corpus's ``aliases`` is taken.
+        root: The folder that holds the corpus, in any common layout. The case of its name does not matter. If it does
+            not exist, a folder beside it that is named like one of ``aliases`` is used.
 
     Attributes:
-        asked: The folder as it was given.
-        root: The folder that was found, or ``asked`` where none was.
+        asked: The folder as given.
+        root: The folder that was found; ``asked`` if none was.
     """
 
     name: ClassVar[str]
@@ -67,19 +67,19 @@ class Corpus(ABC):
     licence: ClassVar[str]
     homepage: ClassVar[str]
     aliases: ClassVar[tuple[str, ...]] = ()
-    """Names that copies of the folder have; case, spaces, hyphens and underscores do not matter."""
+    """Common names of the folder; case, spaces, hyphens and underscores do not matter."""
     emotions: ClassVar[Mapping[str, str]] = {}
-    """The corpus's own codes to the names of `ser.corpora.labels.EMOTIONS`."""
+    """Maps the corpus's own codes to the names of `ser.corpora.labels.EMOTIONS`."""
     expected_utterances: ClassVar[int]
     expected_speakers: ClassVar[int]
     expected_per_emotion: ClassVar[Mapping[str, int]] = {}
     downloads: ClassVar[tuple[Download, ...]] = ()
     how_to_get: ClassVar[str] = ""
-    """How to get it where it cannot be downloaded; the command says it where it can."""
+    """How to get the corpus if it cannot be downloaded."""
     known_bad: ClassVar[Mapping[str, str]] = {}
-    """Utterance id to what is wrong with it, for clips of the release that cannot be used."""
+    """Maps the id of each unusable clip of the release to what is wrong with it."""
     identical: ClassVar[tuple[tuple[str, ...], ...]] = ()
-    """Ids of clips that the release holds more than once, byte for byte, under different names."""
+    """Groups of ids of clips that are byte-identical in the release."""
     notes: ClassVar[tuple[str, ...]] = ()
     """Oddities of the release that a reader of results should know."""
     synthetic: ClassVar[bool] = False
@@ -90,24 +90,24 @@ class Corpus(ABC):
 
     @abstractmethod
     def parse(self, path: Path) -> Utterance | None:
-        """Read a file's name; ``None`` where it is no clip of this corpus (a song, a video, a stray file)."""
+        """Parse a file name; ``None`` if it is not a clip of this corpus (a song, a video, a stray file)."""
 
     def describe(self, clips: list[Utterance]) -> list[Utterance]:
-        """Add what other files under ``root`` say of the clips: demographics, votes."""
+        """Add what other files under ``root`` state about the clips: demographics, votes."""
         return clips
 
     def wrong_with(self, utterance: Utterance) -> str | None:
-        """Say why a clip of the release cannot be used, or ``None``."""
+        """Return why a clip of the release cannot be used; ``None`` if it can."""
         return self.known_bad.get(utterance.id)
 
     def utterances(self) -> Iterator[Utterance]:
-        """Find every clip under ``root`` once, sorted by id, those of ``known_bad`` too.
+        """Return every clip under ``root`` once, sorted by id, including those of ``known_bad``.
 
-        A clip that is there several times is taken in the format that `AUDIO_SUFFIXES` names first, then from the
+        Of several copies of a clip, the format that comes first in `AUDIO_SUFFIXES` is used, then the copy in the
         folder nearest to ``root``.
 
         Raises:
-            CorpusNotFoundError: If there are no clips there; says where to get them.
+            CorpusNotFoundError: If there are no clips; the message says where to get them.
         """
         clips = self.clips()
         if not clips:
@@ -115,7 +115,7 @@ class Corpus(ABC):
         return iter(self.describe(clips))
 
     def clips(self) -> list[Utterance]:
-        """Read the file names alone: each clip once, sorted by id; empty where there is nothing."""
+        """Return every clip once, sorted by id, from the file names alone; empty if there are none."""
         found: dict[str, tuple[tuple[int, int, str], Utterance]] = {}
         for path in self._audio():
             if clip := self.parse(path):
@@ -125,16 +125,16 @@ class Corpus(ABC):
         return [found[id_][1] for id_ in sorted(found)]
 
     def strays(self) -> list[Path]:
-        """List the audio files under ``root`` that are no clip of this corpus: nothing is left out in silence."""
+        """Return the audio files under ``root`` that are not clips of this corpus, so that they can be reported."""
         return sorted(path for path in self._audio() if self.parse(path) is None)
 
     def complete(self) -> bool:
-        """Tell whether every clip of the release is there, as audio."""
+        """Whether every clip of the release exists as audio."""
         clips = self.clips()
         return len(clips) == self.expected_utterances and not any(is_pointer(u.path) for u in clips)
 
     def differences(self, utterances: Iterable[Utterance]) -> list[str]:
-        """Say what is unlike the release, a sentence each; empty where the counts agree."""
+        """Return a sentence for each count that differs from the release; empty if all counts agree."""
         clips = list(utterances)
         counts = Counter(u.emotion for u in clips)
         facts = [("clips", len(clips), self.expected_utterances)]
@@ -143,19 +143,19 @@ class Corpus(ABC):
         return [f"{self.title}: {got} {what} here, {n} in the release." for what, got, n in facts if got != n]
 
     def not_found(self) -> CorpusNotFoundError:
-        """Make the error for an absent corpus: licence, source, and the command that gets it."""
+        """Return the error for a missing corpus, with licence, source and download command."""
         if not self.root.is_dir():
-            reason = "there is no such folder"
+            reason = "the folder does not exist"
         elif strays := self.strays():
-            reason = f"none of the {len(strays)} audio files there has a name of this corpus, e.g. {strays[0].name}"
+            reason = f"none of the {len(strays)} audio files there is named like this corpus, e.g. {strays[0].name}"
         else:
-            reason = "the folder holds no audio"
+            reason = "the folder contains no audio"
         doi = f" (https://doi.org/{self.doi})" if self.doi else ""
         return CorpusNotFoundError(
             f"{self.title} is not at {self.root}: {reason}.\n"
             f"  licence    {self.licence}\n"
             f"  source     {self.homepage}{doi}\n"
-            f"  get it     {self._command()}\n"
+            f"  download   {self._command()}\n"
             f"  have it?   add paths.corpora=/folder/with/{self.name}"
         )
 
@@ -167,7 +167,7 @@ class Corpus(ABC):
 
 
 def is_pointer(path: Path) -> bool:
-    """Tell whether a file is a git-LFS pointer instead of its content."""
+    """Whether a file is a git-LFS pointer instead of its content."""
     if path.stat().st_size not in _POINTER_BYTES:
         return False
     with path.open("rb") as file:
@@ -175,7 +175,7 @@ def is_pointer(path: Path) -> bool:
 
 
 def files_under(root: Path) -> Iterator[Path]:
-    """Yield every file in a folder and below, links followed once, without hidden ones and macOS's leavings."""
+    """Yield every file under a folder, following each link once, without hidden files and the files of macOS."""
     seen: set[tuple[int, int]] = set()
     waiting = [root] if root.is_dir() else []
     while waiting:
@@ -195,13 +195,13 @@ def files_under(root: Path) -> Iterator[Path]:
 
 
 def _locate(asked: Path, names: tuple[str, ...]) -> Path:
-    """Take ``asked`` if it holds something, else a folder beside it with that name in other case, or an alias."""
+    """Return ``asked`` if it is not empty, else a folder beside it with its name in another case or with an alias."""
     if _holds_something(asked) or not asked.parent.is_dir():
         return asked
     wanted = [_plain(asked.name), *map(_plain, names)]
     beside = [p for p in asked.parent.iterdir() if _plain(p.name) in wanted and _holds_something(p)]
     if not beside and _plain(asked.parent.name) in wanted and _holds_something(asked.parent):
-        return asked.parent  # the corpus itself was named where the folder around it was asked for
+        return asked.parent  # the user gave the corpus's own folder instead of the one around it
     return min(beside, key=lambda p: (wanted.index(_plain(p.name)), p.name), default=asked)
 
 

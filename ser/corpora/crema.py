@@ -1,10 +1,10 @@
-"""CREMA-D: acted American English, 7442 clips, 91 actors, 6 emotions, 12 sentences, with the votes of listeners.
+"""CREMA-D: acted American English, 7442 clips, 91 actors, 6 emotions, 12 sentences, with listeners' votes.
 
 Source: Cao et al., 2014, https://doi.org/10.1109/TAFFC.2014.2336244 (ODbL 1.0).
 
 The file name is the annotation: ``1001_DFA_ANG_XX.wav`` is ``<actor>_<sentence>_<emotion>_<intensity>``. Age, race
-and ethnicity come from the released ``VideoDemographics.csv`` and the votes from ``tabulatedVotes.csv``, where these
-lie anywhere under the folder; many copies hold the audio alone.
+and ethnicity come from the released ``VideoDemographics.csv`` and the votes from ``tabulatedVotes.csv``, which may lie
+anywhere under the folder; many copies contain the audio only.
 """
 
 import csv
@@ -33,7 +33,7 @@ SENTENCES = {
     "WSI": "We'll stop in a couple of minutes.",
 }
 INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}
-# Many copies lack the table of actors, and their sex must be known. From VideoDemographics.csv of CREMA-D, made
+# Many copies have no table of actors, but their sex must be known. From VideoDemographics.csv of CREMA-D, made
 # available under the Open Database License 1.0, http://opendatacommons.org/licenses/odbl/1.0/. The others are female.
 _MALE = """
 1001 1005 1011 1014 1015 1016 1017 1019 1022 1023 1026 1027 1031 1032 1033 1034 1035 1036 1038 1039 1040 1041 1042 1044
@@ -47,7 +47,7 @@ _ACTORS = range(1001, 1092)
 
 
 class Crema(Corpus):
-    """CREMA-D's audio, in ``AudioWAV/`` or flat; the MP3s that the listeners heard where there is nothing better."""
+    """CREMA-D's audio, in ``AudioWAV/`` or flat; the MP3s that listeners heard are used only if there is no WAV."""
 
     name = "crema"
     title = "CREMA-D"
@@ -70,8 +70,8 @@ class Crema(Corpus):
     expected_utterances = 7442
     expected_speakers = 91
     expected_per_emotion: ClassVar[Mapping[str, int]] = {**dict.fromkeys(emotions.values(), 1271), "neutral": 1087}
-    # GitHub packs the repository anew for every request and publishes no checksum of that zip; the clips in it are
-    # git-LFS pointers, whose SHA-256 and size are the publisher's own, and these are what is verified.
+    # GitHub packs the repository again for every request and publishes no checksum of that zip. The clips in it are
+    # git-LFS pointers with the publisher's SHA-256 and size, which are verified.
     downloads = (
         Download(
             url="https://github.com/CheyneyComputerScience/CREMA-D/archive/refs/heads/master.zip",
@@ -110,7 +110,7 @@ class Crema(Corpus):
     )
 
     def parse(self, path: Path) -> Utterance | None:
-        """Read a name such as ``1001_DFA_ANG_XX.wav``."""
+        """Parse a name such as ``1001_DFA_ANG_XX.wav``."""
         match = _NAME.fullmatch(path.stem)
         if match is None or int(match[1]) not in _ACTORS:
             return None
@@ -127,7 +127,7 @@ class Crema(Corpus):
         )
 
     def describe(self, clips: list[Utterance]) -> list[Utterance]:
-        """Add age, race, ethnicity and voice-only votes from the released tables that are under ``root``."""
+        """Add age, race, ethnicity and voice-only votes from the released tables under ``root``."""
         actors = _demographics(self._table("VideoDemographics.csv"))
         votes = _votes(self._table("tabulatedVotes.csv"))
         described = []
@@ -137,13 +137,13 @@ class Crema(Corpus):
         return described
 
     def wrong_with(self, utterance: Utterance) -> str | None:
-        """Say why a clip cannot be used, or ``None``; three clips are wrong in the released MP3 only."""
+        """Return why a clip cannot be used, or ``None``; three clips are damaged in the released MP3 only."""
         if utterance.path.suffix.lower() == ".mp3" and utterance.id in self.known_bad_mp3:
             return self.known_bad_mp3[utterance.id]
         return super().wrong_with(utterance)
 
     def complete(self) -> bool:
-        """Tell whether every clip is there, as audio, with the tables of actors and votes."""
+        """Whether every clip exists as audio, with the tables of actors and votes."""
         tables = ("VideoDemographics.csv", "tabulatedVotes.csv")
         return all(self._table(name) for name in tables) and super().complete()
 
@@ -159,16 +159,22 @@ def _rows(table: Path | None, columns: tuple[str, ...]) -> Iterator[tuple[str, .
         lines = csv.reader(file)
         header = next(lines, [])
         if missing := [c for c in columns if c not in header]:
-            raise BadCorpusError(f"{table} lacks the columns {missing}: it is not the table that CREMA-D releases.")
+            raise BadCorpusError(
+                f"{table} must have the columns {', '.join(columns)}; got none named {', '.join(missing)}. Replace it with "
+                "the table that CREMA-D publishes."
+            )
         at = [header.index(c) for c in columns]
         for line in filter(None, lines):
             if len(line) != len(header):
-                raise BadCorpusError(f"{table}, line {lines.line_num}: {len(line)} columns instead of {len(header)}.")
+                raise BadCorpusError(
+                    f"{table}, line {lines.line_num} must have {len(header)} columns; got {len(line)}. Replace it with the "
+                    "table that CREMA-D publishes."
+                )
             yield tuple(line[i] for i in at)
 
 
 def _demographics(table: Path | None) -> dict[str, tuple[int, str | None, str | None]]:
-    """Read speaker to age, race and ethnicity; the release's race "Unknown" is ``None``."""
+    """Return the age, race and ethnicity of each speaker; the release's race "Unknown" becomes ``None``."""
     rows = _rows(table, ("ActorID", "Age", "Race", "Ethnicity"))
     return {
         f"crema/{actor}": (int(age), None if race == "Unknown" else race, ethnicity)
@@ -177,12 +183,15 @@ def _demographics(table: Path | None) -> dict[str, tuple[int, str | None, str | 
 
 
 def _votes(table: Path | None) -> dict[str, dict[str, float]]:
-    """Read utterance id to votes per emotion from the voice-only rows: those whose number starts with 1."""
+    """Return the votes per emotion of each utterance id, from the voice-only rows (their number starts with 1)."""
     votes: dict[str, dict[str, float]] = {}
     for number, name, *counts in _rows(table, ("", "fileName", *VOTE_COLUMNS)):
         if not number.startswith("1"):
             continue
         if (id_ := f"crema/{name}") in votes:
-            raise BadCorpusError(f"{table} holds two voice-only rows for {name}; the release has one per clip.")
+            raise BadCorpusError(
+                f"{table} must have one voice-only row per clip; got two voice-only rows for {name}. Replace it with the "
+                "table that CREMA-D publishes."
+            )
         votes[id_] = {e: float(n) for e, n in zip(VOTE_COLUMNS.values(), counts, strict=True)}
     return votes

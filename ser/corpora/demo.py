@@ -2,8 +2,8 @@
 
 Source: eSpeak NG's formant voices with prosody scripted in Praat, made by ``scripts/make_demo.py`` (audio: CC0 1.0).
 
-It is there so that everything runs without a download. Nobody felt or acted anything in it: its results say that the
-pipeline works, and nothing about emotions in people.
+It lets everything run without a download. Nobody felt or acted anything in it: its results show that the pipeline
+works and say nothing about human emotions.
 
 The file name is the annotation: ``f01_s2_ang_1.ogg`` is ``<speaker>_<sentence>_<emotion>_<take>``; the speaker's first
 letter is the sex of the voice.
@@ -26,7 +26,7 @@ class Demo(Corpus):
     """The demo corpus.
 
     Args:
-        root: The folder that holds it; ``None`` is the one inside the package.
+        root: The folder that holds it; ``None`` uses the one inside the package.
 
     Example:
         >>> next(iter(Demo().utterances())).id
@@ -62,7 +62,7 @@ class Demo(Corpus):
         super().__init__(FOLDER if root is None else root)
 
     def parse(self, path: Path) -> Utterance | None:
-        """Read a name such as ``f01_s2_ang_1.ogg``."""
+        """Parse a name such as ``f01_s2_ang_1.ogg``."""
         match = _NAME.fullmatch(path.stem)
         if match is None:
             return None

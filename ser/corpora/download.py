@@ -1,11 +1,11 @@
-"""Download a corpus from where it is published: verified by pooch, resumed after an interruption, and unpacked safely.
+"""Download a corpus from its publisher: verified by pooch, resumed after an interruption, and unpacked safely.
 
 Every file is fetched into ``<root>/.download``, verified, and moved into place in one step, so that a folder never holds
-half a file. Which files, their addresses and checksums are facts of the corpus: `ser.corpora.corpus.Download`.
+half a file. The files, their addresses and checksums are facts of the corpus: `ser.corpora.corpus.Download`.
 
-The list of a Dataverse is read here and not through pooch's registry of a DOI, which knows no sizes (for the progress and
-the check of free disk space) and no folders, and parses the whole list again for each file's address: 44 s of processor
-time for the 2,800 files of TESS.
+The list of a Dataverse is read here instead of through pooch's registry of a DOI, which has no sizes (for the progress bar
+and the check of free disk space) and no folders, and parses the whole list again for each file's address: 44 s of
+processor time for the 2,800 files of TESS.
 """
 
 import errno
@@ -29,7 +29,7 @@ from ser.errors import DownloadError
 if TYPE_CHECKING:
     import requests
 
-CONNECTIONS = 8  # for releases of thousands of files; more would burden the server and be no faster
+CONNECTIONS = 8  # for releases of thousands of files; more would load the server and not be faster
 _thread = threading.local()
 
 
@@ -55,7 +55,7 @@ def download(corpus: Corpus, root: str | Path | None = None, progress: bool = Tr
         The folder that holds the corpus.
 
     Raises:
-        CorpusNotFoundError: If the corpus is not there and cannot be downloaded; says how to obtain it.
+        CorpusNotFoundError: If the corpus is missing and cannot be downloaded; the message says how to obtain it.
         DownloadError: If the network, the disk or a checksum fails. Calling it again resumes.
     """
     from filelock import FileLock
@@ -96,7 +96,7 @@ def _get_zip(item: Download, corpus: Corpus, work: Path, expect: Watch, watch: W
 
 
 def _get_git_lfs(item: Download, corpus: Corpus, work: Path, expect: Watch, watch: Watch) -> None:
-    """Keep the wanted files of a repository's zip; fetch the content of those that are git-LFS pointers."""
+    """Extract the wanted files of a repository's zip, and fetch the content of git-LFS pointers."""
     archive = work / f"{corpus.name}-repository.zip"
     expect(item.bytes or 0)
     _fetch(_File((item.url,), archive, item.checksum, item.bytes), work, watch)
@@ -121,7 +121,7 @@ def _get_git_lfs(item: Download, corpus: Corpus, work: Path, expect: Watch, watc
 
 
 def _read_pointer(content: bytes) -> tuple[str, int] | None:
-    """Read SHA-256 and size from a git-LFS pointer (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md)."""
+    """Return the SHA-256 and size in a git-LFS pointer (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md)."""
     if not content.startswith(b"version https://git-lfs") or len(content) > 1024:
         return None
     fields = dict(line.split(" ", 1) for line in content.decode("ascii").splitlines() if " " in line)
@@ -136,7 +136,7 @@ def _write(target: Path, content: bytes, work: Path) -> None:
 
 
 def _get_dataverse(item: Download, corpus: Corpus, work: Path, expect: Watch, watch: Watch) -> None:
-    """Fetch the files of a Dataverse's list, each against the MD5 in it; unpack those that are zips."""
+    """Fetch the files of a Dataverse's list, verify each by its MD5, and unpack zips."""
     listing = work / "files.json"
     listing.unlink(missing_ok=True)
     _fetch(_File((item.url,), listing, None, None), work, lambda _: None)
@@ -155,7 +155,9 @@ def _get_dataverse(item: Download, corpus: Corpus, work: Path, expect: Watch, wa
     wanted: list[_File] = []
     for path, number, checksum, size in known:
         if path.is_absolute() or ".." in path.parts:
-            raise DownloadError(f"{item.url} lists {path}, which leads out of its folder. Nothing was downloaded.")
+            raise DownloadError(
+                f"{item.url} must list only paths inside its folder; got {path}. Nothing was downloaded."
+            )
         clip = corpus.parse(corpus.root / path)
         if (clip is not None and clip.id in have) or not any(
             fnmatch.fnmatch(path.name.lower(), p) for p in item.keep or ("*",)
@@ -247,7 +249,7 @@ def _told_plainly(root: Path) -> Iterator[None]:
         if error.errno == errno.ENOSPC:
             reason = "The disk is full"
         elif isinstance(error, PermissionError):
-            reason = "You may not write there"
+            reason = "Permission denied"
         else:
             reason = innermost_cause(error)
         raise DownloadError(
@@ -258,7 +260,7 @@ def _told_plainly(root: Path) -> Iterator[None]:
 
 @contextmanager
 def _bar(title: str, shown: bool) -> Iterator[tuple[Watch, Watch]]:
-    """Yield two callables: expect so many more bytes, and so many came."""
+    """Yield two callables: one adds to the expected number of bytes, the other to the received number."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (

@@ -1,7 +1,7 @@
 """The manifest: one row per utterance, the table that every later step reads.
 
-An `Utterance` is what a corpus knows of one clip. `to_table` gives the rows as a data frame with the columns of
-`COLUMNS`, plus ``votes_<emotion>`` where a corpus has listeners' votes.
+An `Utterance` holds what a corpus states about one clip. `to_table` returns the rows as a data frame with the columns of
+`COLUMNS`, plus ``votes_<emotion>`` if a corpus has listeners' votes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,11 +28,11 @@ class Utterance:
         sex: ``female`` or ``male``.
         emotion: The intended emotion, one of `ser.corpora.labels.EMOTIONS`.
         sentence: What is said, unique over all corpora: ``crema/DFA``.
-        intensity: As the corpus calls it (``normal``, ``strong``, ``low``, ...), where it has one.
-        repetition: 1, 2, ... where a sentence is said more than once the same way.
-        age: In years, where known.
-        race, ethnicity: As the corpus states them, where it does.
-        votes: Listeners' votes by emotion (voice only), where there are any.
+        intensity: In the corpus's own terms (``normal``, ``strong``, ``low``, ...); ``None`` if it has none.
+        repetition: 1, 2, ... if a sentence is said more than once the same way.
+        age: In years; ``None`` if unknown.
+        race, ethnicity: As the corpus states them; ``None`` if it does not.
+        votes: Listeners' votes by emotion (voice only); ``None`` if there are none.
     """
 
     id: str
@@ -55,7 +55,7 @@ _INTEGERS = ("repetition", "age")
 
 
 def to_table(utterances: Iterable[Utterance]) -> pd.DataFrame:
-    """The manifest of some utterances, in their order, checked by `check_manifest`."""
+    """Return the manifest of some utterances, in their order, checked by `check_manifest`."""
     rows = []
     for utterance in utterances:
         row = asdict(utterance)
@@ -69,22 +69,24 @@ def to_table(utterances: Iterable[Utterance]) -> pd.DataFrame:
 
 
 def check_manifest(table: pd.DataFrame) -> None:
-    """Check what every later step relies on.
+    """Check the columns, ids and values that every later step relies on.
 
     Raises:
         BadCorpusError: If a column is missing, an id occurs twice, or a value is outside its vocabulary.
     """
     if missing := [c for c in COLUMNS if c not in table]:
-        raise BadCorpusError(f"The manifest lacks the columns {missing}.")
+        raise BadCorpusError(f"The manifest must have the columns {', '.join(COLUMNS)}; got no {', '.join(missing)}.")
     if not table["id"].is_unique:
         twice = table.loc[table["id"].duplicated(), "id"].iloc[0]
-        raise BadCorpusError(f"The utterance {twice} occurs twice in the manifest: ids are unique over all corpora.")
+        raise BadCorpusError(f"The manifest's ids must be unique over all corpora; got {twice} twice.")
     for column, allowed in (("emotion", EMOTIONS), ("sex", SEXES)):
         if stray := sorted(set(table[column]) - set(allowed)):
-            raise BadCorpusError(f"The manifest's {column} is one of {', '.join(allowed)}; it holds {stray}.")
+            raise BadCorpusError(
+                f"The manifest's {column} must be one of {', '.join(allowed)}; got {', '.join(stray)}."
+            )
     for column in ("id", "speaker", "sentence"):
         wrong = table[[not str(v).startswith(f"{c}/") for v, c in zip(table[column], table["corpus"], strict=True)]]
         if len(wrong):
             raise BadCorpusError(
-                f"The {column} {wrong[column].iloc[0]!r} does not start with its corpus's name and '/'."
+                f"The manifest's {column} must start with its corpus's name and '/'; got {wrong[column].iloc[0]!r}."
             )

@@ -22,7 +22,7 @@ SENTENCES = {"01": "Kids are talking by the door.", "02": "Dogs are sitting by t
 
 
 class Ravdess(Corpus):
-    """The speech recordings of RAVDESS; its songs and videos share the naming and are left out."""
+    """The speech recordings of RAVDESS; its songs and videos are named alike and are excluded."""
 
     name = "ravdess"
     title = "RAVDESS"
@@ -47,7 +47,7 @@ class Ravdess(Corpus):
     }
     expected_utterances = 1440
     expected_speakers = 24
-    # Neutral has no strong intensity, so half as many.
+    # Neutral has no strong intensity, hence half as many clips.
     expected_per_emotion: ClassVar[Mapping[str, int]] = {
         **dict.fromkeys(("angry", "calm", "disgust", "fear", "happy", "sad", "surprise"), 192),
         "neutral": 96,
@@ -68,7 +68,7 @@ class Ravdess(Corpus):
     )
 
     def parse(self, path: Path) -> Utterance | None:
-        """Read a name such as ``03-01-06-01-02-01-12.wav``; ``None`` for songs, videos and numbers not in use."""
+        """Parse a name such as ``03-01-06-01-02-01-12.wav``; ``None`` for songs, videos and unused numbers."""
         match = _NAME.fullmatch(path.stem)
         if match is None:
             return None

@@ -1,8 +1,8 @@
 """Download one file and resume it after an interruption.
 
 pooch downloads, verifies and retries, but starts at the first byte each time: its HTTP downloader deletes the partial file
-(pooch 1.9, `pooch.core.stream_download`). Releases of 200 MB and connections that break need the rest of the file only,
-by HTTP ranges: RFC 9110, section 14, https://www.rfc-editor.org/rfc/rfc9110#section-14.
+(pooch 1.9, `pooch.core.stream_download`). For releases of 200 MB over unreliable connections, only the rest of the file is
+fetched, by HTTP ranges: RFC 9110, section 14, https://www.rfc-editor.org/rfc/rfc9110#section-14.
 """
 
 import time
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 TIMEOUT_S = 30.0
 
 Watch = Callable[[int], None]
-"""Is called with the number of bytes that arrived; negative where some must be fetched again."""
+"""Called with the number of bytes received; negative if bytes must be fetched again."""
 
 
 class ResumingDownloader:
     """A ``downloader`` for `pooch.retrieve` that resumes where an earlier attempt stopped.
 
     Bytes are appended to ``part``. Beside it, ``<part>.tag`` holds the server's tag of the file: a file that has changed
-    in the meantime is fetched from its start (``If-Range``), and so is one from a server without ranges.
+    in the meantime is fetched from its start (``If-Range``), as is a file from a server without ranges.
 
     Args:
         part: File that collects the bytes; it is kept when the download stops.
         bytes: The published size; ``None`` accepts what the server sends.
-        watch: Is called with the number of bytes that arrived.
+        watch: Called with the number of bytes received.
         session: Keeps the connection open between files.
         attempts: Failures in a row, without a single new byte, after which to give up.
         pause_s: Seconds before the second attempt; doubled for each further one.
@@ -125,7 +125,7 @@ class ResumingDownloader:
                 file.write(chunk)
                 self.watch(len(chunk))
         if self._have() < expected:
-            raise _AgainError(f"{self._have()} of {expected} bytes arrived")
+            raise _AgainError(f"received {self._have()} of {expected} bytes")
 
     def _restart(self) -> None:
         self.watch(-self._have())
@@ -142,13 +142,13 @@ def _check_status(response: "requests.Response", url: str) -> None:
         raise _AgainError(f"status {response.status_code}")
     if response.status_code >= 400:
         raise DownloadError(
-            f"{url} answers with status {response.status_code} ({response.reason}). It may have moved: see the corpus's "
-            "homepage."
+            f"{url} answered with status {response.status_code} ({response.reason}). The file may have moved: see the "
+            "corpus's homepage."
         )
 
 
 def innermost_cause(error: BaseException) -> str:
-    """Return the first cause of an error in a few words, without the objects that urllib3 prints."""
+    """Return the root cause of an error as short text, without the objects that urllib3 prints."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -3,12 +3,12 @@
 Source: Haq and Jackson, 2010, https://doi.org/10.4018/978-1-61520-919-4.ch017 (by registration, for research).
 
 The file name is the annotation: ``DC/a01.wav``, or ``DC_a01.wav`` in flat copies, is ``<speaker>``, ``<emotion>`` and a
-number. The release's ``Info.txt`` does not say what the number stands for ("d03 is the 3rd disgust sentence"). The
-database's page gives the design: per emotion 3 sentences common to all, 2 of that emotion and 10 that occur nowhere
-else, and the 3 + 12 of the first two kinds said as neutral too. Which numbers those are was found by aligning the
-recordings (dynamic time warping of MFCCs; the four speakers agree, and a test does it again): 01 to 03 are common; 04
-and 05 belong to the emotion; neutral 16 to 18 say the common ones again, and neutral 19 to 30 those of anger, disgust,
-fear, surprise, sadness and happiness, two each. Numbers were not checked by ear: single clips may be out of order.
+number. The release's ``Info.txt`` does not define the number ("d03 is the 3rd disgust sentence"). The database's page
+gives the design: for each emotion 3 sentences common to all, 2 specific to that emotion and 10 that occur nowhere
+else; the 3 + 12 of the first two kinds are also said as neutral. The numbers were identified by aligning the
+recordings (dynamic time warping of MFCCs; the four speakers agree, and a test repeats it): 01 to 03 are common; 04 and
+05 are specific to the emotion; neutral 16 to 18 repeat the common ones, and neutral 19 to 30 those of anger, disgust,
+fear, surprise, sadness and happiness, two each. Nobody checked the numbers by ear: single clips may be out of order.
 """
 
 import re
@@ -23,11 +23,11 @@ _NAME = re.compile(r"(?:(DC|JE|JK|KL)_)?(sa|su|a|d|f|h|n)(0[1-9]|[12]\d|30)", re
 
 SPEAKERS = ("DC", "JE", "JK", "KL")
 _SAID_AS_NEUTRAL = ("a", "d", "f", "su", "sa", "h")
-"""Whose sentences 04 and 05 neutral 19 and 20, 21 and 22, ... say."""
+"""Emotions whose sentences 04 and 05 are said as neutral 19 and 20, 21 and 22, ..., in this order."""
 
 
 def sentence_of(code: str, number: int) -> str:
-    """Name what is said: ``common1`` to ``common3``, or the emotion and number under which only that sentence goes.
+    """Return the name of a sentence: ``common1`` to ``common3``, or the emotion and number that identify it.
 
     Example:
         >>> sentence_of("a", 1), sentence_of("n", 16), sentence_of("a", 4), sentence_of("n", 19), sentence_of("n", 4)
@@ -66,10 +66,10 @@ class Savee(Corpus):
     expected_utterances = 480
     expected_speakers = 4
     expected_per_emotion: ClassVar[Mapping[str, int]] = {**dict.fromkeys(emotions.values(), 60), "neutral": 120}
-    # The download address comes by mail after registration, and no checksum is published.
+    # The download address is sent by mail after registration; no checksum is published.
     how_to_get = (
         "by registering, free of charge, at http://kahlan.eps.surrey.ac.uk/savee/Register.html; unpack the "
-        "AudioData.zip that you are given into that folder (nobody can download it for you)"
+        "AudioData.zip that you receive into that folder (it cannot be downloaded automatically)"
     )
     notes = (
         "Neutral has twice the clips of the others.",
@@ -81,7 +81,7 @@ class Savee(Corpus):
     )
 
     def parse(self, path: Path) -> Utterance | None:
-        """Read a name such as ``DC_a01.wav``, or ``a01.wav`` in a folder ``DC``."""
+        """Parse a name such as ``DC_a01.wav``, or ``a01.wav`` in a folder ``DC``."""
         match = _NAME.fullmatch(path.stem)
         if match is None:
             return None

@@ -3,7 +3,7 @@
 Source: Pichora-Fuller and Dupuis, 2020, https://doi.org/10.5683/SP2/E8H2MF (CC BY-NC-ND 4.0).
 
 The file name is the annotation: ``OAF_back_ps.wav`` is ``<speaker>_<word>_<emotion>``; ``ps`` is pleasant surprise. The
-names of the folders differ in case and wording, so they are not read.
+names of the folders differ in case and wording and are ignored.
 """
 
 import re
@@ -17,11 +17,11 @@ from ser.corpora.manifest import Utterance
 _NAME = re.compile(r"(OAF|OA|YAF)_([a-z]+)_([a-z]+)", re.IGNORECASE)
 
 AGES = {"OAF": 64, "YAF": 26}
-"""Years of the older and the younger actress, as the release states them."""
+"""Ages in years of the older and the younger actress, as the release states them."""
 
 
 class Tess(Corpus):
-    """TESS, also in the widely used copy that nests the whole set inside itself, so that every clip is there twice."""
+    """TESS, also in the widely used copy that nests the set inside itself and so contains every clip twice."""
 
     name = "tess"
     title = "TESS"
@@ -47,8 +47,8 @@ class Tess(Corpus):
     expected_utterances = 2800
     expected_speakers = 2
     expected_per_emotion: ClassVar[Mapping[str, int]] = dict.fromkeys(emotions.values(), 400)
-    # The archive publishes no checksum of the whole; its list of files holds the MD5 and the size of each, and these
-    # are what is verified. No list of those MD5s could be found elsewhere, so none is written down here.
+    # The archive publishes no checksum of the whole; its list of files gives the MD5 and the size of each, which are
+    # verified. No other source of those MD5s was found, so none is stored here.
     downloads = (
         Download(
             url="https://borealisdata.ca/api/datasets/:persistentId/versions/:latest-published/files"
@@ -68,7 +68,7 @@ class Tess(Corpus):
     )
 
     def parse(self, path: Path) -> Utterance | None:
-        """Read a name such as ``OAF_back_ps.wav``."""
+        """Parse a name such as ``OAF_back_ps.wav``."""
         match = _NAME.fullmatch(path.stem)
         if match is None or match[3].lower() not in self.emotions:
             return None

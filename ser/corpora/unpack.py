@@ -19,8 +19,8 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpack a zip file into a new folder, which appears only when it is complete.
 
     Raises:
-        DownloadError: If the zip file is damaged, or holds what no corpus holds: names that lead out of the folder, links,
-            or far more bytes than its size justifies. Nothing is unpacked then.
+        DownloadError: If the zip file is damaged or unsafe: paths outside the folder, links, or far more bytes than its
+            size justifies. Nothing is unpacked then.
     """
     half = archive.with_name(archive.name + ".half")
     shutil.rmtree(half, ignore_errors=True)
@@ -37,7 +37,7 @@ def opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     """Open a zip file after checking its members; a damaged one is removed, so that it is downloaded again.
 
     Raises:
-        DownloadError: If it is damaged, even if that shows only while it is read, or if it holds what no corpus holds.
+        DownloadError: If it is damaged, even if that is detected only while it is read, or unsafe.
     """
     try:
         with zipfile.ZipFile(archive) as zipped:
@@ -56,17 +56,15 @@ def _check_members(archive: Path, zipped: zipfile.ZipFile) -> None:
         path = PureWindowsPath(member.orig_filename)  # its rules are the stricter: drives, and both kinds of slash
         if path.anchor or ".." in path.parts:
             raise DownloadError(
-                f"{archive} holds {member.orig_filename!r}, which leads out of its folder. Nothing was unpacked."
+                f"{archive} must hold only paths inside its folder; got {member.orig_filename!r}. Nothing was unpacked."
             )
         if stat.S_ISLNK(member.external_attr >> 16):
-            raise DownloadError(
-                f"{archive} holds the link {member.orig_filename!r}, as no corpus does. Nothing was unpacked."
-            )
+            raise DownloadError(f"{archive} must not hold links; got {member.orig_filename!r}. Nothing was unpacked.")
     total = sum(member.file_size for member in members)
     if len(members) > MAX_MEMBERS or total > min(MAX_UNPACKED_BYTES, MAX_RATIO * archive.stat().st_size):
         raise DownloadError(
-            f"{archive} would unpack to {len(members)} files of {total / 1e6:.0f} MB, far more than its size "
-            "justifies. Nothing was unpacked."
+            f"{archive} must not unpack to far more than its own size; got {len(members)} files of {total / 1e6:.0f} MB. "
+            "Nothing was unpacked."
         )
     check_space(archive.parent, total)
 
@@ -75,7 +73,7 @@ def check_space(folder: Path, needed: int) -> None:
     """Check that the disk of a folder has room for this many bytes.
 
     Raises:
-        DownloadError: If it has too little.
+        DownloadError: If there is not enough room.
     """
     free = shutil.disk_usage(folder).free
     if needed > free:

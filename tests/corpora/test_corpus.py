@@ -27,28 +27,28 @@ CLIP = "03-01-05-01-01-01-01"
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".WAV", ".flac", ".Flac", ".ogg", ".mp3"])
-def test_any_format_and_case_of_extension_is_found(touch: Touch, suffix: str) -> None:
+def test_any_format_and_extension_case_is_found(touch: Touch, suffix: str) -> None:
     root = touch([f"Actor_01/{CLIP}{suffix}"])
     assert [u.id for u in Ravdess(root).utterances()] == [f"ravdess/{CLIP}"]
 
 
-def test_a_clip_in_several_formats_is_yielded_once_in_the_preferred_one(touch: Touch) -> None:
+def test_clip_in_several_formats_is_used_once_in_the_preferred_one(touch: Touch) -> None:
     root = touch([f"a/{CLIP}.mp3", f"b/{CLIP}.ogg", f"c/d/{CLIP}.WAV", f"e/{CLIP}.flac"])
     assert [u.path.name for u in Ravdess(root).utterances()] == [f"{CLIP}.WAV"]
 
 
-def test_of_two_copies_the_one_nearest_to_the_root_is_taken(touch: Touch) -> None:
+def test_copy_nearest_to_the_root_is_used(touch: Touch) -> None:
     root = touch([f"again/Actor_01/{CLIP}.wav", f"Actor_01/{CLIP}.wav"])
     assert [u.path.parent for u in Ravdess(root).utterances()] == [root / "Actor_01"]
 
 
-def test_hidden_files_and_the_leavings_of_macos_are_no_audio(touch: Touch) -> None:
+def test_hidden_files_and_files_of_macos_are_ignored(touch: Touch) -> None:
     root = touch([f"Actor_01/._{CLIP}.wav", f"__MACOSX/Actor_01/{CLIP}.wav", f".download/{CLIP}.wav", f"x/{CLIP}.txt"])
     assert Ravdess(root).clips() == []
     assert Ravdess(root).strays() == []
 
 
-def test_audio_that_is_no_clip_is_listed_as_stray(touch: Touch) -> None:
+def test_audio_with_other_names_is_listed_as_stray(touch: Touch) -> None:
     root = touch([f"{CLIP}.wav", "readme.txt", "song/03-02-05-01-01-01-01.wav", "extra.mp3"])
     corpus = Ravdess(root)
     assert [p.name for p in corpus.strays()] == ["extra.mp3", "03-02-05-01-01-01-01.wav"]
@@ -63,30 +63,30 @@ def test_links_are_followed_and_loops_end(touch: Touch) -> None:
 
 
 @pytest.mark.parametrize("folder", ["RAVDESS", "Ravdess", "Audio_Speech_Actors_01-24", "ravdess_speech"])
-def test_the_folder_is_found_in_other_case_or_by_an_alias(touch: Touch, folder: str) -> None:
+def test_folder_is_found_in_another_case_or_by_an_alias(touch: Touch, folder: str) -> None:
     root = touch([f"{folder}/{CLIP}.wav"])
     assert len(list(Ravdess(root / "ravdess").utterances())) == 1
 
 
-def test_an_empty_folder_does_not_hide_the_one_that_holds_the_corpus(touch: Touch) -> None:
+def test_empty_folder_does_not_hide_the_folder_with_the_corpus(touch: Touch) -> None:
     root = touch(["CREMA-D/AudioWAV/1001_DFA_ANG_XX.wav"])
     (root / "crema").mkdir()
     assert len(list(Crema(root / "crema").utterances())) == 1
 
 
-def test_pointing_at_the_corpus_itself_instead_of_the_folder_around_it_works(touch: Touch) -> None:
+def test_path_of_the_corpus_itself_works_like_its_parent(touch: Touch) -> None:
     root = touch([f"RAVDESS/Actor_01/{CLIP}.wav"])
     assert Ravdess(root / "RAVDESS" / "ravdess").root == root / "RAVDESS"
 
 
-def test_another_corpus_beside_it_is_not_taken(touch: Touch) -> None:
+def test_neighbouring_corpus_is_not_used(touch: Touch) -> None:
     root = touch(["crema/AudioWAV/1001_DFA_ANG_XX.wav"])
     with pytest.raises(CorpusNotFoundError):
         Ravdess(root / "ravdess").utterances()
 
 
 @pytest.mark.parametrize("corpus", CORPORA)
-def test_an_absent_corpus_says_where_it_comes_from_and_exits_with_2(tmp_path: Path, corpus: type[Corpus]) -> None:
+def test_missing_corpus_error_says_where_to_get_it_and_exits_with_2(tmp_path: Path, corpus: type[Corpus]) -> None:
     with pytest.raises(CorpusNotFoundError) as error:
         corpus(tmp_path / corpus.name).utterances()
     told = str(error.value)
@@ -103,12 +103,12 @@ def test_an_absent_corpus_says_where_it_comes_from_and_exits_with_2(tmp_path: Pa
     assert error.value.exit_code == 2
 
 
-def test_a_folder_of_other_audio_says_so(touch: Touch) -> None:
+def test_folder_with_other_audio_is_reported(touch: Touch) -> None:
     with pytest.raises(CorpusNotFoundError, match=r"none of the 2 audio files .* e\.g\. one\.wav"):
         Tess(touch(["one.wav", "two.wav"])).utterances()
 
 
-def test_counts_unlike_the_release_are_said(touch: Touch) -> None:
+def test_counts_that_differ_from_the_release_are_reported(touch: Touch) -> None:
     corpus = Savee(touch(["DC_a01.wav"]))
     told = corpus.differences(corpus.utterances())
     assert "SAVEE: 1 clips here, 480 in the release." in told
@@ -116,7 +116,7 @@ def test_counts_unlike_the_release_are_said(touch: Touch) -> None:
 
 
 @pytest.mark.parametrize("corpus", CORPORA)
-def test_the_facts_of_a_corpus_agree_with_each_other(corpus: type[Corpus]) -> None:
+def test_facts_of_a_corpus_are_consistent(corpus: type[Corpus]) -> None:
     assert set(corpus.emotions.values()) <= set(EMOTIONS)
     assert set(corpus.expected_per_emotion) == set(corpus.emotions.values())
     assert sum(corpus.expected_per_emotion.values()) == corpus.expected_utterances
@@ -134,7 +134,7 @@ def test_ids_speakers_and_sentences_are_unique_across_corpora(touch: Touch) -> N
     assert list(table["emotion"]) == ["angry", "angry", "angry", "surprise"]
 
 
-def test_every_corpus_has_its_yaml_and_every_yaml_its_corpus(tmp_path: Path) -> None:
+def test_every_corpus_has_a_yaml_and_every_yaml_a_corpus(tmp_path: Path) -> None:
     project = Path(__file__).parents[2]
     modules = {p.stem for p in (project / "ser" / "corpora").glob("*.py") if "(Corpus):" in p.read_text()}
     assert modules >= {"crema", "ravdess", "savee", "tess"}
@@ -151,7 +151,7 @@ def test_every_corpus_has_its_yaml_and_every_yaml_its_corpus(tmp_path: Path) -> 
         assert corpus.name == name
 
 
-def test_corpora_do_not_load_torch_or_audio() -> None:
+def test_corpora_do_not_import_torch_or_audio() -> None:
     code = (
         "import sys, ser.corpora.download, ser.corpora.crema, ser.corpora.ravdess, ser.corpora.savee, ser.corpora.tess\n"
         "print([m for m in ('torch', 'soundfile', 'pooch', 'requests') if m in sys.modules])"
@@ -159,7 +159,7 @@ def test_corpora_do_not_load_torch_or_audio() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_listing_is_a_few_calls_a_clip(touch: Touch) -> None:
+def test_listing_takes_few_calls_per_clip(touch: Touch) -> None:
     root = touch(
         f"AudioWAV/{actor}_{sentence}_{emotion}_XX.wav"
         for actor in range(1001, 1092)

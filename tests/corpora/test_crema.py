@@ -29,7 +29,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_every_field_of_the_name_has_its_place() -> None:
+def test_file_name_fields_are_parsed() -> None:
     clip = parse("1002_IEO_HAP_LO.wav")
     assert clip is not None
     assert (clip.id, clip.speaker, clip.sex) == ("crema/1002_IEO_HAP_LO", "crema/1002", "female")
@@ -51,21 +51,21 @@ def test_every_field_of_the_name_has_its_place() -> None:
         "1002_IEO_HAP.wav",
     ],
 )
-def test_values_that_the_release_does_not_use_are_no_clips(name: str) -> None:
+def test_values_unused_in_the_release_are_ignored(name: str) -> None:
     assert parse(name) is None
 
 
-def test_the_wav_is_preferred_to_the_mp3(touch: Touch) -> None:
+def test_wav_is_preferred_to_mp3(touch: Touch) -> None:
     root = touch(["AudioMP3/1001_DFA_ANG_XX.mp3", "AudioWAV/1001_DFA_ANG_XX.wav", "AudioMP3/1001_DFA_DIS_XX.mp3"])
     assert [u.path.suffix for u in Crema(root).utterances()] == [".wav", ".mp3"]
 
 
-def test_without_the_tables_only_the_sex_is_known(touch: Touch) -> None:
+def test_only_the_sex_is_known_without_the_tables(touch: Touch) -> None:
     (clip,) = Crema(touch(["1001_DFA_ANG_XX.wav"])).utterances()
     assert (clip.sex, clip.age, clip.race, clip.ethnicity, clip.votes) == ("male", None, None, None, None)
 
 
-def test_the_votes_are_those_of_the_voice_alone(touch: Touch) -> None:
+def test_votes_are_voice_only(touch: Touch) -> None:
     root = touch(["flat/1001_DFA_ANG_XX.wav", "flat/1001_DFA_DIS_XX.wav", "meta/processedResults/x"])
     (root / "meta" / "VideoDemographics.csv").write_text(ACTORS)
     (root / "meta" / "processedResults" / "tabulatedVotes.csv").write_text(VOTES)
@@ -79,18 +79,18 @@ def test_the_votes_are_those_of_the_voice_alone(touch: Touch) -> None:
     ("table", "text", "told"),
     [
         ("tabulatedVotes.csv", VOTES + VOTES.splitlines()[1], "two voice-only rows for 1001_DFA_ANG_XX"),
-        ("tabulatedVotes.csv", VOTES.splitlines()[0] + '\n"100001",1', "line 2: 2 columns instead of 9"),
-        ("VideoDemographics.csv", "<html>404</html>", "lacks the columns"),
+        ("tabulatedVotes.csv", VOTES.splitlines()[0] + '\n"100001",1', "line 2 must have 9 columns; got 2"),
+        ("VideoDemographics.csv", "<html>404</html>", "must have the columns"),
     ],
 )
-def test_damaged_tables_are_refused(touch: Touch, table: str, text: str, told: str) -> None:
+def test_damaged_tables_are_rejected(touch: Touch, table: str, text: str, told: str) -> None:
     root = touch(["1001_DFA_ANG_XX.wav"])
     (root / table).write_text(text)
     with pytest.raises(BadCorpusError, match=told):
         Crema(root).utterances()
 
 
-def test_clips_that_only_the_mp3_has_wrong_are_fine_as_wav() -> None:
+def test_clips_damaged_only_as_mp3_are_used_as_wav() -> None:
     crema = Crema("crema")
     assert crema.wrong_with(parse("1076_MTI_NEU_XX.wav")) is None
     assert "no sound" in crema.wrong_with(parse("1076_MTI_NEU_XX.mp3"))
@@ -109,7 +109,7 @@ def named(corpora_root: Path, touch: Touch) -> tuple[Crema, list[str], Path]:
 
 
 @pytest.mark.corpora
-def test_every_name_of_the_release_is_read_as_its_own_tables_say(named: tuple[Crema, list[str], Path]) -> None:
+def test_every_released_name_agrees_with_the_released_tables(named: tuple[Crema, list[str], Path]) -> None:
     crema, names, _ = named
     clips = list(crema.utterances())
     assert crema.strays() == []
@@ -135,7 +135,7 @@ def test_every_name_of_the_release_is_read_as_its_own_tables_say(named: tuple[Cr
 
 
 @pytest.mark.corpora
-def test_the_actors_are_those_of_the_released_table(named: tuple[Crema, list[str], Path]) -> None:
+def test_actors_match_the_released_table(named: tuple[Crema, list[str], Path]) -> None:
     crema, _, released = named
     table = {f"crema/{row['ActorID']}": row for row in rows(released / "VideoDemographics.csv")}
     actors = {u.speaker: u for u in crema.utterances()}
@@ -150,7 +150,7 @@ def test_the_actors_are_those_of_the_released_table(named: tuple[Crema, list[str
 
 
 @pytest.mark.corpora
-def test_the_votes_give_the_released_plurality_for_every_clip(named: tuple[Crema, list[str], Path]) -> None:
+def test_votes_give_the_released_plurality_for_every_clip(named: tuple[Crema, list[str], Path]) -> None:
     crema, _, released = named
     plurality = {
         f"crema/{row['FileName']}": row["VoiceVote"] for row in rows(released / "processedResults/summaryTable.csv")
@@ -166,7 +166,7 @@ def test_the_votes_give_the_released_plurality_for_every_clip(named: tuple[Crema
 
 
 @pytest.mark.corpora
-def test_the_released_audio_is_found(corpora_root: Path) -> None:
+def test_released_audio_is_found(corpora_root: Path) -> None:
     clips = list(Crema(corpora_root / "originals" / "crema").utterances())
     assert [u.path.suffix for u in clips] == [".wav"] + [".mp3"] * 6
     assert {u.speaker for u in clips} == {"crema/1001", "crema/1002"}

@@ -29,7 +29,7 @@ def waveforms(table: pd.DataFrame) -> dict[str, np.ndarray]:
     return found
 
 
-def test_counts_are_those_that_the_class_states(table: pd.DataFrame) -> None:
+def test_counts_match_the_class(table: pd.DataFrame) -> None:
     assert Demo().differences(Demo().utterances()) == []
     assert len(table) == 480
     assert table["speaker"].nunique() == 10
@@ -46,7 +46,7 @@ def test_each_speaker_says_each_sentence_twice_in_each_emotion(table: pd.DataFra
     assert cells == dict.fromkeys(every, 2)
 
 
-def test_it_is_said_to_be_synthetic() -> None:
+def test_demo_is_declared_synthetic() -> None:
     assert Demo.synthetic
     assert "synthetic" in Demo.title
     assert "CC0" in Demo.licence
@@ -55,23 +55,23 @@ def test_it_is_said_to_be_synthetic() -> None:
     assert "CC0" in readme
 
 
-def test_it_takes_at_most_three_megabytes() -> None:
+def test_demo_is_at_most_three_megabytes() -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 3_000_000
 
 
-def test_the_folder_holds_nothing_but_clips_and_their_readme() -> None:
+def test_folder_contains_only_clips_and_a_readme() -> None:
     assert Demo().strays() == []
     assert {path.name for path in FOLDER.iterdir() if path.suffix != ".ogg"} == {"README.md"}
 
 
-def test_no_clip_is_silent_clipped_or_of_odd_length(waveforms: dict[str, np.ndarray]) -> None:
+def test_no_clip_is_silent_clipped_or_of_unusual_length(waveforms: dict[str, np.ndarray]) -> None:
     for name, waveform in waveforms.items():
         assert 0.8 < len(waveform) / 16000 < 4.0, name
         assert -36 < 10 * np.log10(np.mean(waveform**2)) < -15, name
         assert 0.1 < np.abs(waveform).max() < 0.99, name
 
 
-def test_no_two_clips_are_the_same(waveforms: dict[str, np.ndarray]) -> None:
+def test_all_clips_differ(waveforms: dict[str, np.ndarray]) -> None:
     assert len({waveform.tobytes() for waveform in waveforms.values()}) == 480
 
 
@@ -97,7 +97,7 @@ def test_every_speaker_is_brighter_when_angry_than_when_sad(
     assert (mean["neutral"] > mean["sad"]).all()
 
 
-def test_the_level_alone_hardly_tells_the_emotion(table: pd.DataFrame, waveforms: dict[str, np.ndarray]) -> None:
+def test_level_alone_hardly_predicts_the_emotion(table: pd.DataFrame, waveforms: dict[str, np.ndarray]) -> None:
     level = table["path"].map(lambda path: 10 * np.log10(np.mean(waveforms[Path(path).stem] ** 2)))
     groups = level.groupby(table["emotion"])
     assert groups.mean().max() - groups.mean().min() < 2 * groups.std().mean()
@@ -106,16 +106,16 @@ def test_the_level_alone_hardly_tells_the_emotion(table: pd.DataFrame, waveforms
 @pytest.mark.parametrize(
     "name", ["README.md", "f06_s1_ang_1.ogg", "f01_s5_ang_1.ogg", "f01_s1_joy_1.ogg", "x_f01_s1_ang_1.ogg"]
 )
-def test_other_names_are_no_clips(name: str) -> None:
+def test_other_file_names_are_ignored(name: str) -> None:
     assert Demo().parse(Path(name)) is None
 
 
-def test_another_root_is_taken(tmp_path: Path) -> None:
+def test_root_can_be_set(tmp_path: Path) -> None:
     (tmp_path / "m02_s3_fea_2.ogg").write_bytes((FOLDER / "m02_s3_fea_2.ogg").read_bytes())
     (clip,) = Demo(tmp_path).utterances()
     assert (clip.speaker, clip.sex, clip.emotion, clip.repetition) == ("demo/m02", "male", "fear", 2)
 
 
-def test_an_empty_root_says_that_the_corpus_comes_with_the_package(tmp_path: Path) -> None:
+def test_empty_root_error_says_that_the_demo_is_in_the_package(tmp_path: Path) -> None:
     with pytest.raises(CorpusNotFoundError, match="comes with the package"):
         Demo(tmp_path).utterances()

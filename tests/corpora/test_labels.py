@@ -40,7 +40,7 @@ def heard(**votes: float) -> Votes:
     return {e: votes.get(e, 0.0) for e in ("angry", "disgust", "fear", "happy", "neutral", "sad")}
 
 
-def test_native_takes_the_emotions_that_occur_sorted() -> None:
+def test_native_labels_are_the_present_emotions_sorted() -> None:
     labelled = shipped("native").apply(table(["sad", "calm", "angry", "sad"]))
     assert labelled.classes == ("angry", "calm", "sad")
     assert labelled.target.tolist() == [2, 1, 0, 2]
@@ -55,7 +55,7 @@ def test_native_takes_the_emotions_that_occur_sorted() -> None:
         ("four", ("angry", "happy", "neutral", "sad")),
     ],
 )
-def test_six_and_four_keep_their_classes_and_count_the_rest(name: str, classes: tuple[str, ...]) -> None:
+def test_six_and_four_keep_their_classes_and_count_dropped_clips(name: str, classes: tuple[str, ...]) -> None:
     manifest = table([e for i, e in enumerate(EMOTIONS) for _ in range(i + 1)])
     labelled = shipped(name).apply(manifest)
     assert labelled.classes == classes
@@ -66,7 +66,7 @@ def test_six_and_four_keep_their_classes_and_count_the_rest(name: str, classes: 
 
 
 @pytest.mark.parametrize("name", ["six", "four"])
-def test_calm_is_dropped_or_by_override_merged_into_neutral(name: str) -> None:
+def test_calm_is_dropped_or_merged_into_neutral_by_override(name: str) -> None:
     manifest = table(["calm", "neutral", "calm", "sad"])
     dropped = shipped(name).apply(manifest)
     assert dropped.dropped == {"calm": 2}
@@ -78,7 +78,7 @@ def test_calm_is_dropped_or_by_override_merged_into_neutral(name: str) -> None:
     assert merged.manifest["emotion"].tolist() == ["calm", "neutral", "calm", "sad"]  # the manifest still says calm
 
 
-def test_describe_reports_what_is_merged_and_dropped_of_what_occurs() -> None:
+def test_describe_reports_merged_and_dropped_emotions() -> None:
     scheme = shipped("four", merge={"calm": "neutral"})
     assert scheme.describe() == "four; target: intended; merged: calm into neutral; dropped: disgust, fear, surprise"
     assert scheme.describe(["angry", "calm", "sad"]) == "four; target: intended; merged: calm into neutral"
@@ -86,27 +86,27 @@ def test_describe_reports_what_is_merged_and_dropped_of_what_occurs() -> None:
     assert "ties dropped" in shipped("six", target="plurality").describe()
 
 
-def test_classes_keep_the_order_that_they_are_given_in() -> None:
+def test_classes_keep_their_given_order() -> None:
     labelled = LabelScheme("mine", ("sad", "angry")).apply(table(["angry", "sad", "happy"]))
     assert labelled.classes == ("sad", "angry")
     assert labelled.target.tolist() == [1, 0]
     assert labelled.dropped == {"happy": 1}
 
 
-def test_declared_classes_stay_where_none_occurs() -> None:
+def test_declared_classes_are_kept_without_clips() -> None:
     for target in ("intended", "plurality"):
         scheme = LabelScheme("mine", ("angry", "sad", "surprise"), target=target)
         assert scheme.apply(table(["sad"], [heard(sad=3)])).classes == ("angry", "sad", "surprise")
 
 
-def test_the_plurality_is_what_most_heard_not_what_was_intended() -> None:
+def test_plurality_is_the_most_voted_emotion_not_the_intended_one() -> None:
     votes = [heard(sad=6, neutral=4), heard(neutral=9, sad=1)]
     labelled = shipped("native", target="plurality").apply(table(["sad", "sad"], votes))
     assert [labelled.classes[t] for t in labelled.target] == ["sad", "neutral"]
 
 
 @pytest.mark.parametrize("target", ["plurality", "distribution"])
-def test_tied_clips_are_dropped_or_kept_by_the_rule(target: str) -> None:
+def test_tied_clips_follow_the_ties_setting(target: str) -> None:
     emotions = ["sad", "happy", "angry"]
     votes = [heard(neutral=4, sad=4, angry=1), heard(sad=3, disgust=3), heard(angry=5, sad=4)]
     dropped = shipped("native", target=target).apply(table(emotions, votes))
@@ -118,7 +118,7 @@ def test_tied_clips_are_dropped_or_kept_by_the_rule(target: str) -> None:
     assert kept.dropped == {}
 
 
-def test_the_order_of_the_classes_does_not_decide_a_tie() -> None:
+def test_class_order_does_not_decide_a_tie() -> None:
     manifest = table(["fear"], [heard(sad=3, disgust=3)])
     for classes in (("sad", "disgust"), ("disgust", "sad")):
         labelled = LabelScheme("mine", classes, target="plurality", ties="keep").apply(manifest)
@@ -126,7 +126,7 @@ def test_the_order_of_the_classes_does_not_decide_a_tie() -> None:
 
 
 @pytest.mark.parametrize("target", ["plurality", "distribution"])
-def test_a_clip_that_most_heard_as_a_dropped_emotion_is_dropped_and_not_renamed(target: str) -> None:
+def test_clip_with_a_dropped_plurality_is_dropped(target: str) -> None:
     votes = [heard(fear=8, neutral=2), heard(neutral=6, fear=4), heard(disgust=5, sad=5)]
     labelled = shipped("four", target=target).apply(table(["fear", "fear", "sad"], votes))
     assert labelled.manifest["id"].tolist() == ["crema/1"]
@@ -143,47 +143,50 @@ def test_votes_of_merged_emotions_are_summed_before_the_plurality() -> None:
     np.testing.assert_allclose(labelled.soft, [[0.4, 0, 0, 0, 0.6]], rtol=1e-15)
 
 
-def test_the_distribution_is_the_votes_for_the_classes_over_their_sum() -> None:
+def test_distribution_is_the_normalised_votes_of_the_classes() -> None:
     votes = [heard(neutral=6, fear=2, sad=2), heard(angry=1)]
     labelled = shipped("four", target="distribution").apply(table(["sad", "fear"], votes))
     np.testing.assert_allclose(labelled.soft, [[0, 0, 0.75, 0.25], [1, 0, 0, 0]], rtol=1e-15)
     assert labelled.target.tolist() == [2, 0]
 
 
-def test_a_clip_without_votes_in_a_corpus_with_votes_is_dropped_and_counted() -> None:
+def test_clip_without_votes_is_dropped_and_counted() -> None:
     votes = [heard(sad=2), None, heard()]
     labelled = shipped("native", target="distribution").apply(table(["sad", "sad", "sad"], votes))
     assert labelled.dropped == {"no votes": 2}
     np.testing.assert_array_equal(labelled.soft.sum(axis=1), [1.0])
 
 
-def test_a_corpus_without_votes_is_named() -> None:
+def test_corpus_without_votes_is_named_in_the_error() -> None:
     both = pd.concat([table(["sad"], [heard(sad=2)]), table(["sad"], corpus="savee")], ignore_index=True)
-    with pytest.raises(LabelError, match=r"target=plurality needs listeners' votes, and savee has none.*intended"):
+    with pytest.raises(LabelError, match=r"target=plurality requires listeners' votes, but savee has none.*intended"):
         shipped("six", target="plurality").apply(both)
 
 
-def test_a_scheme_that_leaves_nothing_is_an_error() -> None:
-    with pytest.raises(LabelError, match="labels=mine leaves no utterance"):
+def test_labels_that_keep_no_clip_are_an_error() -> None:
+    with pytest.raises(LabelError, match="labels=mine must keep at least one utterance"):
         LabelScheme("mine", ("surprise",)).apply(table(["sad", "angry"]))
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"merge": {"joy": "happy"}}, r"merge names \['joy'\], but the emotions are angry, calm"),
-        ({"classes": ("sad",), "merge": {"calm": "neutral"}}, r"merge maps to \['neutral'\]"),
+        ({"merge": {"joy": "happy"}}, r"labels\.merge must map emotions among angry, calm.*; got joy\."),
+        (
+            {"classes": ("sad",), "merge": {"calm": "neutral"}},
+            r"labels\.merge must map to classes among sad; got neutral\.",
+        ),
         ({"target": "votes"}, "labels.target must be intended or plurality or distribution; got 'votes'"),
         ({"ties": "first"}, "labels.ties must be drop or keep; got 'first'"),
     ],
 )
-def test_a_wrong_setting_is_named(arguments: dict[str, Any], told: str) -> None:
+def test_invalid_label_setting_is_named(arguments: dict[str, Any], told: str) -> None:
     with pytest.raises(LabelError, match=told):
         LabelScheme("mine", **arguments)
 
 
-def test_an_emotion_outside_the_vocabulary_is_an_error() -> None:
-    with pytest.raises(LabelError, match="'joy' is not an emotion of the vocabulary"):
+def test_unknown_emotion_is_an_error() -> None:
+    with pytest.raises(LabelError, match=r"emotion must be one of angry, .*; got 'joy'"):
         LabelScheme("mine").class_of("joy")
 
 
@@ -217,14 +220,14 @@ def voice_vote(released: Path) -> dict[str, list[str]]:
 
 
 @pytest.mark.corpora
-def test_crema_intended_counts_are_the_published_ones(crema: pd.DataFrame) -> None:
+def test_crema_intended_counts_match_the_publication(crema: pd.DataFrame) -> None:
     labelled = shipped("six").apply(crema)
     assert np.bincount(labelled.target).tolist() == [1271, 1271, 1271, 1271, 1087, 1271]
     assert labelled.dropped == {}
 
 
 @pytest.mark.corpora
-def test_crema_plurality_is_the_released_one_without_the_644_ties(
+def test_crema_plurality_matches_the_release_without_the_644_ties(
     crema: pd.DataFrame, voice_vote: dict[str, list[str]]
 ) -> None:
     labelled = shipped("six", target="plurality").apply(crema)
@@ -235,7 +238,7 @@ def test_crema_plurality_is_the_released_one_without_the_644_ties(
 
 
 @pytest.mark.corpora
-def test_crema_ties_kept_go_to_the_intended_emotion_or_the_first(
+def test_crema_kept_ties_use_the_intended_emotion_or_the_first(
     crema: pd.DataFrame, voice_vote: dict[str, list[str]]
 ) -> None:
     labelled = shipped("six", target="plurality", ties="keep").apply(crema)
@@ -246,7 +249,7 @@ def test_crema_ties_kept_go_to_the_intended_emotion_or_the_first(
 
 
 @pytest.mark.corpora
-def test_crema_four_drops_what_most_heard_as_fear_or_disgust(
+def test_crema_four_drops_clips_with_plurality_fear_or_disgust(
     crema: pd.DataFrame, voice_vote: dict[str, list[str]]
 ) -> None:
     labelled = shipped("four", target="plurality").apply(crema)

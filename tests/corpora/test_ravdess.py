@@ -11,7 +11,7 @@ def parse(name: str):
     return Ravdess("ravdess").parse(Path("Actor_12") / name)
 
 
-def test_every_field_of_the_name_has_its_place() -> None:
+def test_file_name_fields_are_parsed() -> None:
     # The example that the release explains: fearful, normal, "Dogs", first repetition, actor 12, female.
     clip = parse("03-01-06-01-02-01-12.wav")
     assert (clip.id, clip.speaker, clip.sex) == ("ravdess/03-01-06-01-02-01-12", "ravdess/12", "female")
@@ -25,7 +25,7 @@ def test_every_field_of_the_name_has_its_place() -> None:
     ("code", "emotion"),
     list(enumerate(("neutral", "calm", "happy", "sad", "angry", "fear", "disgust", "surprise"), start=1)),
 )
-def test_emotions_are_numbered_as_the_release_says(code: int, emotion: str) -> None:
+def test_emotion_numbers_match_the_release(code: int, emotion: str) -> None:
     assert parse(f"03-01-{code:02d}-01-01-01-01.wav").emotion == emotion
 
 
@@ -48,12 +48,12 @@ def test_emotions_are_numbered_as_the_release_says(code: int, emotion: str) -> N
         "03-01-06-01-02-01-12 (1).wav",
     ],
 )
-def test_songs_videos_and_impossible_numbers_are_no_clips(name: str) -> None:
+def test_songs_videos_and_impossible_numbers_are_ignored(name: str) -> None:
     assert parse(name) is None
 
 
 @pytest.mark.corpora
-def test_the_release_is_a_balanced_design(corpora_root: Path) -> None:
+def test_release_is_a_balanced_design(corpora_root: Path) -> None:
     corpus = Ravdess(corpora_root / "ravdess")
     clips = list(corpus.utterances())
     assert corpus.differences(clips) == []
@@ -79,7 +79,7 @@ def test_the_release_is_a_balanced_design(corpora_root: Path) -> None:
 
 
 @pytest.mark.corpora
-def test_the_clips_called_identical_are(corpora_root: Path) -> None:
+def test_clips_declared_identical_have_equal_bytes(corpora_root: Path) -> None:
     paths = {u.id: u.path for u in Ravdess(corpora_root / "originals" / "ravdess").utterances()}
     for ids in Ravdess.identical:
         assert len({hashlib.sha256(paths[id_].read_bytes()).hexdigest() for id_ in ids}) == 1

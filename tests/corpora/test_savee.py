@@ -33,14 +33,14 @@ def test_both_layouts_give_the_same_clip(name: str) -> None:
         ("su", "surprise"),
     ],
 )
-def test_letters_are_emotions_as_the_release_says(code: str, emotion: str) -> None:
+def test_emotion_letters_match_the_release(code: str, emotion: str) -> None:
     assert parse(f"JK_{code}07.wav").emotion == emotion
 
 
 @pytest.mark.parametrize(
     "name", ["DC_a16.wav", "DC_n31.wav", "DC_a00.wav", "XX_a01.wav", "a01.wav", "DC_s1.wav", "DC_a1.wav"]
 )
-def test_other_names_are_no_clips(name: str) -> None:
+def test_other_file_names_are_ignored(name: str) -> None:
     assert parse(name) is None
 
 
@@ -50,7 +50,7 @@ def test_a_sentence_said_with_several_emotions_has_one_id() -> None:
     assert [sentence_of("n", n) for n in (19, 20, 25, 26, 30)] == ["a04", "a05", "su04", "su05", "h05"]
 
 
-def test_the_design_has_87_sentences() -> None:
+def test_design_has_87_sentences() -> None:
     # 3 common; 2 for each of 6 emotions; 10 generic for each of 6 emotions; 12 that only neutral has.
     pairs = [(code, n) for code in Savee.emotions for n in range(1, 31 if code == "n" else 16)]
     said = Counter(sentence_of(code, n) for code, n in pairs)
@@ -59,7 +59,7 @@ def test_the_design_has_87_sentences() -> None:
 
 
 @pytest.mark.corpora
-def test_sentences_give_the_emotion_away_as_the_notes_say(corpora_root: Path) -> None:
+def test_sentences_predict_the_emotion_as_the_notes_state(corpora_root: Path) -> None:
     manifest = to_table(Savee(corpora_root / "savee").utterances())
     emotions = manifest.groupby("sentence")["emotion"].nunique()
     right = pd.Series(np.nan, index=manifest.index)  # each clip's chance of a right guess from its sentence
@@ -79,7 +79,7 @@ def test_sentences_give_the_emotion_away_as_the_notes_say(corpora_root: Path) ->
 
 
 @pytest.mark.corpora
-def test_the_release_counts(corpora_root: Path) -> None:
+def test_release_has_the_published_counts(corpora_root: Path) -> None:
     corpus = Savee(corpora_root / "savee")
     clips = list(corpus.utterances())
     assert corpus.differences(clips) == []
@@ -93,7 +93,7 @@ def test_the_release_counts(corpora_root: Path) -> None:
 @pytest.mark.corpora
 @pytest.mark.slow
 @pytest.mark.parametrize("speaker", SPEAKERS)
-def test_the_recordings_say_the_sentences_that_the_numbers_claim(corpora_root: Path, speaker: str) -> None:
+def test_recordings_match_the_sentences_of_their_numbers(corpora_root: Path, speaker: str) -> None:
     """The neutral clip that aligns best with an emotion's own sentence is the one that claims to say it."""
     librosa = pytest.importorskip("librosa")
     clips = {u.id.partition("_")[2]: u for u in Savee(corpora_root / "savee").utterances() if u.speaker[-2:] == speaker}

@@ -11,33 +11,33 @@ def parse(name: str):
     return Tess("tess").parse(Path("OAF_Pleasant_surprise") / name)
 
 
-def test_every_field_of_the_name_has_its_place() -> None:
+def test_file_name_fields_are_parsed() -> None:
     clip = parse("YAF_neat_fear.wav")
     assert (clip.id, clip.speaker, clip.sex, clip.age) == ("tess/YAF_neat_fear", "tess/YAF", "female", 26)
     assert (clip.emotion, clip.sentence, clip.intensity) == ("fear", "tess/neat", None)
 
 
-def test_ps_is_pleasant_surprise_and_a_word_is_no_emotion() -> None:
+def test_ps_is_surprise_and_the_word_is_not_read_as_emotion() -> None:
     assert parse("OAF_calm_ps.wav").emotion == "surprise"
     assert parse("OAF_calm_ps.wav").sentence == "tess/calm"
 
 
-def test_the_clip_with_a_misspelt_speaker_is_the_older_actress() -> None:
+def test_misspelt_speaker_is_the_older_actress() -> None:
     clip = parse("OA_bite_neutral.wav")
     assert (clip.id, clip.speaker, clip.age) == ("tess/OAF_bite_neutral", "tess/OAF", 64)
 
 
-def test_the_label_is_the_end_of_the_stem_never_the_folder() -> None:
+def test_label_comes_from_the_file_name_not_the_folder() -> None:
     assert Tess("t").parse(Path("YAF_angry/OAF_dog_SAD.WAV")).emotion == "sad"
     assert Tess("t").parse(Path("YAF_angry/oaf_Dog_sad.wav")).id == "tess/OAF_dog_sad"
 
 
 @pytest.mark.parametrize("name", ["OAF_dog_calm.wav", "XAF_dog_sad.wav", "OAF_sad.wav", "OAF_dog_sad_2.wav"])
-def test_other_names_are_no_clips(name: str) -> None:
+def test_other_file_names_are_ignored(name: str) -> None:
     assert parse(name) is None
 
 
-def test_the_copy_nested_in_itself_counts_once(tmp_path: Path) -> None:
+def test_nested_copy_is_counted_once(tmp_path: Path) -> None:
     for folder in ("OAF_Fear", "TESS Toronto emotional speech set data/OAF_Fear", "YAF_fear"):
         (tmp_path / folder).mkdir(parents=True)
         speaker = folder.split("/")[-1][:3]
@@ -54,7 +54,7 @@ def test_the_copy_nested_in_itself_counts_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.corpora
-def test_the_release_is_a_full_grid(corpora_root: Path) -> None:
+def test_release_has_every_combination(corpora_root: Path) -> None:
     corpus = Tess(corpora_root / "tess")
     clips = list(corpus.utterances())
     assert corpus.differences(clips) == []
@@ -74,7 +74,7 @@ def test_the_release_is_a_full_grid(corpora_root: Path) -> None:
 
 
 @pytest.mark.corpora
-def test_the_oddities_of_the_release_are_read(corpora_root: Path, tmp_path: Path) -> None:
+def test_irregular_files_of_the_release_are_read(corpora_root: Path, tmp_path: Path) -> None:
     shutil.copytree(corpora_root / "originals" / "tess", tmp_path / "TESS Toronto emotional speech set data")
     clips = {u.id: u for u in Tess(tmp_path / "tess").utterances()}
     assert set(clips) == {

@@ -250,7 +250,7 @@ def test_loading_names_the_setting_that_cannot_be_used(name: str, value: Any) ->
 
 
 def test_labels_that_the_corpus_lacks_are_an_error(make: Any) -> None:
-    with pytest.raises(LabelError, match="needs listeners' votes, and ravdess has none"):
+    with pytest.raises(LabelError, match="requires listeners' votes, but ravdess has none"):
         make(labels=LabelScheme("native", target="plurality"))
 
 
