@@ -66,10 +66,9 @@ def version_0_1(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def settings(tmp_path: Path, tiny_demo: Path, stores: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+@pytest.fixture(scope="session")
+def small_settings(tiny_demo: Path, stores: Path) -> Settings:
     """Compose the training configuration, as plain data, for a small fast run on the tiny corpus."""
-    monkeypatch.chdir(tmp_path)
 
     def small(*overrides: str, config: str = "train") -> dict[str, Any]:
         demo = not any(override.startswith("data=") for override in overrides)
@@ -86,3 +85,10 @@ def settings(tmp_path: Path, tiny_demo: Path, stores: Path, monkeypatch: pytest.
         )
 
     return small
+
+
+@pytest.fixture
+def settings(small_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Return `small_settings`, in an empty folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    return small_settings

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,8 +73,30 @@ def metrics_of(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "metrics.json").read_text())
 
 
-def test_a_run_leaves_what_it_promises(settings: Settings) -> None:
-    folder = experiment.train(settings())
+ONE_EPOCH = "trainer.max_epochs=1"
+
+
+@pytest.fixture(scope="module")
+def finished(small_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one epoch, to read only."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    return experiment.train(small_settings(ONE_EPOCH, f"paths.run={folder}"))
+
+
+@pytest.fixture(scope="module")
+def all_folds(small_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one epoch in each of three folds, to read only."""
+    folder = tmp_path_factory.mktemp("all_folds") / "run"
+    return experiment.train(small_settings(ONE_EPOCH, "fold=all", f"paths.run={folder}"))
+
+
+def copied(run: Path, to: Path) -> Path:
+    """A run to write into, or to go on with."""
+    return Path(shutil.copytree(run, to))
+
+
+def test_a_run_leaves_what_it_promises(finished: Path) -> None:
+    folder = finished
     assert {path.name for path in folder.iterdir()} == FILES
     assert {path.name for path in (folder / "fold_0").iterdir()} == FOLD_FILES
     table = predictions.read_predictions(folder / "predictions.parquet")
@@ -89,14 +112,15 @@ def test_a_run_leaves_what_it_promises(settings: Settings) -> None:
     assert "36 clips here, 480 in the release" in log
 
 
-def test_the_same_seed_gives_the_same_predictions_and_another_seed_others(settings: Settings) -> None:
-    first, again, other = (experiment.train(settings(f"seed={seed}")) for seed in (0, 0, 1))
+def test_the_same_seed_gives_the_same_predictions_and_another_seed_others(settings: Settings, finished: Path) -> None:
+    again, other = (experiment.train(settings(ONE_EPOCH, f"seed={seed}")) for seed in (0, 2**32 - 1))
     read = [
         predictions.probabilities(predictions.read_predictions(f / "predictions.parquet"))
-        for f in (first, again, other)
+        for f in (finished, again, other)
     ]
     np.testing.assert_array_equal(read[0], read[1])
     assert not np.allclose(read[0], read[2])
+    assert metrics_of(other)["run"]["seed"] == 2**32 - 1
 
 
 @pytest.mark.parametrize("model", ["cnn", "bilstm", "transformer"])
@@ -116,9 +140,10 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(settings: Settings, model
     pd.testing.assert_frame_equal(history, pd.read_csv(whole / "fold_0" / "metrics.csv"), check_exact=True)
 
 
-def test_all_folds_test_every_utterance_once_and_finished_ones_are_left_alone(settings: Settings) -> None:
-    config = settings("fold=all", "trainer.max_epochs=1")
-    folder = experiment.train(config)
+def test_all_folds_test_every_utterance_once_and_finished_ones_are_left_alone(
+    settings: Settings, all_folds: Path
+) -> None:
+    config, folder = settings("fold=all", ONE_EPOCH), copied(all_folds, Path("runs", "all"))
     table = predictions.read_predictions(folder / "predictions.parquet")
     assert len(table) == 36
     assert table["utterance"].is_unique
@@ -135,15 +160,17 @@ def test_all_folds_test_every_utterance_once_and_finished_ones_are_left_alone(se
 
 
 def test_evaluation_finds_the_same_numbers_in_the_predictions_and_in_the_checkpoint(
-    settings: Settings, stores: Path
+    all_folds: Path, tmp_path: Path, stores: Path
 ) -> None:
-    folder = experiment.train(settings("fold=all", "trainer.max_epochs=1"))
+    folder = copied(all_folds, tmp_path / "run")
     recompute(folder, "corpora", str(stores))
     recompute(folder, "corpora", str(stores), rescore=True)
 
 
-def test_evaluation_catches_one_probability_that_was_tampered_with(settings: Settings, stores: Path) -> None:
-    folder = experiment.train(settings("trainer.max_epochs=1"))
+def test_evaluation_catches_one_probability_that_was_tampered_with(
+    finished: Path, tmp_path: Path, stores: Path
+) -> None:
+    folder = copied(finished, tmp_path / "run")
     table = predictions.read_predictions(folder / "predictions.parquet")
     table.loc[3, ["p_angry", "p_sad"]] = [float(p) for p in table.loc[3, ["p_sad", "p_angry"]]]
     predictions.write_predictions(table, folder / "predictions.parquet")
@@ -176,8 +203,8 @@ def test_resuming_without_any_run_is_refused(settings: Settings) -> None:
         experiment.train({**settings(), "ckpt": "last"})
 
 
-def test_a_folder_of_another_configuration_is_refused(settings: Settings, tmp_path: Path) -> None:
-    experiment.train(settings("trainer.max_epochs=1", f"paths.run={tmp_path / 'run'}"))
+def test_a_folder_of_another_configuration_is_refused(settings: Settings, finished: Path, tmp_path: Path) -> None:
+    copied(finished, tmp_path / "run")
     with pytest.raises(ConfigError, match="finished run"):
         experiment.train(settings("trainer.max_epochs=1", f"paths.run={tmp_path / 'run'}"))
     (tmp_path / "run" / "metrics.json").unlink()
@@ -265,11 +292,6 @@ def test_an_unforeseen_error_stands_whole_in_the_log(settings: Settings, monkeyp
     assert "Traceback" in log.read_text()
 
 
-@pytest.mark.parametrize("seed", [2**32 - 1, 20261121])
-def test_any_seed_of_32_bits_trains(settings: Settings, seed: int) -> None:
-    assert metrics_of(experiment.train(settings(f"seed={seed}", "trainer.max_epochs=1")))["run"]["seed"] == seed
-
-
 def test_a_run_killed_after_it_stopped_early_scores_what_it_had(settings: Settings) -> None:
     config = settings("trainer.max_epochs=20", "callbacks.early_stopping.patience=1", "optimizer.lr=1e-9")
     folder = experiment.train(config)
@@ -284,9 +306,8 @@ def test_a_run_killed_after_it_stopped_early_scores_what_it_had(settings: Settin
     pd.testing.assert_frame_equal(pd.read_csv(folder / "fold_0" / "metrics.csv"), epochs, check_exact=True)
 
 
-def test_a_finished_run_is_left_alone(settings: Settings) -> None:
-    config = settings("trainer.max_epochs=1")
-    folder = experiment.train(config)
+def test_a_finished_run_is_left_alone(settings: Settings, finished: Path) -> None:
+    config, folder = settings(ONE_EPOCH), copied(finished, Path("runs", "finished"))
     before = {path: path.stat().st_mtime_ns for path in folder.glob("fold_0/checkpoints/*")}
     experiment.train({**config, "ckpt": "last"})
     assert {path: path.stat().st_mtime_ns for path in folder.glob("fold_0/checkpoints/*")} == before
@@ -310,9 +331,8 @@ def test_a_run_goes_on_in_a_folder_that_was_moved(settings: Settings, tmp_path: 
     assert Path(best[1]["best_model_path"]).parent.parent == tmp_path / "here" / "fold_0"
 
 
-def test_a_foreign_file_among_the_runs_is_passed_over(settings: Settings) -> None:
-    config = settings("trainer.max_epochs=1")
-    folder = experiment.train(config)
+def test_a_foreign_file_among_the_runs_is_passed_over(settings: Settings, finished: Path) -> None:
+    config, folder = settings(ONE_EPOCH), copied(finished, Path("runs", "finished"))
     for number, text in enumerate(("{}", "[1, 2]", "a: [", "")):
         (Path("runs") / f"foreign{number}").mkdir()
         (Path("runs") / f"foreign{number}" / "config.yaml").write_text(text)
