@@ -128,6 +128,7 @@ def one_fold() -> Iterator[Row]:
 def main() -> None:
     """Print the table."""
     began = time.perf_counter()
+    planned(composed([DATA]))  # before the table, since the progress bar of preparing a corpus ends with an empty line
     warnings.filterwarnings("ignore", message=".*self.log.*")  # the bare loop has no trainer to log to
     sections: list[Callable[[], Iterator[Row]]] = [training_steps, data_path, one_fold, memory]
     print(f"| {device_name()}, torch {torch.__version__} | setting | result |\n|---|---|---|", flush=True)
