@@ -1,11 +1,12 @@
-"""How often a nominally 95 % interval holds the truth, and how wide it is, on simulated corpora of acted emotions.
+"""Coverage and width of nominally 95 % intervals, on simulated corpora of acted emotions.
 
-    python benchmarks/coverage.py                         200 simulated tests a setting: a minute or so
-    python benchmarks/coverage.py 1000                    five minutes; ser/evaluation/intervals.py quotes it
+    python benchmarks/coverage.py                         200 simulated tests per setting: about a minute
+    python benchmarks/coverage.py 1000                    five minutes; quoted in ser/evaluation/intervals.py
 
 A test has speakers who say 30 to 60 clips each. Speakers' recalls spread as Beta(4, 2) or Beta(12, 6) (mean 0.67) or
-Beta(18, 2) (mean 0.9), classes differ, and each speaker has classes of their own that go better or worse. A second
-model, 5 points better or so, errs on many of the same clips. The truth is the score over all speakers there could be.
+Beta(18, 2) (mean 0.9), classes differ, and each speaker has some classes that are easier or harder. A second model,
+about 5 points better, errs on many of the same clips. The true value is the score over the whole population of
+speakers.
 """
 
 import sys
@@ -25,13 +26,13 @@ SPEAKERS = (2, 3, 4, 6, 10, 20, 24, 91)
 SHOWN: tuple[Method, ...] = ("percentile", "expanded", "bca", "jackknife-t")
 RESAMPLES = 500
 CLIPS = 20
-"""Most clips of one class that a speaker has; the mean is 4 to 8."""
+"""Maximum number of clips of one class per speaker; the mean is 4 to 8."""
 POPULATION = 200_000
-"""Speakers whose mean is the truth: its standard error is under 0.0005."""
+"""Speakers whose mean is the true value: its standard error is below 0.0005."""
 
 
 class Setting(NamedTuple):
-    """How speakers and classes spread; deviations are on the scale of the logit."""
+    """Spread of speakers and classes; deviations are on the logit scale."""
 
     alpha: float
     beta: float
@@ -41,7 +42,7 @@ class Setting(NamedTuple):
 
 
 class Seeds(NamedTuple):
-    """How trainings differ, on the scale of the logit: altogether, and for each class."""
+    """Spread of trainings on the logit scale: overall, and for each class."""
 
     overall: float
     by_class: float
@@ -53,7 +54,7 @@ SEEDS = Seeds(0.1, 0.2)
 
 
 def first(counts: np.ndarray, statistic: Statistic) -> np.ndarray:
-    """Score of the first model, ``(..., model, class, class)`` to ``(...)``."""
+    """Return the score of the first model, ``(..., model, class, class)`` to ``(...)``."""
     return statistic(counts[..., 0, :, :])
 
 
@@ -65,7 +66,7 @@ STATISTICS: dict[str, Statistic] = {
 
 
 def recalls(rng: np.random.Generator, shape: tuple[int, ...], setting: Setting) -> np.ndarray:
-    """True recalls of two models by speaker and class: ``(*shape, model, class)`` where shape ends with speakers."""
+    """Draw the true recalls of two models by speaker and class: ``(*shape, model, class)`` where shape ends with speakers."""
     share = np.clip(rng.beta(setting.alpha, setting.beta, (*shape, 1)), 1e-6, 1 - 1e-6)
     classes = setting.between_classes * np.linspace(-1.3, 1.3, setting.classes)
     one = np.log(share / (1 - share)) + classes
@@ -76,16 +77,16 @@ def recalls(rng: np.random.Generator, shape: tuple[int, ...], setting: Setting) 
 
 
 def weights(setting: Setting) -> np.ndarray:
-    """Share of each class in a speaker's clips: the first, as neutral often, has half as many as the others."""
+    """Return the share of each class in a speaker's clips; the first has half of the others', as neutral often has."""
     share = np.ones(setting.classes)
     share[0] = 0.5
     return np.asarray(share / share.sum())
 
 
 def counted(rng: np.random.Generator, recall: np.ndarray, setting: Setting) -> np.ndarray:
-    """Confusions ``(test, speaker, model, class, class)`` of ``(test, speaker, model, class)`` recalls.
+    """Draw confusions ``(test, speaker, model, class, class)`` of ``(test, speaker, model, class)`` recalls.
 
-    Half of the clips are equally hard for all models; a wrong clip is taken for the next class.
+    Half of the clips are equally hard for all models; a wrong clip is predicted as the next class.
     """
     tests, speakers, models, classes = recall.shape
     said = rng.poisson(rng.integers(30, 61, size=(tests, speakers, 1)) * weights(setting)).clip(1, CLIPS)
@@ -103,21 +104,21 @@ def counted(rng: np.random.Generator, recall: np.ndarray, setting: Setting) -> n
 
 @cache
 def truths(setting: Setting) -> dict[str, float]:
-    """The scores over a whole population."""
+    """Return the scores over a whole population."""
     one, other = recalls(np.random.default_rng(1), (POPULATION,), setting).mean(axis=0)
     uars = float(one.mean()), float(other.mean())
     return {"UAR": uars[0], "accuracy": float(one @ weights(setting)), "difference": uars[1] - uars[0]}
 
 
 def tests_of(speakers: int, setting: Setting, tests: int) -> Iterator[np.ndarray]:
-    """Simulated tests, ``(speaker, model, class, class)`` each."""
+    """Yield simulated tests, ``(speaker, model, class, class)`` each."""
     rng = np.random.default_rng([speakers, setting.classes, int(setting.alpha)])
-    for _ in range(0, tests, 50):  # fifty at once: little memory
+    for _ in range(0, tests, 50):  # 50 at a time: bounds the memory
         yield from counted(rng, recalls(rng, (50, speakers), setting), setting)
 
 
 def with_seeds(rng: np.random.Generator, speakers: int, seeds: int, setting: Setting) -> np.ndarray:
-    """One test of several trainings: ``(seed, speaker, class, class)``."""
+    """Draw one test of several trainings: ``(seed, speaker, class, class)``."""
     recall = recalls(rng, (1, speakers), setting)[:, :, :1]
     shift = SEEDS.overall * rng.normal(size=(seeds, 1)) + SEEDS.by_class * rng.normal(size=(seeds, setting.classes))
     shifted = np.log(recall / (1 - recall)) + shift
@@ -125,14 +126,14 @@ def with_seeds(rng: np.random.Generator, speakers: int, seeds: int, setting: Set
 
 
 def shown(intervals: list[tuple[Interval, float]]) -> str:
-    """Coverage and median width, in percent."""
+    """Format coverage and median width in percent."""
     ends = [(i.low, i.high, truth) for i, truth in intervals if i.low is not None and i.high is not None]
     covered = sum(low <= truth <= high for low, high, truth in ends) / len(intervals)
     return f"{100 * covered:.1f} ({100 * float(np.median([high - low for low, high, _ in ends])):.0f})"
 
 
 def over_speakers(tests: int) -> Table:
-    """Each method, score and number of speakers, all settings together."""
+    """Tabulate each method, score and number of speakers, all settings together."""
     table = Table("score", "speakers", *SHOWN, title="coverage (median width) in %, over speakers")
     found: dict[tuple[str, int, Method], list[tuple[Interval, float]]] = {}
     for speakers, setting in product(SPEAKERS, SETTINGS):
@@ -150,7 +151,7 @@ def over_speakers(tests: int) -> Table:
 
 
 def over_seeds(tests: int) -> Table:
-    """Several trainings: crossed resampling, the two-way jackknife, and what comes of forgetting the seeds."""
+    """Tabulate several trainings: crossed resampling, the two-way jackknife, and intervals that ignore the seeds."""
     ways = ("percentile", "jackknife-t", "speakers alone")
     table = Table("seeds", "speakers", *ways, title="UAR over speakers and training seeds")
     setting = SETTINGS[1]
@@ -172,14 +173,14 @@ def over_seeds(tests: int) -> Table:
 
 
 def main() -> None:
-    """Simulate and print."""
+    """Simulate the tests and print the tables."""
     tests = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     error = 100 * (0.95 * 0.05 / (len(SETTINGS) * tests)) ** 0.5
     console = Console()
     console.print(over_speakers(tests))
     console.print(over_seeds(tests))
     console.print(
-        f"{tests} tests a setting, {RESAMPLES} resamples; standard error of a coverage of 95 %: {error:.1f} points above, "
+        f"{tests} tests per setting, {RESAMPLES} resamples; standard error of a coverage of 95 %: {error:.1f} points above, "
         f"{3**0.5 * error:.1f} below."
     )
 

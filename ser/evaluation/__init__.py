@@ -1,1 +1,1 @@
-"""Everything that is computed from a run's predictions table, and only from it."""
+"""Metrics and statistics, computed from a run's predictions table alone."""

@@ -1,10 +1,10 @@
-"""Calibration: whether a class said to have probability 0.8 is right 8 times in 10, and the temperature that helps.
+"""Calibration: whether a class given probability 0.8 is right 8 times in 10, and temperature scaling to correct it.
 
 Sources: Guo et al., 2017, https://arxiv.org/abs/1706.04599 (expected calibration error, temperature scaling); Kumar,
-Liang and Ma, 2019, https://arxiv.org/abs/1909.10155 (its bias and how to take it out); Brier, 1950,
+Liang and Ma, 2019, https://arxiv.org/abs/1909.10155 (its bias and how to remove it); Brier, 1950,
 https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2. The log loss is `ser.evaluation.metrics.cross_entropy`.
 
-`ece`, `ece_debiased` and `reliability` are about the top class only: its probability is the *confidence*.
+`ece`, `ece_debiased` and `reliability` concern the top class only: its probability is the *confidence*.
 """
 
 import numpy as np
@@ -13,13 +13,13 @@ import pandas as pd
 from ser.evaluation.metrics import cross_entropy
 
 TEMPERATURES = (0.05, 20.0)
-"""Where `fit_temperature` looks. An end of it says that no temperature makes sense: all of dev is right, or chance."""
+"""Search range of `fit_temperature`. A result at either end means that none fits: dev is all right, or at chance."""
 FLOOR = float(np.finfo(np.float64).eps)
-"""Lower bound on a probability, as in `ser.evaluation.metrics.cross_entropy`: one certain mistake must not decide alone."""
+"""Lower bound on a probability, as in `ser.evaluation.metrics.cross_entropy`: limits the loss of one certain mistake."""
 
 
 def top_class(probabilities: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How probable the most probable class is, and whether it is the target.
+    """Return the probability of the most probable class, and whether that class is the target.
 
     Shapes:
         - probabilities: ``(utterance, class)``, each in [0, 1]
@@ -27,7 +27,7 @@ def top_class(probabilities: np.ndarray, target: np.ndarray) -> tuple[np.ndarray
         - returns: ``(utterance,)`` confidences, and ``(utterance,)`` booleans
 
     Raises:
-        ValueError: If the shapes do not fit, a value is outside its range, or there is no utterance.
+        ValueError: If the shapes do not fit, a value is out of range, or there are no utterances.
 
     Example:
         >>> confidence, right = top_class(np.array([[0.2, 0.8], [0.6, 0.4]]), np.array([1, 1]))
@@ -39,10 +39,10 @@ def top_class(probabilities: np.ndarray, target: np.ndarray) -> tuple[np.ndarray
 
 
 def ece(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error: the mean of ``|confidence - accuracy|`` over equally wide bins of confidence.
+    """Return the expected calibration error: the mean of ``|confidence - accuracy|`` over equally wide bins of confidence.
 
-    The number that papers report. It is biased upwards: a perfectly calibrated model has one above 0 too, and the more
-    so the fewer the utterances, for a bin's accuracy is never exactly its probability. See `ece_debiased`.
+    This is the number that papers report. It is biased upwards: even a perfectly calibrated model scores above 0, more
+    so with fewer utterances, since a bin's accuracy is never exactly its probability. See `ece_debiased`.
 
     Shapes:
         - probabilities: ``(utterance, class)``, each in [0, 1]
@@ -50,7 +50,7 @@ def ece(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) -> float:
         - returns: a number from 0 to 1
 
     Raises:
-        ValueError: As `top_class`, or if there is no bin.
+        ValueError: As `top_class`, or if ``bins`` is below 1.
 
     Example:
         >>> round(ece(np.array([[0.2, 0.8], [0.8, 0.2]]), np.array([1, 1])), 3)
@@ -63,10 +63,10 @@ def ece(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) -> float:
 
 
 def ece_debiased(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) -> float:
-    """Calibration error free of the bias of finite bins: the root of `squared_error_debiased`, 0 where that is below 0.
+    """Return the calibration error without the bias of finite bins: the root of `squared_error_debiased`, at least 0.
 
-    Same unit as `ece`, probability, but it can be larger: a root mean square, over bins of equally many utterances, which
-    tell confidences apart that lie so close together that `ece` has them in one bin.
+    The unit is that of `ece`, probability, but the value can be larger: it is a root mean square over bins of equally
+    many utterances, which separate confidences that lie so close together that `ece` puts them into one bin.
 
     Shapes:
         - probabilities: ``(utterance, class)``, each in [0, 1]
@@ -85,12 +85,13 @@ def ece_debiased(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) 
 
 
 def squared_error_debiased(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) -> float:
-    """Mean over bins of the squared gap between confidence and accuracy, less what chance alone adds to it.
+    """Return the mean over bins of the squared gap between confidence and accuracy, minus what chance alone adds to it.
 
-    ``sum_b n_b / n (g_b^2 - s_b^2 / n_b)``, where g_b is the mean and s_b^2 the variance (n - 1) of ``confidence - right``
-    in a bin. Where the confidences in a bin are equal, this is Kumar et al.'s debiased estimator (Definition 4.1); its
-    expectation is the true one's, 0 for a calibrated model, so that values below 0 occur. The absolute error of `ece`
-    has no such estimator. Utterances count as independent; those of a speaker are not quite, which leaves some bias.
+    ``sum_b n_b / n (g_b^2 - s_b^2 / n_b)``, where g_b is the mean and s_b^2 the variance (n - 1) of ``confidence -
+    right`` in a bin. Where the confidences in a bin are equal, this is Kumar et al.'s debiased estimator (Definition
+    4.1); its expectation is the true error, 0 for a calibrated model, so values below 0 occur. The absolute error of
+    `ece` has no such estimator. Utterances are treated as independent; those of one speaker are not quite, which leaves
+    some bias.
 
     Bins hold equally many utterances; equal confidences share a bin. A bin with one utterance is left out.
 
@@ -113,9 +114,10 @@ def squared_error_debiased(probabilities: np.ndarray, target: np.ndarray, bins: 
 
 
 def brier(probabilities: np.ndarray, target: np.ndarray) -> float:
-    """Brier score: squared distance to the target's one-hot vector, summed over classes, mean over utterances.
+    """Return the Brier score: the squared distance to the one-hot target, summed over classes, averaged over utterances.
 
-    From 0 to 2, as Brier has it; some take half of it for 2 classes. Always ``1 / n`` for each of n classes: ``1 - 1 / n``.
+    It ranges from 0 to 2, as Brier defined it; some halve it for 2 classes. Uniform probabilities over n classes give
+    ``1 - 1 / n``.
 
     Shapes:
         - probabilities: ``(utterance, class)``, each in [0, 1]
@@ -135,12 +137,13 @@ def brier(probabilities: np.ndarray, target: np.ndarray) -> float:
 
 
 def reliability(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) -> pd.DataFrame:
-    """Points of a reliability diagram: bins of equally many utterances, from the least to the most confident.
+    """Return the points of a reliability diagram: bins of equally many utterances, from the least to the most confident.
 
     Shapes:
         - probabilities: ``(utterance, class)``, each in [0, 1]
         - target: ``(utterance,)`` integers
-        - returns: ``bins`` rows or fewer (equal confidences share a bin): ``confidence`` (mean), ``accuracy``, ``count``
+        - returns: ``bins`` rows or fewer (equal confidences share a bin): ``confidence`` (mean), ``accuracy``,
+            ``count``
 
     Raises:
         ValueError: As `ece`.
@@ -159,9 +162,9 @@ def reliability(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) -
 
 
 def fit_temperature(probabilities: np.ndarray, target: np.ndarray) -> float:
-    """Find the T within `TEMPERATURES` at which `apply_temperature` has the least log loss. For dev utterances only.
+    """Find the T within `TEMPERATURES` at which `apply_temperature` has the lowest log loss. For dev utterances only.
 
-    The loss is convex in 1 / T, so that there is one minimum. T > 1: the model was too sure.
+    The loss is convex in 1 / T, so there is one minimum. T > 1 means that the model was overconfident.
 
     Shapes:
         - probabilities: ``(utterance, class)``, each in [0, 1]
@@ -176,7 +179,7 @@ def fit_temperature(probabilities: np.ndarray, target: np.ndarray) -> float:
         >>> round(fit_temperature(sure, np.array([0, 0, 0, 1])), 3)
         2.0
     """
-    from scipy.optimize import minimize_scalar  # late, as all of scipy
+    from scipy.optimize import minimize_scalar  # late: slow to import
     from scipy.special import log_softmax
 
     _check(probabilities, target)
@@ -190,14 +193,14 @@ def fit_temperature(probabilities: np.ndarray, target: np.ndarray) -> float:
 
 
 def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """``softmax(log p / T)``: the same order of classes, less sure where T > 1.
+    """Return ``softmax(log p / T)``: the same order of classes, less confident for T > 1.
 
     Shapes:
         - probabilities: ``(utterance, class)``
         - returns: ``(utterance, class)`` in float64
 
     Raises:
-        ValueError: If the temperature is not above 0.
+        ValueError: If ``temperature`` is not positive.
 
     Example:
         >>> apply_temperature(np.array([[0.9, 0.1]]), temperature=2.0).round(3)
@@ -206,7 +209,7 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
     from scipy.special import softmax
 
     if not temperature > 0:
-        raise ValueError(f"temperature is above 0, not {temperature}.")
+        raise ValueError(f"temperature must be above 0; got {temperature}.")
     scaled: np.ndarray = softmax(_log(probabilities) / temperature, axis=1)
     return scaled
 
@@ -217,7 +220,7 @@ def _log(probabilities: np.ndarray) -> np.ndarray:
 
 
 def _equal_mass(confidence: np.ndarray, bins: int) -> np.ndarray:
-    """Bin of each utterance, ``(utterance,)``: by rank; equal confidences have the mean of their ranks, so one bin."""
+    """Return the bin of each utterance, ``(utterance,)``, by rank; equal confidences share their mean rank, so one bin."""
     _check_bins(bins)
     _, which, times = np.unique(confidence, return_inverse=True, return_counts=True)
     middle = np.cumsum(times) - times / 2  # of the ranks, between 0 and len(confidence)
@@ -228,9 +231,9 @@ def _equal_mass(confidence: np.ndarray, bins: int) -> np.ndarray:
 def _check(probabilities: np.ndarray, target: np.ndarray) -> None:
     cross_entropy(probabilities, target)  # checks shapes and ranges
     if not len(target):
-        raise ValueError("There is no utterance; give 1 or more.")
+        raise ValueError("target must have at least 1 utterance; got none.")
 
 
 def _check_bins(bins: int) -> None:
     if bins < 1:
-        raise ValueError(f"bins is 1 or more, not {bins}.")
+        raise ValueError(f"bins must be at least 1; got {bins}.")

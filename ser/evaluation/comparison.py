@@ -1,11 +1,11 @@
-"""Whether one model is better than another, or some of several than others, when speakers are the unit.
+"""Tests of whether one model is better than another, or some of several better than others, with speakers as the unit.
 
 Sources: the permutation test that swaps two models' answers: Noreen, 1989, Computer-intensive methods for testing
 hypotheses, ISBN 0-471-61136-0; its p-value from a sample of the swaps: Phipson and Smyth, 2010,
-https://doi.org/10.2202/1544-6115.1585; many comparisons: Holm, 1979, https://www.jstor.org/stable/4615733; average ranks
-and critical difference: Demšar, 2006, https://www.jmlr.org/papers/v7/demsar06a.html.
+https://doi.org/10.2202/1544-6115.1585; many comparisons: Holm, 1979, https://www.jstor.org/stable/4615733; average
+ranks and critical difference: Demšar, 2006, https://www.jmlr.org/papers/v7/demsar06a.html.
 
-What is said here is said of other speakers like these, for the models as they were trained.
+The conclusions concern other speakers like these, and the models as they were trained.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ Tables = pd.DataFrame | Sequence[pd.DataFrame]
 
 
 class SwapTest(NamedTuple):
-    """A permutation test: its p-value, the smallest that it could give, and the swaps gone through or drawn."""
+    """A permutation test: its p-value, the smallest that it could give, and the number of swaps enumerated or drawn."""
 
     p_value: float
     smallest: float
@@ -47,9 +47,9 @@ class Paired:
         interval: Of the difference, over speakers.
         p_value: Of the difference, two-sided, by `swap_test`.
         smallest_p_value: What it would be if ``one`` were better for every speaker.
-        swaps: Swaps of speakers gone through or drawn.
-        exact: Whether these are all there are.
-        seeds: Trainings of each.
+        swaps: Swaps of speakers that were enumerated or drawn.
+        exact: Whether these are all possible swaps.
+        seeds: Number of trainings of each.
         caution: What a reader must know before concluding, or ``None``.
     """
 
@@ -83,13 +83,13 @@ def paired(
         statistic: Any confusion-based score between 0 and 1.
         level: Of the interval.
         resamples: Of the interval's bootstrap; both models are scored on each.
-        swaps: How many to draw where there are too many to go through.
-        seed: Of both.
+        swaps: How many to draw where there are too many to enumerate.
+        seed: Of the bootstrap and the swaps.
 
     Raises:
-        RunError: If a table does not pass `ser.evaluation.predictions.check_predictions`, or utterances, targets, speakers or
-            classes differ between tables; says which.
-        ValueError: If a side has no table, or a number is outside its range.
+        RunError: If a table does not pass `ser.evaluation.predictions.check_predictions`, or utterances, targets,
+            speakers or classes differ between tables; says which.
+        ValueError: If a side has no table, or a number is out of range.
 
     Example:
         >>> about = {"corpus": "x", "sex": "male", "sentence": "x/1", "fold": 0, "target": "sad"}
@@ -140,9 +140,9 @@ def swap_test(
 ) -> SwapTest:
     """Test whether two models differ: swap their answers to all utterances of a speaker, for some of the speakers.
 
-    If the models are alike, each swap might as well have been the result. The p-value is the share of the swaps whose
-    score differs by as much as the models do, in either direction. Where there are at most ``swaps`` of them, all are
-    gone through; else ``swaps`` are drawn and the result itself counts as one more.
+    If the models are equally good, every swap is as likely as the observed result. The p-value is the share of swaps
+    whose score differs by at least as much as the models do, in either direction. If there are at most ``swaps`` of
+    them, all are enumerated; otherwise ``swaps`` are drawn and the observed result counts as one more.
 
     Shapes:
         - one, other: ``(speaker, class, class)`` counts
@@ -156,13 +156,15 @@ def swap_test(
         SwapTest(p_value=0.03125, smallest=0.03125, swaps=64, exact=True)
     """
     if one.shape != other.shape or one.ndim != 3 or not len(one):
-        raise ValueError(f"one and other have the same shape (speaker, class, class), not {one.shape}, {other.shape}.")
+        raise ValueError(
+            f"one and other must have the same shape (speaker, class, class); got {one.shape}, {other.shape}."
+        )
     if swaps < 1:
-        raise ValueError(f"swaps is 1 or more, not {swaps}.")
+        raise ValueError(f"swaps must be at least 1; got {swaps}.")
     from scipy.stats import permutation_test  # late: it takes half a second to import
 
     speakers, both = len(one), np.concatenate([one, other])
-    if speakers == 1:  # which scipy refuses: both swaps differ by as much
+    if speakers == 1:  # scipy refuses it: both swaps differ equally
         return SwapTest(1.0, 1.0, 2, True)
 
     def distance(ours: np.ndarray, theirs: np.ndarray, axis: int) -> np.ndarray:
@@ -185,16 +187,16 @@ def swap_test(
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Adjust p-values for their number: rejecting those under alpha errs anywhere with probability alpha at most.
+    """Adjust p-values for multiple comparisons: rejecting those below alpha errs anywhere with probability at most alpha.
 
-    The smallest of m is multiplied by m, the next by m - 1, and so on; none comes out below a smaller one.
+    The smallest of m is multiplied by m, the next by m - 1, and so on; the order is kept.
 
     Shapes:
         - p: ``(comparison,)``, each in [0, 1]
         - returns: ``(comparison,)``, in the same order
 
     Raises:
-        ValueError: If ``p`` has another shape or holds something else.
+        ValueError: If ``p`` has another shape or holds other values.
 
     Example:
         >>> holm(np.array([0.01, 0.04, 0.03])).round(3)
@@ -202,7 +204,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     """
     p = np.asarray(p, dtype=np.float64)
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
-        raise ValueError(f"p is a (comparison,) array of values in [0, 1], not {p}.")
+        raise ValueError(f"p must be a (comparison,) array of values in [0, 1]; got {p}.")
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
@@ -216,11 +218,12 @@ class CriticalDifference:
     Attributes:
         ranks: Average rank of each model, the best (lowest) first.
         difference: Nemenyi's critical difference: average ranks this far apart differ at ``alpha``.
-        statistic, p_value: Of Friedman's test that all models are alike, corrected for ties. Where it does not
-            reject, read nothing into the ranks.
+        statistic, p_value: Of Friedman's test that all models are equal, corrected for ties. Where it does not
+            reject, the ranks mean nothing.
         blocks: How many.
-        alpha: Chance of finding any difference among models that are all alike.
-        cliques: Largest groups of two models or more whose ranks lie closer than ``difference``: a bar each.
+        alpha: Chance of finding any difference among models that are all equal.
+        cliques: Largest groups of two models or more whose ranks lie closer than ``difference``; each is drawn as a
+            bar.
     """
 
     ranks: dict[str, float]
@@ -233,12 +236,12 @@ class CriticalDifference:
 
 
 def critical_difference(scores: pd.DataFrame, alpha: float = 0.05) -> CriticalDifference:
-    """Rank models within each block and find which cannot be told apart: Friedman's test, Nemenyi's comparisons.
+    """Rank models within each block and find which cannot be distinguished: Friedman's test, Nemenyi's comparisons.
 
-    Blocks must be independent of each other: speakers, or corpora. Folds are not, for they share training data.
+    Blocks must be independent of each other: speakers, or corpora. Folds are not, since they share training data.
 
     Args:
-        scores: A row a block, a column a model; higher is better.
+        scores: One row per block, one column per model; higher is better.
         alpha: Between 0 and 1.
 
     Raises:
@@ -254,11 +257,11 @@ def critical_difference(scores: pd.DataFrame, alpha: float = 0.05) -> CriticalDi
     """
     blocks, models = scores.shape
     if models < 3 or blocks < 2:
-        raise ValueError(f"scores has 2 blocks and 3 models or more, not {scores.shape}; `paired` compares two models.")
+        raise ValueError(f"scores must have at least 2 blocks and 3 models; got {scores.shape}. Use `paired` for two.")
     if scores.isna().to_numpy().any():
-        raise ValueError("scores has a missing value; leave out the block or the model.")
+        raise ValueError("scores must have no missing values; got some. Leave out the block or the model.")
     if not 0 < alpha < 1:
-        raise ValueError(f"alpha lies between 0 and 1, not {alpha}.")
+        raise ValueError(f"alpha must be between 0 and 1; got {alpha}.")
     from scipy.stats import friedmanchisquare, studentized_range  # late: scipy.stats takes half a second to import
 
     ranked = scores.rank(axis="columns", ascending=False)
@@ -283,7 +286,7 @@ def _cliques(ranks: dict[str, float], difference: float) -> tuple[tuple[str, ...
 def _sequence(tables: Tables) -> list[pd.DataFrame]:
     found = [tables] if isinstance(tables, pd.DataFrame) else list(tables)
     if not found:
-        raise ValueError("one and other are a predictions table or more each, not an empty sequence.")
+        raise ValueError("one and other must each be a predictions table or a sequence of them; got an empty sequence.")
     return found
 
 
@@ -292,7 +295,7 @@ def _ordered(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_same(first: pd.DataFrame, table: pd.DataFrame, name: str) -> None:
-    """Refuse to compare a table to the first, both in order, unless both score the same question."""
+    """Refuse a table, in the order of the first, unless both score the same utterances, targets, speakers and classes."""
     expected, given = sorted(predictions.classes(first)), sorted(predictions.classes(table))
     if given != expected:
         classes = f"{', '.join(given)} in {name}, but {', '.join(expected)} in one[0]"
@@ -311,7 +314,7 @@ def _check_same(first: pd.DataFrame, table: pd.DataFrame, name: str) -> None:
 
 
 def _excess(first: pd.DataFrame, table: pd.DataFrame, name: str) -> str:
-    """Say which utterances only one of two tables has, or has more often."""
+    """Describe which utterances only one of two tables has, or has more often."""
     times = pd.DataFrame({"one[0]": first["utterance"].value_counts(), name: table["utterance"].value_counts()}).fillna(
         0
     )
@@ -319,7 +322,9 @@ def _excess(first: pd.DataFrame, table: pd.DataFrame, name: str) -> str:
     parts = []
     for who, other, extra in (("one[0]", name, more[more > 0]), (name, "one[0]", more[more < 0])):
         if len(extra):
-            parts.append(f"{who} has {len(extra)} that {other} lacks or has in fewer folds, such as {min(extra.index)}")
+            parts.append(
+                f"{who} has {len(extra)} missing from {other} or in fewer of its folds, such as {min(extra.index)}"
+            )
     return "; ".join(parts)
 
 

@@ -5,8 +5,8 @@ average; they can be empty); the split method and its guarantee: Vovk, Gammerman
 https://doi.org/10.1007/b106715.
 
 The guarantee: if dev and test utterances are *exchangeable*, a test set holds its target with probability ``level`` or
-more, whatever the model. Utterances of the same speakers are nearly so; those of new speakers are not, for a speaker is
-hard or easy as a whole. So the guarantee is void in a speaker-independent test, and `coverage` reports it by speaker.
+more, whatever the model. Utterances of the same speakers are nearly so; those of new speakers are not, since a speaker
+is hard or easy as a whole. So the guarantee does not hold in a speaker-independent test; `coverage` reports by speaker.
 """
 
 import math
@@ -22,7 +22,7 @@ LEVEL = 0.9
 
 
 def threshold(dev_probabilities: np.ndarray, dev_target: np.ndarray, level: float = LEVEL) -> float:
-    """How improbable a class may be and still be in a set: the conformal quantile of ``1 - p(target)`` on dev.
+    """Return how improbable a class may be and still belong to a set: the conformal quantile of ``1 - p(target)`` on dev.
 
     Shapes:
         - dev_probabilities: ``(utterance, class)``, each in [0, 1]
@@ -38,16 +38,16 @@ def threshold(dev_probabilities: np.ndarray, dev_target: np.ndarray, level: floa
         (0.2, 1.0)
     """
     if not 0 < level < 1:
-        raise ValueError(f"level lies between 0 and 1, not {level}.")
-    top_class(dev_probabilities, dev_target)  # checks them
+        raise ValueError(f"level must be between 0 and 1; got {level}.")
+    top_class(dev_probabilities, dev_target)  # checks both
     n = len(dev_target)
     scores = np.sort(1.0 - dev_probabilities[np.arange(n), dev_target].astype(np.float64))
-    rank = math.ceil((n + 1) * level - 1e-9)  # 1e-9: (n + 1) * level is rounded, and must not skip a rank for that
+    rank = math.ceil((n + 1) * level - 1e-9)  # 1e-9: (n + 1) * level is rounded, which must not skip a rank
     return float(scores[rank - 1]) if rank <= n else 1.0
 
 
 def sets(probabilities: np.ndarray, threshold: float) -> np.ndarray:
-    """The classes that are probable enough.
+    """Return the classes that are probable enough.
 
     Shapes:
         - probabilities: ``(utterance, class)``
@@ -63,7 +63,7 @@ def sets(probabilities: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def coverage(table: pd.DataFrame, sets: np.ndarray) -> dict[str, Any]:
-    """How often the sets hold the target, how large they are, and the same by speaker.
+    """Measure how often the sets contain the target and how large they are, overall and by speaker.
 
     Args:
         table: See `ser.evaluation.predictions`.
@@ -74,7 +74,7 @@ def coverage(table: pd.DataFrame, sets: np.ndarray) -> dict[str, Any]:
         and ``speakers``: ``speaker``, ``n_utterances``, ``coverage``, ``mean_size`` of each.
 
     Raises:
-        ValueError: If ``sets`` has another shape than the table's probabilities.
+        ValueError: If the shape of ``sets`` is not that of the table's probabilities.
 
     Example:
         >>> table = pd.DataFrame({"speaker": ["a", "b"], "target": ["x", "x"], "p_x": [0.9, 0.1], "p_y": [0.1, 0.9]})
@@ -83,7 +83,7 @@ def coverage(table: pd.DataFrame, sets: np.ndarray) -> dict[str, Any]:
         (0.5, 1.0, 'b')
     """
     if sets.shape != (expected := predictions.probabilities(table).shape):
-        raise ValueError(f"sets has shape (utterance, class), here {expected}, not {sets.shape}.")
+        raise ValueError(f"sets must have shape (utterance, class), here {expected}; got {sets.shape}.")
     size = sets.sum(axis=1)
     each = pd.DataFrame(
         {

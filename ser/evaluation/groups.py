@@ -1,6 +1,6 @@
-"""Scores by group of speakers or utterances, and whether the gap between groups is more than chance.
+"""Scores by group of speakers or utterances, and whether the gap between groups exceeds chance.
 
-Sources: permutation tests with the count of the observed labelling: Phipson and Smyth, 2010,
+Sources: permutation tests that count the observed labelling: Phipson and Smyth, 2010,
 https://doi.org/10.2202/1544-6115.1585; two groups of unequal spread: Welch, 1947,
 https://doi.org/10.1093/biomet/34.1-2.28; speakers as the unit: see `ser.evaluation.intervals`.
 """
@@ -17,11 +17,11 @@ from ser.evaluation import metrics, predictions
 from ser.evaluation.intervals import ENOUGH_SPEAKERS, Interval, leave_one_out, speaker_interval
 
 AGE_BANDS: Mapping[str, int] = {"under 30": 0, "30 to 44": 30, "45 to 59": 45, "60 and over": 60}
-"""Name and first year of each."""
+"""Name and lowest age of each band, in years."""
 
 
 def age_band(age: pd.Series) -> pd.Series:
-    """Band of each age in years; missing where the age is.
+    """Return the band of each age in years; missing where the age is missing.
 
     Example:
         >>> age_band(pd.Series([29, 30, 74, None], dtype="Int64")).tolist()
@@ -33,20 +33,21 @@ def age_band(age: pd.Series) -> pd.Series:
 
 
 def by_group(table: pd.DataFrame, column: str, seed: int = 0, fewest: int = 2) -> list[dict[str, Any]]:
-    """Scores of each value of a column. UAR is over the classes that the group has.
+    """Return the scores of each value of a column. UAR is over the classes that occur in the group.
 
     Args:
         table: See `ser.evaluation.predictions`.
-        column: Of the table; rows where it is missing are left out.
+        column: Column of the table; rows where it is missing are left out.
         seed: Of the bootstrap over speakers.
-        fewest: Speakers below which a group has no interval.
+        fewest: Number of speakers below which a group has no interval.
 
     Returns:
-        Plain JSON, in the alphabet of the groups: ``group``, ``n_utterances``, ``n_speakers``, ``uar``, ``accuracy``,
-        ``macro_f1``, and ``uar_interval`` (see `ser.evaluation.intervals.Interval`), ``None`` for too few speakers.
+        Plain JSON, in alphabetical order of the groups: ``group``, ``n_utterances``, ``n_speakers``, ``uar``,
+        ``accuracy``, ``macro_f1``, and ``uar_interval`` (see `ser.evaluation.intervals.Interval`), ``None`` for too few
+        speakers.
 
     Raises:
-        ValueError: If the table lacks the column.
+        ValueError: If the table does not have the column.
 
     Example:
         >>> table = pd.DataFrame({"speaker": ["1", "2", "3"], "sex": ["male", "female", "male"], "target": ["a"] * 3})
@@ -60,44 +61,46 @@ def by_group(table: pd.DataFrame, column: str, seed: int = 0, fewest: int = 2) -
 
 
 def gaps(table: pd.DataFrame, column: str, *, seed: int = 0, permutations: int = 2000) -> dict[str, Any]:
-    """The gap in UAR between the best and the worst group of speakers, and what gap chance alone would give.
+    """Return the gap in UAR between the best and the worst group of speakers, and the gap that chance alone would give.
 
-    The largest of several differences is never 0, and the larger the fewer the speakers. So ``gap_by_chance`` and
-    ``p_value`` say what happens if the group labels are dealt out anew among the speakers. The interval is of
-    ``best - worst`` with these two groups as observed; it can hold 0. With more than 2 groups it does not account for their
-    having been chosen after the fact: the p-value does. It is a t interval, Welch's, with each group's jackknife over
-    its speakers: nominally 95 %, it covered 94 to 96 % in simulations with 3 to 45 speakers a group, where percentiles
-    of a bootstrap within groups covered 82 % with 3, 88 % with 5 and 93 % with 12.
+    The largest of several differences is never 0, and grows as speakers get fewer. So ``gap_by_chance`` and ``p_value``
+    say what happens if the group labels are permuted among the speakers. The interval is of ``best - worst`` with these
+    two groups as observed; it can contain 0. With more than 2 groups it does not account for the selection of the best
+    and the worst: the p-value does. It is a t interval, Welch's, with each group's jackknife over its speakers:
+    nominally 95 %, it covered 94 to 96 % in simulations with 3 to 45 speakers a group, where percentiles of a bootstrap
+    within groups covered 82 % with 3, 88 % with 5 and 93 % with 12.
 
     Args:
         table: See `ser.evaluation.predictions`.
-        column: Of the table, one value for all utterances of a speaker; rows where it is missing are left out.
+        column: Column of the table, with one value for all utterances of a speaker; rows where it is missing are left
+            out.
         seed: Of the permutations.
         permutations: How many.
 
     Returns:
-        Plain JSON: ``n_groups``, ``best`` and ``worst`` (``group``, ``uar``, ``n_speakers``), ``gap``, ``gap_interval``,
-        ``gap_by_chance`` (mean over the permutations), ``p_value`` (of a gap as large, from ``1 / (permutations + 1)``).
+        Plain JSON: ``n_groups``, ``best`` and ``worst`` (``group``, ``uar``, ``n_speakers``), ``gap``,
+        ``gap_interval``, ``gap_by_chance`` (mean over the permutations), ``p_value`` (of a gap as large,
+        at least ``1 / (permutations + 1)``).
 
     Raises:
-        ValueError: If the table lacks the column, or there are fewer than 2 groups or 1 permutation.
+        ValueError: If the table does not have the column, or there are fewer than 2 groups or 1 permutation.
         RunError: If a speaker is in two groups.
 
     Example:
         >>> table = pd.DataFrame({"speaker": list("1234"), "sex": ["male", "female"] * 2, "target": ["a"] * 4})
         >>> gap = gaps(table.assign(p_a=[1.0, 0.0, 1.0, 0.0], p_b=[0.0, 1.0, 0.0, 1.0]), "sex")
-        >>> gap["best"]["group"], gap["gap"], round(gap["p_value"], 1)  # 2 of the 6 ways to deal the labels are like this
+        >>> gap["best"]["group"], gap["gap"], round(gap["p_value"], 1)  # 2 of the 6 permutations are like this
         ('male', 1.0, 0.3)
     """
     by_speaker, group, names = _speakers_in_groups(table, column)
     if len(names) < 2:
-        raise ValueError(f"column={column!r}: a gap needs 2 groups, here {len(names)}: {', '.join(names)}.")
+        raise ValueError(f"column must have at least 2 groups; got {len(names)} in {column!r}: {', '.join(names)}.")
     uars = _uar_by_group(by_speaker, group[None], len(names))[0]
     best, worst = int(uars.argmax()), int(uars.argmin())
     members = np.bincount(group, minlength=len(names))
     gap = float(uars[best] - uars[worst])
     by_chance = _gaps_by_chance(by_speaker, group, len(names), permutations, seed)
-    as_large = int((by_chance >= gap - 1e-12).sum())  # 1e-12: the same groups in another order are rounded otherwise
+    as_large = int((by_chance >= gap - 1e-12).sum())  # 1e-12: rounding depends on the order of the groups
     return {
         "n_groups": len(names),
         **{
@@ -112,12 +115,12 @@ def gaps(table: pd.DataFrame, column: str, *, seed: int = 0, permutations: int =
 
 
 def speaker_spread(table: pd.DataFrame) -> dict[str, Any]:
-    """How unevenly speakers are served: their UARs' mean and spread, the worst one, and the worst tenth.
+    """Measure how unevenly speakers are served: mean and spread of their UARs, the worst one, and the worst tenth.
 
     Returns:
         Plain JSON: ``n_speakers``, ``uar_mean``, ``uar_sd`` (n - 1; ``None`` for 1 speaker), ``worst`` (``speaker``,
         ``uar``, ``n_utterances``), ``worst_decile`` (``n_speakers``: a tenth, rounded down, at least 1; ``uar``: their
-        mean). The worst of many is in part bad luck: with few utterances per speaker it would do better next time.
+        mean). The worst of many is partly chance: with few utterances per speaker it would score higher next time.
 
     Example:
         >>> table = pd.DataFrame({"speaker": ["1", "2"], "target": ["a", "a"], "p_a": [0.9, 0.2], "p_b": [0.1, 0.8]})
@@ -142,7 +145,7 @@ def speaker_spread(table: pd.DataFrame) -> dict[str, Any]:
 
 def _labels(table: pd.DataFrame, column: str) -> pd.Series:
     if column not in table:
-        raise ValueError(f"column={column!r} is not in the table, which has {', '.join(map(str, table.columns))}.")
+        raise ValueError(f"column must be one of {', '.join(map(str, table.columns))}; got {column!r}.")
     return table[column]
 
 
@@ -162,13 +165,14 @@ def _scores(name: str, rows: pd.DataFrame, seed: int, fewest: int) -> dict[str, 
 
 
 def _speakers_in_groups(table: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Counts ``(speaker, class, class)``, the position of each speaker's group ``(speaker,)``, and the groups' names."""
+    """Return counts ``(speaker, class, class)``, each speaker's group as a position ``(speaker,)``, and the group names."""
     kept = table[_labels(table, column).notna()]
     values = kept.groupby(kept["speaker"].astype(str))[column].agg(["first", "nunique"])  # sorted, as by_speaker below
     if len(twice := values.index[values["nunique"] > 1]):
         raise RunError(
-            f"{column} has {values['nunique'][twice[0]]} values for the speaker {twice[0]}. A gap between groups of "
-            "speakers needs one per speaker; choose a column that is about the speaker, or correct the corpus."
+            f"{column} must have one value per speaker to compare groups of speakers; got "
+            f"{values['nunique'][twice[0]]} values for speaker {twice[0]}. "
+            "Choose a column that describes the speaker, or correct the corpus."
         )
     names, group = np.unique(values["first"].to_numpy(dtype=str), return_inverse=True)
     by_speaker = predictions.confusion_by_speaker(kept)[1] if len(kept) else np.zeros((0, 1, 1))
@@ -176,7 +180,7 @@ def _speakers_in_groups(table: pd.DataFrame, column: str) -> tuple[np.ndarray, n
 
 
 def _uar_by_group(by_speaker: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
-    """UAR of each group in each labelling: ``(labelling, speaker)`` positions of groups to ``(labelling, group)``."""
+    """Return the UAR of each group in each labelling: ``(labelling, speaker)`` positions to ``(labelling, group)``."""
     n_speakers, n_classes, _ = by_speaker.shape
     flat = by_speaker.reshape(n_speakers, n_classes**2).astype(np.float64)  # float64: BLAS; sums of counts stay exact
     member = (group[:, None, :] == np.arange(n_groups)[:, None]).astype(np.float64)  # (labelling, group, speaker)
@@ -184,9 +188,9 @@ def _uar_by_group(by_speaker: np.ndarray, group: np.ndarray, n_groups: int) -> n
 
 
 def _gaps_by_chance(by_speaker: np.ndarray, group: np.ndarray, n_groups: int, times: int, seed: int) -> np.ndarray:
-    """Best less worst UAR, ``(labelling,)``, with the labels dealt out anew among the speakers."""
+    """Return the best minus the worst UAR, ``(labelling,)``, with the labels permuted among the speakers."""
     if times < 1:
-        raise ValueError(f"permutations is 1 or more, not {times}.")
+        raise ValueError(f"permutations must be at least 1; got {times}.")
     dealt = np.random.default_rng(seed).permuted(np.tile(group, (times, 1)), axis=1)
     uars = _uar_by_group(by_speaker, dealt, n_groups)
     distance: np.ndarray = uars.max(axis=1) - uars.min(axis=1)
@@ -194,7 +198,7 @@ def _gaps_by_chance(by_speaker: np.ndarray, group: np.ndarray, n_groups: int, ti
 
 
 def _interval(best: np.ndarray, worst: np.ndarray, seed: int, level: float = 0.95) -> Interval:
-    """Interval of the difference of two groups' UARs, ``(speaker, class, class)`` each; ``seed`` is for the record."""
+    """Return the interval of the difference of two groups' UARs, ``(speaker, class, class)`` each; records ``seed``."""
     fewest, n_speakers = min(len(best), len(worst)), len(best) + len(worst)
     if fewest == 1:
         reason = "a group has 1 speaker: no interval, for there is no telling how another speaker would do"
@@ -213,6 +217,6 @@ def _interval(best: np.ndarray, worst: np.ndarray, seed: int, level: float = 0.9
 
 
 def _jackknife_variance(by_speaker: np.ndarray) -> float:
-    """Of a group's UAR: how it moves as each speaker is left out in turn."""
+    """Return the jackknife variance of a group's UAR: how it changes as each speaker is left out in turn."""
     n, moved = len(by_speaker), leave_one_out(by_speaker) - metrics.uar(by_speaker.sum(axis=0))
     return float((n - 1) / n * (moved**2).sum())

@@ -1,4 +1,4 @@
-"""Intervals of scores that treat speakers as the unit: the utterances of one speaker are not independent, speakers are.
+"""Intervals of scores with speakers as the unit: the utterances of one speaker are not independent, speakers are.
 
 Sources: Field and Welsh, 2007, Bootstrapping clustered data, https://doi.org/10.1111/j.1467-9868.2007.00593.x; Ferrer
 and Riera, Confidence intervals for evaluation in machine learning, https://github.com/luferrer/ConfidenceIntervals; the
@@ -6,12 +6,13 @@ expanded percentile interval: Hesterberg, 2015, https://doi.org/10.1080/00031305
 https://doi.org/10.1080/01621459.1987.10478410; the cluster jackknife (CV3): MacKinnon, Nielsen and Webb, 2023,
 https://doi.org/10.1002/jae.2969; seeds crossed with speakers: Owen, 2007, https://doi.org/10.1214/07-AOAS122.
 
-Each speaker is one confusion matrix, so that a resample is a weighted sum of them and all resamples are one matrix
-product. Two systems scored on the same speakers share their resamples by sharing the seed. `speaker_interval` speaks of other
-speakers, not of other training seeds; `seed_and_speaker_interval` speaks of both.
+Each speaker is one confusion matrix, so a resample is a weighted sum of them and all resamples are one matrix product.
+Two systems scored on the same speakers share their resamples if they share the seed. `speaker_interval` generalises to
+other speakers, not to other training seeds; `seed_and_speaker_interval` generalises to both.
 
-How often nominally 95 % intervals of UAR hold the truth, and their median width, in % on simulated corpora of acted
-emotions, by ``python benchmarks/coverage.py 1000`` (standard error 0.4; accuracy and differences come out alike):
+How often nominally 95 % intervals of UAR contain the true value, and their median width, in % on simulated corpora of
+acted emotions, by ``python benchmarks/coverage.py 1000`` (standard error 0.4; accuracy and differences give similar
+values):
 
     speakers  percentile   expanded     bca          jackknife-t
            2  50.3 (12)    50.3 (12)    49.7 (12)    97.9 (98)
@@ -23,9 +24,9 @@ emotions, by ``python benchmarks/coverage.py 1000`` (standard error 0.4; accurac
           24  92.3 (10)    94.4 (10)    92.5 (10)    94.9 (11)
           91  94.4 (5)     94.9 (5)     94.2 (5)     95.6 (5)
 
-Over 5 training seeds and 4, 10, 24 or 91 speakers, the crossed jackknife-t covers in 94.8 to 95.7 %, crossed percentiles
-in 86.8 to 93.4 %; with 2 seeds in 92.5 to 96.7 % and 84.8 to 91.9 %. The bootstrap-t is not offered: a resample of one
-speaker over and over has no standard error, which 2 or 3 speakers often draw.
+Over 5 training seeds and 4, 10, 24 or 91 speakers, the crossed jackknife-t covers in 94.8 to 95.7 %, crossed
+percentiles in 86.8 to 93.4 %; with 2 seeds in 92.5 to 96.7 % and 84.8 to 91.9 %. The bootstrap-t is not offered: a
+resample of one speaker over and over has no standard error, which 2 or 3 speakers often draw.
 """
 
 import warnings
@@ -43,25 +44,25 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 """``(..., class, class)`` counts to ``(...)`` values: any of the confusion-based functions of `ser.evaluation.metrics`."""
 
 ENOUGH_SPEAKERS = 10
-"""Speakers below which a caution is given: an interval can hold its coverage with fewer, by being wide, but it rests on
-the speakers' being drawn at random from those it speaks of, which so few cannot show."""
+"""Speakers below which a caution is given: with fewer, a wide interval can keep its coverage, but it assumes speakers
+drawn at random from the population, which so few cannot show."""
 MANY_SPEAKERS = 24
 """Speakers from which ``auto`` is ``percentile``: it covers in 92 % or more; with 20 speakers in 91 %."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An interval and how it was made.
+    """An interval and how it was computed.
 
     Attributes:
-        low, high: The ends, or ``None`` where there can be no interval; ``caution`` then says why.
+        low, high: The ends, or ``None`` where there is no interval; ``caution`` then says why.
         level: Nominal coverage.
-        method: What was used, see `speaker_interval`; never ``auto``.
+        method: The method used, see `speaker_interval`; never ``auto``.
         speakers: How many were resampled, or left out in turn.
-        resamples: Of the bootstrap; 0 for ``jackknife-t``, which draws none.
+        resamples: Number of bootstrap resamples; 0 for ``jackknife-t``, which draws none.
         seed: Of the draws.
         caution: What a reader must know before trusting it, or ``None``.
-        seeds: Trainings that were resampled too; 1 where it speaks of other speakers only.
+        seeds: Number of trainings that were resampled too; 1 where it generalises to other speakers only.
     """
 
     low: float | None
@@ -94,11 +95,11 @@ def sums_of_drawn(drawn: np.ndarray, by_speaker: np.ndarray) -> np.ndarray:
 
 
 def leave_one_out(by_speaker: np.ndarray, statistic: Statistic = uar) -> np.ndarray:
-    """Score the other speakers, each speaker left out in turn: the jackknife.
+    """Score the remaining speakers with each speaker left out in turn: the jackknife.
 
     Shapes:
         - by_speaker: ``(speaker, ..., class, class)`` counts
-        - returns: ``(speaker,)``; NaN where the others have nothing to score
+        - returns: ``(speaker,)``; NaN where the score of the others is not defined
 
     Example:
         >>> leave_one_out(np.array([[[4, 0], [0, 4]], [[0, 4], [4, 0]]]))
@@ -117,11 +118,11 @@ def speaker_interval(
     method: Method = "auto",
     bounds: tuple[float, float] = (0.0, 1.0),
 ) -> Interval:
-    """Interval of a statistic over speakers.
+    """Return the interval of a statistic over speakers.
 
     Args:
         by_speaker: ``(speaker, ..., class, class)`` counts, see `ser.evaluation.predictions.confusion_by_speaker`;
-            what lies between (models, seeds) is for the statistic.
+            the axes between (models, seeds) are passed to the statistic.
         statistic: Any confusion-based score, or a difference of two.
         level: Nominal coverage, between 0 and 1.
         resamples: How many; with 2000 an end of a 95 % interval moves by 6 % of the standard error from seed to seed.
@@ -135,7 +136,7 @@ def speaker_interval(
         bounds: Lowest and highest value that the statistic can take; for ``jackknife-t``.
 
     Raises:
-        ValueError: If an argument is outside its range.
+        ValueError: If an argument is out of range.
 
     Example:
         >>> half_right = np.array([[[4, 0], [0, 4]], [[0, 4], [4, 0]]])
@@ -169,7 +170,7 @@ def seed_and_speaker_interval(
     method: Method = "auto",
     bounds: tuple[float, float] = (0.0, 1.0),
 ) -> Interval:
-    """Interval of the mean score of several trainings of one configuration, over speakers and over training seeds.
+    """Return the interval of the mean score of several trainings of one configuration, over speakers and training seeds.
 
     Args:
         by_seed_and_speaker: ``(seed, speaker, class, class)`` counts: all seeds on the same utterances.
@@ -178,13 +179,13 @@ def seed_and_speaker_interval(
         resamples: How many; for ``percentile``.
         seed: Of the draws.
         method: ``percentile``: seeds and speakers are both drawn with replacement and crossed (the pigeonhole
-            bootstrap); too narrow, for seeds are few. ``jackknife-t``: the sum of the two jackknife variances, with
+            bootstrap); too narrow, since seeds are few. ``jackknife-t``: the sum of the two jackknife variances, with
             Satterthwaite's degrees of freedom, on the scale of the logit. ``auto``: ``jackknife-t``, which covers best
             whatever the number of speakers.
         bounds: See `speaker_interval`.
 
     Raises:
-        ValueError: If an argument is outside its range, or there are fewer than 2 seeds.
+        ValueError: If an argument is out of range, or there are fewer than 2 seeds.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -195,7 +196,9 @@ def seed_and_speaker_interval(
     """
     if by_seed_and_speaker.ndim != 4 or len(by_seed_and_speaker) < 2:
         shape = by_seed_and_speaker.shape
-        raise ValueError(f"by_seed_and_speaker has shape (seed, speaker, class, class), 2 seeds or more, not {shape}.")
+        raise ValueError(
+            f"by_seed_and_speaker must have shape (seed, speaker, class, class) with at least 2 seeds; got {shape}."
+        )
     by_speaker = np.swapaxes(by_seed_and_speaker, 0, 1)
     _check_counts(by_speaker)
     _check_settings(level, resamples, method, ("auto", "percentile", "jackknife-t"))
@@ -218,7 +221,7 @@ ONE_SPEAKER = "1 speaker: no interval, for there is no telling how another speak
 def _interval(
     low: float, high: float, level: float, method: Method, speakers: int, resamples: int, seed: int, seeds: int = 1
 ) -> Interval:
-    """Put an interval and its caution together."""
+    """Return an interval with its caution."""
     if not np.isfinite([low, high]).all():
         nothing = "no interval: without one of its speakers the score is not defined"
         return Interval(None, None, level, method, speakers, resamples, seed, nothing, seeds)
@@ -233,7 +236,7 @@ def _automatic(speakers: int) -> Method:
 def _resampled(
     by_speaker: np.ndarray, statistic: Statistic, resamples: int, seed: int, method: Method, level: float
 ) -> tuple[float, float]:
-    """Let scipy resample the speakers: its sample is their positions, scored by the sum of their counts."""
+    """Resample the speakers with scipy: its sample is their positions, scored by the sum of their counts."""
     from scipy.stats import DegenerateDataWarning, bootstrap, norm, t  # late: it takes half a second to import
 
     speakers = len(by_speaker)
@@ -255,7 +258,7 @@ def _resampled(
 
 
 def _jackknife_error(left_out: np.ndarray, estimate: float) -> float:
-    """Standard error from leave-one-out values: CV3, centred on the estimate."""
+    """Return the standard error from leave-one-out values: CV3, centred on the estimate."""
     n = len(left_out)
     return float(np.sqrt((n - 1) / n * ((left_out - estimate) ** 2).sum()))
 
@@ -263,12 +266,12 @@ def _jackknife_error(left_out: np.ndarray, estimate: float) -> float:
 def _student(
     estimate: float, error: float, degrees: float, level: float, bounds: tuple[float, float]
 ) -> tuple[float, float]:
-    """Take t quantiles on the scale of the logit within the bounds, the error carried there by the delta method."""
+    """Return t quantiles on the logit scale within the bounds; the delta method transforms the error."""
     low, high = bounds
     if not (low <= estimate <= high or np.isnan(estimate)):
-        raise ValueError(f"bounds are the statistic's lowest and highest value; {bounds} leave out {estimate}.")
+        raise ValueError(f"bounds must contain every value of the statistic, here {estimate}; got {bounds}.")
     share = (estimate - low) / (high - low)
-    if error == 0 or share in (0, 1):  # nobody differs: as the resamples, no width
+    if error == 0 or share in (0, 1):  # no speaker differs: no width, as with resamples
         return estimate, estimate
     from scipy.special import expit, logit
     from scipy.stats import t
@@ -279,7 +282,7 @@ def _student(
 
 
 def _two_way(by_speaker: np.ndarray, statistic: Statistic) -> tuple[float, float, float]:
-    """Estimate, standard error and degrees of freedom of the mean over seeds, ``(speaker, seed, class, class)``."""
+    """Return estimate, standard error and degrees of freedom of the mean over seeds, ``(speaker, seed, class, class)``."""
 
     def mean_over_seeds(counts: np.ndarray) -> np.ndarray:
         return np.asarray(statistic(counts).mean(axis=-1))
@@ -287,7 +290,7 @@ def _two_way(by_speaker: np.ndarray, statistic: Statistic) -> tuple[float, float
     scores = statistic(by_speaker.sum(axis=0))  # (seed,)
     estimate, (speakers, seeds) = float(scores.mean()), by_speaker.shape[:2]
     of_speakers = _jackknife_error(leave_one_out(by_speaker, mean_over_seeds), estimate) ** 2
-    of_seeds = float(scores.var(ddof=1)) / seeds  # what the jackknife of a mean comes to
+    of_seeds = float(scores.var(ddof=1)) / seeds  # equals the jackknife of a mean
     total = of_speakers + of_seeds
     if total == 0:
         return estimate, 0.0, 1.0
@@ -299,12 +302,12 @@ def _pigeonhole(by_speaker: np.ndarray, statistic: Statistic, resamples: int, se
     speakers, seeds = by_speaker.shape[:2]
     drawn = np.random.default_rng(seed).integers(speakers, size=(resamples, speakers))
     scores = statistic(sums_of_drawn(drawn, by_speaker))  # (resample, seed)
-    of_seeds = np.random.default_rng([seed, 1]).integers(seeds, size=(resamples, seeds))  # [.., 1]: other than speakers
+    of_seeds = np.random.default_rng([seed, 1]).integers(seeds, size=(resamples, seeds))  # [.., 1]: not as speakers
     return np.asarray(np.take_along_axis(scores, of_seeds, axis=1).mean(axis=1))
 
 
 def _times(drawn: np.ndarray, n: int) -> np.ndarray:
-    """Count how often each of ``n`` was drawn, ``(resample, draw)`` to ``(resample, n)``."""
+    """Count how often each of ``n`` positions was drawn, ``(resample, draw)`` to ``(resample, n)``."""
     cell = drawn + n * np.arange(len(drawn))[:, None]
     return np.bincount(cell.ravel(), minlength=len(drawn) * n).reshape(len(drawn), n)
 
@@ -312,13 +315,15 @@ def _times(drawn: np.ndarray, n: int) -> np.ndarray:
 def _check_counts(by_speaker: np.ndarray) -> None:
     if by_speaker.ndim < 3 or not len(by_speaker):
         shape = by_speaker.shape
-        raise ValueError(f"by_speaker has shape (speaker, ..., class, class), 1 speaker or more, not {shape}.")
+        raise ValueError(
+            f"by_speaker must have shape (speaker, ..., class, class) with at least 1 speaker; got {shape}."
+        )
 
 
 def _check_settings(level: float, resamples: int, method: Method, methods: tuple[Method, ...]) -> None:
     if not 0 < level < 1:
-        raise ValueError(f"level lies between 0 and 1, not {level}.")
+        raise ValueError(f"level must be between 0 and 1; got {level}.")
     if resamples < 1:
-        raise ValueError(f"resamples is 1 or more, not {resamples}.")
+        raise ValueError(f"resamples must be at least 1; got {resamples}.")
     if method not in methods:
-        raise ValueError(f"method is one of {', '.join(methods)}, not {method!r}.")
+        raise ValueError(f"method must be one of {', '.join(methods)}; got {method!r}.")

@@ -1,17 +1,17 @@
-"""Scores of a classifier, all from its confusion matrix, plus the cross-entropy of its probabilities.
+"""Scores of a classifier from its confusion matrix, and the cross-entropy of its probabilities.
 
 UAR: Schuller et al., 2009, https://doi.org/10.21437/Interspeech.2009-103. Macro F1 as the mean of the classes' F1, not
 the F1 of the means: Opitz and Burst, 2019, https://arxiv.org/abs/1911.03347.
 
-`confusion` counts once; every other function takes ``(..., class, class)`` counts, target in rows and prediction in
-columns, and scores any number of confusion matrices at once. That is what makes a bootstrap take milliseconds.
+`confusion` counts once; every other function takes ``(..., class, class)`` counts, targets in rows and predictions in
+columns, and scores any number of confusion matrices at once, so a bootstrap takes milliseconds.
 """
 
 import numpy as np
 
 
 def confusion(target: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
-    """Count how often each class was taken for each class.
+    """Count how often each target class was predicted as each class.
 
     Shapes:
         - target, predicted: ``(utterance,)`` integers, ``0 .. n_classes - 1``
@@ -28,9 +28,7 @@ def confusion(target: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.n
     _check_indices("target", target, n_classes)
     _check_indices("predicted", predicted, n_classes)
     if len(target) != len(predicted):
-        raise ValueError(
-            f"predicted has {len(predicted)} values, but target has {len(target)}; give one per utterance."
-        )
+        raise ValueError(f"predicted must have one value per utterance, here {len(target)}; got {len(predicted)}.")
     cell = target.astype(np.int64) * n_classes + predicted
     return np.bincount(cell, minlength=n_classes**2).reshape(n_classes, n_classes)
 
@@ -38,7 +36,7 @@ def confusion(target: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.n
 def confusion_by_group(
     target: np.ndarray, predicted: np.ndarray, group: np.ndarray, n_classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Count as `confusion` does, once per group.
+    """Return one confusion matrix per group, as `confusion` counts it.
 
     Shapes:
         - target, predicted: ``(utterance,)`` integers
@@ -54,8 +52,8 @@ def confusion_by_group(
         (['a', 'b'], [[[0, 0], [0, 1]], [[1, 0], [1, 0]]])
     """
     if len(group) != len(target):
-        raise ValueError(f"group has {len(group)} values, but target has {len(target)}; give one per utterance.")
-    confusion(target, predicted, n_classes)  # checks them
+        raise ValueError(f"group must have one value per utterance, here {len(target)}; got {len(group)}.")
+    confusion(target, predicted, n_classes)  # checks both
     names, index = np.unique(np.asarray(group, dtype=str), return_inverse=True)
     cell = (index * n_classes + target) * n_classes + predicted
     counts = np.bincount(cell, minlength=len(names) * n_classes**2)
@@ -63,7 +61,7 @@ def confusion_by_group(
 
 
 def recall_per_class(counts: np.ndarray) -> np.ndarray:
-    """Of the utterances of a class, the share found: ``counts[c, c] / counts[c, :].sum()``.
+    """Return the share of each class's utterances that was found: ``counts[c, c] / counts[c, :].sum()``.
 
     Shapes:
         - counts: ``(..., class, class)``
@@ -80,12 +78,12 @@ def recall_per_class(counts: np.ndarray) -> np.ndarray:
 
 
 def precision_per_class(counts: np.ndarray) -> np.ndarray:
-    """Of the utterances taken for a class, the share that is of it: ``counts[c, c] / counts[:, c].sum()``.
+    """Return the share of each class's predictions that was right: ``counts[c, c] / counts[:, c].sum()``.
 
     Shapes:
         - counts: ``(..., class, class)``
-        - returns: ``(..., class)``; NaN where the class was never predicted: there is nothing to be precise about, and
-          a 0 would claim wrong predictions. (`f1_per_class` needs no such choice: a class missed altogether has F1 0.)
+        - returns: ``(..., class)``; NaN where the class was never predicted, since 0 would imply wrong predictions
+          (`f1_per_class` needs no such choice: a class that was never found has F1 0)
 
     Raises:
         ValueError: If ``counts`` is not square or holds a negative number.
@@ -98,7 +96,7 @@ def precision_per_class(counts: np.ndarray) -> np.ndarray:
 
 
 def f1_per_class(counts: np.ndarray) -> np.ndarray:
-    """Harmonic mean of precision and recall: ``2 counts[c, c] / (counts[c, :].sum() + counts[:, c].sum())``.
+    """Return the harmonic mean of precision and recall: ``2 counts[c, c] / (counts[c, :].sum() + counts[:, c].sum())``.
 
     Shapes:
         - counts: ``(..., class, class)``
@@ -115,11 +113,11 @@ def f1_per_class(counts: np.ndarray) -> np.ndarray:
 
 
 def uar(counts: np.ndarray) -> np.ndarray:
-    """Unweighted average recall: the mean of `recall_per_class` over the classes that occur in the target.
+    """Return the unweighted average recall: the mean of `recall_per_class` over the classes that occur in the target.
 
     Shapes:
         - counts: ``(..., class, class)``
-        - returns: ``(...)``; NaN where there is no utterance
+        - returns: ``(...)``; NaN where there are no utterances
 
     Raises:
         ValueError: If ``counts`` is not square or holds a negative number.
@@ -132,11 +130,11 @@ def uar(counts: np.ndarray) -> np.ndarray:
 
 
 def accuracy(counts: np.ndarray) -> np.ndarray:
-    """Share of the utterances that are right: ``trace(counts) / counts.sum()``. Also called weighted accuracy (WA).
+    """Return the share of utterances that are right: ``trace(counts) / counts.sum()``. Also called weighted accuracy (WA).
 
     Shapes:
         - counts: ``(..., class, class)``
-        - returns: ``(...)``; NaN where there is no utterance
+        - returns: ``(...)``; NaN where there are no utterances
 
     Raises:
         ValueError: If ``counts`` is not square or holds a negative number.
@@ -149,11 +147,11 @@ def accuracy(counts: np.ndarray) -> np.ndarray:
 
 
 def macro_f1(counts: np.ndarray) -> np.ndarray:
-    """Mean of `f1_per_class` over the classes that occur in the target or the predictions, as scikit-learn's default.
+    """Return the mean of `f1_per_class` over the classes in the target or the predictions, as scikit-learn does.
 
     Shapes:
         - counts: ``(..., class, class)``
-        - returns: ``(...)``; NaN where there is no utterance
+        - returns: ``(...)``; NaN where there are no utterances
 
     Raises:
         ValueError: If ``counts`` is not square or holds a negative number.
@@ -166,30 +164,30 @@ def macro_f1(counts: np.ndarray) -> np.ndarray:
 
 
 def cross_entropy(probabilities: np.ndarray, target: np.ndarray) -> float:
-    """Mean of ``-ln p(target)`` in nats.
+    """Return the mean of ``-ln p(target)`` in nats.
 
-    A probability under float64's epsilon (2.2e-16) counts as that, so one certain mistake costs 36 nats, not infinity.
+    Probabilities are at least float64's epsilon (2.2e-16), so one certain mistake costs 36 nats, not infinity.
 
     Shapes:
         - probabilities: ``(utterance, class)``, each in [0, 1]
         - target: ``(utterance,)`` integers
-        - returns: a number; NaN where there is no utterance
+        - returns: a number; NaN where there are no utterances
 
     Raises:
-        ValueError: If the shapes do not fit, or a value is outside its range.
+        ValueError: If the shapes do not fit, or a value is out of range.
 
     Example:
         >>> round(cross_entropy(np.array([[0.25, 0.75], [1.0, 0.0]]), np.array([0, 0])), 4)
         0.6931
     """
     if probabilities.ndim != 2:
-        raise ValueError(f"probabilities has shape (utterance, class), not {probabilities.shape}.")
+        raise ValueError(f"probabilities must have shape (utterance, class); got {probabilities.shape}.")
     _check_indices("target", target, probabilities.shape[1])
     if len(target) != len(probabilities):
-        raise ValueError(f"probabilities has {len(probabilities)} rows, but target has {len(target)} values.")
+        raise ValueError(f"probabilities must have one row per target, here {len(target)}; got {len(probabilities)}.")
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
         wrong = probabilities[~((probabilities >= 0) & (probabilities <= 1))][0]
-        raise ValueError(f"probabilities lie in [0, 1]; one is {wrong}.")
+        raise ValueError(f"probabilities must be in [0, 1]; got {wrong}.")
     if len(target) == 0:
         return float("nan")
     of_target = probabilities[np.arange(len(target)), target].astype(np.float64)
@@ -198,27 +196,31 @@ def cross_entropy(probabilities: np.ndarray, target: np.ndarray) -> float:
 
 def _check_indices(argument: str, values: np.ndarray, n_classes: int) -> None:
     if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
-        raise ValueError(f"{argument} is a (utterance,) array of integers, not {values.dtype} of shape {values.shape}.")
+        raise ValueError(
+            f"{argument} must be an (utterance,) array of integers; got {values.dtype} of shape {values.shape}."
+        )
     outside = values[(values < 0) | (values >= n_classes)]
     if len(outside):
-        raise ValueError(f"{argument} holds classes 0 to {n_classes - 1} (n_classes={n_classes}), not {outside[0]}.")
+        raise ValueError(
+            f"{argument} must hold classes 0 to {n_classes - 1} (n_classes={n_classes}); got {outside[0]}."
+        )
 
 
 def _hits(counts: np.ndarray) -> np.ndarray:
-    """Take the diagonal, ``(..., class)``, of counts that are checked here."""
+    """Check counts and return their diagonal, ``(..., class)``."""
     if counts.ndim < 2 or counts.shape[-1] != counts.shape[-2]:
-        raise ValueError(f"counts has shape (..., class, class), not {counts.shape}; `confusion` makes it.")
+        raise ValueError(f"counts must have shape (..., class, class), as `confusion` returns; got {counts.shape}.")
     if counts.size and counts.min() < 0:
-        raise ValueError(f"counts are 0 or more, not {counts.min()}.")
+        raise ValueError(f"counts must be at least 0; got {counts.min()}.")
     return np.diagonal(counts, axis1=-2, axis2=-1)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """``part / whole``, NaN where ``whole`` is 0, without a warning."""
+    """Return ``part / whole``, NaN where ``whole`` is 0, without a warning."""
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
 
 
 def _mean_of_defined(values: np.ndarray) -> np.ndarray:
-    """Average over the last axis what is not NaN, ``(..., class)`` to ``(...)``."""
+    """Average the values that are not NaN over the last axis, ``(..., class)`` to ``(...)``."""
     defined = ~np.isnan(values)
     return _ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1))

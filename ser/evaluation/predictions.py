@@ -2,8 +2,8 @@
 
 Columns, in order: ``utterance`` (an id such as ``ravdess/03-01-05-01-01-01-01``), ``corpus``, ``speaker``, ``sex``,
 ``sentence``, ``fold`` (integer), ``target`` (a class name); where the corpus has them ``age`` (years), ``race``,
-``ethnicity``; then one float64 probability ``p_<class>`` per class in the order of the logits; and where listeners voted,
-their share ``v_<class>`` for each (missing in the row of a clip that nobody heard as any of the classes).
+``ethnicity``; then one float64 probability ``p_<class>`` per class in the order of the logits; and where listeners
+voted, their share ``v_<class>`` for each (missing in the row of a clip for which no listener chose any of the classes).
 `read_predictions` and `write_predictions` refuse anything else.
 """
 
@@ -34,10 +34,12 @@ def read_predictions(path: Path) -> pd.DataFrame:
         RunError: If there is no such file, it is not a parquet file, or its table does not pass.
     """
     if not path.is_file():
-        raise RunError(f"There is no {path}. A finished run leaves one; give the run's folder or train again.")
+        raise RunError(
+            f"There is no {path}. Finished runs have one; give the folder of a finished run, or train again."
+        )
     try:
         table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors are both
+    except (OSError, ValueError) as error:  # pyarrow raises both
         raise RunError(f"{path} cannot be read as parquet ({error}). {REMEDY}") from error
     check_predictions(table, path)
     return table
@@ -55,23 +57,23 @@ def write_predictions(table: pd.DataFrame, path: Path) -> None:
 
 
 def check_predictions(table: pd.DataFrame, source: Path | str = "the predictions table") -> None:
-    """Check what every later step relies on. Rows are counted from 0 in the messages.
+    """Check what every later step relies on. Messages count rows from 0.
 
     Args:
         table: See the module.
         source: What the messages call the table: its file.
 
     Raises:
-        RunError: If columns lack or are out of place, a value is missing or outside its range, a row of probabilities
+        RunError: If columns are missing or misplaced, a value is missing or out of range, a row of probabilities
             does not sum to 1, or an utterance occurs twice in one fold.
     """
     _check_columns(table, source)
     if table.empty:
-        raise RunError(f"{source} has no rows: nothing was scored.")
+        raise RunError(f"{source} must have rows; got none. {REMEDY}")
     for column in COLUMNS:
         _refuse(table[column].isna(), table, source, f"{column} is missing")
     if not pd.api.types.is_integer_dtype(table["fold"]):
-        raise RunError(f"{source}: fold is an integer, not {table['fold'].dtype}. {REMEDY}")
+        raise RunError(f"{source}: fold must be an integer; got {table['fold'].dtype}. {REMEDY}")
     names = classes(table)
     _refuse(~table["target"].isin(names), table, source, f"target is not one of {', '.join(names)}")
     _check_probabilities(table, source)
@@ -79,7 +81,7 @@ def check_predictions(table: pd.DataFrame, source: Path | str = "the predictions
 
 
 def classes(table: pd.DataFrame) -> tuple[str, ...]:
-    """Name the classes, in the order of the logits.
+    """Return the class names in the order of the logits.
 
     Example:
         >>> classes(pd.DataFrame(columns=[*COLUMNS, "p_sad", "p_angry"]))
@@ -89,7 +91,7 @@ def classes(table: pd.DataFrame) -> tuple[str, ...]:
 
 
 def target_indices(table: pd.DataFrame) -> np.ndarray:
-    """``(utterance,)`` integers: the position of each row's target in `classes`.
+    """Return the position of each row's target in `classes`, ``(utterance,)`` integers.
 
     Example:
         >>> target_indices(pd.DataFrame({"target": ["sad", "angry"], "p_angry": [0.3, 0.6], "p_sad": [0.7, 0.4]}))
@@ -101,7 +103,7 @@ def target_indices(table: pd.DataFrame) -> np.ndarray:
 
 
 def probabilities(table: pd.DataFrame) -> np.ndarray:
-    """``(utterance, class)`` in float64.
+    """Return the probabilities, ``(utterance, class)`` in float64.
 
     Example:
         >>> probabilities(pd.DataFrame({"target": ["sad"], "p_angry": [0.25], "p_sad": [0.75]}))
@@ -112,7 +114,7 @@ def probabilities(table: pd.DataFrame) -> np.ndarray:
 
 
 def votes(table: pd.DataFrame) -> np.ndarray | None:
-    """``(utterance, class)`` shares of the listeners' votes, NaN where there are none; ``None`` where nobody voted.
+    """Return the shares of votes, ``(utterance, class)``, NaN in rows without votes; ``None`` in a table without votes.
 
     Example:
         >>> votes(pd.DataFrame({"target": ["sad"], "p_sad": [0.75], "v_sad": [1.0]}))
@@ -125,7 +127,7 @@ def votes(table: pd.DataFrame) -> np.ndarray | None:
 
 
 def predicted_indices(table: pd.DataFrame) -> np.ndarray:
-    """``(utterance,)`` integers: the most probable class; the first in the order of the logits where several tie.
+    """Return the most probable class, ``(utterance,)`` integers; the first in the order of the logits where several tie.
 
     Example:
         >>> predicted_indices(pd.DataFrame({"target": ["sad"], "p_angry": [0.25], "p_sad": [0.75]}))
@@ -156,16 +158,18 @@ def confusion_by_speaker(table: pd.DataFrame, names: Sequence[str] | None = None
 def _check_columns(table: pd.DataFrame, source: Path | str) -> None:
     columns = [str(c) for c in table.columns]
     if missing := [c for c in COLUMNS if c not in columns]:
-        raise RunError(f"{source} lacks the columns {', '.join(missing)}. {REMEDY}")
+        raise RunError(f"{source} must have the columns {', '.join(missing)}; they are missing. {REMEDY}")
     if len(classes(table)) < 2:
-        raise RunError(f"{source} has fewer than 2 columns of probabilities ({PREFIX}<class>). {REMEDY}")
+        raise RunError(
+            f"{source} must have at least 2 columns of probabilities ({PREFIX}<class>); got {len(classes(table))}. {REMEDY}"
+        )
     if twice := sorted({c for c in columns if columns.count(c) > 1}):
-        raise RunError(f"{source} has the columns {', '.join(twice)} twice. {REMEDY}")
+        raise RunError(f"{source} must have each column once; got {', '.join(twice)} more than once. {REMEDY}")
     voted = any(c.startswith(VOTES) for c in columns)
     expected = [*COLUMNS, *(c for c in OPTIONAL if c in columns), *(PREFIX + name for name in classes(table))]
     expected += [VOTES + name for name in classes(table)] * voted
     if columns != expected:
-        order = f"has the columns {', '.join(columns)}; expected in order: {', '.join(expected)}"
+        order = f"must have the columns {', '.join(expected)}, in this order; got {', '.join(columns)}"
         raise RunError(f"{source} {order}. {REMEDY}")
 
 
@@ -173,7 +177,7 @@ def _check_probabilities(table: pd.DataFrame, source: Path | str) -> None:
     for name in classes(table):
         column = table[PREFIX + name]
         if column.dtype != np.float64:
-            raise RunError(f"{source}: {PREFIX}{name} is float64, not {column.dtype}. {REMEDY}")
+            raise RunError(f"{source}: {PREFIX}{name} must be float64; got {column.dtype}. {REMEDY}")
         outside = ~np.isfinite(column) | (column < 0) | (column > 1)
         _refuse(outside, table, source, f"{PREFIX}{name} is not a probability between 0 and 1", PREFIX + name)
     total = pd.Series(probabilities(table).sum(axis=1), index=table.index)

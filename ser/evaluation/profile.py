@@ -1,8 +1,8 @@
-"""Everything beyond the scores in one plain-JSON dictionary: calibration, ordering, sets, groups, fairness, votes.
+"""Every statistic beyond the scores as plain JSON: calibration, ordering, prediction sets, groups, fairness, votes.
 
-Each fold of a table has a model of its own. What is fitted, a temperature and a conformal threshold, is fitted fold by
-fold on that fold's dev utterances; no test utterance takes part. All else needs the test table only, and is pooled over
-folds as the scores of `ser.evaluation.summary` are.
+Each fold of a table has its own model. The temperature and the conformal threshold are fitted fold by fold on that
+fold's dev utterances, never on test utterances. Everything else needs the test table only, and is pooled over folds
+like the scores of `ser.evaluation.summary`.
 """
 
 import math
@@ -16,27 +16,28 @@ from ser.evaluation import calibration, conformal, groups, metrics, predictions,
 from ser.evaluation.intervals import ENOUGH_SPEAKERS
 
 COVERAGES = (0.5, 0.8, 0.9, 1.0)
-"""Shares answered at which the risk is shown."""
+"""Shares of answered utterances at which the risk is shown."""
 GROUPS = ("speaker", "sex", "corpus", "sentence", *predictions.OPTIONAL)
-"""Columns to score by, where a table has them; age in bands."""
+"""Columns to group by, where a table has them; age in bands."""
 OF_SPEAKERS = ("sex", "corpus", *predictions.OPTIONAL)
-"""Those that divide the speakers, so that a gap can be tested."""
+"""Columns that divide the speakers, so that a gap can be tested."""
 
 
 def profile(table: pd.DataFrame, dev: pd.DataFrame | None = None, seed: int = 0) -> dict[str, Any]:
-    """Put all statistics beyond the scores together.
+    """Compute all statistics beyond the scores.
 
     Args:
         table: Test predictions, see `ser.evaluation.predictions`, with or without its optional columns.
-        dev: Predictions for the dev utterances, same classes; each fold's by the model that ``table`` has in that fold.
+        dev: Predictions for the dev utterances, with the same classes, each fold's by that fold's model.
         seed: Of bootstraps and permutations.
 
     Returns:
         Plain JSON, every number finite or ``None``. ``calibration``, ``selective``, ``groups`` and ``fairness`` always;
-        ``conformal`` and ``calibration["after"]`` with ``dev``; ``soft`` with votes. See the module of each.
+        ``conformal`` and ``calibration["after"]`` with ``dev``; ``soft`` with votes. See their modules.
 
     Raises:
-        RunError: If ``dev`` has other classes or lacks a fold, a speaker is in two groups, or votes are not shares.
+        RunError: If ``dev`` has other classes or is missing a fold, a speaker is in two groups, or votes are not
+            shares.
 
     Example:
         >>> about = {"corpus": "x", "sex": ["male", "female"] * 2, "sentence": "x/1", "fold": 0}
@@ -88,19 +89,19 @@ def _selective(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _groups(table: pd.DataFrame, seed: int) -> dict[str, Any]:
-    """By group. A sentence that few speakers say has no interval, for a corpus may have hundreds of sentences."""
+    """Score by group. Sentences with few speakers get no interval, since a corpus may have hundreds of sentences."""
     fewest = {"sentence": ENOUGH_SPEAKERS}
     return {c: groups.by_group(table, c, seed, fewest.get(c, 2)) for c in GROUPS if c in table}
 
 
 def _fairness(table: pd.DataFrame, seed: int) -> dict[str, Any]:
-    """Of the speakers, and of each column with 2 groups or more."""
+    """Measure the spread over speakers, and the gap of each column with at least 2 groups."""
     columns = [c for c in OF_SPEAKERS if c in table and len(table[c].dropna().unique()) > 1]
     return {"speakers": groups.speaker_spread(table), **{c: groups.gaps(table, c, seed=seed) for c in columns}}
 
 
 def _conformal(table: pd.DataFrame, dev: pd.DataFrame) -> dict[str, Any]:
-    """Sets from the probabilities as they are: a temperature fitted on the same dev would void the guarantee."""
+    """Score conformal sets of the unscaled probabilities: a temperature fitted on the same dev would void the guarantee."""
     sets = np.zeros(predictions.probabilities(table).shape, dtype=bool)
     thresholds = []
     for fold, rows, tuning in _by_fold(table, dev):
@@ -112,8 +113,8 @@ def _conformal(table: pd.DataFrame, dev: pd.DataFrame) -> dict[str, Any]:
 
 
 def _scaled(table: pd.DataFrame, dev: pd.DataFrame) -> tuple[list[dict[str, Any]], pd.DataFrame]:
-    """The temperature of each fold, and the table with its probabilities at these temperatures."""
-    p, temperatures = predictions.probabilities(table).copy(), []  # a copy: pandas lends out its own
+    """Return the temperature of each fold, and the table with its probabilities scaled by them."""
+    p, temperatures = predictions.probabilities(table).copy(), []  # a copy: pandas may return a view
     for fold, rows, tuning in _by_fold(table, dev):
         fitted = calibration.fit_temperature(predictions.probabilities(tuning), predictions.target_indices(tuning))
         p[rows] = calibration.apply_temperature(p[rows], fitted)
@@ -123,7 +124,7 @@ def _scaled(table: pd.DataFrame, dev: pd.DataFrame) -> tuple[list[dict[str, Any]
 
 
 def _by_fold(table: pd.DataFrame, dev: pd.DataFrame) -> list[tuple[int, np.ndarray, pd.DataFrame]]:
-    """Each fold, its rows in the test table, ``(utterance,)`` booleans, and its dev table."""
+    """Return each fold, its rows in the test table as ``(utterance,)`` booleans, and its dev table."""
     folds = sorted(int(fold) for fold in table["fold"].unique())
     return [(fold, (table["fold"] == fold).to_numpy(), dev[dev["fold"] == fold]) for fold in folds]
 
@@ -136,13 +137,14 @@ def _check_dev(table: pd.DataFrame, dev: pd.DataFrame) -> None:
         )
     if missing := sorted(set(table["fold"]) - set(dev["fold"])):
         raise RunError(
-            f"The dev predictions have no utterance of fold {', '.join(map(str, missing))}. A temperature is fitted on "
-            "the dev utterances of the fold's own model; score them with that fold's checkpoint."
+            f"The dev predictions have no utterances of fold {', '.join(map(str, missing))}, which its temperature is "
+            "fitted on. "
+            "Score them with that fold's checkpoint."
         )
 
 
 def _plain(value: Any) -> Any:
-    """Turn numpy's numbers into Python's, and what JSON does not have into ``None``."""
+    """Convert numpy's numbers to Python's, and NaN and infinities to ``None``."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list):

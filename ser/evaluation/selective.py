@@ -1,9 +1,9 @@
-"""Selective classification: how often a model errs when it may leave unanswered what it is least sure of.
+"""Selective classification: how often a model errs when it may skip the utterances that it is least sure of.
 
 Sources: Geifman and El-Yaniv, 2017, https://arxiv.org/abs/1705.08500 (the risk-coverage curve); Geifman, Uziel and
 El-Yaniv, 2019, https://arxiv.org/abs/1805.08206 (AURC and its excess over the best ordering).
 
-The *confidence* is the probability of the top class. Utterances of equal confidence stand in no order, so every number
+The *confidence* is the probability of the top class. Utterances of equal confidence have no order, so every number
 here is the mean over all their orders; shuffling the rows changes nothing.
 """
 
@@ -14,12 +14,12 @@ from ser.evaluation.calibration import top_class
 
 
 def risk_coverage(probabilities: np.ndarray, target: np.ndarray) -> pd.DataFrame:
-    """Share of errors among the k most confident utterances, for every k.
+    """Return the share of errors among the k most confident utterances, for every k.
 
     Shapes:
         - probabilities: ``(utterance, class)``, each in [0, 1]
         - target: ``(utterance,)`` integers
-        - returns: a row per utterance, ``coverage`` ascending from 1 / n to 1, and ``risk`` in [0, 1]
+        - returns: one row per utterance, ``coverage`` ascending from 1 / n to 1, and ``risk`` in [0, 1]
 
     Raises:
         ValueError: As `ser.evaluation.calibration.top_class`.
@@ -37,27 +37,27 @@ def risk_coverage(probabilities: np.ndarray, target: np.ndarray) -> pd.DataFrame
 
 
 def risk_at(curve: pd.DataFrame, coverage: float) -> float:
-    """Risk when at least this share is answered.
+    """Return the risk when at least this share is answered.
 
     Args:
         curve: See `risk_coverage`.
         coverage: Above 0, at most 1.
 
     Raises:
-        ValueError: If the coverage is outside its range.
+        ValueError: If ``coverage`` is out of range.
 
     Example:
         >>> risk_at(pd.DataFrame({"coverage": [0.5, 1.0], "risk": [0.0, 0.2]}), coverage=0.8)
         0.2
     """
     if not 0 < coverage <= 1:
-        raise ValueError(f"coverage is above 0 and at most 1, not {coverage}.")
+        raise ValueError(f"coverage must be above 0 and at most 1; got {coverage}.")
     enough = curve["coverage"].to_numpy() >= coverage - 1e-12  # 1e-12: k / n is rounded
     return float(curve["risk"].to_numpy()[enough.argmax()])
 
 
 def aurc(probabilities: np.ndarray, target: np.ndarray) -> float:
-    """Area under the risk-coverage curve: the mean of its risks. Smaller is better; it mixes accuracy and ordering.
+    """Return the area under the risk-coverage curve: the mean of its risks. Lower is better; it mixes accuracy and ordering.
 
     Shapes and errors: as `risk_coverage`.
 
@@ -69,7 +69,7 @@ def aurc(probabilities: np.ndarray, target: np.ndarray) -> float:
 
 
 def e_aurc(probabilities: np.ndarray, target: np.ndarray) -> float:
-    """Excess AURC: `aurc` less that of the best ordering of the same errors, all of them last.
+    """Return the excess AURC: `aurc` minus that of the best ordering of the same errors, all of them last.
 
     Shapes and errors: as `risk_coverage`.
 
@@ -82,11 +82,11 @@ def e_aurc(probabilities: np.ndarray, target: np.ndarray) -> float:
 
 
 def e_aurc_normalised(probabilities: np.ndarray, target: np.ndarray) -> float:
-    """Excess AURC as a share of a random ordering's: 0 for the best ordering, 1 for a random one, above 1 for worse.
+    """Return the excess AURC relative to a random ordering: 0 for the best ordering, 1 for a random one, more for worse.
 
-    Unlike `e_aurc`, compares models of different accuracy.
+    Unlike `e_aurc`, it compares models of different accuracy.
 
-    Shapes: as `risk_coverage`; NaN if all is right or all is wrong, where there is nothing to order.
+    Shapes: as `risk_coverage`; NaN if all is right or all is wrong, since there is nothing to order.
 
     Raises:
         ValueError: As `risk_coverage`.
@@ -101,6 +101,6 @@ def e_aurc_normalised(probabilities: np.ndarray, target: np.ndarray) -> float:
 
 
 def _best(right: np.ndarray) -> float:
-    """AURC when every error is less confident than every hit."""
+    """Return the AURC of a model whose every error is less confident than every right answer."""
     answered = np.arange(1, len(right) + 1)
     return float((np.maximum(answered - right.sum(), 0) / answered).mean())

@@ -18,7 +18,7 @@ from ser.evaluation.intervals import Interval, speaker_interval
 
 
 def divergence(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Jensen-Shannon divergence in bits: 0 where two distributions are equal, 1 where they share no class.
+    """Return the Jensen-Shannon divergence in bits: 0 where two distributions are equal, 1 where they share no class.
 
     Shapes:
         - one, other: ``(..., class)``, each sums to 1
@@ -36,7 +36,7 @@ def divergence(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def agreement(probabilities: np.ndarray, votes: np.ndarray) -> np.ndarray:
-    """Probability that a listener drawn at random says what the model's top class is.
+    """Return the probability that a listener drawn at random names the model's top class.
 
     Shapes:
         - probabilities, votes: ``(utterance, class)``
@@ -51,7 +51,7 @@ def agreement(probabilities: np.ndarray, votes: np.ndarray) -> np.ndarray:
 
 
 def entropy(votes: np.ndarray) -> np.ndarray:
-    """Entropy of the votes in bits: 0 where all listeners agree.
+    """Return the entropy of the votes in bits: 0 where all listeners agree.
 
     Shapes:
         - votes: ``(..., class)``
@@ -68,7 +68,7 @@ def entropy(votes: np.ndarray) -> np.ndarray:
 
 
 def mean_interval(values: np.ndarray, speaker: np.ndarray, seed: int = 0) -> Interval:
-    """Interval of a mean over utterances, with speakers as the unit, see `ser.evaluation.intervals.speaker_interval`.
+    """Return the interval of a mean over utterances by `ser.evaluation.intervals.speaker_interval`, speakers as the unit.
 
     Shapes:
         - values: ``(utterance,)``, each in [0, 1]
@@ -80,26 +80,26 @@ def mean_interval(values: np.ndarray, speaker: np.ndarray, seed: int = 0) -> Int
         (True, '2 speakers are too few: the interval is indicative')
     """
     _, which = np.unique(np.asarray(speaker, dtype=str), return_inverse=True)
-    # The bootstrap adds up a square table per speaker: here, it holds the sum and the count of the values.
+    # speaker_interval adds up one square table per speaker: here, it holds the sum and the count of the values.
     sums = np.zeros((int(which.max()) + 1, 2, 2))
     sums[:, 0, 0], sums[:, 0, 1] = np.bincount(which, weights=values), np.bincount(which)
     return speaker_interval(sums, lambda totals: totals[..., 0, 0] / totals[..., 0, 1], seed=seed)
 
 
 def summary(table: pd.DataFrame, seed: int = 0) -> dict[str, Any] | None:
-    """The model beside the listeners, over the rows that have votes.
+    """Compare the model with the listeners, over the rows that have votes.
 
     Args:
         table: See `ser.evaluation.predictions`.
         seed: Of the bootstrap over speakers.
 
     Returns:
-        ``None`` where nobody voted, or plain JSON. Of the model: ``jsd`` (mean `divergence` to the votes) and
-        ``agreement`` (mean), each with an interval. To compare ``jsd`` with: ``jsd_of_mean_votes``, had by saying the
-        mean of these same votes for each clip. To compare ``agreement`` with: ``listener_agreement``, two listeners
-        drawn *with replacement*, the sum of v^2, which for n listeners is too high by ``(1 - it) / (n - 1)``; and
-        ``plurality_agreement``, the most that one answer per clip can have. Of the votes: ``plurality_is_target`` (a
-        tied plurality counts in part) and ``vote_entropy`` in bits.
+        ``None`` for a table without votes, otherwise plain JSON. Of the model: ``jsd`` (mean `divergence` to the votes)
+        and ``agreement`` (mean), each with an interval. The reference of ``jsd`` is ``jsd_of_mean_votes``, that of
+        predicting the mean of these votes for every clip. The references of ``agreement`` are ``listener_agreement``,
+        that of two listeners drawn *with replacement*, the sum of v^2, which for n listeners is too high by
+        ``(1 - it) / (n - 1)``; and ``plurality_agreement``, the most that one answer per clip can reach. Of the votes:
+        ``plurality_is_target`` (a tied plurality counts in part) and ``vote_entropy`` in bits.
 
     Raises:
         RunError: If a share is negative, or a row's shares do not sum to 1.
@@ -138,6 +138,6 @@ def _check(shares: np.ndarray, table: pd.DataFrame) -> None:
     if wrong.any():
         row = int(wrong.argmax())
         raise RunError(
-            f"The votes of {table['utterance'].iloc[row]} are {shares[row].tolist()}, not shares that sum to 1. "
+            f"The votes of {table['utterance'].iloc[row]} must be shares that sum to 1; got {shares[row].tolist()}. "
             f"{predictions.REMEDY}"
         )

@@ -1,4 +1,4 @@
-"""The numbers of a run, ``metrics.json``, computed from its predictions table and from nothing else."""
+"""The numbers of a run, ``metrics.json``, computed from its predictions table alone."""
 
 import json
 import math
@@ -22,7 +22,7 @@ ABSENT = "absent"
 
 
 class Difference(NamedTuple):
-    """A place where two summaries differ; ``absent`` stands for a value that one of them lacks."""
+    """A place where two summaries differ; ``absent`` stands for a value that one of them does not have."""
 
     path: str
     old: Any
@@ -33,10 +33,10 @@ class Difference(NamedTuple):
 
 
 def summarise(table: pd.DataFrame, seed: int = 0) -> Summary:
-    """Every number that a report shows.
+    """Compute every number that a report shows.
 
-    The scores at the top are **pooled**: all folds' utterances in one confusion matrix, which is also what the interval
-    is of. ``folds`` has the mean over folds that papers report, with the standard deviation (n - 1) between folds.
+    The scores at the top are **pooled**: all folds' utterances in one confusion matrix, as for the interval. ``folds``
+    has the mean over folds that papers report, with the standard deviation (n - 1) between folds.
 
     Args:
         table: See `ser.evaluation.predictions`.
@@ -73,7 +73,7 @@ def summarise(table: pd.DataFrame, seed: int = 0) -> Summary:
 
 
 def write_metrics(summary: Mapping[str, Any], path: Path) -> None:
-    """Write a summary as JSON with sorted keys, whole or not at all.
+    """Write a summary atomically as JSON with sorted keys.
 
     Raises:
         ValueError: If the summary holds NaN or an infinity, which JSON does not have.
@@ -92,11 +92,11 @@ def read_metrics(path: Path) -> Summary:
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RunError(f"There is no {path}. A finished run leaves one beside its predictions.") from error
+        raise RunError(f"There is no {path}. Finished runs have one beside their predictions; train again.") from error
     except ValueError as error:
-        raise RunError(f"{path} is not JSON ({error}). Evaluate the run again to rewrite it.") from error
+        raise RunError(f"{path} must be JSON ({error}). Evaluate the run again to rewrite it.") from error
     if not isinstance(summary, dict):
-        raise RunError(f"{path} holds a {type(summary).__name__}, not an object of metrics. Evaluate the run again.")
+        raise RunError(f"{path} must hold a JSON object; got {type(summary).__name__}. Evaluate the run again.")
     return summary
 
 
@@ -107,7 +107,7 @@ def differences(old: Any, new: Any, tolerance: float = 1e-9, path: str = "") -> 
         old: A summary, or any plain JSON.
         new: The same, as it is now.
         tolerance: Largest absolute difference between two numbers that counts as equal.
-        path: Where these two are; for the recursion.
+        path: The place of these two; used by the recursion.
 
     Example:
         >>> [str(d) for d in differences({"uar": 0.5, "n": 3}, {"uar": 0.6, "n": 3})]
@@ -155,7 +155,7 @@ def _folds(table: pd.DataFrame, target: np.ndarray, predicted: np.ndarray, n_cla
 
 
 def _plain(value: Any) -> float | None:
-    """Turn a number into a Python float, or ``None`` for NaN."""
+    """Convert a number to a Python float, or ``None`` for NaN."""
     number = float(value)
     return None if math.isnan(number) else number
 

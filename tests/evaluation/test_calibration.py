@@ -29,7 +29,7 @@ def calibrated(rng: np.random.Generator, n: int, n_classes: int = 6) -> tuple[np
 
 
 @pytest.mark.parametrize("bins", [1, 10, 15])
-def test_the_calibration_error_is_that_of_torchmetrics(bins) -> None:
+def test_ece_equals_torchmetrics(bins) -> None:
     p, target = calibrated(np.random.default_rng(0), 700)
     p = apply_temperature(p, 0.6)
     p = p[p.max(axis=1) < 1 - 1e-6]  # torchmetrics gives a confidence of 1 a bin of its own
@@ -40,13 +40,13 @@ def test_the_calibration_error_is_that_of_torchmetrics(bins) -> None:
     assert ece(p, target, bins) == pytest.approx(float(reference), abs=1e-6)  # torchmetrics counts in float32
 
 
-def test_with_one_bin_the_error_is_the_gap_between_mean_confidence_and_accuracy() -> None:
+def test_one_bin_gives_gap_between_mean_confidence_and_accuracy() -> None:
     p, target = calibrated(np.random.default_rng(1), 300)
     confidence, right = top_class(p, target)
     assert ece(p, target, bins=1) == pytest.approx(abs(confidence.mean() - right.mean()))
 
 
-def test_where_confidences_in_a_bin_are_equal_the_debiased_error_is_the_published_estimator() -> None:
+def test_debiased_error_of_equal_confidences_is_published_estimator() -> None:
     """Kumar et al., Definition 4.1: ``sum_b n_b / n ((s_b - y_b)^2 - y_b (1 - y_b) / (n_b - 1))``."""
     rng = np.random.default_rng(2)
     levels, n = np.array([0.55, 0.7, 0.85, 0.99]), 50
@@ -58,7 +58,7 @@ def test_where_confidences_in_a_bin_are_equal_the_debiased_error_is_the_publishe
     assert squared_error_debiased(p, target, bins=4) == pytest.approx(published)
 
 
-def test_of_a_calibrated_model_the_plain_error_is_biased_and_the_debiased_one_is_not() -> None:
+def test_plain_error_of_calibrated_model_is_biased_and_debiased_is_not() -> None:
     rng = np.random.default_rng(3)
     runs = [calibrated(rng, 500) for _ in range(400)]
     squares = np.array([squared_error_debiased(*run) for run in runs])
@@ -71,7 +71,7 @@ def test_of_a_calibrated_model_the_plain_error_is_biased_and_the_debiased_one_is
     assert debiased < plain / 2
 
 
-def test_of_a_model_too_sure_by_a_tenth_both_errors_find_the_tenth() -> None:
+def test_both_errors_find_overconfidence_of_a_tenth() -> None:
     rng = np.random.default_rng(4)
     confidence = rng.uniform(0.65, 0.95, size=100_000)
     target = (rng.random(len(confidence)) > confidence - 0.1).astype(int)
@@ -80,18 +80,18 @@ def test_of_a_model_too_sure_by_a_tenth_both_errors_find_the_tenth() -> None:
     assert ece_debiased(p, target) == pytest.approx(0.1, abs=0.005)
 
 
-def test_the_debiased_error_of_lonely_utterances_is_not_defined() -> None:
+def test_debiased_error_of_single_utterance_bins_is_undefined() -> None:
     p = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]])
     assert np.isnan(ece_debiased(p, np.zeros(3, dtype=int), bins=15))
 
 
-def test_the_brier_score_is_that_of_scikit_learn() -> None:
+def test_brier_score_equals_scikit_learn() -> None:
     p, target = calibrated(np.random.default_rng(5), 200)
     assert brier(p, target) == pytest.approx(brier_score_loss(target, p, labels=range(6), scale_by_half=False))
     assert brier(np.full((8, 8), 1 / 8), np.arange(8)) == pytest.approx(1 - 1 / 8)
 
 
-def test_reliability_bins_hold_equally_many_and_average_to_the_whole() -> None:
+def test_reliability_bins_are_equally_large_and_average_to_overall_accuracy() -> None:
     p, target = calibrated(np.random.default_rng(6), 1000)
     confidence, right = top_class(p, target)
     table = reliability(p, target, bins=15)
@@ -102,7 +102,7 @@ def test_reliability_bins_hold_equally_many_and_average_to_the_whole() -> None:
     assert np.average(table["accuracy"], weights=table["count"]) == pytest.approx(right.mean())
 
 
-def test_equal_confidences_share_a_bin_so_that_the_order_of_rows_does_not_matter() -> None:
+def test_equal_confidences_share_a_bin_whatever_the_row_order() -> None:
     rng = np.random.default_rng(7)
     confidence = rng.choice([0.6, 0.7, 0.8, 1.0], p=[0.1, 0.2, 0.3, 0.4], size=300)
     p, target = np.stack([confidence, 1 - confidence], axis=1), (rng.random(300) > confidence).astype(int)
@@ -113,14 +113,14 @@ def test_equal_confidences_share_a_bin_so_that_the_order_of_rows_does_not_matter
 
 
 @pytest.mark.parametrize("sharpened", [0.4, 1.0, 2.5])
-def test_the_temperature_undoes_the_one_that_made_the_model_too_sure(sharpened) -> None:
+def test_fitted_temperature_inverts_applied_temperature(sharpened) -> None:
     p, target = calibrated(np.random.default_rng(8), 20_000)
     temperature = fit_temperature(apply_temperature(p, sharpened), target)
     # Standard error of ln T: under 0.01 with 20 000 utterances, from the curvature of the loss.
     assert np.log(temperature) == pytest.approx(-np.log(sharpened), abs=0.03)
 
 
-def test_the_temperature_is_the_inverse_slope_of_a_logistic_regression() -> None:
+def test_temperature_is_inverse_slope_of_logistic_regression() -> None:
     rng = np.random.default_rng(9)
     log_odds = rng.normal(scale=3, size=2000)
     target = (rng.random(2000) < 1 / (1 + np.exp(-log_odds / 1.7))).astype(int)
@@ -129,7 +129,7 @@ def test_the_temperature_is_the_inverse_slope_of_a_logistic_regression() -> None
     assert fit_temperature(p, target) == pytest.approx(1 / slope, rel=1e-4)
 
 
-def test_no_temperature_on_a_grid_has_less_loss_and_every_order_of_classes_stays() -> None:
+def test_fitted_temperature_beats_a_grid_and_keeps_class_order() -> None:
     p, target = calibrated(np.random.default_rng(10), 400)
     p = apply_temperature(p, 0.5)
     scaled = apply_temperature(p, fit_temperature(p, target))
@@ -138,7 +138,7 @@ def test_no_temperature_on_a_grid_has_less_loss_and_every_order_of_classes_stays
     assert (scaled.argmax(axis=1) == p.argmax(axis=1)).all()
 
 
-def test_probabilities_of_0_do_not_break_the_temperature() -> None:
+def test_temperature_is_finite_with_zero_probabilities() -> None:
     p = np.tile([1.0, 0.0], (10, 1))
     temperature = fit_temperature(p, np.repeat([0, 1], [9, 1]))
     # The log odds, ln(1 / eps), become ln 9.
@@ -146,7 +146,7 @@ def test_probabilities_of_0_do_not_break_the_temperature() -> None:
     np.testing.assert_allclose(apply_temperature(p, temperature)[0], [0.9, 0.1], rtol=1e-4)
 
 
-def test_where_all_is_right_the_temperature_stays_within_its_range() -> None:
+def test_temperature_of_perfect_model_stays_in_range() -> None:
     temperature = fit_temperature(np.tile([0.8, 0.2], (5, 1)), np.zeros(5, dtype=int))
     assert TEMPERATURES[0] <= temperature < 2 * TEMPERATURES[0]
 
@@ -154,13 +154,13 @@ def test_where_all_is_right_the_temperature_stays_within_its_range() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda p, t: ece(p, t, bins=0), "bins is 1 or more, not 0"),
-        (lambda p, t: reliability(p, t, bins=-1), "bins is 1 or more, not -1"),
-        (lambda p, t: brier(p, t[:1]), "probabilities has 2 rows, but target has 1 values"),
-        (lambda p, t: fit_temperature(p[:0], t[:0]), "There is no utterance"),
-        (lambda p, t: apply_temperature(p, 0.0), "temperature is above 0, not 0.0"),
+        (lambda p, t: ece(p, t, bins=0), "bins must be at least 1; got 0"),
+        (lambda p, t: reliability(p, t, bins=-1), "bins must be at least 1; got -1"),
+        (lambda p, t: brier(p, t[:1]), "probabilities must have one row per target, here 1; got 2"),
+        (lambda p, t: fit_temperature(p[:0], t[:0]), "target must have at least 1 utterance"),
+        (lambda p, t: apply_temperature(p, 0.0), "temperature must be above 0; got 0.0"),
     ],
 )
-def test_what_cannot_be_computed_is_named(call, message) -> None:
+def test_invalid_calibration_arguments_are_refused(call, message) -> None:
     with pytest.raises(ValueError, match=message):
         call(np.full((2, 2), 0.5), np.array([0, 1]))

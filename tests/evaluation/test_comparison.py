@@ -35,7 +35,7 @@ def _predicted(table: pd.DataFrame) -> np.ndarray:
     return table.filter(regex="^p_").idxmax(axis=1).str.removeprefix("p_").to_numpy(dtype=str)
 
 
-def test_the_p_value_is_that_of_swapping_by_hand() -> None:
+def test_p_value_equals_enumerated_swaps() -> None:
     one, other = _table(np.random.default_rng(0), 7, 1.5), _table(np.random.default_rng(1), 7, 0.8)
     target, speaker = one["target"].to_numpy(dtype=str), one["speaker"].to_numpy(dtype=str)
     ours, theirs = _predicted(one), _predicted(other)
@@ -55,7 +55,7 @@ def test_the_p_value_is_that_of_swapping_by_hand() -> None:
     assert (result.swaps, result.exact, result.smallest_p_value, result.caution) == (128, True, 2 / 128, None)
 
 
-def test_accuracies_of_equal_sizes_are_tested_as_scipy_does() -> None:
+def test_swap_test_of_accuracies_equals_scipy() -> None:
     one, other = _table(np.random.default_rng(2), 9, 1.4), _table(np.random.default_rng(3), 9, 1.0)
     each = [(_predicted(t) == t["target"]).groupby(t["speaker"]).mean().to_numpy() for t in (one, other)]
     expected = permutation_test(each, lambda a, b: np.mean(a) - np.mean(b), permutation_type="samples", n_resamples=512)
@@ -64,7 +64,7 @@ def test_accuracies_of_equal_sizes_are_tested_as_scipy_does() -> None:
     assert result.p_value == pytest.approx(expected.pvalue)
 
 
-def test_drawn_swaps_estimate_what_all_swaps_give() -> None:
+def test_drawn_swaps_approximate_all_swaps() -> None:
     one, other = _table(np.random.default_rng(0), 14, 1.3), _table(np.random.default_rng(1), 14, 1.0)
     exact, drawn = paired(one, other, swaps=2**14), paired(one, other, swaps=9999)
     assert (exact.exact, exact.swaps) == (True, 2**14)
@@ -75,13 +75,13 @@ def test_drawn_swaps_estimate_what_all_swaps_give() -> None:
     assert paired(one, other, swaps=9999) == drawn
 
 
-def test_a_drawn_p_value_is_never_zero() -> None:
+def test_drawn_p_value_is_never_zero() -> None:
     right, wrong = np.tile(np.eye(3), (40, 1, 1)), np.tile(np.roll(np.eye(3), 1, axis=1), (40, 1, 1))
     assert swap_test(right, wrong, swaps=199) == (1 / 200, 1 / 200, 199, False)
 
 
 @pytest.mark.parametrize(("speakers", "smallest"), [(1, 1.0), (2, 0.5), (4, 0.125), (5, 0.0625)])
-def test_too_few_speakers_to_conclude_are_called_so(speakers: int, smallest: float) -> None:
+def test_too_few_speakers_give_a_caution(speakers: int, smallest: float) -> None:
     one = _table(np.random.default_rng(0), speakers, ability=50, clips=6)
     result = paired(one, _table(np.random.default_rng(1), speakers, ability=-50, clips=6))
     assert result.difference == 1
@@ -91,20 +91,20 @@ def test_too_few_speakers_to_conclude_are_called_so(speakers: int, smallest: flo
     assert f"{smallest:.3g}" in result.caution
 
 
-def test_six_speakers_are_enough_for_a_p_value_below_five_percent() -> None:
+def test_six_speakers_allow_p_value_below_five_percent() -> None:
     one = _table(np.random.default_rng(0), 6, ability=50, clips=6)
     result = paired(one, _table(np.random.default_rng(1), 6, ability=-50, clips=6))
     assert (result.p_value, result.caution) == (2 / 64, None)
 
 
-def test_a_model_does_not_differ_from_itself() -> None:
+def test_model_does_not_differ_from_itself() -> None:
     one = _table(np.random.default_rng(0), 8)
     result = paired(one, one.sample(frac=1, random_state=3))
     assert (result.difference, result.p_value) == (0, 1)
     assert (result.interval.low, result.interval.high) == (0, 0)
 
 
-def test_the_order_of_the_models_turns_the_sign_and_nothing_else() -> None:
+def test_order_of_models_only_changes_the_sign() -> None:
     one, other = _table(np.random.default_rng(0), 30, 1.3), _table(np.random.default_rng(1), 30, 1.0)
     there, back = paired(one, other), paired(other, one)
     assert there.difference == -back.difference
@@ -113,14 +113,14 @@ def test_the_order_of_the_models_turns_the_sign_and_nothing_else() -> None:
     assert (there.interval.low, there.interval.high) == pytest.approx((-back.interval.high, -back.interval.low))
 
 
-def test_the_order_of_classes_and_rows_changes_nothing() -> None:
+def test_order_of_classes_and_rows_changes_nothing() -> None:
     one, other = _table(np.random.default_rng(0), 8, 1.3), _table(np.random.default_rng(1), 8, 1.0)
     columns = [c for c in other if not c.startswith("p_")]
     turned = other[[*columns, "p_sad", "p_angry", "p_happy"]].sample(frac=1, random_state=0)
     assert paired(one, turned) == paired(one, other)
 
 
-def test_seeds_are_averaged() -> None:
+def test_scores_are_averaged_over_seeds() -> None:
     """UAR is linear in the confusions of the same utterances: the mean of the scores is the score of the mean."""
     ones = [_table(np.random.default_rng(i), 8, 1.3) for i in range(3)]
     others = [_table(np.random.default_rng(i), 8, 1.0) for i in range(10, 12)]
@@ -139,7 +139,7 @@ def _changed(table: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
     return changed
 
 
-def test_tables_of_different_questions_are_not_compared() -> None:
+def test_tables_of_different_test_sets_are_refused() -> None:
     one, other = _table(np.random.default_rng(0), 4), _table(np.random.default_rng(1), 4)
     held = other.loc[other["utterance"] == "x/01-03", "target"].item()
     wanted = next(name for name in CLASSES if name != held)
@@ -149,27 +149,29 @@ def test_tables_of_different_questions_are_not_compared() -> None:
         paired(one, _changed(other, "target", wanted))
     with pytest.raises(RunError, match=r"speakers differ: utterance x/01-03 has speaker x/9 in other\[0\]"):
         paired(one, _changed(other, "speaker", "x/9"))
-    with pytest.raises(RunError, match=r"one\[0\] has 2 that other\[0\] lacks .* such as x/00-00\. Compare runs"):
+    with pytest.raises(RunError, match=r"one\[0\] has 2 missing from other\[0\] .* such as x/00-00\. Compare runs"):
         paired(one, other.iloc[2:])
-    with pytest.raises(RunError, match=r"other\[0\] has 1 that one\[0\] lacks .* such as x/zz"):
+    with pytest.raises(RunError, match=r"other\[0\] has 1 missing from one\[0\] .* such as x/zz"):
         paired(one, _changed(other, "utterance", "x/zz"))
-    with pytest.raises(RunError, match=r"one\[1\] has 12 that one\[0\] lacks"):
+    with pytest.raises(RunError, match=r"one\[1\] has 12 missing from one\[0\]"):
         paired([one, _table(np.random.default_rng(1), 5)], other)
     twice = pd.concat([other, other.iloc[[5]].assign(fold=9)])
-    with pytest.raises(RunError, match=r"other\[0\] has 1 that one\[0\] lacks or has in fewer folds, such as x/00-05"):
+    with pytest.raises(
+        RunError, match=r"other\[0\] has 1 missing from one\[0\] or in fewer of its folds, such as x/00-05"
+    ):
         paired(one, twice)
     with pytest.raises(RunError, match=r"classes differ: angry, happy, joy, sad in other\[0\], but angry, happy, sad"):
         paired(one, other.assign(p_joy=0.0))
-    with pytest.raises(RunError, match=r"one\[0\] lacks the columns speaker"):
+    with pytest.raises(RunError, match=r"one\[0\] must have the columns speaker"):
         paired(one.drop(columns="speaker"), other)
-    with pytest.raises(ValueError, match="not an empty sequence"):
+    with pytest.raises(ValueError, match="got an empty sequence"):
         paired(one, [])
 
 
-def test_confusions_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"the same shape .* not \(3, 2, 2\), \(4, 2, 2\)"):
+def test_confusions_of_different_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"the same shape .* got \(3, 2, 2\), \(4, 2, 2\)"):
         swap_test(np.ones((3, 2, 2)), np.ones((4, 2, 2)))
-    with pytest.raises(ValueError, match="swaps is 1 or more, not 0"):
+    with pytest.raises(ValueError, match="swaps must be at least 1; got 0"):
         swap_test(np.ones((3, 2, 2)), np.ones((3, 2, 2)), swaps=0)
 
 
@@ -189,7 +191,7 @@ def _two_models(rng: np.random.Generator, speakers: int, better: float, clips: i
     return counts, right
 
 
-def test_swapping_speakers_keeps_its_level_and_swapping_utterances_does_not() -> None:
+def test_swapping_speakers_keeps_the_level_and_swapping_utterances_does_not() -> None:
     rng, runs, rejected = np.random.default_rng(0), 400, {"speakers": 0, "utterances": 0}
     for run in range(runs):
         counts, right = _two_models(rng, speakers=8, better=0)
@@ -202,7 +204,7 @@ def test_swapping_speakers_keeps_its_level_and_swapping_utterances_does_not() ->
     assert rejected["utterances"] / runs > 0.12
 
 
-def test_the_level_holds_where_swaps_are_drawn() -> None:
+def test_drawn_swaps_keep_the_level() -> None:
     rng, runs = np.random.default_rng(1), 400
     p = [swap_test(*np.swapaxes(_two_models(rng, 24, 0)[0], 0, 1), swaps=199).p_value for _ in range(runs)]
     for level in (0.05, 0.2, 0.5):
@@ -210,7 +212,7 @@ def test_the_level_holds_where_swaps_are_drawn() -> None:
         assert np.mean(np.array(p) <= level) == pytest.approx(level, abs=expected)
 
 
-def test_power_grows_with_the_difference_and_with_the_speakers() -> None:
+def test_power_grows_with_difference_and_speakers() -> None:
     rng = np.random.default_rng(2)
 
     def power(speakers: int, better: float) -> float:
@@ -222,7 +224,7 @@ def test_power_grows_with_the_difference_and_with_the_speakers() -> None:
 
 
 @pytest.mark.parametrize(("speakers", "low"), [(4, 0.92), (10, 0.92), (24, 0.89)])
-def test_intervals_of_the_difference_cover_it(speakers: int, low: float) -> None:
+def test_intervals_cover_the_difference(speakers: int, low: float) -> None:
     """Nominally 95 %; percentiles of 24 speakers 92 to 93 %; less three standard errors of 500 runs."""
     rng, runs = np.random.default_rng(speakers), 500
     many = _two_models(rng, 100_000, better=0.5, clips=1)[0].sum(axis=0)
@@ -239,7 +241,7 @@ def test_intervals_of_the_difference_cover_it(speakers: int, low: float) -> None
     assert low <= covered / runs <= 0.99
 
 
-def test_holm_is_that_of_statsmodels() -> None:
+def test_holm_equals_statsmodels() -> None:
     multipletests = pytest.importorskip("statsmodels.stats.multitest").multipletests
     rng = np.random.default_rng(0)
     for m in (1, 2, 5, 40):
@@ -255,8 +257,8 @@ def test_holm_of_four_p_values() -> None:
 
 
 @pytest.mark.parametrize("p", [[0.1, np.nan], [1.1], [-0.1], [[0.1]]])
-def test_what_is_no_p_value_is_refused(p) -> None:
-    with pytest.raises(ValueError, match=r"p is a \(comparison,\) array of values in \[0, 1\]"):
+def test_invalid_p_values_are_refused(p) -> None:
+    with pytest.raises(ValueError, match=r"p must be a \(comparison,\) array of values in \[0, 1\]"):
         holm(np.array(p))
 
 
@@ -281,7 +283,7 @@ DEMSAR = pd.DataFrame(  # Table 6: AUC on 14 data sets; where the paper breaks a
 )
 
 
-def test_the_worked_example_of_demsar() -> None:
+def test_demsars_worked_example() -> None:
     found = critical_difference(DEMSAR)
     expected = {"C4.5+m+cf": 1.964, "C4.5+m": 2.000, "C4.5+cf": 2.893, "C4.5": 3.143}
     assert list(found.ranks) == list(expected)
@@ -293,14 +295,14 @@ def test_the_worked_example_of_demsar() -> None:
     assert found.cliques == (("C4.5+m+cf", "C4.5+m", "C4.5+cf", "C4.5"),)  # "not powerful enough" at 0.05
 
 
-def test_at_ten_percent_demsars_bars_are_two() -> None:
+def test_demsars_example_at_ten_percent_has_two_cliques() -> None:
     """Figure 1(a): C4.5 is worse than C4.5+m and C4.5+m+cf; nothing can be said of C4.5+cf."""
     found = critical_difference(DEMSAR, alpha=0.10)
     assert found.difference == pytest.approx(1.12, abs=0.005)
     assert found.cliques == (("C4.5+m+cf", "C4.5+m", "C4.5+cf"), ("C4.5+cf", "C4.5"))
 
 
-def test_friedmans_test_is_that_of_scipy() -> None:
+def test_friedman_test_equals_scipy() -> None:
     scores = pd.DataFrame(np.random.default_rng(0).random((12, 5)).round(1))
     found = critical_difference(scores)
     expected = friedmanchisquare(*scores.to_numpy().T)
@@ -309,7 +311,7 @@ def test_friedmans_test_is_that_of_scipy() -> None:
     assert (found.blocks, found.alpha) == (12, 0.05)
 
 
-def test_models_alike_everywhere_are_one_clique_and_far_apart_none() -> None:
+def test_equal_models_are_one_clique_and_distant_models_none() -> None:
     alike = critical_difference(pd.DataFrame(np.ones((5, 3)), columns=list("abc")))
     assert (alike.statistic, alike.p_value, alike.cliques) == (0, 1, (("a", "b", "c"),))
     apart = critical_difference(pd.DataFrame(np.tile([0.1, 0.9, 0.5], (40, 1)), columns=list("abc")))
@@ -321,12 +323,12 @@ def test_models_alike_everywhere_are_one_clique_and_far_apart_none() -> None:
 @pytest.mark.parametrize(
     ("scores", "alpha", "message"),
     [
-        (np.ones((5, 2)), 0.05, r"3 models or more, not \(5, 2\); `paired` compares two"),
-        (np.ones((1, 3)), 0.05, "scores has 2 blocks"),
-        (np.array([[1, 2, 3], [1, np.nan, 3]]), 0.05, "scores has a missing value"),
-        (np.ones((5, 3)), 5, "alpha lies between 0 and 1, not 5"),
+        (np.ones((5, 2)), 0.05, r"at least 2 blocks and 3 models; got \(5, 2\). Use `paired`"),
+        (np.ones((1, 3)), 0.05, "scores must have at least 2 blocks"),
+        (np.array([[1, 2, 3], [1, np.nan, 3]]), 0.05, "scores must have no missing values"),
+        (np.ones((5, 3)), 5, "alpha must be between 0 and 1; got 5"),
     ],
 )
-def test_scores_that_cannot_be_ranked_are_refused(scores, alpha, message) -> None:
+def test_scores_without_a_ranking_are_refused(scores, alpha, message) -> None:
     with pytest.raises(ValueError, match=message):
         critical_difference(pd.DataFrame(scores), alpha)

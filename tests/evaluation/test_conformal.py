@@ -19,7 +19,7 @@ def noisy(rng: np.random.Generator, n: int, hit: float | np.ndarray = 2.0) -> tu
     return softmax(3 * logits), target
 
 
-def test_the_threshold_is_the_conformal_quantile() -> None:
+def test_threshold_is_conformal_quantile() -> None:
     scores = np.arange(1, 20) / 20  # 19 of them: rank ceil(20 * 0.9) = 18
     p = np.stack([1 - scores, scores], axis=1)
     target = np.zeros(19, dtype=int)
@@ -30,14 +30,14 @@ def test_the_threshold_is_the_conformal_quantile() -> None:
     assert sets(p, 1.0).all()
 
 
-def test_as_many_dev_sets_hold_their_target_as_the_rank_says() -> None:
+def test_dev_coverage_matches_the_rank() -> None:
     p, target = noisy(np.random.default_rng(0), 499)
     held = sets(p, threshold(p, target, level=0.8))[np.arange(499), target]
     assert held.sum() == 400  # ceil(500 * 0.8); no rounding leaves the utterance at the threshold out
 
 
 @pytest.mark.parametrize(("n_dev", "level"), [(19, 0.9), (50, 0.8), (200, 0.9)])
-def test_the_finite_sample_guarantee(n_dev, level) -> None:
+def test_finite_sample_guarantee_holds(n_dev, level) -> None:
     """Exchangeable utterances: ``level <= coverage <= level + 1 / (n + 1)``, on average over dev sets."""
     rng = np.random.default_rng(1)
     covered = []
@@ -49,7 +49,7 @@ def test_the_finite_sample_guarantee(n_dev, level) -> None:
     assert level - error <= np.mean(covered) <= level + 1 / (n_dev + 1) + error
 
 
-def test_speakers_are_covered_unevenly_and_the_report_shows_it() -> None:
+def test_coverage_reports_uneven_speakers() -> None:
     rng = np.random.default_rng(2)
     hit = np.repeat([3.0, 3.0, 3.0, 1.0], 200)  # the last speaker is hard
     limit = threshold(*noisy(rng, 800, hit))
@@ -67,7 +67,7 @@ def test_speakers_are_covered_unevenly_and_the_report_shows_it() -> None:
     assert np.mean([s["coverage"] for s in result["speakers"]]) == pytest.approx(result["coverage"])
 
 
-def test_for_new_speakers_the_guarantee_does_not_hold_run_by_run() -> None:
+def test_guarantee_does_not_hold_for_new_speakers() -> None:
     """Why coverage is reported by speaker: 2 dev speakers say little of the next two."""
     rng = np.random.default_rng(3)
 
@@ -85,12 +85,12 @@ def test_for_new_speakers_the_guarantee_does_not_hold_run_by_run() -> None:
 
 
 @pytest.mark.parametrize("level", [0, 1, 90])
-def test_a_level_outside_0_to_1_is_named(level) -> None:
-    with pytest.raises(ValueError, match=f"level lies between 0 and 1, not {level}"):
+def test_level_outside_0_to_1_is_refused(level) -> None:
+    with pytest.raises(ValueError, match=f"level must be between 0 and 1; got {level}"):
         threshold(np.full((3, 2), 0.5), np.zeros(3, dtype=int), level=level)
 
 
-def test_sets_of_another_shape_are_named() -> None:
+def test_sets_of_another_shape_are_refused() -> None:
     table = pd.DataFrame({"speaker": ["a"], "target": ["x"], "p_x": [0.5], "p_y": [0.5]})
-    with pytest.raises(ValueError, match=r"here \(1, 2\), not \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"here \(1, 2\); got \(2, 2\)"):
         coverage(table, np.ones((2, 2), dtype=bool))

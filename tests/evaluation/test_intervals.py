@@ -31,20 +31,20 @@ def _utterances(rng: np.random.Generator, speakers: int, per_class: int = 5, n_c
     return target, np.where(right, target, wrong), speaker
 
 
-def test_speakers_who_are_all_alike_leave_no_doubt() -> None:
+def test_identical_speakers_give_zero_width() -> None:
     alike = np.tile(np.array([[3, 1], [2, 2]]), (12, 1, 1))
     interval = speaker_interval(alike)
     assert (interval.low, interval.high, interval.caution) == (0.625, 0.625, None)
 
 
-def test_of_two_speakers_a_quarter_of_the_resamples_has_only_the_better() -> None:
+def test_a_quarter_of_resamples_of_two_speakers_draws_only_the_better() -> None:
     two = np.array([[[4, 0], [0, 4]], [[0, 4], [4, 0]]])
     for level, low, high in ((0.4, 0.5, 0.5), (0.6, 0.0, 1.0)):  # a quarter at 0, a half at 0.5, a quarter at 1
         interval = speaker_interval(two, method="percentile", level=level)
         assert (interval.low, interval.high) == (low, high)
 
 
-def test_the_resamples_spread_as_the_standard_error_of_a_mean() -> None:
+def test_resamples_spread_like_the_standard_error_of_a_mean() -> None:
     """With equally many utterances of each class per speaker, UAR is the mean of the speakers' UARs."""
     target, predicted, speaker = _utterances(np.random.default_rng(3), speakers=400)
     _, counts = confusion_by_group(target, predicted, speaker, 4)
@@ -54,7 +54,7 @@ def test_the_resamples_spread_as_the_standard_error_of_a_mean() -> None:
 
 
 @pytest.mark.parametrize(("statistic", "name"), [(metrics.uar, "recall"), (metrics.macro_f1, "F1")])
-def test_percentiles_are_those_of_a_loop_over_the_drawn_speakers(statistic, name: str) -> None:
+def test_percentiles_equal_a_loop_over_drawn_speakers(statistic, name: str) -> None:
     """The draws are numpy's, one row of speakers per resample: runs scored by version 0.1 have them in metrics.json."""
     target, predicted, speaker = _utterances(np.random.default_rng(5), speakers=7)
     keep = np.random.default_rng(6).random(len(target)) < 0.6  # speakers of unequal sizes
@@ -72,13 +72,13 @@ def test_percentiles_are_those_of_a_loop_over_the_drawn_speakers(statistic, name
     assert (interval.low, interval.high) == pytest.approx(np.quantile(scores, [0.025, 0.975]), abs=1e-12)
 
 
-def test_sums_of_drawn_speakers_are_exact_for_models_side_by_side() -> None:
+def test_sums_of_drawn_speakers_are_exact_for_several_models() -> None:
     counts = np.random.default_rng(0).integers(100, size=(5, 2, 3, 3))
     drawn = np.random.default_rng(1).integers(5, size=(4, 6, 5))
     np.testing.assert_array_equal(sums_of_drawn(drawn, counts), counts[drawn].sum(axis=2))
 
 
-def test_resampling_speakers_covers_the_truth_where_resampling_utterances_does_not() -> None:
+def test_resampling_speakers_covers_and_resampling_utterances_does_not() -> None:
     rng = np.random.default_rng(11)
     runs, speakers, truth = 200, 20, 2 / 3
     covered = dict.fromkeys(("speakers", "speakers, expanded", "utterances"), 0)
@@ -99,7 +99,7 @@ def test_resampling_speakers_covers_the_truth_where_resampling_utterances_does_n
     assert share["utterances"] < 0.80
 
 
-def test_the_expanded_interval_contains_the_percentile_interval_and_tends_to_it() -> None:
+def test_expanded_interval_contains_percentile_interval_and_converges_to_it() -> None:
     def width_ratio(speakers: int) -> float:
         _, counts = confusion_by_group(*_utterances(np.random.default_rng(2), speakers), 4)
         plain, expanded = (speaker_interval(counts, resamples=4000, method=m) for m in ("percentile", "expanded"))
@@ -110,7 +110,7 @@ def test_the_expanded_interval_contains_the_percentile_interval_and_tends_to_it(
     assert width_ratio(300) < 1.02
 
 
-def test_the_caution_fits_the_number_of_speakers() -> None:
+def test_caution_states_the_number_of_speakers() -> None:
     _, counts = confusion_by_group(*_utterances(np.random.default_rng(0), 10), 4)
     assert speaker_interval(counts).caution is None
     assert speaker_interval(counts[:4]).caution == "4 speakers are too few: the interval is indicative"
@@ -121,7 +121,7 @@ def test_the_caution_fits_the_number_of_speakers() -> None:
     assert alone.caution.startswith("1 speaker: no interval")
 
 
-def test_the_same_seed_gives_the_same_interval_whatever_the_order_of_the_rows() -> None:
+def test_same_seed_gives_same_interval_whatever_the_row_order() -> None:
     target, predicted, speaker = _utterances(np.random.default_rng(1), speakers=12)
     shuffled = np.random.default_rng(2).permutation(len(target))
     _, counts = confusion_by_group(target, predicted, speaker, 4)
@@ -131,7 +131,7 @@ def test_the_same_seed_gives_the_same_interval_whatever_the_order_of_the_rows() 
     assert ends[0] != ends[1]
 
 
-def test_no_function_is_called_once_a_resample() -> None:
+def test_resamples_are_scored_in_batches() -> None:
     _, counts = confusion_by_group(*_utterances(np.random.default_rng(1), speakers=91, n_classes=6), 6)
     assert calls(lambda: speaker_interval(counts, resamples=2000)) < 2000  # 911 measured
 
@@ -139,18 +139,18 @@ def test_no_function_is_called_once_a_resample() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"level": 95}, "level lies between 0 and 1, not 95"),
-        ({"method": "normal"}, "method is one of auto, percentile, expanded, bca, jackknife-t, not 'normal'"),
-        ({"bounds": (0.6, 1.0)}, r"bounds are the statistic's lowest and highest value; \(0.6, 1.0\) leave out 0.5"),
-        ({"resamples": 0}, "resamples is 1 or more, not 0"),
+        ({"level": 95}, "level must be between 0 and 1; got 95"),
+        ({"method": "normal"}, "method must be one of auto, percentile, expanded, bca, jackknife-t; got 'normal'"),
+        ({"bounds": (0.6, 1.0)}, r"bounds must contain every value of the statistic, here 0.5; got \(0.6, 1.0\)"),
+        ({"resamples": 0}, "resamples must be at least 1; got 0"),
     ],
 )
-def test_an_argument_outside_its_range_is_named(arguments, message) -> None:
+def test_invalid_interval_arguments_are_refused(arguments, message) -> None:
     with pytest.raises(ValueError, match=message):
         speaker_interval(np.ones((3, 2, 2), dtype=int), **arguments)
 
 
-def test_a_resample_in_which_the_score_is_not_defined_leaves_no_interval() -> None:
+def test_undefined_resample_gives_no_interval() -> None:
     counts = np.tile(np.array([[3, 1], [0, 0]]), (30, 1, 1))
     counts[0] = [[3, 1], [1, 3]]  # who alone says class 1
 
@@ -163,18 +163,18 @@ def test_a_resample_in_which_the_score_is_not_defined_leaves_no_interval() -> No
     assert interval.caution.startswith("no interval: without one of its speakers")
 
 
-def test_no_speaker_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"1 speaker or more, not \(0, 2, 2\)"):
+def test_counts_without_speakers_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"at least 1 speaker; got \(0, 2, 2\)"):
         speaker_interval(np.zeros((0, 2, 2)))
 
 
-def test_leaving_out_is_scoring_the_others() -> None:
+def test_leave_one_out_scores_the_others() -> None:
     _, counts = confusion_by_group(*_utterances(np.random.default_rng(4), 5), 4)
     others = [metrics.macro_f1(np.delete(counts, i, axis=0).sum(axis=0)) for i in range(5)]
     np.testing.assert_array_equal(leave_one_out(counts, metrics.macro_f1), others)
 
 
-def test_the_jackknife_of_a_mean_is_students_interval_on_the_scale_of_the_logit() -> None:
+def test_jackknife_of_a_mean_is_students_interval_on_logit_scale() -> None:
     """Equally many utterances: UAR is a mean of the speakers' UARs, and their jackknife error is sd / sqrt(n)."""
     _, counts = confusion_by_group(*_utterances(np.random.default_rng(3), 7), 4)
     each = metrics.uar(counts)
@@ -187,7 +187,7 @@ def test_the_jackknife_of_a_mean_is_students_interval_on_the_scale_of_the_logit(
     assert (wide.low, wide.high) == pytest.approx(t.interval(0.95, 6, each.mean(), each.std(ddof=1) / np.sqrt(7)))
 
 
-def test_bca_is_that_of_scipy() -> None:
+def test_bca_equals_scipy() -> None:
     target, predicted, speaker = _utterances(np.random.default_rng(8), speakers=9, per_class=50)
     _, counts = confusion_by_group(target, predicted, speaker, 4)
     theirs = scipy_bootstrap(
@@ -201,7 +201,7 @@ def test_bca_is_that_of_scipy() -> None:
     assert abs(ours.low - plain.low) > 0.008  # the shift is no smaller than what is tolerated
 
 
-def test_few_speakers_take_the_jackknife_and_many_the_percentiles() -> None:
+def test_auto_is_jackknife_for_few_speakers_and_percentiles_for_many() -> None:
     _, counts = confusion_by_group(*_utterances(np.random.default_rng(0), 24), 4)
     assert speaker_interval(counts) == speaker_interval(counts, method="percentile")
     assert speaker_interval(counts).method == "percentile"
@@ -210,7 +210,7 @@ def test_few_speakers_take_the_jackknife_and_many_the_percentiles() -> None:
 
 
 @pytest.mark.parametrize("speakers", [3, 4, 10])
-def test_the_automatic_interval_of_few_speakers_covers_where_percentiles_do_not(speakers: int) -> None:
+def test_auto_interval_of_few_speakers_covers_where_percentiles_do_not(speakers: int) -> None:
     rng, runs = np.random.default_rng(speakers), 600
     covered = {"auto": 0, "percentile": 0}
     for _ in range(runs):
@@ -223,7 +223,7 @@ def test_the_automatic_interval_of_few_speakers_covers_where_percentiles_do_not(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_an_interval_stays_within_the_scores_bounds_and_contains_it(method) -> None:
+def test_interval_stays_within_bounds_and_contains_the_score(method) -> None:
     for seed in range(20):
         _, counts = confusion_by_group(*_utterances(np.random.default_rng(seed), 2, per_class=2), 4)
         if np.ptp(metrics.uar(counts)) == 0:
@@ -232,7 +232,7 @@ def test_an_interval_stays_within_the_scores_bounds_and_contains_it(method) -> N
         assert 0 <= interval.low <= metrics.uar(counts.sum(axis=0)) <= interval.high <= 1
 
 
-def test_a_score_that_needs_one_of_the_speakers_has_no_interval() -> None:
+def test_score_that_needs_one_speaker_has_no_interval() -> None:
     alone = np.array([[[2, 1], [0, 0]], [[2, 1], [1, 1]], [[3, 0], [0, 0]]])  # the second alone says class 1
 
     def recall_of_class_1(counts: np.ndarray) -> np.ndarray:
@@ -255,7 +255,7 @@ def _trainings(rng: np.random.Generator, seeds: int, speakers: int) -> np.ndarra
     return counts
 
 
-def test_crossed_resampling_is_the_naive_loop() -> None:
+def test_crossed_resampling_equals_a_naive_loop() -> None:
     counts = _trainings(np.random.default_rng(0), seeds=3, speakers=8)
     rng, loop = np.random.default_rng(1), []
     for _ in range(5000):
@@ -267,21 +267,21 @@ def test_crossed_resampling_is_the_naive_loop() -> None:
     assert ours.high - ours.low > 1.05 * (alone.high - alone.low)
 
 
-def test_seeds_that_all_agree_add_nothing() -> None:
+def test_identical_seeds_add_no_width() -> None:
     counts = np.repeat(_trainings(np.random.default_rng(0), seeds=1, speakers=8), 3, axis=0)
     alone, crossed = speaker_interval(counts[0], method="jackknife-t"), seed_and_speaker_interval(counts)
     assert (crossed.low, crossed.high) == pytest.approx((alone.low, alone.high))
     assert (alone.seeds, crossed.seeds) == (1, 3)
 
 
-def test_where_speakers_all_agree_the_interval_is_students_over_seeds() -> None:
+def test_identical_speakers_give_students_interval_over_seeds() -> None:
     counts = np.repeat(_trainings(np.random.default_rng(0), seeds=4, speakers=1), 6, axis=1)
     each = metrics.uar(counts.sum(axis=1))
     interval = seed_and_speaker_interval(counts, bounds=(-1e6, 1e6))
     assert (interval.low, interval.high) == pytest.approx(t.interval(0.95, 3, each.mean(), each.std(ddof=1) / 2))
 
 
-def test_an_interval_over_seeds_covers_where_one_over_speakers_does_not() -> None:
+def test_interval_over_seeds_covers_where_one_over_speakers_does_not() -> None:
     rng = np.random.default_rng(2)
     truth = expit(logit(rng.beta(4, 2, size=400_000)) + 0.3 * rng.normal(size=400_000)).mean()
     runs, covered = 400, {"both": 0, "speakers": 0}
@@ -299,18 +299,18 @@ def test_an_interval_over_seeds_covers_where_one_over_speakers_does_not() -> Non
 @pytest.mark.parametrize(
     ("counts", "arguments", "message"),
     [
-        (np.ones((1, 4, 2, 2)), {}, r"2 seeds or more, not \(1, 4, 2, 2\)"),
-        (np.ones((4, 2, 2)), {}, r"has shape \(seed, speaker, class, class\)"),
-        (np.ones((2, 0, 2, 2)), {}, "1 speaker or more"),
-        (np.ones((2, 4, 2, 2)), {"method": "bca"}, "method is one of auto, percentile, jackknife-t, not 'bca'"),
+        (np.ones((1, 4, 2, 2)), {}, r"at least 2 seeds; got \(1, 4, 2, 2\)"),
+        (np.ones((4, 2, 2)), {}, r"must have shape \(seed, speaker, class, class\)"),
+        (np.ones((2, 0, 2, 2)), {}, "at least 1 speaker"),
+        (np.ones((2, 4, 2, 2)), {"method": "bca"}, "method must be one of auto, percentile, jackknife-t; got 'bca'"),
     ],
 )
-def test_seeds_that_cannot_be_crossed_are_refused(counts, arguments, message) -> None:
+def test_invalid_seed_and_speaker_arguments_are_refused(counts, arguments, message) -> None:
     with pytest.raises(ValueError, match=message):
         seed_and_speaker_interval(counts, **arguments)
 
 
-def test_seeds_of_one_speaker_have_no_interval() -> None:
+def test_one_speaker_with_several_seeds_has_no_interval() -> None:
     interval = seed_and_speaker_interval(np.ones((3, 1, 2, 2)))
     assert (interval.low, interval.high, interval.seeds) == (None, None, 3)
     assert interval.caution.startswith("1 speaker: no interval")

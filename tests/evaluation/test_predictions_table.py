@@ -10,7 +10,7 @@ from ser.errors import RunError
 from ser.evaluation import predictions
 
 
-def test_a_table_comes_back_from_disk_as_it_was(table: pd.DataFrame, tmp_path: Path) -> None:
+def test_table_survives_a_round_trip_to_disk(table: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "run" / "predictions.parquet"
     predictions.write_predictions(table, path)
     again = predictions.read_predictions(path)
@@ -18,7 +18,7 @@ def test_a_table_comes_back_from_disk_as_it_was(table: pd.DataFrame, tmp_path: P
     assert [file.name for file in path.parent.iterdir()] == ["predictions.parquet"]
 
 
-def test_indices_and_probabilities_follow_the_order_of_the_logits(table: pd.DataFrame) -> None:
+def test_indices_and_probabilities_follow_logit_order(table: pd.DataFrame) -> None:
     names = predictions.classes(table)
     assert names == ("neutral", "calm", "happy", "sad", "angry", "fear", "disgust", "surprise")
     assert [names[i] for i in predictions.target_indices(table)] == table["target"].tolist()
@@ -27,7 +27,7 @@ def test_indices_and_probabilities_follow_the_order_of_the_logits(table: pd.Data
     np.testing.assert_array_equal(predictions.probabilities(table), table[columns].to_numpy())
 
 
-def test_the_same_utterance_may_be_scored_in_two_folds(table: pd.DataFrame) -> None:
+def test_utterance_may_be_scored_in_two_folds(table: pd.DataFrame) -> None:
     predictions.check_predictions(pd.concat([table, table.assign(fold=table["fold"] + 4)]))
 
 
@@ -41,16 +41,19 @@ def _set(column: str, value: object, row: int = 3):
 
 
 TAMPERED = {
-    "column lost": (lambda t: t.drop(columns="speaker"), "lacks the columns speaker"),
-    "columns moved": (lambda t: t[[*t.columns[1:], t.columns[0]]], "expected in order: utterance, corpus"),
-    "column added": (lambda t: t.assign(uar=0.9), "expected in order"),
+    "column lost": (lambda t: t.drop(columns="speaker"), "must have the columns speaker"),
+    "columns moved": (
+        lambda t: t[[*t.columns[1:], t.columns[0]]],
+        "columns utterance, .* in this order; got",
+    ),
+    "column added": (lambda t: t.assign(uar=0.9), "in this order; got .*, uar"),
     "one class": (
         lambda t: t.drop(columns=[c for c in t if c.startswith("p_") and c != "p_sad"]),
-        "fewer than 2 columns of probabilities",
+        "at least 2 columns of probabilities",
     ),
-    "no rows": (lambda t: t.iloc[:0], "has no rows"),
-    "fold not an integer": (lambda t: t.assign(fold=t["fold"] + 0.5), "fold is an integer, not float64"),
-    "float32": (lambda t: t.astype({"p_sad": "float32"}), "p_sad is float64, not float32"),
+    "no rows": (lambda t: t.iloc[:0], "must have rows; got none"),
+    "fold not an integer": (lambda t: t.assign(fold=t["fold"] + 0.5), "fold must be an integer; got float64"),
+    "float32": (lambda t: t.astype({"p_sad": "float32"}), "p_sad must be float64; got float32"),
     "speaker missing": (_set("speaker", None), "row 3, utterance ravdess/.*: speaker is missing"),
     "unknown target": (_set("target", "bored"), "row 3, .*: target is not one of neutral, calm"),
     "not finite": (_set("p_sad", np.nan), "row 3, .*: p_sad is not a probability between 0 and 1: nan"),
@@ -61,7 +64,7 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("case", TAMPERED)
-def test_a_tampered_table_is_refused_by_file_and_row(case: str, table: pd.DataFrame, tmp_path: Path) -> None:
+def test_tampered_table_is_refused_by_file_and_row(case: str, table: pd.DataFrame, tmp_path: Path) -> None:
     tamper, message = TAMPERED[case]
     path = tmp_path / "predictions.parquet"
     tampered = tamper(table)
@@ -71,7 +74,7 @@ def test_a_tampered_table_is_refused_by_file_and_row(case: str, table: pd.DataFr
     assert str(refusal.value).startswith(str(path))
 
 
-def test_a_refused_table_leaves_the_old_file_untouched(table: pd.DataFrame, tmp_path: Path) -> None:
+def test_refused_table_leaves_old_file_untouched(table: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "predictions.parquet"
     predictions.write_predictions(table, path)
     before = path.read_bytes()
@@ -81,7 +84,7 @@ def test_a_refused_table_leaves_the_old_file_untouched(table: pd.DataFrame, tmp_
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_missing_or_foreign_file_says_so(tmp_path: Path) -> None:
+def test_missing_or_foreign_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "predictions.parquet"
     with pytest.raises(RunError, match=r"There is no .*predictions\.parquet"):
         predictions.read_predictions(path)

@@ -51,7 +51,7 @@ def heated(table: pd.DataFrame, temperature: dict[int, float]) -> pd.DataFrame:
     return table
 
 
-def test_everything_is_there_and_is_json() -> None:
+def test_profile_is_complete_and_plain_json() -> None:
     result = profile(crema(2000), crema(1000, seed=1))
     assert set(result) == {"calibration", "selective", "conformal", "groups", "fairness", "soft"}
     assert set(result["groups"]) == {"speaker", "sex", "corpus", "sentence", "age", "race", "ethnicity"}
@@ -60,14 +60,14 @@ def test_everything_is_there_and_is_json() -> None:
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
-def test_without_dev_or_votes_nothing_is_fitted_or_compared_with_votes(table) -> None:
+def test_profile_without_dev_or_votes_omits_their_parts(table) -> None:
     result = profile(table)
     assert set(result) == {"calibration", "selective", "groups", "fairness"}
     assert set(result["groups"]) == {"speaker", "sex", "corpus", "sentence"}
     assert set(result["calibration"]) == {"ece", "ece_debiased", "brier", "log_loss", "reliability"}
 
 
-def test_the_numbers_are_those_of_the_parts(table) -> None:
+def test_profile_numbers_equal_their_modules(table) -> None:
     p, target = predictions.probabilities(table), predictions.target_indices(table)
     result = profile(table, seed=5)
     assert result["calibration"]["ece"] == calibration.ece(p, target)
@@ -78,7 +78,7 @@ def test_the_numbers_are_those_of_the_parts(table) -> None:
     assert result["fairness"]["sex"] == groups.gaps(table, "sex", seed=5)
 
 
-def test_what_is_fitted_is_fitted_on_the_dev_utterances_of_the_same_fold(table) -> None:
+def test_temperature_and_threshold_are_fitted_on_dev_of_the_same_fold(table) -> None:
     dev = heated(table.sample(frac=0.5, random_state=1), {0: 0.3, 1: 0.6, 2: 1.0, 3: 2.0})
     result = profile(table, dev)
     p, held = predictions.probabilities(table).copy(), np.zeros((len(table), 8), dtype=bool)
@@ -98,7 +98,7 @@ def test_what_is_fitted_is_fitted_on_the_dev_utterances_of_the_same_fold(table) 
     assert result["conformal"]["coverage"] == held[np.arange(len(table)), target].mean()
 
 
-def test_test_targets_change_no_temperature_and_no_threshold(table) -> None:
+def test_targets_of_test_do_not_change_temperature_or_threshold(table) -> None:
     """What a leak would break."""
     dev = table.sample(frac=0.5, random_state=2)
     other = table.assign(target=table["target"].sample(frac=1, random_state=3).to_numpy())
@@ -108,7 +108,7 @@ def test_test_targets_change_no_temperature_and_no_threshold(table) -> None:
     assert one["calibration"]["log_loss"] < two["calibration"]["log_loss"]
 
 
-def test_a_temperature_helps_models_that_are_each_too_sure_in_their_own_way() -> None:
+def test_temperature_per_fold_corrects_differently_overconfident_models() -> None:
     table = crema(6000)
     cumulated = predictions.probabilities(table).cumsum(axis=1)
     index = np.minimum((cumulated < np.random.default_rng(0).random((6000, 1))).sum(axis=1), 5)
@@ -123,14 +123,14 @@ def test_a_temperature_helps_models_that_are_each_too_sure_in_their_own_way() ->
     assert result["after"]["log_loss"] < result["log_loss"]
 
 
-def test_dev_must_have_the_folds_and_the_classes_of_the_test(table) -> None:
-    with pytest.raises(RunError, match=r"no utterance of fold 1, 3\. A temperature is fitted"):
+def test_dev_must_have_folds_and_classes_of_test(table) -> None:
+    with pytest.raises(RunError, match=r"no utterances of fold 1, 3, which its temperature is fitted"):
         profile(table, table[table["fold"] % 2 == 0])
     with pytest.raises(RunError, match=r"The dev predictions have the classes neutral, .*; the test"):
         profile(table, table.drop(columns="p_calm"))
 
 
-def test_one_speaker_with_all_right_has_none_where_nothing_is_defined(table) -> None:
+def test_undefined_numbers_of_one_perfect_speaker_are_none(table) -> None:
     alone = table[table["speaker"] == "ravdess/01"].copy()
     alone[[c for c in table.columns if c.startswith("p_")]] = np.eye(8)[predictions.target_indices(alone)]
     result = profile(alone.reset_index(drop=True))
@@ -140,12 +140,12 @@ def test_one_speaker_with_all_right_has_none_where_nothing_is_defined(table) -> 
     assert set(result["fairness"]) == {"speakers"}
 
 
-def test_two_hundred_sentences_of_two_speakers_have_scores_and_no_intervals() -> None:
+def test_sentences_of_few_speakers_have_scores_but_no_intervals() -> None:
     rows = profile(crema(2800, n_speakers=2, n_sentences=200))["groups"]["sentence"]
     assert len(rows) == 200
     assert all(row["uar_interval"] is None and row["n_speakers"] == 2 for row in rows)
 
 
-def test_work_does_not_grow_with_the_square_of_the_clips() -> None:
+def test_profile_time_is_not_quadratic_in_clips() -> None:
     table, dev = crema(), crema(6000, seed=1)
     assert calls(lambda: profile(table, dev)) < 200 * len(table)  # 66 measured

@@ -19,7 +19,7 @@ def naive_aurc(right: np.ndarray) -> float:
     return float(np.mean([1 - np.mean(right[:k]) for k in range(1, len(right) + 1)]))
 
 
-def test_a_worked_example() -> None:
+def test_risk_coverage_worked_example() -> None:
     p, target = two_classes([0.6, 0.9, 0.8, 0.7], [True, True, False, True])
     curve = risk_coverage(p, target)
     np.testing.assert_allclose(curve["coverage"], [0.25, 0.5, 0.75, 1.0])
@@ -28,7 +28,7 @@ def test_a_worked_example() -> None:
     assert e_aurc(p, target) == pytest.approx((1 / 2 + 1 / 3) / 4)  # at best, the error comes last: 1/4 / 4
 
 
-def test_the_curve_is_a_naive_loop_and_ends_at_the_error_rate() -> None:
+def test_curve_equals_a_naive_loop_and_ends_at_the_error_rate() -> None:
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.ones(5), size=200)
     target = rng.integers(5, size=200)
@@ -37,14 +37,14 @@ def test_the_curve_is_a_naive_loop_and_ends_at_the_error_rate() -> None:
     assert risk_coverage(p, target)["risk"].iloc[-1] == pytest.approx(1 - right.mean())
 
 
-def test_tied_rows_count_as_the_mean_over_their_orders() -> None:
+def test_ties_count_as_the_mean_over_their_orders() -> None:
     p, target = two_classes([0.9, 0.7, 0.7, 0.7, 0.6], [True, True, False, False, True])
     tied = [naive_aurc(np.array([True, *order, True])) for order in permutations([True, False, False])]
     assert aurc(p, target) == pytest.approx(np.mean(tied))
     assert aurc(p[::-1], target[::-1]) == pytest.approx(aurc(p, target))
 
 
-def test_no_order_of_the_same_errors_beats_the_best() -> None:
+def test_no_order_of_the_same_errors_beats_the_best_order() -> None:
     right = np.array([True, True, False, True, False, True])
     orders = [naive_aurc(np.array(order)) for order in set(permutations(right.tolist()))]
     p, target = two_classes(np.linspace(0.9, 0.6, 6), right)
@@ -56,7 +56,7 @@ def test_no_order_of_the_same_errors_beats_the_best() -> None:
     assert e_aurc_normalised(p, target) == pytest.approx((naive_aurc(right) - min(orders)) / (at_random - min(orders)))
 
 
-def test_the_normalised_excess_is_0_for_the_best_order_1_for_none_and_more_for_a_bad_one() -> None:
+def test_normalised_excess_is_0_for_best_order_1_for_random_and_more_for_worse() -> None:
     right = np.repeat([True, False], [70, 30])
     falling = np.linspace(0.99, 0.55, 100)
     assert e_aurc_normalised(*two_classes(falling, right)) == pytest.approx(0, abs=1e-12)
@@ -65,17 +65,17 @@ def test_the_normalised_excess_is_0_for_the_best_order_1_for_none_and_more_for_a
     assert np.isnan(e_aurc_normalised(*two_classes(falling, np.ones(100, dtype=bool))))
 
 
-def test_the_best_order_tends_to_the_published_integral() -> None:
+def test_best_order_converges_to_published_integral() -> None:
     """Geifman et al., 2019, equation 5: the best AURC of error rate r tends to ``r + (1 - r) ln(1 - r)``."""
     right = np.repeat([True, False], [7000, 3000])
     best = aurc(*two_classes(np.linspace(0.99, 0.55, 10_000), right))
     assert best == pytest.approx(0.3 + 0.7 * np.log(0.7), abs=1e-4)  # a sum of 10 000 terms for an integral
 
 
-def test_the_risk_at_a_coverage_is_that_of_the_first_k_that_reaches_it() -> None:
+def test_risk_at_coverage_is_that_of_the_first_k_reaching_it() -> None:
     curve = pd.DataFrame({"coverage": np.arange(1, 11) / 10, "risk": np.arange(10) / 100})
     assert risk_at(curve, 0.3) == pytest.approx(0.02)  # 3 / 10 is not quite 0.3 in binary
     assert risk_at(curve, 0.31) == pytest.approx(0.03)
     assert risk_at(curve, 1.0) == pytest.approx(0.09)
-    with pytest.raises(ValueError, match="coverage is above 0 and at most 1, not 80"):
+    with pytest.raises(ValueError, match="coverage must be above 0 and at most 1; got 80"):
         risk_at(curve, 80)

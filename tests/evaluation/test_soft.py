@@ -30,26 +30,26 @@ def draw(seed: int, n: int = 200, listeners: int = 10) -> tuple[np.ndarray, np.n
     return p, rng.multinomial(listeners, rng.dirichlet(np.ones(4), size=n)) / listeners
 
 
-def test_the_divergence_and_the_entropy_are_those_of_scipy() -> None:
+def test_divergence_and_entropy_equal_scipy() -> None:
     p, votes = draw(0)
     np.testing.assert_allclose(soft.divergence(p, votes), jensenshannon(p, votes, base=2, axis=1) ** 2, atol=1e-12)
     np.testing.assert_allclose(soft.entropy(votes), scipy_entropy(votes, base=2, axis=1))
 
 
-def test_the_divergence_is_the_entropy_of_the_mixture_less_the_mean_entropy() -> None:
+def test_divergence_is_entropy_of_mixture_minus_mean_entropy() -> None:
     p, votes = draw(1)
     expected = soft.entropy((p + votes) / 2) - (soft.entropy(p) + soft.entropy(votes)) / 2
     np.testing.assert_allclose(soft.divergence(p, votes), expected, atol=1e-12)
 
 
-def test_agreement_is_how_often_a_listener_says_what_the_model_says() -> None:
+def test_agreement_is_how_often_a_listener_names_the_top_class() -> None:
     p, votes = draw(2, n=1)
     rng = np.random.default_rng(3)
     said = rng.choice(4, size=100_000, p=votes[0])
     assert soft.agreement(p, votes)[0] == pytest.approx(np.mean(said == p.argmax()), abs=0.006)  # 4 standard errors
 
 
-def test_two_listeners_with_replacement_agree_as_stated_and_without_by_the_stated_correction() -> None:
+def test_listener_agreement_matches_simulation_with_stated_correction() -> None:
     listeners = 10
     p, votes = draw(4, n=50, listeners=listeners)
     result = soft.summary(heard(p, votes))
@@ -62,7 +62,7 @@ def test_two_listeners_with_replacement_agree_as_stated_and_without_by_the_state
     assert agreed - (1 - agreed) / (listeners - 1) == pytest.approx(np.mean(distinct))
 
 
-def test_a_model_that_says_the_votes_is_perfect_and_one_that_says_their_mean_is_the_baseline() -> None:
+def test_predicting_votes_is_perfect_and_predicting_their_mean_is_the_baseline() -> None:
     _, votes = draw(5)
     perfect = soft.summary(heard(votes, votes))
     assert perfect["jsd"] == pytest.approx(0, abs=1e-12)
@@ -72,13 +72,13 @@ def test_a_model_that_says_the_votes_is_perfect_and_one_that_says_their_mean_is_
     assert perfect["listener_agreement"] <= perfect["plurality_agreement"]
 
 
-def test_a_tied_plurality_is_the_target_in_part() -> None:
+def test_tied_plurality_counts_in_part() -> None:
     votes = np.array([[0.5, 0.5, 0, 0], [0.2, 0.3, 0.5, 0], [0.25, 0.25, 0.25, 0.25]])
     result = soft.summary(heard(votes, votes, target=np.array([0, 0, 3])))
     assert result["plurality_is_target"] == pytest.approx((1 / 2 + 0 + 1 / 4) / 3)
 
 
-def test_the_interval_of_a_mean_is_as_wide_as_speakers_differ() -> None:
+def test_interval_of_a_mean_grows_with_speaker_differences() -> None:
     """Equally many clips per speaker: the standard error is that of the mean of the speakers' means."""
     rng = np.random.default_rng(6)
     speaker = np.repeat(np.arange(60), 20)
@@ -92,7 +92,7 @@ def test_the_interval_of_a_mean_is_as_wide_as_speakers_differ() -> None:
     assert by_clip.high - by_clip.low < (interval.high - interval.low) / 2
 
 
-def test_the_interval_covers_the_mean_over_other_speakers() -> None:
+def test_interval_covers_the_mean_over_other_speakers() -> None:
     rng = np.random.default_rng(7)
     speaker = np.repeat(np.arange(30), 10).astype(str)
     covered = 0
@@ -104,7 +104,7 @@ def test_the_interval_covers_the_mean_over_other_speakers() -> None:
     assert 0.88 <= covered / 200 <= 0.98
 
 
-def test_rows_without_votes_are_left_out_and_a_table_without_any_has_no_summary() -> None:
+def test_rows_without_votes_are_left_out_and_no_votes_give_no_summary() -> None:
     p, votes = draw(8)
     table = heard(p, votes)
     half = table.copy()
@@ -114,8 +114,8 @@ def test_rows_without_votes_are_left_out_and_a_table_without_any_has_no_summary(
     assert soft.summary(half.iloc[100:]) is None
 
 
-def test_votes_that_are_not_shares_name_the_utterance() -> None:
+def test_invalid_votes_name_the_utterance() -> None:
     p, votes = draw(9, n=3)
     votes[1] *= 10
-    with pytest.raises(RunError, match=r"The votes of x/1 are .* not shares that sum to 1"):
+    with pytest.raises(RunError, match=r"The votes of x/1 must be shares that sum to 1; got"):
         soft.summary(heard(p, votes, target=np.zeros(3, dtype=int)))

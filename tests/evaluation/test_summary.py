@@ -18,7 +18,7 @@ def _predicted(table: pd.DataFrame) -> pd.Series:
     return table.filter(regex="^p_").idxmax(axis=1).str.removeprefix("p_")
 
 
-def test_the_numbers_are_those_of_scikit_learn(table: pd.DataFrame) -> None:
+def test_summary_numbers_equal_scikit_learn(table: pd.DataFrame) -> None:
     summary = summarise(table)
     predicted = _predicted(table)
     assert (summary["n_utterances"], summary["n_speakers"], summary["n_folds"]) == (720, 24, 4)
@@ -33,7 +33,7 @@ def test_the_numbers_are_those_of_scikit_learn(table: pd.DataFrame) -> None:
         assert [ours[k] for k in ("precision", "recall", "f1", "support")] == pytest.approx([e[i] for e in expected])
 
 
-def test_the_folds_are_scored_one_by_one_and_averaged(table: pd.DataFrame) -> None:
+def test_folds_are_scored_separately_and_averaged(table: pd.DataFrame) -> None:
     by_fold = [
         balanced_accuracy_score(rows["target"], _predicted(rows)) for _, rows in table.groupby("fold", sort=True)
     ]
@@ -50,7 +50,7 @@ def test_one_fold_has_no_standard_deviation(table: pd.DataFrame) -> None:
     assert [fold["fold"] for fold in folds["each"]] == [2]
 
 
-def test_the_interval_holds_the_uar_and_says_how_it_was_made(table: pd.DataFrame) -> None:
+def test_interval_contains_uar_and_states_its_method(table: pd.DataFrame) -> None:
     summary = summarise(table, seed=4)
     interval = summary["uar_interval"]
     assert interval["low"] < summary["uar"] < interval["high"]
@@ -58,7 +58,7 @@ def test_the_interval_holds_the_uar_and_says_how_it_was_made(table: pd.DataFrame
     assert summarise(table[table["fold"] == 0])["uar_interval"]["caution"].startswith("6 speakers are too few")
 
 
-def test_a_class_without_utterances_is_null_in_the_file(table: pd.DataFrame, tmp_path: Path) -> None:
+def test_class_without_utterances_is_null_in_file(table: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     summary = summarise(table[table["target"] != "calm"])
     write_metrics(summary, path)
@@ -68,11 +68,11 @@ def test_a_class_without_utterances_is_null_in_the_file(table: pd.DataFrame, tmp
     assert read_metrics(path) == summary
 
 
-def test_the_order_of_the_rows_changes_nothing(table: pd.DataFrame) -> None:
+def test_row_order_changes_nothing(table: pd.DataFrame) -> None:
     assert differences(summarise(table), summarise(table.sample(frac=1, random_state=0))) == []
 
 
-def test_the_file_is_the_same_to_the_byte(table: pd.DataFrame, tmp_path: Path) -> None:
+def test_file_is_identical_byte_for_byte(table: pd.DataFrame, tmp_path: Path) -> None:
     first, second = tmp_path / "a.json", tmp_path / "b.json"
     write_metrics(summarise(table), first)
     write_metrics(dict(reversed(summarise(table).items())), second)
@@ -80,7 +80,7 @@ def test_the_file_is_the_same_to_the_byte(table: pd.DataFrame, tmp_path: Path) -
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "b.json"]
 
 
-def test_differences_name_the_place(table: pd.DataFrame) -> None:
+def test_differences_name_their_place(table: pd.DataFrame) -> None:
     old, new = summarise(table), summarise(table)
     new["per_class"]["sad"]["recall"] = 0.0
     new["folds"]["each"][1]["uar"] += 1e-12
@@ -97,19 +97,19 @@ def test_values_of_different_kinds_differ(old: object, new: object) -> None:
     assert len(differences({"x": old}, {"x": new}, tolerance=1)) == 1
 
 
-def test_a_summary_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
+def test_unreadable_summary_states_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     with pytest.raises(RunError, match="There is no"):
         read_metrics(path)
     path.write_text("{")
-    with pytest.raises(RunError, match="is not JSON"):
+    with pytest.raises(RunError, match="must be JSON"):
         read_metrics(path)
     path.write_text("[]")
-    with pytest.raises(RunError, match="holds a list"):
+    with pytest.raises(RunError, match="must hold a JSON object; got list"):
         read_metrics(path)
 
 
-def test_importing_the_evaluation_stays_light() -> None:
+def test_importing_evaluation_is_fast() -> None:
     heavy = "torch", "lightning", "sklearn", "matplotlib", "seaborn", "scipy.stats"
     code = (
         "import sys, ser.evaluation.metrics, ser.evaluation.summary, ser.report.plots, ser.report.tables;"
