@@ -26,7 +26,7 @@ LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
 @pytest.fixture
 def dev_uar_of() -> Callable[[Mapping[str, Any]], float]:
     """A rate of 0.01 is best."""
-    return lambda settings: 1 - abs(math.log10(settings["model"]["optimizer"]["lr"]) + 2)
+    return lambda settings: 1 - abs(math.log10(settings["optimizer"]["lr"]) + 2)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def study(tmp_path: Path) -> optuna.Study:
 
 
 def rates(begun: Begun) -> list[float]:
-    return [settings["model"]["optimizer"]["lr"] for settings in begun]
+    return [settings["optimizer"]["lr"] for settings in begun]
 
 
 def test_dev_speakers_choose_and_test_speakers_are_heard_once(
