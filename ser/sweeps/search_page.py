@@ -22,9 +22,9 @@ SHOWN = 10
 """Trials in the table on the terminal."""
 DPI = 150
 PICTURES = {
-    "history": "Dev UAR of each trial, and the best so far; trials are numbered from 0",
+    "history": "The first objective of each trial, numbered from 0; a line, where there is one, is the best so far",
     "importances": "The share of the variance of dev UAR that each setting explains (fANOVA); few trials say little",
-    "parallel": "Each trial is a line through its settings; the darker, the higher the first objective",
+    "parallel": "Each trial is a line through its settings; its colour is the first objective, as the bar shows",
     "front": "Each trial by its objectives; in red, those that no other trial beats in all of them",
 }
 
