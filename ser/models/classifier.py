@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +24,8 @@ from ser.models.clips import AudioInput, batches, named_clips
 from ser.runtime.instantiate import instantiate, settings_from
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ser.datamodules.speech import SpeechDataModule
 
 Config = Mapping[str, Any]
@@ -267,7 +268,7 @@ class SpeechClassifier(nn.Module):
 
     def predict(
         self, audio: AudioInput | Sequence[AudioInput], rate: int | None = None, batch_size: int = 16
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
         """Return the emotions of recordings, each scored whole.
 
         A single clip of at most `SHORT_S` seconds is scored on one thread: waking others takes longer than it saves.
@@ -287,6 +288,8 @@ class SpeechClassifier(nn.Module):
             ConfigError: If an array comes without a usable ``rate``, ``batch_size`` is below 1, or the model normalises by
                 speaker and does not know who speaks.
         """
+        import pandas as pd  # late: a model that serves probabilities alone needs none of it
+
         if self.normalise.by == "speaker" and self.normalise.adapted is None:
             raise ConfigError(
                 "The model must know the speaker, since it normalises by speaker. First call model.adapt([...]) with "

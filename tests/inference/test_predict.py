@@ -183,3 +183,24 @@ def test_real_recordings_go_in_as_they_are(model: SpeechClassifier) -> None:
     table = model.predict(real)
     np.testing.assert_allclose(probabilities(table).sum(axis=1), 1, atol=1e-12)
     same(table, pd.concat([model.predict(file) for file in real]))
+
+
+def test_a_single_short_clip_is_scored_on_one_thread(model: SpeechClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+    classify = type(model).classify
+
+    def recorded(self: SpeechClassifier, *inputs: torch.Tensor) -> torch.Tensor:
+        used.append(torch.get_num_threads())
+        return classify(self, *inputs)
+
+    monkeypatch.setattr(type(model), "classify", recorded)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        one = model.predict(speech(1.0), rate=16000)
+        two = model.predict([speech(1.0), speech(2.0)], rate=16000)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert used == [1, 2]
+    np.testing.assert_allclose(probabilities(one)[0], probabilities(two)[0], atol=1e-5)

@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ser.datamodules.batch import Batch
+from ser.errors import ConfigError
 from ser.models.classifier import SpeechClassifier
+from ser.models.cnn import CNN
 from tests.models.conftest import EIGHT, NAMES, MakeModel, training_of
 from tests.numerics import EXACT, rounding
 
@@ -241,3 +243,9 @@ def test_the_rate_rises_then_falls_to_zero(make_model: MakeModel) -> None:
     assert grouped == len(list(training.model.parameters()))
     assert all(p.ndim <= 1 for p in optimizer.param_groups[1]["params"])
     assert optimizer.param_groups[1]["weight_decay"] == 0
+
+
+def test_features_without_a_size_are_refused() -> None:
+    task = {"classes": EIGHT, "audio": {}, "features": torch.nn.Identity(), "normalise": {}}
+    with pytest.raises(ConfigError, match=r"features must have an integer n_features.*Identity has none"):
+        CNN(task)
