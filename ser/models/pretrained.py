@@ -12,6 +12,7 @@ from typing_extensions import override
 from ser.datamodules.batch import Batch
 from ser.errors import ConfigError, RunError
 from ser.features.normalise import Statistics
+from ser.features.precision import at_least_float32
 from ser.models.classifier import Config, SpeechClassifier, groups_of
 from ser.models.encoders import lora as adapters
 from ser.models.encoders.checkpoint import Architecture, build_encoder, fetch
@@ -95,7 +96,7 @@ class Pretrained(SpeechClassifier):
     @override
     def classify(self, features: Tensor, lengths: Tensor) -> Tensor:
         each = torch.stack(self.outputs(features, lengths))  # (head, batch, class)
-        logits: Tensor = each.float().log_softmax(dim=2).logsumexp(dim=0)  # of the mean, up to a constant
+        logits: Tensor = at_least_float32(each).log_softmax(dim=2).logsumexp(dim=0)  # of the mean, up to a constant
         return logits
 
     @override

@@ -68,7 +68,7 @@ def gradients(model: Pretrained, batch: Batch, seed: int = 0) -> dict[str, Tenso
     model.double().zero_grad()
     torch.manual_seed(seed)
     target = nn.functional.one_hot(batch.target, len(model.classes)).double()
-    loss = training_of(model).training_step(batch._replace(waveform=batch.waveform.double(), target=target))
+    loss = training_of(model).double().training_step(batch._replace(waveform=batch.waveform.double(), target=target))
     loss.backward()
     found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     assert all(g.isfinite().all() for g in found.values())

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ser.errors import ConfigError
+from ser.features.precision import at_least_float32
 from ser.runtime import distributed
 
 
@@ -57,11 +58,11 @@ class Loss(nn.Module):
 
     @abstractmethod
     def per_clip(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each clip, ``(batch,)``, from float32 logits and smoothed targets, ``(batch, class)``."""
+        """Return the loss of each clip, ``(batch,)``, from logits and smoothed targets, ``(batch, class)`` each."""
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the weighted mean over clips."""
         smooth = target * (1 - self.label_smoothing) + self.label_smoothing / target.shape[1]
-        losses = self.per_clip(logits.float(), smooth)
+        losses = self.per_clip(at_least_float32(logits), smooth)
         weight = torch.ones_like(losses) if self.class_weights is None else target @ self.class_weights
         return (weight * losses).sum() * distributed.world_size() / distributed.all_reduce_sum(weight.sum())
