@@ -125,7 +125,7 @@ def friendly_errors(resume: str = "", end: Callable[[str, int], NoReturn] = _exi
 
 def _sentence(error: OSError) -> str | None:
     """Return what to do about an error of the file system; ``None`` where it is an error of this program."""
-    if error.errno == errno.ENOSPC:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return FULL
     if error.filename is None:
         return None

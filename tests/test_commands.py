@@ -1,5 +1,6 @@
-"""The commands as a user types them: help, errors, sweeps, and what trackers are left with."""
+"""The commands as a user types them: help, errors, sweeps and trackers."""
 
+import errno
 import json
 import os
 import re
@@ -8,9 +9,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
+from ser.command import RESUME, friendly_errors
 from ser.runtime.conf_dir import conf_dir
 from tests import forked
 from tests.offline_wandb import offline
@@ -65,7 +69,7 @@ def test_help_fits_the_terminal(command: Command, name: str, columns: str) -> No
     assert max(map(len, done.stdout.splitlines())) <= int(columns)
 
 
-def test_help_has_a_line_for_every_choice_of_a_group(command: Command) -> None:
+def test_help_explains_every_protocol_and_lists_every_choice(command: Command) -> None:
     shown = command("train", "--help", COLUMNS="80").stdout
     lines = [line.split() for line in shown.splitlines() if line.startswith("    ")]
     protocols = [line for line in lines if (CONF / "protocol" / f"{line[0]}.yaml").is_file()]
@@ -89,7 +93,7 @@ def test_help_does_not_import_hydra(command: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--cfg", "job"], ["model=transformer", "data=crema", "--cfg", "job"]]
 )
-def test_help_and_configuration_come_without_torch(command: Command, tmp_path: Path, arguments: list[str]) -> None:
+def test_help_and_configuration_do_not_import_torch(command: Command, tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
     (tmp_path / "lightning.py").write_text("raise SystemExit('lightning was imported')")
     done = command("train", *arguments, PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
@@ -108,13 +112,88 @@ def test_an_absent_corpus_says_how_to_get_it_and_exits_2(sooner: Command, name: 
     assert f"python -m ser.prepare data={data} download=true" in done.stderr or data == "savee"
 
 
-def test_a_training_leaves_nothing_in_the_folder_but_its_run(
-    command: Command, quick: list[str], tmp_path: Path
-) -> None:
-    done = command("train", *quick, "logger=csv")
+def test_a_training_writes_only_its_run_folder(command: Command, quick: list[str], tmp_path: Path) -> None:
+    done = command("train", *quick)  # with the default logger, and nobody logged in
     assert done.returncode == 0, done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}
+    assert not list(tmp_path.rglob("wandb*"))
+    assert "wandb" not in (done.stdout + done.stderr).lower()
     assert "SYNTHETIC SPEECH" in done.stdout
+    (card,) = tmp_path.glob("runs/*/card.html")
+    assert done.stdout.splitlines()[-1] == f"Result card: {card.relative_to(tmp_path)}"
+
+
+OWN = """\
+from ser.models.cnn import CNN
+
+
+class Own(CNN):
+    def classify(self, features, lengths):
+        raise ZeroDivisionError("unforeseen")
+"""
+
+
+def test_an_unforeseen_error_of_a_model_shows_its_traceback(command: Command, quick: list[str], tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    done = command("train", *quick, "model._target_=own.Own")
+    assert done.returncode == 1
+    assert "Traceback (most recent call last)" in done.stderr
+    assert 'own.py", line 6, in classify' in done.stderr
+    assert done.stderr.strip().endswith("ZeroDivisionError: unforeseen")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "The disk is full. Free some space"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "/data/runs"), "The disk is full. Free some space"),
+        (PermissionError(errno.EACCES, "Permission denied", "/data/runs"), "Permission denied: /data/runs."),
+        (OSError(errno.EROFS, "Read-only file system", "/data/runs"), "Permission denied: /data/runs."),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/data/runs"), "/data/runs: Not a directory."),
+    ],
+)
+def test_an_error_of_the_file_system_is_a_sentence(
+    error: OSError, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended, friendly_errors():
+        raise error
+    assert ended.value.code == 1
+    (sentence,) = capsys.readouterr().err.split("\n")[1:-1]
+    assert sentence.startswith(words)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda full: full.write_text("a"),
+        lambda full: pd.DataFrame({"a": [0.5]}).to_parquet(full),
+        lambda full: Figure().savefig(full, format="png"),
+    ],
+    ids=["text", "table", "picture"],
+)
+def test_a_full_disk_is_a_sentence(write: Callable[[Path], object], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), friendly_errors():
+        write(Path("/dev/full"))
+    assert "The disk is full." in capsys.readouterr().err
+
+
+def test_a_file_in_place_of_the_folder_of_runs_is_named(sooner: Command, quick: list[str], tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    done = sooner("train", *quick, "paths.runs=notes.txt")
+    assert done.returncode == 1
+    assert "notes.txt" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_ctrl_c_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended, friendly_errors(RESUME):
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.strip() == (
+        "Interrupted. No partial files were left. Resume with the same command plus ckpt=last."
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,28 +212,26 @@ def test_a_training_leaves_nothing_in_the_folder_but_its_run(
         ("device=cuda", ["Did you mean trainer.accelerator?"]),
         ("batch=16", ["Did you mean batch_size?"]),
         ("dataset=ravdess", ["Did you mean data?"]),
-        ("+selection.patienc=1", ["Unknown setting: selection.patienc. Did you mean selection.patience?"]),
+        ("+selection.patienc=1", ["selection.patienc. Did you mean callbacks.early_stopping.patience?"]),
         ("+audio.trimdb=3", ["Unknown setting: audio.trimdb. Did you mean audio.trim_db?"]),
         ("++seed.x=1", ["Unknown setting: seed.x"]),
         ("+seed=1", ["Write seed=<value>, without a plus sign"]),
         ("fold=[", ["must be <name>=<value>", "fold=["]),
         ("fold=${nothing}", ["fold refers to another setting that does not exist"]),
-        ("fold=9", ["fold=9", "0 to 2"]),
+        ("fold=9", ["fold must be 0 to 2", "got 9"]),
         ("model.chanels=3", ["chanels"]),
-        ("normalise=sex", ["normalise", "utterance, training, speaker, none"]),
+        ("normalise=sex", ["normalise must be one of none, speaker, training, utterance; got sex"]),
         ("+model.extra=1", ["extra", "channels"]),
         ("labels.target=distribution", ["votes", "demo"]),
         ("protocol=luna5", ["ravdess", "speaker_cv"]),
         ("trainer.precision=8", ["precision"]),
         ("trainer.devices=2", ["devices=2", "trainer=ddp"]),
-        ("trainer.max_epochs=-1", ["max_epochs"]),
+        ("trainer.max_epochs=0", ["trainer.max_epochs must be an integer of 1 or more; got 0"]),
         ("seed=-1", ["seed", "4294967295"]),
         ("data=[ravdess,savee]", ["Several corpora", "protocol=speaker_cv"]),
     ],
 )
-def test_a_wrong_setting_is_a_sentence_that_names_it(
-    sooner: Command, quick: list[str], override: str, words: list[str]
-) -> None:
+def test_the_error_names_the_wrong_setting(sooner: Command, quick: list[str], override: str, words: list[str]) -> None:
     few = [] if override.startswith(("protocol=", "data=")) else quick
     done = sooner("train", *few, override)
     assert done.returncode == 1
@@ -169,19 +246,19 @@ def test_evaluate_asks_for_the_run(sooner: Command) -> None:
     assert done.stderr.strip() == "Missing required setting: run. Set it with run=<value>."
 
 
-def test_evaluate_names_what_a_folder_lacks(command: Command, tmp_path: Path) -> None:
+def test_evaluate_names_the_missing_file(command: Command, tmp_path: Path) -> None:
     done = command("evaluate", f"run={tmp_path}")
     assert done.returncode == 1
     assert "metrics.json" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_failing_job_of_a_sweep_leaves_the_others_whole(sooner: Command, quick: list[str], tmp_path: Path) -> None:
+def test_a_failing_job_of_a_sweep_does_not_stop_the_others(sooner: Command, quick: list[str], tmp_path: Path) -> None:
     done = sooner("train", "-m", *quick, "logger=csv", "fold=0,9,1")
     assert done.returncode == 1
     (sweep,) = (tmp_path / "multirun").iterdir()
     assert {d.name.split("-")[3] for d in sweep.iterdir() if (d / "metrics.json").exists()} == {"fold0", "fold1"}
-    assert "fold=9" in done.stderr
+    assert "got 9" in done.stderr
     assert (sweep / "comparison" / "comparison.html").exists()
     assert "Traceback" not in done.stderr
 
@@ -220,15 +297,13 @@ def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(sooner: Command, qui
     assert [offline(job).run.run_id for job in sorted(sweep.glob("*-seed[01]-*"))] == [j.run.run_id for j in jobs]
 
 
-def test_tensorboard_by_choice(sooner: Command, quick: list[str], tmp_path: Path) -> None:
+def test_tensorboard_writes_events_for_the_fold(sooner: Command, quick: list[str], tmp_path: Path) -> None:
     done = sooner("train", *quick, "logger=tensorboard")
     assert done.returncode == 0, done.stderr
-    assert list(tmp_path.glob("runs/*/tensorboard/events.out.*"))
+    assert list(tmp_path.glob("runs/*/fold_0/tensorboard/events.out.*"))
 
 
-def test_an_audit_prints_what_sides_share_and_writes_the_splits_that_another_run_reads(
-    sooner: Command, tmp_path: Path
-) -> None:
+def test_an_audit_reports_leaks_and_writes_splits_that_can_be_read_again(sooner: Command, tmp_path: Path) -> None:
     done = sooner("audit", "protocol=random", "out=found.json", "splits=split.json")
     assert done.returncode == 0, done.stderr
     assert "not speaker-independent (100 % of test clips by training speakers" in done.stdout
@@ -240,7 +315,7 @@ def test_an_audit_prints_what_sides_share_and_writes_the_splits_that_another_run
     assert all(name in done.stdout and name in again.stdout for name in hashes)
 
 
-def test_an_audit_with_an_error_exits_1_and_training_refuses_the_same(sooner: Command, tmp_path: Path) -> None:
+def test_audit_and_training_refuse_the_same_split(sooner: Command, tmp_path: Path) -> None:
     sooner("audit", "protocol=random", "splits=split.json")
     splits = json.loads((tmp_path / "split.json").read_text())
     for fold in splits["folds"]:

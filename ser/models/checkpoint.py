@@ -54,8 +54,9 @@ def finish(path: Path, model: SpeechClassifier) -> None:
         return
     put_back(checkpoint, model)
     kept = {name: checkpoint[name] for name in PARTS}
-    with replacing(path) as unfinished:
-        torch.save({**kept, "state_dict": _without_prefix(checkpoint["state_dict"])}, unfinished)
+    # Into a file of Python's, whose error names a full disk: torch's own does not.
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        torch.save({**kept, "state_dict": _without_prefix(checkpoint["state_dict"])}, file)
 
 
 def read_checkpoint(file: Path) -> dict[str, Any]:

@@ -143,8 +143,8 @@ class History(L.Callback):
         }
         if not all(math.isfinite(value) for value in measured.values()):
             raise RunError(
-                f"Training diverged in epoch {trainer.current_epoch}: {measured}. Lower optimizer.lr, or take "
-                "trainer.precision=32-true; the checkpoints of the epochs before are whole."
+                f"Training diverged in epoch {trainer.current_epoch + 1}: {measured}. Lower optimizer.lr, or use "
+                "trainer.precision=32-true. The checkpoints of the epochs before are whole."
             )
         self.rows.append({"epoch": trainer.current_epoch, **measured})
         if not trainer.is_global_zero:

@@ -64,7 +64,7 @@ def test_every_launcher_gives_the_numbers_of_one_process(
         pd.testing.assert_frame_equal(one, other, check_exact=True)
         assert json.loads((folder / "metrics.json").read_text())["uar"] == job.read_record(folder).uar
     assert f"2 of {JOBS} jobs are done" in said
-    assert "fold=9, but protocol=speaker_cv" in said
+    assert "for protocol=speaker_cv on this data; got 9" in said
     pids = {attempt["pid"] for folder in jobs.values() for attempt in job.read_record(folder).attempts}
     assert (len(pids) > 1) == several, "each in a process of its own"
 

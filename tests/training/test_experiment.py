@@ -1,5 +1,6 @@
-"""A training from configuration to run folder, and on from where it stopped."""
+"""A training from configuration to run folder, and resumed where it stopped."""
 
+import errno
 import json
 import os
 import shutil
@@ -95,7 +96,7 @@ def copied(run: Path, to: Path) -> Path:
     return Path(shutil.copytree(run, to))
 
 
-def test_a_run_leaves_what_it_promises(finished: Path) -> None:
+def test_a_run_writes_every_file_of_its_folder(finished: Path) -> None:
     folder = finished
     assert {path.name for path in folder.iterdir()} == FILES
     assert {path.name for path in (folder / "fold_0").iterdir()} == FOLD_FILES
@@ -112,7 +113,7 @@ def test_a_run_leaves_what_it_promises(finished: Path) -> None:
     assert "36 clips here, 480 in the release" in log
 
 
-def test_the_same_seed_gives_the_same_predictions_and_another_seed_others(settings: Settings, finished: Path) -> None:
+def test_predictions_depend_on_the_seed_alone(settings: Settings, finished: Path) -> None:
     again, other = (experiment.train(settings(ONE_EPOCH, f"seed={seed}")) for seed in (0, 2**32 - 1))
     read = [
         predictions.probabilities(predictions.read_predictions(f / "predictions.parquet"))
@@ -124,7 +125,7 @@ def test_the_same_seed_gives_the_same_predictions_and_another_seed_others(settin
 
 
 @pytest.mark.parametrize("model", ["cnn", "bilstm", "transformer"])
-def test_a_resumed_run_is_the_run_that_was_not_stopped(settings: Settings, model: str, tmp_path: Path) -> None:
+def test_a_resumed_run_equals_one_that_was_not_stopped(settings: Settings, model: str, tmp_path: Path) -> None:
     whole = experiment.train(settings(f"model={model}", "trainer.max_epochs=3", f"paths.run={tmp_path / 'whole'}"))
 
     config = settings(f"model={model}", "trainer.max_epochs=3")
@@ -140,7 +141,7 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(settings: Settings, model
     pd.testing.assert_frame_equal(history, pd.read_csv(whole / "fold_0" / "metrics.csv"), check_exact=True)
 
 
-def test_all_folds_test_every_utterance_once_and_finished_ones_are_left_alone(
+def test_all_folds_test_every_utterance_once_and_finished_folds_are_not_repeated(
     settings: Settings, all_folds: Path
 ) -> None:
     config, folder = settings("fold=all", ONE_EPOCH), copied(all_folds, Path("runs", "all"))
@@ -159,7 +160,7 @@ def test_all_folds_test_every_utterance_once_and_finished_ones_are_left_alone(
     assert (folder / "fold_1" / "metrics.json").exists()
 
 
-def test_evaluation_finds_the_same_numbers_in_the_predictions_and_in_the_checkpoint(
+def test_evaluation_recomputes_the_same_numbers_from_predictions_and_from_checkpoints(
     all_folds: Path, tmp_path: Path, stores: Path
 ) -> None:
     folder = copied(all_folds, tmp_path / "run")
@@ -167,9 +168,7 @@ def test_evaluation_finds_the_same_numbers_in_the_predictions_and_in_the_checkpo
     recompute(folder, "corpora", str(stores), rescore=True)
 
 
-def test_evaluation_catches_one_probability_that_was_tampered_with(
-    finished: Path, tmp_path: Path, stores: Path
-) -> None:
+def test_evaluation_finds_a_changed_probability(finished: Path, tmp_path: Path, stores: Path) -> None:
     folder = copied(finished, tmp_path / "run")
     table = predictions.read_predictions(folder / "predictions.parquet")
     table.loc[3, ["p_angry", "p_sad"]] = [float(p) for p in table.loc[3, ["p_sad", "p_angry"]]]
@@ -191,7 +190,7 @@ def test_rescoring_refuses_other_data(settings: Settings, tiny_demo: Path, tmp_p
         recompute(folder, "corpora", str(stores), rescore=True)
 
 
-def test_the_random_protocol_stamps_what_it_touches(settings: Settings) -> None:
+def test_the_random_protocol_stamps_the_run_and_its_model(settings: Settings) -> None:
     folder = experiment.train(settings("protocol=random", "trainer.max_epochs=1"))
     stamp = "not speaker-independent (100 % of test clips by training speakers, 100 % with a sentence of training)"
     assert stamp in metrics_of(folder)["run"]["stamps"]
@@ -203,7 +202,31 @@ def test_resuming_without_any_run_is_refused(settings: Settings) -> None:
         experiment.train({**settings(), "ckpt": "last"})
 
 
-def test_a_folder_of_another_configuration_is_refused(settings: Settings, finished: Path, tmp_path: Path) -> None:
+def test_resuming_from_a_checkpoint_that_was_cut_short_names_the_file(settings: Settings) -> None:
+    config = settings("trainer.max_epochs=3")
+    train_until_the_third_epoch(config)
+    (last,) = Path("runs").glob("*/fold_0/checkpoints/last.ckpt")
+    os.truncate(last, last.stat().st_size - 100)
+    with pytest.raises(RunError, match=rf"{last.name} is damaged.* Delete it to start this fold"):
+        experiment.train({**config, "ckpt": "last"})
+
+
+def test_a_folder_of_runs_that_cannot_be_written_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mkdir, runs = Path.mkdir, tmp_path / "locked"
+
+    def refuse(self: Path, *arguments: Any, **options: Any) -> None:  # the file system; root may write anywhere
+        if runs in (self, *self.parents):
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        mkdir(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(RunError, match=rf"paths\.runs and paths\.run must be writable; got no permission for {runs}"):
+        experiment.train(settings(f"paths.runs={runs}"))
+
+
+def test_a_folder_that_holds_another_run_is_refused(settings: Settings, finished: Path, tmp_path: Path) -> None:
     copied(finished, tmp_path / "run")
     with pytest.raises(ConfigError, match="finished run"):
         experiment.train(settings("trainer.max_epochs=1", f"paths.run={tmp_path / 'run'}"))
@@ -230,7 +253,7 @@ def test_a_wrong_value_is_named(settings: Settings, override: str, message: str)
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_and_gives_what_it_would_have(settings: Settings, tiny_demo: Path, stores: Path) -> None:
+def test_a_killed_run_resumes_with_equal_predictions(settings: Settings, tiny_demo: Path, stores: Path) -> None:
     """SIGKILL, so nothing is cleaned up; then the same command with ckpt=last."""
     command = [sys.executable, "-m", "ser.train", f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}"]
     command += ["protocol.folds=3", "trainer.max_epochs=6", "batch_size=8", "logger=csv", "trainer.accelerator=cpu"]
@@ -250,13 +273,13 @@ def test_a_killed_run_goes_on_and_gives_what_it_would_have(settings: Settings, t
     pd.testing.assert_frame_equal(one, two, check_exact=True)
 
 
-def test_a_training_that_diverges_says_so(settings: Settings) -> None:
-    with pytest.raises(RunError, match="diverged in epoch 0"):
+def test_a_training_that_diverges_names_the_epoch(settings: Settings) -> None:
+    with pytest.raises(RunError, match="diverged in epoch 1"):
         experiment.train(settings("optimizer.lr=1e20", "trainer.gradient_clip_val=null"))
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_run_to_go_on_with(settings: Settings, tiny_demo: Path, stores: Path) -> None:
+def test_ctrl_c_says_how_to_resume(settings: Settings, tiny_demo: Path, stores: Path) -> None:
     command = [sys.executable, "-m", "ser.train", f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}"]
     command += ["protocol.folds=3", "trainer.max_epochs=1000", "batch_size=8", "logger=csv", "trainer.accelerator=cpu"]
     process = subprocess.Popen(
@@ -271,17 +294,19 @@ def test_ctrl_c_leaves_a_run_to_go_on_with(settings: Settings, tiny_demo: Path, 
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "ckpt=last goes on" in said
+    assert said.endswith("Interrupted. No partial files were left. Resume with the same command plus ckpt=last.\n")
     assert "Traceback" not in said
+    (run,) = Path("runs").iterdir()
+    assert not list(run.rglob(".*")), "unfinished files"
 
 
-def test_merged_and_dropped_emotions_stand_in_the_report(settings: Settings) -> None:
+def test_metrics_name_merged_and_dropped_emotions(settings: Settings) -> None:
     folder = experiment.train(settings("labels=four", "labels.merge.sad=neutral", "trainer.max_epochs=1"))
     about = metrics_of(folder)["run"]
     assert about["labels"] == "four; target: intended; merged: sad into neutral; dropped: disgust, fear"
 
 
-def test_an_unforeseen_error_stands_whole_in_the_log(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_has_the_traceback_of_an_unforeseen_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError("unforeseen")
 
@@ -292,7 +317,7 @@ def test_an_unforeseen_error_stands_whole_in_the_log(settings: Settings, monkeyp
     assert "Traceback" in log.read_text()
 
 
-def test_a_run_killed_after_it_stopped_early_scores_what_it_had(settings: Settings) -> None:
+def test_a_run_that_stopped_early_resumes_without_training(settings: Settings) -> None:
     config = settings("trainer.max_epochs=20", "callbacks.early_stopping.patience=1", "optimizer.lr=1e-9")
     folder = experiment.train(config)
     before = predictions.read_predictions(folder / "predictions.parquet")
@@ -306,14 +331,14 @@ def test_a_run_killed_after_it_stopped_early_scores_what_it_had(settings: Settin
     pd.testing.assert_frame_equal(pd.read_csv(folder / "fold_0" / "metrics.csv"), epochs, check_exact=True)
 
 
-def test_a_finished_run_is_left_alone(settings: Settings, finished: Path) -> None:
+def test_resuming_a_finished_run_changes_no_checkpoint(settings: Settings, finished: Path) -> None:
     config, folder = settings(ONE_EPOCH), copied(finished, Path("runs", "finished"))
     before = {path: path.stat().st_mtime_ns for path in folder.glob("fold_0/checkpoints/*")}
     experiment.train({**config, "ckpt": "last"})
     assert {path: path.stat().st_mtime_ns for path in folder.glob("fold_0/checkpoints/*")} == before
 
 
-def test_a_run_goes_on_in_a_folder_that_was_moved(settings: Settings, tmp_path: Path) -> None:
+def test_a_run_resumes_in_a_folder_that_was_moved(settings: Settings, tmp_path: Path) -> None:
     """The best epoch so far is known by its score, not by the path it was saved under."""
     config = settings("trainer.max_epochs=3", f"paths.run={tmp_path / 'whole'}")
     whole = experiment.train(config)
@@ -331,7 +356,7 @@ def test_a_run_goes_on_in_a_folder_that_was_moved(settings: Settings, tmp_path: 
     assert Path(best[1]["best_model_path"]).parent.parent == tmp_path / "here" / "fold_0"
 
 
-def test_a_foreign_file_among_the_runs_is_passed_over(settings: Settings, finished: Path) -> None:
+def test_resuming_ignores_folders_that_are_not_runs(settings: Settings, finished: Path) -> None:
     config, folder = settings(ONE_EPOCH), copied(finished, Path("runs", "finished"))
     for number, text in enumerate(("{}", "[1, 2]", "a: [", "")):
         (Path("runs") / f"foreign{number}").mkdir()
@@ -339,7 +364,7 @@ def test_a_foreign_file_among_the_runs_is_passed_over(settings: Settings, finish
     assert experiment.train({**config, "ckpt": "last"}) == folder
 
 
-def test_the_epoch_is_chosen_by_what_was_asked_for(settings: Settings) -> None:
+def test_selection_by_dev_loss_keeps_the_epoch_of_least_loss(settings: Settings) -> None:
     folder = experiment.train(settings("selection.by=dev_loss", "trainer.max_epochs=4", "optimizer.lr=0.02"))
     history, about = pd.read_csv(folder / "fold_0" / "metrics.csv"), metrics_of(folder)["run"]
     best = int(history["dev_loss"].argmin())

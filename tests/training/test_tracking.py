@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from ser.errors import ConfigError, RunError
+from ser.runs.folder import RunFolder
 from ser.training import experiment, tracking, wandb_run
 from ser.training.tracking import Tracker
 from ser.training.wandb_run import WandB
@@ -31,20 +32,18 @@ def nobody_logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
 
 
-def test_without_a_key_a_run_is_offline() -> None:
+def test_a_run_is_offline_without_a_key() -> None:
     assert wandb_run.mode() == "offline"
 
 
-def test_a_key_in_the_environment_makes_it_online(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_online_with_a_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     assert wandb_run.mode() == "online"
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert wandb_run.mode() == "offline"
 
 
-def test_a_login_kept_in_a_file_counts_for_its_own_server_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_login_file_counts_for_its_own_server_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "netrc").write_text("machine api.wandb.ai\n  login user\n  password " + "0" * 40 + "\n")
     (tmp_path / "netrc").chmod(0o600)
     assert wandb_run.mode() == "online"
@@ -58,7 +57,7 @@ def test_a_damaged_login_file_is_no_login(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_does_not_answer_leaves_the_run_offline(
+def test_a_run_is_offline_if_the_server_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
@@ -82,7 +81,7 @@ class Notebook(Tracker):
         self.told.append(folder.name)
 
 
-def test_a_tracker_of_ones_own_is_a_class_and_its_settings(settings: Settings, tmp_path: Path) -> None:
+def test_a_custom_tracker_is_a_class_and_its_settings(settings: Settings, tmp_path: Path) -> None:
     logger = {"_target_": f"{__name__}.Notebook", "title": "mine"}
     with tracking.tracked({**settings(), "logger": logger}, tmp_path, "group", "data") as mine:
         mine.results(tmp_path)
@@ -142,7 +141,7 @@ def assert_whole(run: Offline, folder: Path, prefix: str = "") -> None:
     pd.testing.assert_frame_equal(curves(run, prefix), pd.read_csv(folder / "metrics.csv"))
 
 
-def test_all_folds_are_one_run_and_their_pooled_result_its_summary(settings: Settings) -> None:
+def test_all_folds_are_one_run_with_the_pooled_result_as_summary(settings: Settings) -> None:
     folder = experiment.train(settings("fold=all", "logger=wandb", "logger.artifacts=[split,card,checkpoint]"))
     assert len(list(folder.rglob("*.wandb"))) == 1
     run = offline(folder)
@@ -163,9 +162,15 @@ def test_all_folds_are_one_run_and_their_pooled_result_its_summary(settings: Set
     assert list(run.config["split_hash"].values()) == list(stored["run"]["splits"].values())
 
 
-def test_a_long_stamp_is_a_short_tag(settings: Settings) -> None:
-    run = offline(experiment.train(settings("logger=wandb", "protocol=random", "trainer.max_epochs=1")))
+def test_the_default_logger_shortens_long_stamps_to_tags(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    folder = experiment.train(settings("logger=default", "protocol=random", "trainer.max_epochs=1"))
+    assert max(map(len, RunFolder(folder).about["stamps"])) > 64
+    run = offline(folder)
     assert set(run.run.tags) == {"synthetic speech", "not speaker-independent"}
+    assert len(list(tmp_path.rglob("*.wandb"))) == 1
 
 
 @pytest.mark.parametrize("text", ["not tested: " + "an emotion, " * 20, "x" * 65, "word " * 13])
@@ -173,15 +178,15 @@ def test_every_tag_fits_into_64_characters(text: str) -> None:
     assert 1 <= len(wandb_run.tag(text)) <= 64
 
 
-def test_one_fold_has_plain_names(settings: Settings) -> None:
+def test_the_names_of_a_single_fold_have_no_prefix(settings: Settings) -> None:
     folder = experiment.train(settings("logger=wandb"))
     run = offline(folder)
-    assert_whole(run, folder)
+    assert_whole(run, folder / "fold_0")
     assert run.summary["test/uar"] == json.loads((folder / "metrics.json").read_text())["uar"]
     assert not [name for row in run.rows for name in row if name.startswith("fold_")]
 
 
-def test_equal_runs_have_equal_settings_wherever_they_are(settings: Settings, tmp_path: Path) -> None:
+def test_logged_settings_do_not_depend_on_the_folder(settings: Settings, tmp_path: Path) -> None:
     runs = []
     for name in ("here", "there"):
         config = settings("logger=wandb", "trainer.max_epochs=1", f"paths.run={tmp_path / name}")
@@ -197,7 +202,7 @@ def test_equal_runs_have_equal_settings_wherever_they_are(settings: Settings, tm
     assert differ == {"batch_size"}
 
 
-def test_a_run_that_is_gone_on_with_is_the_same_run_and_whole(settings: Settings) -> None:
+def test_a_resumed_run_keeps_its_id_and_history(settings: Settings) -> None:
     config = settings("logger=wandb", "trainer.max_epochs=4")
     train_until_the_third_epoch(config)
     (folder,) = Path("runs").iterdir()
@@ -207,10 +212,10 @@ def test_a_run_that_is_gone_on_with_is_the_same_run_and_whole(settings: Settings
     run = offline(folder)
     assert (run.exit_code, run.run.run_id) == (0, stopped.run.run_id)
     assert run.column("epoch") == [0, 1, 2, 3]
-    assert_whole(run, folder)
+    assert_whole(run, folder / "fold_0")
 
 
-def test_finished_folds_are_not_lost_where_the_run_goes_on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_keeps_its_finished_folds(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     config = settings("fold=all", "logger=wandb", "trainer.max_epochs=1")
     train = experiment.fit_fold
 
@@ -235,7 +240,7 @@ def test_finished_folds_are_not_lost_where_the_run_goes_on(settings: Settings, m
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_as_the_same_run(settings: Settings, tiny_demo: Path, stores: Path) -> None:
+def test_a_killed_run_resumes_under_the_same_id(settings: Settings, tiny_demo: Path, stores: Path) -> None:
     """SIGKILL: what W&B had not written yet is lost, and a file that is cut short would stop `wandb sync`."""
     command = [sys.executable, "-m", "ser.train", f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}"]
     command += ["protocol.folds=3", "trainer.max_epochs=6", "batch_size=8", "trainer.accelerator=cpu"]
@@ -250,10 +255,10 @@ def test_a_killed_run_goes_on_as_the_same_run(settings: Settings, tiny_demo: Pat
     assert done.returncode == 0, done.stderr
     run = offline(Path("run"))
     assert (run.run.run_id, run.exit_code) == (known, 0)
-    assert_whole(run, Path("run"))
+    assert_whole(run, Path("run/fold_0"))
 
 
-def test_an_agent_s_run_keeps_the_agent_s_id(
+def test_a_run_of_an_agent_has_the_id_of_the_agent(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("WANDB_RUN_ID", "agents01")
