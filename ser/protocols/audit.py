@@ -1,10 +1,10 @@
-"""The leak audit: what a split's sides share, measured before every training and written beside every result.
+"""The leak audit: what the sides of a split share, measured before every training and written beside every result.
 
-Each finding has a level. An *error* refuses to train (unless ``audit=warn``, which makes it a stamp): somebody or something
-is on two sides, and the protocol does not admit it. A *stamp* is admitted, and every result carries its words. A *note* is
-for the reader: in an acted corpus all speakers say the same sentences, so that hearing a test sentence in training is usual.
+Each finding has a level. An *error* prevents training (``audit=warn`` turns it into a stamp): two sides share something
+that the protocol does not allow. A *stamp* is allowed, and every result carries its text. A *note* is for information: in
+an acted corpus all speakers say the same sentences, so test sentences usually occur in training.
 
-Why it matters: Kapoor and Narayanan, 2023, Leakage and the reproducibility crisis in machine-learning-based science,
+Background: Kapoor and Narayanan, 2023, Leakage and the reproducibility crisis in machine-learning-based science,
 https://doi.org/10.1016/j.patter.2023.100804. Near-identical audio is found by `ser.audio.duplicates`.
 """
 
@@ -26,24 +26,24 @@ from ser.protocols.stamps import (
     TEXT_DEPENDENT,
     combined,
 )
-from ser.runtime.words import and_more
+from ser.runtime.words import and_more, counted
 
 Level = Literal["error", "stamp", "note"]
 Policy = Literal["refuse", "warn"]
 NAMED = 10
-"""Speakers, sentences or clips that a sentence names; `Finding.clips` has them all."""
+"""Maximum number of speakers, sentences or clips that a text lists; `Finding.clips` has them all."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that a reader of a result must, or may want to, know of its split.
+    """One finding of the audit about a split.
 
     Attributes:
-        level: See the module.
-        kind: In a word or two: ``speakers``, ``sentences``, ``identical audio``, ...
-        text: The whole finding, as a sentence.
-        stamp: What a result carries on account of it; empty for a note.
-        clips: Every utterance concerned, by id; for audio, pairs as ``one = other``.
+        level: ``error``, ``stamp`` or ``note``, as the module explains.
+        kind: Short name: ``speakers``, ``sentences``, ``identical audio``, ...
+        text: The finding as a sentence.
+        stamp: The stamp that results carry because of it; empty for a note.
+        clips: Ids of all utterances concerned; for audio, pairs as ``one = other``.
     """
 
     level: Level
@@ -60,13 +60,13 @@ class Finding:
 def audit(
     split: Split, manifest: pd.DataFrame, classes: pd.Series, duplicates: pd.DataFrame | None = None
 ) -> list[Finding]:
-    """Return everything found in one fold, errors first.
+    """Return the findings of one fold, errors first.
 
     Args:
         split: The fold.
-        manifest: What its rows point into.
+        manifest: The manifest of the split's rows.
         classes: The class of each row of the manifest.
-        duplicates: Pairs of one recording, as `ser.audio.duplicates.find_duplicates` returns them.
+        duplicates: Pairs of duplicate recordings, as `ser.audio.duplicates.find_duplicates` returns them.
 
     Example:
         >>> from ser.corpora.demo import Demo
@@ -93,11 +93,11 @@ def audit(
 
 
 def enforce(findings: Sequence[Finding], fold: int, policy: Policy = "refuse") -> None:
-    """Refuse a fold with an error, unless it is to be a stamp; an empty side or an utterance twice is always refused.
+    """Raise the errors of a fold; under ``warn`` only empty sides and utterances on two sides are raised.
 
     Raises:
-        SplitError: With every error in it.
-        ConfigError: If there is no such policy.
+        SplitError: If the fold has an error; the message lists all of them.
+        ConfigError: If the policy is unknown.
     """
     if policy not in ("refuse", "warn"):
         raise ConfigError(f"audit must be refuse or warn; got {policy!r}.")
@@ -109,7 +109,7 @@ def enforce(findings: Sequence[Finding], fold: int, policy: Policy = "refuse") -
 
 
 def stamps(split: Split, findings: Sequence[Finding]) -> tuple[str, ...]:
-    """Return the stamps that the findings and the protocol give to every result under this split."""
+    """Return the stamps of every result under this split, from its findings and its protocol."""
     return combined([*(f.stamp for f in findings if f.stamp), *split.stamps])
 
 
@@ -118,21 +118,21 @@ def check_fitted(split: Split, rows: np.ndarray) -> None:
 
     Args:
         split: The fold.
-        rows: ``(clip,)`` rows of the manifest that they were taken from.
+        rows: ``(clip,)`` rows of the manifest that they were computed from.
 
     Raises:
-        SplitError: If one is of another side.
+        SplitError: If a row is on another side.
     """
     outside = np.setdiff1d(rows, split.train)
     if len(outside):
         raise SplitError(
-            f"Fold {split.fold}: statistics were fitted on {len(outside)} clips outside the training side, row "
-            f"{outside[0]} for one. Take them from the training side alone."
+            f"Fold {split.fold}: statistics must be fitted on the training side; got "
+            f"{counted(len(outside), 'clip')} outside it, for example row {outside[0]}."
         )
 
 
 def admits(split: Split, one: str, other: str) -> bool:
-    """Return whether the protocol admits that these two sides share speakers."""
+    """Whether the protocol allows these two sides to share speakers."""
     return SPEAKER_DEPENDENT in split.stamps or (
         {one, other} == {"train", "dev"} and DEV_SHARES_SPEAKERS in split.stamps
     )
@@ -144,17 +144,17 @@ def _empty(split: Split) -> Iterator[Finding]:
             yield Finding(
                 "error",
                 "empty side",
-                f"Fold {split.fold} has no {side} utterances. The protocol asks for more speakers than the corpus has, "
-                "or the labels dropped them all; see `python -m ser.prepare` for what is there.",
+                f"Fold {split.fold} has no {side} utterances. The protocol needs more speakers than the corpus has, or "
+                "the labels dropped all of its clips; `python -m ser.prepare` lists what the corpus contains.",
             )
 
 
 def _twice(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
-    """An utterance on two sides, which nothing admits."""
+    """Find utterances on two sides, which no protocol allows."""
     ids = {side: set(manifest["id"].iloc[rows]) for side, rows in split.sides().items()}
     for one, other in combinations(SIDES, 2):
         if both := tuple(sorted(ids[one] & ids[other])):
-            text = f"{len(both)} utterances are in {one} and {other}, {both[0]} for one."
+            text = f"{one} and {other} share {counted(len(both), 'utterance')}, for example {both[0]}."
             yield Finding("error", "utterances", text, clips=both)
 
 
@@ -167,13 +167,11 @@ def _speakers(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
         rows = split.sides()[other][speaker[other].isin(both).to_numpy()]
         clips = tuple(manifest["id"].iloc[rows])
         share = _percent(len(clips), len(speaker[other]))
-        text = (
-            f"speakers are in {one} and in {other}: {and_more(both, NAMED)}; {share} of the {other} clips are theirs."
-        )
+        text = f"{one} and {other} share speakers: {and_more(both, NAMED)}; {share} of the {other} clips are by them."
         if not admits(split, one, other):
             why = (
-                " Such a result says nothing about new speakers. protocol=random shares speakers on purpose and stamps "
-                "its results."
+                " Such a result says nothing about new speakers. To share speakers on purpose, use protocol=random, "
+                "which stamps its results."
             )
             words = f"{SPEAKER_DEPENDENT} (undeclared: {one} and {other} share speakers)"
             yield Finding("error", "speakers", text + why, words, clips)
@@ -196,16 +194,16 @@ def _sentences(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
         rows = split.test[sentence["test"].isin(both).to_numpy()]
         clips = tuple(manifest["id"].iloc[rows])
         share = _percent(len(clips), len(split.test))
-        text = f"{share} of the test clips say a sentence that is in {side} too: {and_more(both, NAMED)}."
+        text = f"{share} of the test clips have a sentence that is also in {side}: {and_more(both, NAMED)}."
         if split.text_independent:
             words = f"{TEXT_DEPENDENT} (undeclared: {side} and test share sentences)"
-            yield Finding("error", "sentences", text + " The protocol promises that none does.", words, clips)
+            yield Finding("error", "sentences", text + " The protocol guarantees that none has.", words, clips)
         elif side == "train":
             yield Finding("note", "sentences", text, clips=clips)
 
 
 def _audio(split: Split, manifest: pd.DataFrame, duplicates: pd.DataFrame | None) -> Iterator[Finding]:
-    """Recordings that are one and the same under two ids, on two sides."""
+    """Find recordings that are on two sides under two ids."""
     if duplicates is None or duplicates.empty:
         return
     side_of = {i: side for side, rows in split.sides().items() for i in manifest["id"].iloc[rows]}
@@ -222,7 +220,7 @@ def _audio(split: Split, manifest: pd.DataFrame, duplicates: pd.DataFrame | None
     for (kind, between), group in apart.groupby(["kind", "sides"]):
         one, other = str(between).split("-")
         pairs = tuple(sorted(group["pair"]))
-        text = f"{len(pairs)} pairs of {kind} recordings stand in {one} and {other}: {and_more(pairs, NAMED)}."
+        text = f"{one} and {other} share {counted(len(pairs), 'pair')} of {kind} recordings: {and_more(pairs, NAMED)}."
         words = f"{kind} audio in {one} and {other} ({len(pairs)} pairs)"
         level: Level = "stamp" if admits(split, one, other) else "error"
         yield Finding(level, f"{kind} audio", text, words, pairs)
@@ -234,13 +232,14 @@ def _classes(split: Split, classes: pd.Series) -> Iterator[Finding]:
         absent = sorted(every - set(classes.iloc[rows]))
         if not absent:
             continue
-        text = f"no {side} utterance of the class {', '.join(absent)}."
+        text = f"{side} has no utterance of the class {', '.join(absent)}."
         if side == "train":
             yield Finding("error", "classes", text + " No model can learn it.", f"{NEVER_TRAINED}: {', '.join(absent)}")
         elif side == "test":
-            yield Finding("stamp", "classes", text + " UAR is over the others.", f"{NOT_TESTED}: {', '.join(absent)}")
+            text += " UAR is the mean over the others."
+            yield Finding("stamp", "classes", text, f"{NOT_TESTED}: {', '.join(absent)}")
         else:
-            yield Finding("note", "classes", text + " The dev UAR is over the others.")
+            yield Finding("note", "classes", text + " The dev UAR is the mean over the others.")
 
 
 def _sexes(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
@@ -251,6 +250,6 @@ def _sexes(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _percent(part: int, whole: int) -> str:
-    """Never rounded to 0 or 100 unless it is."""
+    """Write a share in percent, as 0 or 100 only if it is exactly that."""
     share = 100 * part / whole
     return f"{share:.0f} %" if share in (0, 100) or 0.5 <= share < 99.5 else f"{share:.2f} %"

@@ -1,7 +1,7 @@
-"""Train on one speaker, test on another: the honest split of a corpus with two speakers (TESS).
+"""Train on one speaker and test on another: the speaker-independent split of a corpus with two speakers (TESS).
 
-There is no third speaker to be dev, so dev is a share of the training speaker's *sentences*, which training then does not
-have in any emotion. The model is thus chosen on a speaker it knows; the test speaker is unheard. Results are stamped so.
+There is no third speaker for dev, so dev is a share of the training speaker's *sentences*, which are excluded from
+training in every emotion. The model is thus selected on a known speaker; the test speaker is new. Results carry a stamp.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,14 @@ import pandas as pd
 from ser.errors import SplitError
 from ser.protocols.split import Split
 from ser.protocols.stamps import DEV_SHARES_SPEAKERS
+from ser.runtime.words import and_more, counted
 
 
 class CrossSpeaker:
-    """One fold a pair of speakers, in the order given.
+    """One fold per pair of speakers, in the given order.
 
     Args:
-        name: What reports call the protocol.
+        name: Name of the protocol in reports.
         pairs: ``[train, test]`` speakers, with the corpus's name: ``["tess/OAF", "tess/YAF"]``.
         dev_share: Share of the training speaker's sentences that are dev.
         seed: Seed of the choice of those sentences.
@@ -30,13 +31,13 @@ class CrossSpeaker:
         self.name, self.pairs, self.dev_share, self.seed = name, [tuple(p) for p in pairs], dev_share, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Return every fold; see `ser.protocols.split.Protocol`."""
+        """Return one fold per pair of speakers."""
         here = set(manifest["speaker"])
         asked = {speaker for pair in self.pairs for speaker in pair}
         if asked != here:
             raise SplitError(
-                f"protocol={self.name} is for the speakers {', '.join(sorted(asked))}; the data has {len(here)} speakers, "
-                f"{', '.join(sorted(here)[:5])} among them. Use protocol=speaker_cv or protocol=loso."
+                f"protocol={self.name} requires exactly the speakers {', '.join(sorted(asked))}; got "
+                f"{counted(len(here), 'speaker')}: {and_more(sorted(here), 5)}. Use protocol=speaker_cv or protocol=loso."
             )
         sentences = np.random.default_rng(self.seed).permutation(sorted(manifest["sentence"].unique()))
         dev_sentences = set(sentences[: max(1, round(self.dev_share * len(sentences)))])

@@ -2,10 +2,10 @@
 
 Source: Ma et al., 2024, https://arxiv.org/abs/2406.07162; the lists are those of its split files.
 
-RAVDESS has six folds of actors and SAVEE four, one a speaker. For CREMA-D and TESS a list of utterances tests and the
-rest of the corpus trains, in one fold: every speaker is on both sides, and every word of TESS, so results are stamped.
-The lists have no dev side. Here the next fold's speakers are dev for RAVDESS and SAVEE, and a random tenth of the
-training utterances, of every emotion alike, for CREMA-D and TESS: so much less trains than the lists have.
+RAVDESS has six folds of actors and SAVEE four of one speaker each. CREMA-D and TESS have one fold with a list of test
+utterances; the rest of the corpus trains. Every speaker is on both sides, as is every word of TESS, so results carry a
+stamp. The lists have no dev side. Here the next fold's speakers are dev for RAVDESS and SAVEE, and a random tenth of the
+training utterances, stratified by emotion, for CREMA-D and TESS: training uses that much less than the lists.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,17 +20,17 @@ from ser.protocols.split import Split, stratified_share
 from ser.protocols.stamps import SPEAKER_DEPENDENT
 
 WHOLE = 0.9
-"""Of the listed utterances whose emotion the data has, so many must be there: a release lacks single clips at most."""
+"""Minimum share of the listed utterances, of the emotions in use, that must exist: copies miss single clips at most."""
 
 
 class EmoBox:
-    """The splits of whichever of its corpora the data is; one at a time.
+    """The published splits of one corpus at a time.
 
     Args:
-        folds: Corpus to the test speakers of each fold, without the corpus's name.
-        utterances: Corpus to speaker to the rest of the names of those who test, with blanks between: ``"1001"`` and
-            ``"DFA_HAP_XX DFA_SAD_XX"``. The second part is the emotion.
-        dev_share: Share of the training utterances that are dev where utterances are listed.
+        folds: Maps a corpus to the test speakers of each fold, without the corpus's name.
+        utterances: Maps a corpus and a speaker to the rest of the names of the test clips, separated by spaces: ``"1001"``
+            and ``"DFA_HAP_XX DFA_SAD_XX"``. The second part is the emotion.
+        dev_share: Share of the training utterances that are dev, for corpora with listed utterances.
         seed: Seed of the choice of those.
     """
 
@@ -48,13 +48,13 @@ class EmoBox:
         self.folds, self.utterances, self.dev_share, self.seed = folds, utterances, dev_share, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Return every fold; see `ser.protocols.split.Protocol`."""
+        """Return the published folds of the corpus."""
         corpora = sorted(manifest["corpus"].unique())
         known = sorted({*self.folds, *self.utterances})
         if len(corpora) != 1 or corpora[0] not in known:
             raise SplitError(
-                f"protocol=emobox is for one of {', '.join(known)} at a time; the data has {', '.join(corpora) or 'none'}. "
-                "Use protocol=speaker_cv."
+                f"data must be one of {', '.join(known)} for protocol=emobox; got {', '.join(corpora) or 'none'}. Use "
+                "protocol=speaker_cv."
             )
         (corpus,) = corpora
         if corpus in self.utterances:
@@ -70,14 +70,16 @@ class EmoBox:
         for speaker, names in self.utterances[corpus].items():
             listed = {f"{corpus}/{speaker}_{name}" for name in names.split() if name.split("_")[1] in emotions}
             if listed and not listed & here:
-                raise SplitError(f"protocol=emobox tests {corpus}/{speaker}, of whom the data has none of those clips.")
+                raise SplitError(
+                    f"protocol=emobox requires the listed test clips of {corpus}/{speaker}; got none of them. Use the whole "
+                    "corpus, or protocol=speaker_cv on a part of it."
+                )
             asked += len(listed)
             found |= listed & here
         if len(found) < WHOLE * asked:
             raise SplitError(
-                f"protocol=emobox tests {asked} clips of {corpus} with these emotions, but the data has {len(found)} of "
-                "them. The published list needs the whole corpus, and labels.target=intended; protocol=speaker_cv works "
-                "on a part of it."
+                f"protocol=emobox requires {asked} listed test clips of {corpus} with these emotions; got {len(found)} of "
+                "them. Use the whole corpus and labels.target=intended, or protocol=speaker_cv on a part of it."
             )
         tests = manifest["id"].isin(found).to_numpy()
         dev = stratified_share(manifest, np.flatnonzero(~tests), self.dev_share, self.seed)

@@ -1,4 +1,4 @@
-"""Few-shot: folds of speakers, but a few clips of each test speaker are in training, as after a short enrolment."""
+"""Few-shot: folds of speakers, with a few clips of each test speaker in training, as after a short enrolment."""
 
 import numpy as np
 import pandas as pd
@@ -7,38 +7,39 @@ from ser.errors import SplitError
 from ser.protocols.speaker_cv import deal_speakers
 from ser.protocols.split import Split
 from ser.protocols.stamps import FEW_SHOT, SPEAKER_DEPENDENT
+from ser.runtime.words import and_more
 
 
 class FewShot:
-    """Folds of speakers as in `ser.protocols.speaker_cv`; some clips of those who test move to training, the rest test.
+    """Folds of speakers as in `ser.protocols.speaker_cv`; some clips of the test speakers move to training.
 
     Args:
-        clips: How many of each test speaker, over the emotions as evenly as can be.
-        folds: How many, at least 3; as many as speakers at most.
-        seed: Seed of the deal of speakers and of the choice of clips.
+        clips: Number of moved clips of each test speaker, as evenly over the emotions as possible.
+        folds: Number of folds: at least 3, and at most the number of speakers.
+        seed: Seed of the assignment of speakers to folds and of the choice of clips.
     """
 
     name = "few_shot"
 
     def __init__(self, clips: int = 7, folds: int = 5, seed: int = 0) -> None:
         if clips < 1:
-            raise SplitError(f"protocol.clips is {clips}, but it takes 1 at least; protocol=speaker_cv moves none.")
+            raise SplitError(f"protocol.clips must be 1 or more; got {clips}. Use protocol=speaker_cv to move none.")
         if folds < 3:
             raise SplitError(f"protocol.folds must be 3 or more (test, dev, train); got {folds}.")
         self.clips, self.folds, self.seed = clips, folds, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Return every fold; see `ser.protocols.split.Protocol`."""
+        """Return one fold per group of test speakers."""
         clips_of = manifest["speaker"].value_counts()
         if len(clips_of) < 3:
             raise SplitError(
-                f"protocol=few_shot needs 3 speakers (test, dev, train); these are {len(clips_of)}: "
+                f"protocol=few_shot requires at least 3 speakers (test, dev, train); got {len(clips_of)}: "
                 f"{', '.join(sorted(clips_of.index))}."
             )
         if few := sorted(clips_of.index[clips_of <= self.clips]):
             raise SplitError(
-                f"protocol.clips is {self.clips}, which leaves {', '.join(few[:10])} nothing to test: the fewest that "
-                f"a speaker has is {clips_of.min()}."
+                f"protocol.clips must be less than the clips of every speaker, at most {clips_of.min() - 1} here; got "
+                f"{self.clips}, which leaves {and_more(few, 10)} without test clips."
             )
         groups = deal_speakers(manifest, min(self.folds, len(clips_of)), self.seed)
         fold_of = manifest["speaker"].map({s: fold for fold, group in enumerate(groups) for s in group}).to_numpy()
@@ -53,12 +54,12 @@ class FewShot:
         return splits
 
     def _choose(self, manifest: pd.DataFrame) -> np.ndarray:
-        """Whether each utterance is one of its speaker's few: ``(utterance,)`` booleans."""
+        """Return whether each utterance moves to training: ``(utterance,)`` booleans."""
         random = np.random.default_rng(self.seed)
         drawn = manifest[["id", "speaker", "emotion"]].assign(row=np.arange(len(manifest))).sort_values("id")
         drawn["order"] = random.permutation(len(drawn))
         drawn = drawn.sort_values("order")
-        # Every emotion gives its first clip before one gives its second; where the last round has too many, chance picks.
+        # Every emotion gives one clip before any gives a second; if the last round has too many, the choice is random.
         drawn["round"] = drawn.groupby(["speaker", "emotion"]).cumcount()
         first = drawn.sort_values(["round", "order"]).groupby("speaker").head(self.clips)
         return np.isin(np.arange(len(manifest)), first["row"].to_numpy())

@@ -1,4 +1,4 @@
-"""Leave one corpus out: every corpus tests once; speakers of all the others train and are dev."""
+"""Leave one corpus out: every corpus tests once; the speakers of all others are divided into train and dev."""
 
 import pandas as pd
 
@@ -8,7 +8,7 @@ from ser.protocols.split import Split
 
 
 class LeaveOneCorpusOut:
-    """One fold a corpus, in the order of the alphabet; see `ser.protocols.cross_corpus.CrossCorpus`.
+    """One fold per corpus, in alphabetical order; see `ser.protocols.cross_corpus.CrossCorpus`.
 
     Args:
         dev_share: Share of each training corpus's speakers who are dev.
@@ -21,11 +21,11 @@ class LeaveOneCorpusOut:
         self.dev_share, self.seed = checked_share(dev_share), seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Return every fold; see `ser.protocols.split.Protocol`."""
+        """Return one fold per corpus."""
         corpora = sorted(manifest["corpus"].unique())
         if len(corpora) < 2:
             raise SplitError(
-                f"protocol=leave_one_corpus_out needs two corpora at least; the data has {', '.join(corpora) or 'none'}. "
+                f"data must have at least 2 corpora for protocol=leave_one_corpus_out; got {', '.join(corpora) or 'none'}. "
                 "Name several, such as data=[ravdess,savee], or use protocol=speaker_cv."
             )
         return [

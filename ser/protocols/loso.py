@@ -7,10 +7,10 @@ from ser.protocols.split import Split, from_speakers
 
 
 class LeaveOneSpeakerOut:
-    """One fold a speaker.
+    """One fold per speaker.
 
     Args:
-        dev_speakers: How many speakers, following the tested one in a circle, are dev.
+        dev_speakers: Number of dev speakers: those that follow the test speaker in circular order.
     """
 
     name = "loso"
@@ -18,18 +18,18 @@ class LeaveOneSpeakerOut:
     def __init__(self, dev_speakers: int = 1) -> None:
         if dev_speakers < 1:
             raise SplitError(
-                f"protocol.dev_speakers is {dev_speakers}, but somebody has to choose the model: 1 at least."
+                f"protocol.dev_speakers must be 1 or more, to select the model; got {dev_speakers}. Use the default, 1."
             )
         self.dev_speakers = dev_speakers
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Return every fold; see `ser.protocols.split.Protocol`."""
+        """Return one fold per speaker."""
         speakers = sorted(manifest["speaker"].unique())
         needed = self.dev_speakers + 2
         if len(speakers) < needed:
             raise SplitError(
-                f"protocol=loso needs {needed} speakers (test, dev, train); these are {len(speakers)}: "
-                f"{', '.join(speakers)}. For TESS, protocol=oaf_yaf trains on one and tests on the other."
+                f"protocol=loso requires at least {needed} speakers (test, dev, train); got {len(speakers)}: "
+                f"{', '.join(speakers)}. For TESS, protocol=oaf_yaf trains on one speaker and tests on the other."
             )
         ring = speakers + speakers
         return [

@@ -1,4 +1,4 @@
-"""From a configuration to who trains, tunes and tests: corpora under a label scheme and a protocol, without torch."""
+"""The plan of a configuration: corpora under a label scheme, and the folds of a protocol. Does not import torch."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ class Plan:
 
     Attributes:
         corpora: The names of the corpora.
-        stores: The prepared corpora, in the order of ``labelled.manifest``, whose ``start`` counts through all of them.
+        stores: The prepared corpora, in the order of ``labelled.manifest``, whose ``start`` is an offset into all of them.
         labels: The label scheme.
         labelled: The utterances that have a class, with their targets.
         protocol: The protocol's name.
         splits: The protocol's folds; rows of ``labelled.manifest``.
-        policy: Whether a leak that the protocol does not admit refuses to train, or becomes a stamp.
+        policy: Whether a leak that the protocol does not allow prevents training or becomes a stamp.
     """
 
     corpora: tuple[str, ...]
@@ -44,7 +44,7 @@ class Plan:
 
     @property
     def settings(self) -> AudioSettings:
-        """How the recordings were decoded."""
+        """The settings that the recordings were decoded with."""
         return AudioSettings(**self.stores[0].card["settings"])
 
     @property
@@ -64,18 +64,18 @@ class Plan:
 
     @cached_property
     def duplicates(self) -> pd.DataFrame:
-        """The pairs of recordings that are one; see `ser.audio.duplicates`."""
+        """The pairs of duplicate recordings; see `ser.audio.duplicates`."""
         return find_duplicates(self.stores, self.stores[0].folder.parent)  # the table is kept beside the stores
 
     def describe_labels(self) -> str:
-        """Return a line on the label scheme, and on what it merges and drops of the emotions that the corpora have."""
+        """Return a line that describes the label scheme and the emotions that it merges and drops in these corpora."""
         return self.labels.describe(pd.concat([store.manifest["emotion"] for store in self.stores]))
 
     def split(self, fold: int) -> Split:
         """Return one fold.
 
         Raises:
-            SplitError: If the protocol has no such fold here.
+            SplitError: If the protocol does not have this fold on this data.
         """
         if not 0 <= fold < len(self.splits):
             raise SplitError(
@@ -85,14 +85,14 @@ class Plan:
         return self.splits[fold]
 
     def audit(self, fold: int) -> list[Finding]:
-        """Return what the sides of one fold share; see `ser.protocols.audit`."""
+        """Return the audit's findings on one fold; see `ser.protocols.audit`."""
         return audit(self.split(fold), self.labelled.manifest, self.class_names, self.duplicates)
 
     def check(self, fold: int) -> list[Finding]:
-        """Audit one fold, and refuse it where the policy says so.
+        """Audit one fold, and raise its errors unless the policy turns them into stamps.
 
         Raises:
-            SplitError: With every error in it.
+            SplitError: If the policy does not allow the errors; the message lists all of them.
         """
         findings = self.audit(fold)
         enforce(findings, fold, self.policy)
@@ -120,7 +120,7 @@ def prepared(config: Mapping[str, Any]) -> dict[str, Store]:
     """Open the stores of the corpora that a configuration names. Missing stores are created.
 
     Raises:
-        SerError: If a corpus is absent or cannot be used.
+        SerError: If a corpus is missing or unusable.
     """
     settings, where = AudioSettings.of(config["audio"]), config["paths"]["stores"]
     strict = config.get("strict", False)
@@ -136,7 +136,7 @@ def planned(config: Mapping[str, Any]) -> Plan:
     """Plan every fold of a configuration. Missing stores are created.
 
     Raises:
-        SerError: If a corpus is absent, or the labels or the protocol do not fit.
+        SerError: If a corpus is missing, or the labels or the protocol do not fit it.
     """
     labels, protocol = instantiate(config["labels"], LabelScheme), instantiate(config["protocol"], Protocol)
     return plan_folds(prepared(config), labels, protocol, config.get("audit", "refuse"))
@@ -147,7 +147,7 @@ def plan_folds(stores: Mapping[str, Store], labels: LabelScheme, protocol: Proto
 
     Raises:
         ConfigError: If an utterance is in two of the corpora.
-        LabelError: If the labels leave nothing.
+        LabelError: If the labels keep no utterance.
         SplitError: If the protocol does not fit these corpora.
     """
     offsets = np.cumsum([0] + [store.card["samples"] for store in stores.values()])

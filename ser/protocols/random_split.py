@@ -1,6 +1,6 @@
-"""Random k-fold over utterances, stratified by emotion: speakers are on every side, and the results are stamped so.
+"""Random k-fold over utterances, stratified by emotion: speakers are on every side, and results carry a stamp.
 
-Here to show what such splits buy, and to reproduce papers that used them; never to report a model.
+It exists to show the gain of such leaks and to reproduce papers that used it. Never report a model with it.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ class RandomUtterances:
     """Each fold of utterances tests once, the fold after it is dev, and the rest train.
 
     Args:
-        folds: How many, at least 3.
+        folds: Number of folds, at least 3.
         seed: Seed of the shuffle.
     """
 
@@ -27,7 +27,7 @@ class RandomUtterances:
         self.folds, self.seed = folds, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Return every fold; see `ser.protocols.split.Protocol`."""
+        """Return one fold per group of utterances."""
         random = np.random.default_rng(self.seed)
         fold_of = np.empty(len(manifest), dtype=np.int64)
         dealt = 0

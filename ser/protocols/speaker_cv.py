@@ -9,18 +9,18 @@ from ser.protocols.stamps import DEV_SHARES_SPEAKERS
 from ser.protocols.text_independent import deal_sentences
 
 DEV_PARTS = 5
-"""Into how many parts the training sentences are dealt where one of them is dev, for want of a third speaker."""
+"""Number of parts of the training sentences, one of which is dev if there is no third speaker."""
 
 
 class SpeakerCV:
     """Each fold of speakers tests once, the fold after it is dev, and the rest train.
 
-    There are no more folds than speakers. Two speakers leave none to be dev, which is then a fifth of the training
-    speaker's sentences, held out from training; results are stamped so.
+    There are at most as many folds as speakers. With two speakers there is none for dev, which is then a fifth of the
+    training speaker's sentences, held out from training; results carry a stamp.
 
     Args:
-        folds: How many at most, at least 3.
-        seed: Seed of the shuffle that deals speakers to folds.
+        folds: Maximum number of folds, at least 3.
+        seed: Seed of the assignment of speakers to folds.
     """
 
     name = "speaker_cv"
@@ -31,11 +31,11 @@ class SpeakerCV:
         self.folds, self.seed = folds, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Return every fold; see `ser.protocols.split.Protocol`."""
+        """Return one fold per group of speakers."""
         heard = manifest["speaker"].nunique()
         if heard < 2:
             raise SplitError(
-                f"protocol=speaker_cv needs 2 speakers at least, one to train and one to test; the data has {heard}."
+                f"protocol=speaker_cv requires at least 2 speakers, one to train and one to test; got {heard}. Add a corpus."
             )
         members = deal_speakers(manifest, min(self.folds, heard), self.seed)
         if len(members) == 2:
@@ -55,14 +55,14 @@ class SpeakerCV:
 
 
 def deal_speakers(manifest: pd.DataFrame, folds: int, seed: int) -> list[set[str]]:
-    """Deal speakers to folds, so that each corpus and sex spreads evenly and the folds' sizes differ by one at most.
+    """Assign speakers to folds, so that each corpus and sex is spread evenly and fold sizes differ by one at most.
 
-    The deal hangs on who the speakers are, not on their order or on what they say.
+    The result depends on the speakers' ids, not on their order or on their utterances.
     """
     speakers = manifest[["corpus", "sex", "speaker"]].drop_duplicates().sort_values(["corpus", "sex", "speaker"])
     random = np.random.default_rng(seed)
     dealt: list[str] = []
     for _, group in speakers.groupby(["corpus", "sex"], sort=True):
         dealt += list(random.permutation(group["speaker"].to_numpy()))
-    # Round like cards: who comes next in the row goes to the next fold.
+    # Deal in turn, like cards.
     return [set(dealt[fold::folds]) for fold in range(folds)]

@@ -1,4 +1,4 @@
-"""Speaker- and text-independent folds: neither the speakers who test nor the sentences that they say were trained on."""
+"""Speaker- and text-independent folds: training has neither the test speakers nor the test sentences."""
 
 import numpy as np
 import pandas as pd
@@ -11,16 +11,16 @@ from ser.protocols.text_independent import deal_sentences
 
 
 class SpeakerTextIndependent:
-    """A fold is a group of speakers saying a group of sentences; other speakers saying other sentences train.
+    """One fold per group of speakers and group of sentences; other speakers saying other sentences train.
 
-    The next group of speakers is dev, saying the training sentences. With two groups of speakers, as TESS has, dev is a
-    fifth of the training *sentences*, and results are stamped so. Every utterance tests once over all folds; in each
-    fold, the test speakers' other sentences and the other speakers' test sentences are left out.
+    The next group of speakers, saying the training sentences, is dev. With two groups of speakers, as in TESS, dev is a
+    fifth of the training *sentences*, and results carry a stamp. Every utterance tests once over all folds; each fold
+    leaves out the test speakers' other sentences and the other speakers' test sentences.
 
     Args:
-        speaker_folds: Groups of speakers, at least 2; as many as speakers at most.
-        sentence_folds: Groups of sentences, at least 2; as many as the sentences of a corpus at most.
-        seed: Seed of the deals.
+        speaker_folds: Number of groups of speakers: at least 2, and at most the number of speakers.
+        sentence_folds: Number of groups of sentences: at least 2, and at most the number of a corpus's sentences.
+        seed: Seed of the assignment to groups.
     """
 
     name = "speaker_text_independent"
@@ -32,11 +32,11 @@ class SpeakerTextIndependent:
         self.speaker_folds, self.sentence_folds, self.seed = speaker_folds, sentence_folds, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Return every fold; see `ser.protocols.split.Protocol`."""
+        """Return one fold per group of speakers and group of sentences."""
         speakers = manifest["speaker"]
         if (heard := speakers.nunique()) < 2:
             raise SplitError(
-                f"protocol={self.name} needs 2 speakers at least, one to train and one to test; the data has {heard}."
+                f"protocol={self.name} requires at least 2 speakers, one to train and one to test; got {heard}. Add a corpus."
             )
         groups = deal_speakers(manifest, min(self.speaker_folds, heard), self.seed)
         group_of = speakers.map({s: i for i, group in enumerate(groups) for s in group}).to_numpy()

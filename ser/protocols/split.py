@@ -18,8 +18,8 @@ class Split:
     Attributes:
         fold: 0, 1, ...
         train, dev, test: Row positions in the manifest, ascending.
-        stamps: Stamps of every result under this split; they also say what its sides are allowed to share.
-        text_independent: The promise that no test sentence is in training or dev; the audit checks it.
+        stamps: Stamps of every result under this split; they also state what its sides may share.
+        text_independent: Whether the protocol guarantees that no test sentence is in training or dev; the audit checks it.
     """
 
     fold: int
@@ -34,13 +34,13 @@ class Split:
         return {side: getattr(self, side) for side in SIDES}
 
     def hash(self, manifest: pd.DataFrame) -> str:
-        """Return a hash of the utterance ids: results with the same hash are of the same utterances."""
+        """Return a hash of the utterance ids; results with the same hash use the same utterances."""
         ids = {side: sorted(manifest["id"].iloc[rows]) for side, rows in self.sides().items()}
         return hashlib.sha256(json.dumps(ids).encode()).hexdigest()[:16]
 
 
 class Protocol(Interface):
-    """The interface of a protocol; each is one class in its own file, with its constants in one YAML."""
+    """The interface of a protocol. Each protocol is one class in its own file, with its constants in one YAML."""
 
     name: str
 
@@ -63,16 +63,16 @@ def from_speakers(
 
 
 def stratified_share(manifest: pd.DataFrame, rows: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Choose a random share of some utterances, of each corpus and emotion alike.
+    """Choose a random share of some utterances, stratified by corpus and emotion.
 
     Args:
         manifest: See `ser.corpora.manifest`.
         rows: Positions of the utterances to choose from.
-        share: Between 0 and 1; of two utterances at least one is chosen, however small it is.
+        share: Between 0 and 1; at least one utterance of two or more is chosen.
         seed: Seed of the choice, which depends on the ids and not on the order of rows.
 
     Returns:
-        Positions of the chosen, ascending.
+        Positions of the chosen utterances, ascending.
     """
     random = np.random.default_rng(seed)
     some = manifest.iloc[rows][["id", "corpus", "emotion"]].assign(row=rows).sort_values("id")

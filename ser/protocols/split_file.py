@@ -1,4 +1,4 @@
-"""Splits in a file: write the utterances of every fold, to publish them, and use a file of them as a protocol."""
+"""Splits in a file: write the utterances of every fold for publication, and use such a file as a protocol."""
 
 import json
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import pandas as pd
 from ser.errors import SplitError
 from ser.protocols.split import SIDES, Split
 from ser.runtime.files import replacing
+from ser.runtime.words import and_more
 
 
 class SplitFile:
@@ -28,17 +29,19 @@ class SplitFile:
         self.path = path
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Return every fold; see `ser.protocols.split.Protocol`."""
+        """Return the folds of the file."""
         if self.path is None:
-            raise SplitError("protocol=file needs protocol.path=..., the file of splits to use.")
+            raise SplitError(
+                "protocol.path must be a file of splits for protocol=file; got none. Set protocol.path=..."
+            )
         return read_splits(Path(self.path).expanduser(), manifest)
 
 
 def write_splits(splits: Sequence[Split], manifest: pd.DataFrame, path: Path, protocol: str) -> None:
-    """Write splits as one JSON file: of every fold its hash, stamps, promise, and the ids of each side, sorted.
+    """Write splits as one JSON file: the hash, stamps, guarantee and sorted ids of each side of every fold.
 
     Args:
-        splits: Of this manifest.
+        splits: The splits of this manifest.
         manifest: See `ser.corpora.manifest`.
         path: The file to write, or to replace.
         protocol: The name of the protocol that made them.
@@ -70,19 +73,24 @@ def write_splits(splits: Sequence[Split], manifest: pd.DataFrame, path: Path, pr
 
 
 def read_splits(path: Path, manifest: pd.DataFrame) -> list[Split]:
-    """Read what `write_splits` wrote, as splits of a manifest that has all of its utterances.
+    """Read splits that `write_splits` wrote. The manifest must have all of their utterances.
 
     Raises:
-        SplitError: If there is no such file, it is not one of splits, it names utterances that the manifest lacks, or
-            its ids are not those that its hashes were taken of.
+        SplitError: If the file does not exist or is not a file of splits, if the manifest does not have all of its
+            utterances, or if its ids do not match its hashes.
     """
     try:
         folds = json.loads(path.read_text(encoding="utf-8"))["folds"]
         return [_read(fold, manifest, path) for fold in folds]
     except FileNotFoundError as error:
-        raise SplitError(f"There is no file of splits at {path}: see protocol.path.") from error
+        raise SplitError(
+            f"protocol.path must be an existing file of splits; got {path}, which does not exist."
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise SplitError(f"{path} is not a file of splits, or a part of one: {error!r}. Write it anew.") from error
+        raise SplitError(
+            f"{path} must be a whole file of splits; got other content ({error!r}). Write it again with "
+            "`python -m ser.audit splits=...`."
+        ) from error
 
 
 def _read(fold: dict[str, Any], manifest: pd.DataFrame, path: Path) -> Split:
@@ -92,8 +100,8 @@ def _read(fold: dict[str, Any], manifest: pd.DataFrame, path: Path) -> Split:
         rows = ids.get_indexer(fold[side])
         if absent := sorted(np.asarray(fold[side], dtype=object)[rows < 0]):
             raise SplitError(
-                f"{path}: fold {fold['fold']}, {side}: {len(absent)} utterances are not in the data, "
-                f"{', '.join(absent[:3])} among them. Use the corpora and the labels that the file was written for."
+                f"{path} must name utterances of the data; got {len(absent)} others in {side} of fold {fold['fold']}: "
+                f"{and_more(absent)}. Use the corpora and labels that the file was written for."
             )
         sides[side] = np.sort(rows)
     split = Split(
@@ -101,7 +109,7 @@ def _read(fold: dict[str, Any], manifest: pd.DataFrame, path: Path) -> Split:
     )
     if split.hash(manifest) != fold["hash"]:
         raise SplitError(
-            f"{path}: the ids of fold {split.fold} are not those that its hash {fold['hash']} was taken of: the file was "
-            "edited after it was written. Get it anew, or write your own folds with write_splits."
+            f"{path}: the ids of fold {split.fold} must match its hash {fold['hash']}; got others: the file was edited "
+            "after it was written. Get it again, or write your own folds with write_splits."
         )
     return split

@@ -1,6 +1,6 @@
-"""Stamps: the words that a result carries where it must not be read as one on new speakers and recorded speech.
+"""Stamps: labels of results that do not show how a model performs on new speakers and recorded speech.
 
-A stamp may go on behind these words, with a share in brackets or with names behind a colon.
+A stamp may continue after these words, with a share in parentheses or with names after a colon.
 """
 
 from collections.abc import Iterable
@@ -28,11 +28,11 @@ MEANINGS = {
     NEVER_TRAINED: "No training recording is of this class, so that no model can learn it.",
     NOT_TESTED: "No test recording is of this class; UAR is the mean recall of the others.",
 }
-"""One sentence a stamp, by its first words."""
+"""Maps the first words of each stamp to its explanation."""
 
 
 def meaning(stamp: str) -> str:
-    """Return the sentence that explains a stamp; empty for a stamp that only a protocol of your own gives.
+    """Return the sentence that explains a stamp; empty for a stamp of a user's own protocol.
 
     Example:
         >>> meaning("not tested: calm")
@@ -42,7 +42,7 @@ def meaning(stamp: str) -> str:
 
 
 def combined(stamps: Iterable[str]) -> tuple[str, ...]:
-    """Return each stamp once, without those that another one begins with.
+    """Return each stamp once, without stamps that are the beginning of another.
 
     Example:
         >>> combined(["synthetic speech", "few-shot", "few-shot: 7 clips", "synthetic speech"])

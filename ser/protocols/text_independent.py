@@ -1,7 +1,7 @@
-"""Text-independent folds: the sentences that test are never said in training or dev, though the speakers are there.
+"""Text-independent folds: test sentences never occur in training or dev, but the speakers do.
 
-What is left of a model's score when it cannot know the words. Speakers are on every side, and results are stamped so;
-`ser.protocols.speaker_text_independent` keeps both apart.
+They show the score of a model that cannot rely on the words. Speakers are on every side, and results carry a stamp;
+`ser.protocols.speaker_text_independent` separates both.
 """
 
 import warnings
@@ -14,19 +14,19 @@ from ser.protocols.split import Split, stratified_share
 from ser.protocols.stamps import SPEAKER_DEPENDENT
 
 DEV_SHARE = 0.2
-"""Of the training utterances, where there are two folds only and no third to be dev."""
+"""Dev share of the training utterances if there are only two folds, and so no third for dev."""
 
 
 class TextIndependent:
     """Each fold of sentences tests once, the fold after it is dev, and the rest train.
 
-    A corpus with fewer sentences than ``folds`` has as many folds as sentences, and so have the corpora beside it. With
-    two folds, as RAVDESS has, dev is a random fifth of the utterances that would train, of every emotion alike: it
-    then says the training sentence, never the one that tests.
+    The corpus with the fewest sentences limits the number of folds for all corpora. With two folds, as in RAVDESS, dev is
+    a random fifth of the training utterances, stratified by emotion: it then has the training sentence, never the test
+    sentence.
 
     Args:
-        folds: How many at most, at least 2.
-        seed: Seed of the deal of sentences to folds.
+        folds: Maximum number of folds, at least 2.
+        seed: Seed of the assignment of sentences to folds.
     """
 
     name = "text_independent"
@@ -37,7 +37,7 @@ class TextIndependent:
         self.folds, self.seed = folds, seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Return every fold; see `ser.protocols.split.Protocol`."""
+        """Return one fold per group of sentences."""
         fold_of = deal_sentences(manifest, self.folds, self.seed)
         folds = int(fold_of.max()) + 1
         splits = []
@@ -53,25 +53,25 @@ class TextIndependent:
 
 
 def deal_sentences(manifest: pd.DataFrame, folds: int, seed: int) -> np.ndarray:
-    """Deal the sentences of each corpus to folds so that every fold has a like share of every emotion.
+    """Assign the sentences of each corpus to folds so that every fold has a similar share of every emotion.
 
     Args:
         manifest: See `ser.corpora.manifest`.
-        folds: How many at most; no more than the sentences of the corpus that has the fewest.
-        seed: Seed of the deal.
+        folds: Maximum number of folds; the corpus with the fewest sentences limits it further.
+        seed: Seed of the assignment.
 
     Returns:
-        ``(utterance,)`` folds, from 0.
+        The fold of each utterance, ``(utterance,)``, from 0.
 
     Raises:
-        SplitError: If a corpus has one sentence only, or fewer utterances of every emotion than folds.
+        SplitError: If a corpus has only one sentence, or fewer utterances of every emotion than folds.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
     sentences = manifest.groupby("corpus")["sentence"].nunique()
     if lone := sorted(sentences.index[sentences < 2]):
         raise SplitError(
-            f"A text-independent protocol keeps sentences apart, but {', '.join(lone)} has one sentence only. "
+            f"A text-independent protocol requires at least 2 sentences in every corpus; got 1 in {', '.join(lone)}. "
             "Use protocol=speaker_cv, or leave that corpus out."
         )
     folds = min(folds, int(sentences.min()))
@@ -80,7 +80,7 @@ def deal_sentences(manifest: pd.DataFrame, folds: int, seed: int) -> np.ndarray:
     ids = manifest["id"].to_numpy()
     for corpus in sentences.index:
         of_corpus = np.flatnonzero(manifest["corpus"] == corpus)
-        rows = of_corpus[np.argsort(ids[of_corpus])]  # the deal hangs on the ids, not on the order of rows
+        rows = of_corpus[np.argsort(ids[of_corpus])]  # the assignment depends on the ids, not on the order of rows
         part = manifest.iloc[rows]
         try:
             with warnings.catch_warnings():
@@ -90,6 +90,7 @@ def deal_sentences(manifest: pd.DataFrame, folds: int, seed: int) -> np.ndarray:
                     fold_of[rows[dealt]] = fold
         except ValueError as error:
             raise SplitError(
-                f"{corpus} has too few utterances for {folds} folds of sentences: {error} Ask for fewer folds."
+                f"protocol folds of sentences must be fewer than {folds} for {corpus}; it has too few utterances ({error}). "
+                "Set fewer folds."
             ) from error
     return fold_of

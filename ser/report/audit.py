@@ -1,6 +1,7 @@
-"""What the leak audit found in a protocol's folds, for the terminal."""
+"""The findings of the leak audit in a protocol's folds, for the terminal."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -10,20 +11,21 @@ from rich.text import Text
 from ser.protocols.audit import Finding
 from ser.protocols.plan import Plan
 from ser.protocols.stamps import meaning
+from ser.runtime.conf_dir import conf_dir
+from ser.runtime.help_page import choice_description
+from ser.runtime.words import counted
 
 STYLES = {"error": "bold red", "stamp": "yellow", "note": "dim"}
 
 
 def audit_report(plan: Plan, findings: Mapping[int, Sequence[Finding]]) -> RenderableType:
-    """Lay out every fold's size, and every finding with the folds that it is of.
+    """Lay out the protocol, the size of every fold, and every finding with its folds.
 
     Args:
         plan: The folds.
-        findings: By fold.
+        findings: Findings by fold.
     """
-    sizes = Table(
-        "fold", title=f"protocol={plan.protocol}: clips / speakers", title_justify="left", box=box.SIMPLE_HEAD
-    )
+    sizes = Table("fold", title="Clips / speakers", title_justify="left", box=box.SIMPLE_HEAD)
     for side in ("train", "dev", "test"):
         sizes.add_column(side, justify="right")
     sizes.add_column("hash", no_wrap=True)
@@ -38,12 +40,18 @@ def audit_report(plan: Plan, findings: Mapping[int, Sequence[Finding]]) -> Rende
     stamps = dict.fromkeys(stamp for split in plan.splits for stamp in plan.stamps(split.fold, findings[split.fold]))
     carried = Text("\n".join(f"Results carry the stamp: {s}. {meaning(s)}" for s in stamps), style=STYLES["stamp"])
     errors = sum(f.level == "error" for several in findings.values() for f in several)
-    refused = Text(f"{errors} errors: training refuses these folds.", style=STYLES["error"])
-    return Group(sizes, table, carried, refused if errors else Text("No error."))
+    refused = Text(f"{counted(errors, 'error')}: training refuses these folds.", style=STYLES["error"])
+    return Group(_explained(plan.protocol), sizes, table, carried, refused if errors else Text("No errors."))
+
+
+def _explained(protocol: str) -> Text:
+    """Return the protocol with its description; a protocol without a file in ``conf/`` has none."""
+    file = Path(conf_dir()) / "protocol" / f"{protocol}.yaml"
+    return Text(f"protocol={protocol}: {choice_description(file)}" if file.is_file() else f"protocol={protocol}")
 
 
 def _folds_of(findings: Mapping[int, Sequence[Finding]]) -> dict[tuple[str, str, str], list[int]]:
-    """The folds of each distinct finding: errors first, then stamps, then notes."""
+    """Return the folds of each distinct finding: errors first, then stamps, then notes."""
     folds: dict[tuple[str, str, str], list[int]] = {}
     for fold, several in findings.items():
         for finding in several:

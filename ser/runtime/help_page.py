@@ -27,7 +27,7 @@ def _choices(group: Path, width: int) -> str:
     files = sorted(group.glob("*.yaml"))
     if group.name != DESCRIBED:
         return _wrapped(group.name, ", ".join(file.stem for file in files), width, 2, 18)
-    described = [_wrapped(file.stem, _description(file), width, 4, 30) for file in files]
+    described = [_wrapped(file.stem, choice_description(file), width, 4, 30) for file in files]
     return "\n".join([f"  {group.name}", *described])
 
 
@@ -37,7 +37,7 @@ def _wrapped(name: str, text: str, width: int, indent: int, column: int) -> str:
     return "\n".join(lines)
 
 
-def _description(file: Path) -> str:
-    """Return the first line of the comment that a file begins with."""
+def choice_description(file: Path) -> str:
+    """Return the first line of the comment that a file of ``conf/`` begins with."""
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("# @package")]
     return lines[0].removeprefix("# ")

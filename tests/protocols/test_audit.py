@@ -52,16 +52,16 @@ CLEAN = ([0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11])
 """Two speakers a side, one of each sex."""
 
 
-def test_an_honest_split_has_a_note_on_its_sentences_and_no_more(manifest: pd.DataFrame) -> None:
+def test_clean_split_has_only_a_note_on_sentences(manifest: pd.DataFrame) -> None:
     findings = found(split(*CLEAN), manifest)
     assert kinds(findings) == [("note", "sentences")]
-    assert findings[0].text == "100 % of the test clips say a sentence that is in train too: x/1, x/2."
+    assert findings[0].text == "100 % of the test clips have a sentence that is also in train: x/1, x/2."
     assert findings[0].clips == ("x/c1", "x/c2", "x/f1", "x/f2")
     assert stamps(split(*CLEAN), findings) == ()
     enforce(findings, 0)
 
 
-def test_what_a_protocol_admits_stamps_with_its_percentages(manifest: pd.DataFrame) -> None:
+def test_allowed_sharing_becomes_a_stamp_with_percentages(manifest: pd.DataFrame) -> None:
     leaking = split([0, 1, 4, 6, 7], [2, 3, 8, 9], [5, 10], SPEAKER_DEPENDENT)
     findings = found(leaking, manifest)
     assert ("stamp", "speakers") in kinds(findings)
@@ -70,62 +70,60 @@ def test_what_a_protocol_admits_stamps_with_its_percentages(manifest: pd.DataFra
     enforce(findings, 0)
 
 
-def test_what_it_does_not_admit_refuses_and_names_who(manifest: pd.DataFrame) -> None:
+def test_undeclared_sharing_is_an_error_that_names_speakers(manifest: pd.DataFrame) -> None:
     leaking = split([0, 1, 4, 6, 7], [2, 3, 8, 9], [5, 10])
     findings = found(leaking, manifest)
-    with pytest.raises(SplitError, match=r"Fold 7: speakers are in train and in test: x/c; 50 % of the test clips"):
+    with pytest.raises(SplitError, match=r"Fold 7: train and test share speakers: x/c; 50 % of the test clips"):
         enforce(findings, 7)
     enforce(findings, 7, "warn")
     assert stamps(leaking, findings) == (f"{SPEAKER_DEPENDENT} (undeclared: train and test share speakers)",)
 
 
 def test_dev_speakers_who_test_are_an_error(manifest: pd.DataFrame) -> None:
-    with pytest.raises(SplitError, match="speakers are in dev and in test: x/c"):
+    with pytest.raises(SplitError, match="dev and test share speakers: x/c"):
         enforce(found(split([0, 1, 6, 7], [4, 8, 9], [5, 10, 11]), manifest), 0)
 
 
-def test_dev_speakers_who_train_stamp_where_that_is_said(manifest: pd.DataFrame) -> None:
+def test_declared_dev_training_speakers_become_a_stamp(manifest: pd.DataFrame) -> None:
     shared = split([0, 3, 6, 7], [1, 2], [4, 5, 10, 11], DEV_SHARES_SPEAKERS)
     assert stamps(shared, found(shared, manifest)) == (DEV_SHARES_SPEAKERS,)
     enforce(found(shared, manifest), 0)
 
 
 @pytest.mark.parametrize("policy", ["refuse", "warn"])
-def test_an_utterance_on_two_sides_and_an_empty_side_are_refused_under_any_policy(
-    manifest: pd.DataFrame, policy: str
-) -> None:
-    with pytest.raises(SplitError, match="1 utterances are in train and test, x/b1 for one"):
+def test_shared_utterance_and_empty_side_are_errors_under_any_policy(manifest: pd.DataFrame, policy: str) -> None:
+    with pytest.raises(SplitError, match="train and test share 1 utterance, for example x/b1"):
         enforce(found(split([0, 1, 2], [8, 9], [2, 4]), manifest), 0, policy)  # type: ignore[arg-type]
     with pytest.raises(SplitError, match="Fold 0 has no dev utterances"):
         enforce(found(split([0, 1], [], [2, 4]), manifest), 0, policy)  # type: ignore[arg-type]
 
 
-def test_an_unknown_policy_is_an_error() -> None:
+def test_unknown_policy_is_an_error() -> None:
     with pytest.raises(ConfigError, match="audit must be refuse or warn; got 'off'"):
         enforce([], 0, "off")  # type: ignore[arg-type]
 
 
-def test_the_promise_of_unheard_sentences_is_held(manifest: pd.DataFrame) -> None:
+def test_text_independence_is_checked(manifest: pd.DataFrame) -> None:
     kept = split([0, 6], [2, 8], [5, 11], text_independent=True)
     assert "sentences" not in {f.kind for f in found(kept, manifest)}
     broken = split([0, 6], [2, 9], [5, 11], text_independent=True)
-    with pytest.raises(SplitError, match=r"100 % of the test clips say a sentence that is in dev too: x/2\."):
+    with pytest.raises(SplitError, match=r"100 % of the test clips have a sentence that is also in dev: x/2\."):
         enforce(found(broken, manifest), 0)
 
 
 @pytest.mark.parametrize("kind", ["identical", "near-identical"])
-def test_one_recording_on_two_sides_is_found_and_both_names_are_told(manifest: pd.DataFrame, kind: str) -> None:
+def test_duplicate_recording_on_two_sides_names_both_ids(manifest: pd.DataFrame, kind: str) -> None:
     same = pairs_of(("x/a1", "x/c1", kind), ("x/c2", "x/f2", kind))  # the second pair is on one side
     findings = found(split(*CLEAN), manifest, same)
     assert kinds(findings)[0] == ("error", f"{kind} audio")
     assert findings[0].clips == ("x/a1 = x/c1",)
-    with pytest.raises(SplitError, match=f"1 pairs of {kind} recordings stand in train and test: x/a1 = x/c1"):
+    with pytest.raises(SplitError, match=f"train and test share 1 pair of {kind} recordings: x/a1 = x/c1"):
         enforce(findings, 0)
     admitted = split(*CLEAN, SPEAKER_DEPENDENT)
     assert f"{kind} audio in train and test (1 pairs)" in stamps(admitted, found(admitted, manifest, same))
 
 
-def test_recordings_that_are_in_no_side_are_no_leak(manifest: pd.DataFrame) -> None:
+def test_recordings_on_no_side_are_not_a_leak(manifest: pd.DataFrame) -> None:
     partial = split([0, 1, 6, 7], [2, 3, 8, 9], [10, 11])
     assert "identical audio" not in {f.kind for f in found(partial, manifest, pairs_of(("x/a1", "x/c1", "identical")))}
 
@@ -138,25 +136,25 @@ def test_recordings_that_are_in_no_side_are_no_leak(manifest: pd.DataFrame) -> N
         (([0, 1, 6, 7], [2, 3, 8, 9], [4, 10]), "stamp"),
     ],
 )
-def test_a_class_that_a_side_lacks_is_told(
+def test_missing_class_of_a_side_is_reported(
     manifest: pd.DataFrame, sides: tuple[list[int], list[int], list[int]], level: str
 ) -> None:
     (finding,) = (f for f in found(split(*sides), manifest) if f.kind == "classes")
     assert (finding.level, "sad" in finding.text) == (level, True)
 
 
-def test_a_side_with_one_sex_is_told(manifest: pd.DataFrame) -> None:
+def test_side_with_one_sex_is_reported(manifest: pd.DataFrame) -> None:
     findings = found(split([0, 1, 6, 7], [2, 3, 8, 9], [4, 5]), manifest)
     assert [f.text for f in findings if f.kind == "sex"] == ["all test speakers are female."]
 
 
-def test_statistics_come_from_training_alone() -> None:
+def test_statistics_must_be_fitted_on_training() -> None:
     check_fitted(split(*CLEAN), np.array([7, 0, 0]))
-    with pytest.raises(SplitError, match="fitted on 2 clips outside the training side, row 2 for one"):
+    with pytest.raises(SplitError, match="fitted on the training side; got 2 clips outside it, for example row 2"):
         check_fitted(split(*CLEAN), np.array([0, 2, 4]))
 
 
-def test_a_share_is_never_rounded_to_none_or_all() -> None:
+def test_share_is_never_rounded_to_0_or_100_percent() -> None:
     rows = [Utterance(f"x/{i}", Path("x"), "x", f"x/{i}", "male", "sad", f"x/{i}") for i in range(1001)]
     rows.append(Utterance("x/again", Path("x"), "x", "x/500", "male", "sad", "x/1"))
     manifest = to_table(rows)
@@ -166,7 +164,7 @@ def test_a_share_is_never_rounded_to_none_or_all() -> None:
 
 @pytest.mark.corpora
 @pytest.mark.parametrize(("corpus", "clips"), [("tess", 700), ("crema", 1856)])
-def test_emobox_tests_nobody_new_and_says_how_few(
+def test_emobox_stamp_states_that_no_test_speaker_is_new(
     corpus: str, clips: int, shipped: Any, folder: Any, whole_crema: pd.DataFrame
 ) -> None:
     manifest = to_table(Tess(folder("tess")).utterances()) if corpus == "tess" else whole_crema
@@ -177,7 +175,7 @@ def test_emobox_tests_nobody_new_and_says_how_few(
 
 
 @pytest.mark.corpora
-def test_ravdess_has_one_recording_twice_and_a_random_split_tears_it_apart(folder: Any, stores: Path) -> None:
+def test_random_split_separates_the_duplicate_of_ravdess(folder: Any, stores: Path) -> None:
     store = prepare(Ravdess(folder("ravdess")), stores, AudioSettings())
     torn = {}
     for protocol in (RandomUtterances(), SpeakerCV()):

@@ -19,7 +19,7 @@ def four(ravdess: pd.DataFrame, crema: pd.DataFrame, savee: pd.DataFrame, tess: 
     return every[every["emotion"] != "calm"].reset_index(drop=True)
 
 
-def test_the_lists_say_which_corpora_are_on_which_side(shipped: Any, four: pd.DataFrame) -> None:
+def test_lists_decide_the_sides_of_corpora(shipped: Any, four: pd.DataFrame) -> None:
     (split,) = shipped("cross_corpus", train=["ravdess", "tess"], test=["savee"]).splits(four)
     check(split, four)
     assert (split.fold, split.stamps, split.text_independent) == (0, (), False)
@@ -29,7 +29,7 @@ def test_the_lists_say_which_corpora_are_on_which_side(shipped: Any, four: pd.Da
     assert len(split.train) + len(split.dev) == four["corpus"].isin(["ravdess", "tess"]).sum()
 
 
-def test_dev_is_a_fifth_of_the_speakers_of_each_training_corpus_of_either_sex(four: pd.DataFrame) -> None:
+def test_dev_is_a_fifth_of_each_training_corpus_and_sex(four: pd.DataFrame) -> None:
     for seed in range(5):
         (split,) = CrossCorpus(["ravdess", "crema", "tess"], ["savee"], seed=seed).splits(four)
         dev = four.iloc[split.dev].drop_duplicates("speaker").groupby(["corpus", "sex"]).size().to_dict()
@@ -40,11 +40,11 @@ def test_dev_is_a_fifth_of_the_speakers_of_each_training_corpus_of_either_sex(fo
 
 
 @pytest.mark.parametrize(("share", "chosen"), [(0.01, 1), (0.5, 2), (0.99, 3)])
-def test_dev_is_one_speaker_at_least_and_one_is_left_to_train(savee: pd.DataFrame, share: float, chosen: int) -> None:
+def test_dev_has_at_least_one_speaker_and_leaves_one_to_train(savee: pd.DataFrame, share: float, chosen: int) -> None:
     assert len(choose_speakers(savee, "savee", share, seed=0)) == chosen
 
 
-def test_the_seed_alone_decides_who_is_dev(ravdess: pd.DataFrame) -> None:
+def test_dev_speakers_depend_only_on_the_seed(ravdess: pd.DataFrame) -> None:
     first = choose_speakers(ravdess, "ravdess", 0.2, seed=0)
     shuffled = ravdess[ravdess["emotion"] != "sad"].sample(frac=1, random_state=0)
     assert (
@@ -65,7 +65,7 @@ def test_each_corpus_tests_once_and_all_others_train(shipped: Any, four: pd.Data
         assert sum(map(len, split.sides().values())) == len(four)
 
 
-def test_leaving_one_of_two_out_is_the_cross_of_both(four: pd.DataFrame) -> None:
+def test_leaving_one_of_two_corpora_out_equals_cross_corpus(four: pd.DataFrame) -> None:
     two = four[four["corpus"].isin(["ravdess", "savee"])].reset_index(drop=True)
     first, second = LeaveOneCorpusOut(seed=3).splits(two)
     (onto_ravdess,) = CrossCorpus(["savee"], ["ravdess"], seed=3).splits(two)
@@ -74,29 +74,31 @@ def test_leaving_one_of_two_out_is_the_cross_of_both(four: pd.DataFrame) -> None
     assert second.hash(two) == onto_savee.hash(two)
 
 
-def test_an_absent_corpus_is_named(four: pd.DataFrame) -> None:
+def test_missing_corpus_is_named(four: pd.DataFrame) -> None:
     two = four[four["corpus"].isin(["ravdess", "savee"])].reset_index(drop=True)
-    with pytest.raises(SplitError, match=r"names tess, but the data has ravdess, savee. .*data=\[ravdess,savee,tess\]"):
+    with pytest.raises(
+        SplitError, match=r"must name corpora of the data, ravdess, savee; got tess\. .*data=\[ravdess,savee,tess\]"
+    ):
         CrossCorpus(["ravdess"], ["tess", "savee"]).splits(two)
 
 
-def test_a_corpus_on_both_sides_or_on_none_is_refused() -> None:
-    with pytest.raises(SplitError, match=r"savee is in protocol.train and in protocol.test"):
+def test_corpus_on_both_sides_or_empty_side_is_an_error() -> None:
+    with pytest.raises(SplitError, match=r"must be the same or share no corpus; got savee in both"):
         CrossCorpus(["ravdess", "savee"], ["savee"])
     for train, test in ([], ["savee"]), (["savee"], []):
-        with pytest.raises(SplitError, match="needs corpora on both sides"):
+        with pytest.raises(SplitError, match="must name at least one corpus each"):
             CrossCorpus(train, test)
 
 
-def test_others_are_all_that_do_not_test(four: pd.DataFrame) -> None:
+def test_others_are_all_corpora_that_do_not_test(four: pd.DataFrame) -> None:
     (split,) = CrossCorpus("others", "savee").splits(four)
     (listed,) = CrossCorpus(["crema", "ravdess", "tess"], ["savee"]).splits(four)
     assert split.hash(four) == listed.hash(four)
-    with pytest.raises(SplitError, match="leaves none: the data has savee alone"):
+    with pytest.raises(SplitError, match="requires a corpus besides the test corpora; got only savee"):
         CrossCorpus("others", "savee").splits(four[four["corpus"] == "savee"].reset_index(drop=True))
 
 
-def test_a_corpus_onto_itself_is_folds_of_its_speakers(four: pd.DataFrame) -> None:
+def test_same_train_and_test_corpus_gives_folds_of_speakers(four: pd.DataFrame) -> None:
     splits = CrossCorpus("ravdess", "ravdess").splits(four)
     alone = four[four["corpus"] == "ravdess"].reset_index(drop=True)
     assert [s.hash(four) for s in splits] == [s.hash(alone) for s in SpeakerCV().splits(alone)]
@@ -104,20 +106,20 @@ def test_a_corpus_onto_itself_is_folds_of_its_speakers(four: pd.DataFrame) -> No
         check(split, four)
 
 
-def test_a_training_corpus_with_one_speaker_is_refused(four: pd.DataFrame) -> None:
+def test_training_corpus_with_one_speaker_is_an_error(four: pd.DataFrame) -> None:
     alone = four[(four["corpus"] == "savee") | (four["speaker"] == "tess/OAF")].reset_index(drop=True)
-    with pytest.raises(SplitError, match="tess has 1 speaker"):
+    with pytest.raises(SplitError, match=r"at least 2 speakers, .*; got 1 speaker of tess"):
         CrossCorpus(["tess"], ["savee"]).splits(alone)
     CrossCorpus(["savee"], ["tess"]).splits(alone)  # one who tests is enough
 
 
-def test_one_corpus_cannot_be_left_out(savee: pd.DataFrame) -> None:
-    with pytest.raises(SplitError, match="needs two corpora at least; the data has savee"):
+def test_leaving_out_the_only_corpus_is_an_error(savee: pd.DataFrame) -> None:
+    with pytest.raises(SplitError, match="at least 2 corpora for protocol=leave_one_corpus_out; got savee"):
         LeaveOneCorpusOut().splits(savee)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, 20])
-def test_the_dev_share_is_a_share(share: float) -> None:
+def test_dev_share_is_between_0_and_1(share: float) -> None:
     with pytest.raises(SplitError, match=r"protocol\.dev_share"):
         CrossCorpus(["a"], ["b"], dev_share=share)
     with pytest.raises(SplitError, match=r"protocol\.dev_share"):

@@ -43,7 +43,7 @@ def real_tess(listed: dict[str, set[str]]) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(("corpus", "folds"), [("ravdess", 6), ("savee", 4)])
-def test_folds_of_speakers_test_everybody_once_and_the_next_is_dev(
+def test_every_speaker_tests_once_and_the_next_fold_is_dev(
     emobox: EmoBox, corpus: str, folds: int, request: pytest.FixtureRequest
 ) -> None:
     manifest = request.getfixturevalue(corpus)
@@ -59,7 +59,7 @@ def test_folds_of_speakers_test_everybody_once_and_the_next_is_dev(
 
 
 @pytest.mark.parametrize(("corpus", "tests"), [("crema", 1856), ("tess", 700)])
-def test_the_listed_utterances_test_and_all_others_train_or_are_dev(
+def test_listed_utterances_test_and_all_others_train_or_are_dev(
     emobox: EmoBox, listed: dict[str, set[str]], corpus: str, tests: int, request: pytest.FixtureRequest
 ) -> None:
     manifest = request.getfixturevalue({"crema": "whole_crema", "tess": "real_tess"}[corpus])
@@ -75,13 +75,13 @@ def test_the_listed_utterances_test_and_all_others_train_or_are_dev(
     assert dev.to_dict() == {emotion: round(0.1 * n) for emotion, n in rest.items()}
 
 
-def test_the_seed_decides_who_is_dev_and_nothing_else(shipped: Any, whole_crema: pd.DataFrame) -> None:
+def test_seed_decides_only_the_dev_side(shipped: Any, whole_crema: pd.DataFrame) -> None:
     (first,), (again,), (other,) = (shipped("emobox", seed=seed).splits(whole_crema) for seed in (0, 0, 1))
     assert first.hash(whole_crema) == again.hash(whole_crema) != other.hash(whole_crema)
     assert first.test.tolist() == other.test.tolist()
 
 
-def test_emotions_that_the_labels_drop_are_not_missed(
+def test_emotions_dropped_by_the_labels_are_not_required(
     emobox: EmoBox, real_tess: pd.DataFrame, listed: dict[str, set[str]]
 ) -> None:
     six = real_tess[real_tess["emotion"] != "surprise"].reset_index(drop=True)
@@ -89,49 +89,49 @@ def test_emotions_that_the_labels_drop_are_not_missed(
     assert of(six, split.test, "id") == {id_ for id_ in listed["tess"] if not id_.endswith("_ps")}
 
 
-def test_a_clip_that_the_release_lacks_is_not_missed(emobox: EmoBox, whole_crema: pd.DataFrame) -> None:
+def test_single_missing_clip_is_not_an_error(emobox: EmoBox, whole_crema: pd.DataFrame) -> None:
     without = whole_crema[whole_crema["id"] != "crema/1001_DFA_HAP_XX"].reset_index(drop=True)
     (split,) = emobox.splits(without)
     assert len(split.test) == 1855
 
 
-def test_a_speaker_without_any_of_the_clips_is_named(emobox: EmoBox, whole_crema: pd.DataFrame) -> None:
+def test_speaker_without_listed_clips_is_named(emobox: EmoBox, whole_crema: pd.DataFrame) -> None:
     without = whole_crema[whole_crema["speaker"] != "crema/1042"].reset_index(drop=True)
-    with pytest.raises(SplitError, match="tests crema/1042, of whom the data has none"):
+    with pytest.raises(SplitError, match="requires the listed test clips of crema/1042; got none"):
         emobox.splits(without)
 
 
-def test_a_part_of_a_corpus_is_refused_with_its_count(emobox: EmoBox, real_tess: pd.DataFrame) -> None:
+def test_part_of_a_corpus_is_an_error_with_counts(emobox: EmoBox, real_tess: pd.DataFrame) -> None:
     words = sorted(set(real_tess["sentence"]))
     part = real_tess[real_tess["sentence"].isin(words[: len(words) // 2])].reset_index(drop=True)
     with pytest.raises(
-        SplitError, match=r"tests 700 clips of tess .* the data has \d\d\d of them.* protocol=speaker_cv"
+        SplitError, match=r"requires 700 listed test clips of tess .*; got \d\d\d of them.* protocol=speaker_cv"
     ):
         emobox.splits(part)
 
 
 def test_missing_actors_are_named(emobox: EmoBox, ravdess: pd.DataFrame) -> None:
     part = ravdess[ravdess["speaker"] != "ravdess/17"].reset_index(drop=True)
-    with pytest.raises(SplitError, match=r"protocol=emobox names speakers .*: ravdess/17"):
+    with pytest.raises(SplitError, match=r"protocol=emobox requires all speakers .*; got none of ravdess/17"):
         emobox.splits(part)
 
 
-def test_it_is_for_one_of_its_corpora_at_a_time(emobox: EmoBox, ravdess: pd.DataFrame, savee: pd.DataFrame) -> None:
-    with pytest.raises(SplitError, match=r"one of crema, ravdess, savee, tess at a time; the data has ravdess, savee"):
+def test_emobox_requires_one_of_its_corpora(emobox: EmoBox, ravdess: pd.DataFrame, savee: pd.DataFrame) -> None:
+    with pytest.raises(SplitError, match=r"one of crema, ravdess, savee, tess for protocol=emobox; got ravdess, savee"):
         emobox.splits(together(ravdess, savee))
     other = savee.assign(corpus="demo")
-    with pytest.raises(SplitError, match="the data has demo"):
+    with pytest.raises(SplitError, match="got demo"):
         emobox.splits(other)
 
 
-def test_the_dev_share_is_a_share(shipped: Any) -> None:
+def test_dev_share_is_between_0_and_1(shipped: Any) -> None:
     with pytest.raises(SplitError, match=r"protocol\.dev_share must be a share between 0 and 1; got 1"):
         shipped("emobox", dev_share=1)
 
 
 @pytest.mark.corpora
 @pytest.mark.parametrize("corpus", ["ravdess", "savee"])
-def test_the_folds_are_what_was_published(
+def test_folds_match_the_publication(
     emobox: EmoBox, corpus: str, folder: Folder, request: pytest.FixtureRequest
 ) -> None:
     manifest = request.getfixturevalue(corpus)
@@ -142,14 +142,14 @@ def test_the_folds_are_what_was_published(
 
 @pytest.mark.corpora
 @pytest.mark.parametrize("corpus", ["crema", "tess"])
-def test_the_utterances_are_what_was_published(listed: dict[str, set[str]], corpus: str, folder: Folder) -> None:
+def test_utterances_match_the_publication(listed: dict[str, set[str]], corpus: str, folder: Folder) -> None:
     names = (folder("protocols") / f"emobox_{corpus}_test.txt").read_text().split()
     assert len(names) == len(listed[corpus])
     assert listed[corpus] == {f"{corpus}/{name}" for name in names}
 
 
 @pytest.mark.corpora
-def test_the_release_of_tess_has_every_listed_clip(emobox: EmoBox, folder: Folder) -> None:
+def test_released_tess_has_every_listed_clip(emobox: EmoBox, folder: Folder) -> None:
     tess = to_table(Tess(folder("tess")).utterances())
     (split,) = emobox.splits(tess)
     check(split, tess)
@@ -157,7 +157,7 @@ def test_the_release_of_tess_has_every_listed_clip(emobox: EmoBox, folder: Folde
 
 
 @pytest.mark.corpora
-def test_the_release_of_crema_has_every_listed_clip(listed: dict[str, set[str]], folder: Folder) -> None:
+def test_released_crema_has_every_listed_clip(listed: dict[str, set[str]], folder: Folder) -> None:
     (table,) = folder("crema").rglob("summaryTable.csv")
     names = pd.read_csv(table)["FileName"]
     assert listed["crema"] <= {f"crema/{name}" for name in names}

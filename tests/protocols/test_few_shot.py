@@ -14,7 +14,7 @@ from tests.protocols.conftest import check, of
 
 
 @pytest.mark.parametrize("clips", [1, 7, 8, 12])
-def test_each_test_speaker_gives_so_many_clips_to_training(whole_ravdess: pd.DataFrame, clips: int) -> None:
+def test_each_test_speaker_has_the_set_number_of_training_clips(whole_ravdess: pd.DataFrame, clips: int) -> None:
     manifest = whole_ravdess
     splits = FewShot(clips).splits(manifest)
     plain = SpeakerCV(5).splits(manifest)
@@ -31,7 +31,7 @@ def test_each_test_speaker_gives_so_many_clips_to_training(whole_ravdess: pd.Dat
         assert ((given.max(axis=1) - given.min(axis=1)) <= 1).all()  # 8 emotions, of which neutral has 4 clips
 
 
-def test_an_emotion_that_runs_out_leaves_its_place_to_the_others(savee: pd.DataFrame) -> None:
+def test_exhausted_emotion_is_replaced_by_the_others(savee: pd.DataFrame) -> None:
     (split, *_) = FewShot(clips=20, folds=4).splits(savee)  # 7 emotions, 3 clips of each: all but one
     (speaker,) = of(savee, split.test, "speaker")
     assert len(split.test) == 1
@@ -49,23 +49,26 @@ def test_there_are_no_more_folds_than_speakers(shipped: Any, savee: pd.DataFrame
     assert len(FewShot().splits(three)) == 3
 
 
-def test_the_seed_alone_decides(whole_savee: pd.DataFrame) -> None:
+def test_folds_depend_only_on_the_seed(whole_savee: pd.DataFrame) -> None:
     first, again, other = ([s.hash(whole_savee) for s in FewShot(seed=n).splits(whole_savee)] for n in (0, 0, 1))
     assert first == again != other
     shuffled = whole_savee.sample(frac=1, random_state=3).reset_index(drop=True)
     assert [s.hash(shuffled) for s in FewShot(seed=0).splits(shuffled)] == first
 
 
-def test_who_has_too_little_is_named(savee: pd.DataFrame, tess: pd.DataFrame) -> None:
-    with pytest.raises(SplitError, match=r"clips is 21, which leaves savee/DC, .* the fewest that a speaker has is 21"):
+def test_speakers_with_too_few_clips_are_named(savee: pd.DataFrame, tess: pd.DataFrame) -> None:
+    with pytest.raises(
+        SplitError, match=r"clips must be .* at most 20 here; got 21, which leaves savee/DC, .* without test clips"
+    ):
         FewShot(clips=21).splits(savee)
-    with pytest.raises(SplitError, match=r"needs 3 speakers .* these are 2: tess/OAF, tess/YAF"):
+    with pytest.raises(SplitError, match=r"requires at least 3 speakers .*; got 2: tess/OAF, tess/YAF"):
         FewShot().splits(tess)
 
 
 @pytest.mark.parametrize(
-    ("clips", "folds", "told"), [(0, 5, r"protocol\.clips is 0"), (7, 2, r"protocol\.folds must be 3 or more")]
+    ("clips", "folds", "told"),
+    [(0, 5, r"protocol\.clips must be 1 or more; got 0"), (7, 2, r"protocol\.folds must be 3 or more")],
 )
-def test_what_makes_no_sense_is_refused(clips: int, folds: int, told: str) -> None:
+def test_settings_out_of_range_are_errors(clips: int, folds: int, told: str) -> None:
     with pytest.raises(SplitError, match=told):
         FewShot(clips, folds)

@@ -13,7 +13,7 @@ from ser.protocols.split_file import SplitFile
 from tests.conftest import Settings
 
 
-def test_plan_says_what_the_configuration_names(settings: Settings) -> None:
+def test_plan_matches_the_configuration(settings: Settings) -> None:
     config = settings("labels=four")
     plan = planned(config)
     assert plan.corpora == ("demo",)
@@ -37,19 +37,19 @@ def test_training_all_folds_plans_once(settings: Settings, monkeypatch: pytest.M
     assert dealt == [36]
 
 
-def test_corpus_under_two_names_is_refused(settings: Settings) -> None:
+def test_corpus_under_two_names_is_an_error(settings: Settings) -> None:
     config = settings()
     config["data"]["corpora"]["other"] = config["data"]["corpora"]["demo"]
     with pytest.raises(ConfigError, match=r"data\.corpora must name each corpus once; got demo/.* in two of them"):
         planned(config)
 
 
-def test_no_corpus_is_refused(settings: Settings) -> None:
+def test_missing_corpus_choice_is_an_error(settings: Settings) -> None:
     with pytest.raises(ConfigError, match="data must name at least one corpus; got none"):
         planned({**settings(), "data": {"corpora": {}}})
 
 
-def test_strict_refuses_a_file_that_cannot_be_used(settings: Settings, tiny_demo: Path, tmp_path: Path) -> None:
+def test_strict_makes_an_unusable_file_an_error(settings: Settings, tiny_demo: Path, tmp_path: Path) -> None:
     root = tmp_path / "demo"
     root.mkdir()
     for file in tiny_demo.iterdir():
@@ -64,7 +64,7 @@ def test_strict_refuses_a_file_that_cannot_be_used(settings: Settings, tiny_demo
 
 
 @pytest.mark.parametrize(("wrong", "right"), [("trimdb", "trim_db"), ("rate", "sample_rate"), ("min", "min_ms")])
-def test_unknown_audio_setting_is_told_the_nearest(settings: Settings, wrong: str, right: str) -> None:
+def test_unknown_audio_setting_suggests_the_nearest(settings: Settings, wrong: str, right: str) -> None:
     config = settings()
     with pytest.raises(ConfigError, match=rf"got {wrong}\. Did you mean audio\.{right}\?"):
         planned({**config, "audio": {**config["audio"], wrong: 3}})
@@ -76,7 +76,7 @@ def test_every_stamp_has_a_meaning() -> None:
     assert all(stamps.meaning(f"{word} (more)") == stamps.MEANINGS[word] for word in words)
 
 
-def test_plan_needs_no_configuration(settings: Settings, tmp_path: Path) -> None:
+def test_plan_works_without_a_configuration(settings: Settings, tmp_path: Path) -> None:
     from ser.corpora.labels import LabelScheme
     from ser.protocols.split_file import write_splits
 

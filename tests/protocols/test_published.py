@@ -63,7 +63,7 @@ def test_emosuperb_partitions_91_actors_over_five_test_folds(shipped: Any, crema
 
 
 @pytest.mark.corpora
-def test_luna5_is_what_was_published(shipped: Any, ravdess: pd.DataFrame, published: dict[str, Any]) -> None:
+def test_luna5_matches_the_publication(shipped: Any, ravdess: pd.DataFrame, published: dict[str, Any]) -> None:
     luna = published["ravdess_luna5"]
     found = folds(shipped("luna5"), ravdess)
     assert len(found) == len(luna["test"])
@@ -73,7 +73,7 @@ def test_luna5_is_what_was_published(shipped: Any, ravdess: pd.DataFrame, publis
 
 
 @pytest.mark.corpora
-def test_emosuperb_is_what_was_published(shipped: Any, crema: pd.DataFrame, published: dict[str, Any]) -> None:
+def test_emosuperb_matches_the_publication(shipped: Any, crema: pd.DataFrame, published: dict[str, Any]) -> None:
     theirs = published["crema_emosuperb"]["folds"]
     found = folds(shipped("emosuperb"), crema)
     assert len(found) == len(theirs)
@@ -94,25 +94,25 @@ def test_pepino_trains_on_the_first_twenty_actors(shipped: Any, ravdess: pd.Data
 
 
 @pytest.mark.corpora
-def test_audeering_is_what_was_published(shipped: Any, crema: pd.DataFrame, published: dict[str, Any]) -> None:
+def test_audeering_matches_the_publication(shipped: Any, crema: pd.DataFrame, published: dict[str, Any]) -> None:
     (fold,) = folds(shipped("audeering"), crema)
     assert fold == {side: set(map(str, actors)) for side, actors in published["crema_audeering"]["splits"].items()}
 
 
 @pytest.mark.corpora
-def test_pepino_is_what_was_published(shipped: Any, ravdess: pd.DataFrame, published: dict[str, Any]) -> None:
+def test_pepino_matches_the_publication(shipped: Any, ravdess: pd.DataFrame, published: dict[str, Any]) -> None:
     (fold,) = folds(shipped("pepino"), ravdess)
     pepino = published["ravdess_pepino"]
     assert {side: {int(a) for a in actors} for side, actors in fold.items()} == {s: set(pepino[s]) for s in fold}
 
 
-def test_a_listed_training_side_is_taken_as_it_is(ravdess: pd.DataFrame) -> None:
+def test_listed_training_speakers_are_used(ravdess: pd.DataFrame) -> None:
     lists = {"train": ["01", "02"], "dev": ["21", "22"], "test": ["23", "24"]}
     (fold,) = folds(SpeakerLists("part", "ravdess", "nobody", [lists]), ravdess)
     assert fold == {side: set(speakers) for side, speakers in lists.items()}
 
 
-def test_seven_labels_have_calm_as_neutral_and_all_else_as_it_is() -> None:
+def test_seven_labels_only_merge_calm_into_neutral() -> None:
     config = yaml.safe_load((Path(conf_dir()) / "labels" / "seven.yaml").read_text())
     scheme = instantiate(config, LabelScheme)
     assert scheme.name == "seven"
@@ -120,15 +120,15 @@ def test_seven_labels_have_calm_as_neutral_and_all_else_as_it_is() -> None:
     assert {e: scheme.class_of(e) for e in EMOTIONS} == {e: e for e in EMOTIONS} | {"calm": "neutral"}
 
 
-def test_who_is_missing_is_named(shipped: Any, ravdess: pd.DataFrame) -> None:
+def test_missing_speakers_are_named(shipped: Any, ravdess: pd.DataFrame) -> None:
     part = ravdess[~ravdess["speaker"].isin(["ravdess/05", "ravdess/17"])].reset_index(drop=True)
-    with pytest.raises(SplitError, match=r"does not have: ravdess/05, ravdess/17. .*protocol=speaker_cv"):
+    with pytest.raises(SplitError, match=r"got none of ravdess/05, ravdess/17\. .*protocol=speaker_cv"):
         shipped("luna5").splits(part)
 
 
-def test_another_corpus_is_named(shipped: Any, ravdess: pd.DataFrame, savee: pd.DataFrame) -> None:
+def test_wrong_corpus_is_named(shipped: Any, ravdess: pd.DataFrame, savee: pd.DataFrame) -> None:
     both = pd.concat([ravdess, savee], ignore_index=True)
-    with pytest.raises(SplitError, match="protocol=luna5 lists speakers of ravdess alone, but the data has savee"):
+    with pytest.raises(SplitError, match="data must be ravdess for protocol=luna5; got savee"):
         shipped("luna5").splits(both)
-    with pytest.raises(SplitError, match="protocol=emosuperb lists speakers of crema alone"):
+    with pytest.raises(SplitError, match="data must be crema for protocol=emosuperb"):
         shipped("emosuperb").splits(ravdess)

@@ -46,7 +46,7 @@ def test_every_speaker_tests_once_and_is_on_one_side_of_each_fold(
     assert tested == devs == dict.fromkeys(manifest["speaker"].unique(), 1)
 
 
-def test_sexes_and_corpora_are_balanced_within_one_in_every_fold(ravdess: pd.DataFrame, crema: pd.DataFrame) -> None:
+def test_sexes_and_corpora_are_balanced_over_folds(ravdess: pd.DataFrame, crema: pd.DataFrame) -> None:
     both = pd.concat([ravdess, crema], ignore_index=True)
     for seed in range(5):
         counts = []
@@ -59,14 +59,14 @@ def test_sexes_and_corpora_are_balanced_within_one_in_every_fold(ravdess: pd.Dat
 GROUPS = [(c, s) for c in ("ravdess", "crema") for s in ("female", "male")]
 
 
-def test_the_seed_alone_decides_the_folds(ravdess: pd.DataFrame) -> None:
+def test_folds_depend_only_on_the_seed(ravdess: pd.DataFrame) -> None:
     first = assigned(ravdess, SpeakerCV(5, 1).splits(ravdess))
     shuffled = ravdess.sample(frac=1.0, random_state=3).reset_index(drop=True)
     assert assigned(shuffled, SpeakerCV(5, 1).splits(shuffled)) == first
     assert assigned(ravdess, SpeakerCV(5, 2).splits(ravdess)) != first
 
 
-def test_labels_that_drop_clips_do_not_move_speakers(ravdess: pd.DataFrame) -> None:
+def test_dropped_labels_do_not_move_speakers(ravdess: pd.DataFrame) -> None:
     fewer = ravdess[ravdess["emotion"] != "calm"].reset_index(drop=True)
     assert assigned(fewer, SpeakerCV(5).splits(fewer)) == assigned(ravdess, SpeakerCV(5).splits(ravdess))
 
@@ -79,7 +79,7 @@ def test_there_are_no_more_folds_than_speakers(savee: pd.DataFrame) -> None:
     assert [len(speakers(savee, split.train)) for split in splits] == [2, 2, 2, 2]
 
 
-def test_two_speakers_test_each_other_and_dev_is_words_that_training_lacks(tess: pd.DataFrame) -> None:
+def test_two_speakers_test_each_other_with_held_out_words_as_dev(tess: pd.DataFrame) -> None:
     splits = SpeakerCV(5).splits(tess)
     assert sorted(tuple(speakers(tess, split.test)) for split in splits) == [("tess/OAF",), ("tess/YAF",)]
     for split in splits:
@@ -90,19 +90,19 @@ def test_two_speakers_test_each_other_and_dev_is_words_that_training_lacks(tess:
         assert len(split.dev) * 4 == len(split.train)
 
 
-def test_one_speaker_cannot_be_split(tess: pd.DataFrame) -> None:
-    with pytest.raises(SplitError, match="needs 2 speakers at least"):
+def test_one_speaker_is_an_error(tess: pd.DataFrame) -> None:
+    with pytest.raises(SplitError, match="requires at least 2 speakers"):
         SpeakerCV().splits(tess[tess["speaker"] == "tess/OAF"])
 
 
 @pytest.mark.parametrize("folds", [2, 1, 0, -1])
-def test_fewer_than_three_folds_are_refused(folds: int) -> None:
+def test_fewer_than_three_folds_are_an_error(folds: int) -> None:
     with pytest.raises(SplitError, match=rf"protocol\.folds must be 3 or more \(test, dev, train\); got {folds}\."):
         SpeakerCV(folds)
 
 
 @pytest.mark.parametrize("dev_speakers", [1, 2])
-def test_leave_one_out_tests_each_speaker_alone_and_the_next_are_dev(savee: pd.DataFrame, dev_speakers: int) -> None:
+def test_loso_tests_each_speaker_once_and_the_next_are_dev(savee: pd.DataFrame, dev_speakers: int) -> None:
     splits = LeaveOneSpeakerOut(dev_speakers).splits(savee)
     ring = ["savee/DC", "savee/JE", "savee/JK", "savee/KL"] * 2
     assert len(splits) == 4
@@ -114,17 +114,20 @@ def test_leave_one_out_tests_each_speaker_alone_and_the_next_are_dev(savee: pd.D
         assert train == set(ring) - dev - test
 
 
-@pytest.mark.parametrize(("dev_speakers", "told"), [(3, "needs 5 speakers .* these are 4"), (0, "dev_speakers is 0")])
-def test_leave_one_out_needs_somebody_on_every_side(savee: pd.DataFrame, dev_speakers: int, told: str) -> None:
+@pytest.mark.parametrize(
+    ("dev_speakers", "told"),
+    [(3, "requires at least 5 speakers .*; got 4"), (0, "dev_speakers must be 1 or more, .*; got 0")],
+)
+def test_loso_requires_a_speaker_on_every_side(savee: pd.DataFrame, dev_speakers: int, told: str) -> None:
     with pytest.raises(SplitError, match=told):
         LeaveOneSpeakerOut(dev_speakers).splits(savee)
 
 
-def test_leave_one_out_of_two_points_to_the_protocol_for_two(tess: pd.DataFrame) -> None:
-    with pytest.raises(SplitError, match=r"these are 2: tess/OAF, tess/YAF.*protocol=oaf_yaf"):
+def test_loso_with_two_speakers_suggests_oaf_yaf(tess: pd.DataFrame) -> None:
+    with pytest.raises(SplitError, match=r"got 2: tess/OAF, tess/YAF.*protocol=oaf_yaf"):
         LeaveOneSpeakerOut().splits(tess)
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in (Path(conf_dir()) / "protocol").glob("*.yaml")))
-def test_each_shipped_protocol_is_known_by_the_name_of_its_file(name: str, shipped: Any) -> None:
+def test_protocols_are_named_like_their_files(name: str, shipped: Any) -> None:
     assert shipped(name).name == name

@@ -39,7 +39,7 @@ def test_disjoint_speakers_pass(manifest: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("empty", SIDES)
-def test_an_empty_side_is_refused_and_named(manifest: pd.DataFrame, empty: str) -> None:
+def test_empty_side_is_an_error_that_names_it(manifest: pd.DataFrame, empty: str) -> None:
     rows = {"train": [0, 1], "dev": [2, 3], "test": [4, 5], empty: []}
     with pytest.raises(SplitError, match=f"Fold 3 has no {empty} utterances"):
         check(split(**rows), manifest)
@@ -47,24 +47,26 @@ def test_an_empty_side_is_refused_and_named(manifest: pd.DataFrame, empty: str) 
 
 @pytest.mark.parametrize(("one", "other"), [("train", "dev"), ("train", "test"), ("dev", "test")])
 @pytest.mark.parametrize("stamps", [(), (SPEAKER_DEPENDENT,), (DEV_SHARES_SPEAKERS,)])
-def test_an_utterance_on_two_sides_is_refused_whatever_the_stamp(
+def test_utterance_on_two_sides_is_an_error_whatever_the_stamp(
     manifest: pd.DataFrame, one: str, other: str, stamps: tuple[str, ...]
 ) -> None:
     rows = {"train": [0, 1], "dev": [2, 3], "test": [4, 5]}
     rows[other] = [*rows[other], rows[one][1]]
-    with pytest.raises(SplitError, match=f"1 utterances are in {one} and {other}, {manifest['id'][rows[one][1]]}"):
+    with pytest.raises(
+        SplitError, match=f"{one} and {other} share 1 utterance, for example {manifest['id'][rows[one][1]]}"
+    ):
         check(split(*rows.values(), *stamps), manifest)
 
 
-def test_an_id_that_stands_in_two_rows_is_refused_on_two_sides(manifest: pd.DataFrame) -> None:
+def test_repeated_id_on_two_sides_is_an_error(manifest: pd.DataFrame) -> None:
     twice = pd.concat([manifest, manifest], ignore_index=True)
-    with pytest.raises(SplitError, match="2 utterances are in train and test, x/a1"):
+    with pytest.raises(SplitError, match="train and test share 2 utterances, for example x/a1"):
         check(split([0, 1], [2, 3], [10, 11], SPEAKER_DEPENDENT), twice)
 
 
 @pytest.mark.parametrize(("one", "other"), [("train", "dev"), ("train", "test"), ("dev", "test")])
-def test_a_speaker_on_two_sides_is_refused_and_named(manifest: pd.DataFrame, one: str, other: str) -> None:
-    with pytest.raises(SplitError, match=f"Fold 3: speakers are in {one} and in {other}: x/a"):
+def test_speaker_on_two_sides_is_an_error_that_names_them(manifest: pd.DataFrame, one: str, other: str) -> None:
+    with pytest.raises(SplitError, match=f"Fold 3: {one} and {other} share speakers: x/a"):
         check(sharing(one, other), manifest)
 
 
@@ -77,18 +79,18 @@ def test_a_speaker_on_two_sides_is_refused_and_named(manifest: pd.DataFrame, one
         ("another stamp", []),
     ],
 )
-def test_a_stamp_admits_what_it_says_and_nothing_more(
+def test_stamp_allows_only_the_sharing_that_it_declares(
     manifest: pd.DataFrame, one: str, other: str, stamp: str, admitted: list[set[str]]
 ) -> None:
     shared = sharing(one, other, stamp)
     if {one, other} in admitted:
         check(shared, manifest)
     else:
-        with pytest.raises(SplitError, match="speakers are in"):
+        with pytest.raises(SplitError, match="share speakers"):
             check(shared, manifest)
 
 
-def test_the_hash_is_of_the_ids_and_not_of_their_rows(manifest: pd.DataFrame) -> None:
+def test_hash_depends_on_ids_not_on_rows(manifest: pd.DataFrame) -> None:
     first = split([0, 1, 2, 3], [4, 5], [6, 7])
     order = np.random.default_rng(0).permutation(len(manifest))
     row_of = np.argsort(order)
@@ -96,7 +98,7 @@ def test_the_hash_is_of_the_ids_and_not_of_their_rows(manifest: pd.DataFrame) ->
     assert shuffled.hash(manifest.iloc[order].reset_index(drop=True)) == first.hash(manifest)
 
 
-def test_the_hash_differs_when_one_id_moves_goes_or_comes(manifest: pd.DataFrame) -> None:
+def test_hash_changes_when_an_id_moves_or_is_added_or_removed(manifest: pd.DataFrame) -> None:
     splits = [
         split([0, 1, 2, 3], [4, 5], [6, 7]),
         split([0, 1, 2], [3, 4, 5], [6, 7]),
@@ -108,7 +110,7 @@ def test_the_hash_differs_when_one_id_moves_goes_or_comes(manifest: pd.DataFrame
     assert len({s.hash(manifest) for s in splits}) == len(splits)
 
 
-def test_whoever_is_in_no_list_trains_unless_training_is_listed(manifest: pd.DataFrame) -> None:
+def test_unlisted_speakers_train_unless_training_is_listed(manifest: pd.DataFrame) -> None:
     rest = from_speakers(manifest, 0, dev={"x/b"}, test={"x/d"})
     assert [rows.tolist() for rows in rest.sides().values()] == [[0, 1, 4, 5, 8, 9], [2, 3], [6, 7]]
     listed = from_speakers(manifest, 0, dev={"x/b"}, test={"x/d"}, train={"x/a"})

@@ -31,7 +31,9 @@ def edited(path: Path, edit: Callable[[Any], object]) -> Path:
 
 
 @pytest.mark.parametrize("protocol", [TextIndependent(3), FewShot(5)])
-def test_splits_come_back_as_they_were(protocol: Any, shipped: Any, savee: pd.DataFrame, tmp_path: Path) -> None:
+def test_splits_are_unchanged_after_writing_and_reading(
+    protocol: Any, shipped: Any, savee: pd.DataFrame, tmp_path: Path
+) -> None:
     splits = protocol.splits(savee)
     path = tmp_path / "splits.json"
     write_splits(splits, savee, path, protocol.name)
@@ -44,15 +46,13 @@ def test_splits_come_back_as_they_were(protocol: Any, shipped: Any, savee: pd.Da
             assert getattr(read, side).tolist() == rows.tolist()
 
 
-def test_the_order_of_the_data_and_more_of_it_do_not_matter(
-    file: Path, savee: pd.DataFrame, tess: pd.DataFrame
-) -> None:
+def test_order_of_the_data_and_extra_clips_do_not_matter(file: Path, savee: pd.DataFrame, tess: pd.DataFrame) -> None:
     more = pd.concat([tess, savee]).sample(frac=1, random_state=0).reset_index(drop=True)
     hashes = [split.hash(savee) for split in TextIndependent(3).splits(savee)]
     assert [split.hash(more) for split in read_splits(file, more)] == hashes
 
 
-def test_the_file_says_where_it_is_from_and_is_the_same_for_the_same_splits(file: Path, savee: pd.DataFrame) -> None:
+def test_file_names_its_protocol_and_is_deterministic(file: Path, savee: pd.DataFrame) -> None:
     content = json.loads(file.read_text())
     assert content["protocol"] == "text_independent"
     fold = content["folds"][1]
@@ -65,9 +65,11 @@ def test_the_file_says_where_it_is_from_and_is_the_same_for_the_same_splits(file
     assert [f.name for f in file.parent.iterdir()] == ["splits.json"]
 
 
-def test_utterances_that_the_data_lacks_are_named(file: Path, savee: pd.DataFrame) -> None:
+def test_utterances_missing_in_the_data_are_named(file: Path, savee: pd.DataFrame) -> None:
     fewer = savee[~savee["id"].isin(["savee/DC_a01", "savee/JE_n02"])].reset_index(drop=True)
-    with pytest.raises(SplitError, match=r"fold 0, .*utterances are not in the data, savee/(DC_a01|JE_n02)"):
+    with pytest.raises(
+        SplitError, match=r"must name utterances of the data; got \d others in \w+ of fold 0: savee/(DC_a01|JE_n02)"
+    ):
         read_splits(file, fewer)
 
 
@@ -80,24 +82,24 @@ def test_utterances_that_the_data_lacks_are_named(file: Path, savee: pd.DataFram
         lambda c: c["folds"][2].update(hash="0" * 16),
     ],
 )
-def test_an_edited_file_is_refused(file: Path, savee: pd.DataFrame, edit: Callable[[Any], object]) -> None:
-    with pytest.raises(SplitError, match=r"ids of fold 2 are not those that its hash .* the file was edited"):
+def test_edited_file_is_an_error(file: Path, savee: pd.DataFrame, edit: Callable[[Any], object]) -> None:
+    with pytest.raises(SplitError, match=r"ids of fold 2 must match its hash .* the file was edited"):
         read_splits(edited(file, edit), savee)
 
 
 @pytest.mark.parametrize(
     "edit", [lambda c: c.pop("folds"), lambda c: c["folds"][0].pop("dev"), lambda c: c.update(folds=3)]
 )
-def test_what_is_no_file_of_splits_is_refused(file: Path, savee: pd.DataFrame, edit: Callable[[Any], object]) -> None:
-    with pytest.raises(SplitError, match="is not a file of splits, or a part of one"):
+def test_other_json_is_an_error(file: Path, savee: pd.DataFrame, edit: Callable[[Any], object]) -> None:
+    with pytest.raises(SplitError, match="must be a whole file of splits"):
         read_splits(edited(file, edit), savee)
 
 
-def test_half_a_file_and_none_are_refused(file: Path, shipped: Any, savee: pd.DataFrame) -> None:
+def test_truncated_and_missing_files_are_errors(file: Path, shipped: Any, savee: pd.DataFrame) -> None:
     file.write_text(file.read_text()[:500])
-    with pytest.raises(SplitError, match="is not a file of splits"):
+    with pytest.raises(SplitError, match="must be a whole file of splits"):
         read_splits(file, savee)
-    with pytest.raises(SplitError, match=r"There is no file of splits at nowhere\.json"):
+    with pytest.raises(SplitError, match=r"protocol\.path must be an existing file of splits; got nowhere\.json"):
         SplitFile("nowhere.json").splits(savee)
-    with pytest.raises(SplitError, match=r"protocol=file needs protocol\.path=\.\.\."):
+    with pytest.raises(SplitError, match=r"protocol\.path must be a file of splits for protocol=file; got none"):
         shipped("file").splits(savee)

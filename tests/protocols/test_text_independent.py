@@ -52,7 +52,7 @@ def keeps_its_promise(splits: list[Split], manifest: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize("names", CORPORA)
 @pytest.mark.parametrize("protocol", BOTH)
-def test_no_test_sentence_is_heard_before(whole: Whole, names: str, protocol: Any) -> None:
+def test_no_test_sentence_is_in_training_or_dev(whole: Whole, names: str, protocol: Any) -> None:
     manifest = whole(names)
     keeps_its_promise(protocol().splits(manifest), manifest)
 
@@ -60,7 +60,7 @@ def test_no_test_sentence_is_heard_before(whole: Whole, names: str, protocol: An
 @pytest.mark.corpora
 @pytest.mark.parametrize("corpus", [Ravdess, Savee, Tess])
 @pytest.mark.parametrize("protocol", BOTH)
-def test_no_test_sentence_is_heard_before_in_the_releases(corpus: Any, protocol: Any, folder: Folder) -> None:
+def test_no_test_sentence_is_in_training_or_dev_of_the_releases(corpus: Any, protocol: Any, folder: Folder) -> None:
     manifest = to_table(corpus(folder(corpus.name)).utterances())
     assert len(manifest) == corpus.expected_utterances
     keeps_its_promise(protocol().splits(manifest), manifest)
@@ -69,7 +69,7 @@ def test_no_test_sentence_is_heard_before_in_the_releases(corpus: Any, protocol:
 @pytest.mark.parametrize(
     ("names", "folds"), [("ravdess", 2), ("tess", 5), ("savee", 5), ("crema", 5), ("ravdess+savee", 2)]
 )
-def test_a_corpus_with_fewer_sentences_has_a_fold_a_sentence(whole: Whole, names: str, folds: int) -> None:
+def test_corpus_with_fewer_sentences_has_one_fold_per_sentence(whole: Whole, names: str, folds: int) -> None:
     splits = TextIndependent(folds=5).splits(whole(names))
     assert len(splits) == folds
     assert all(split.stamps == (SPEAKER_DEPENDENT,) for split in splits)
@@ -83,7 +83,7 @@ def test_as_many_folds_as_sentences_test_one_sentence_each(whole: Whole) -> None
 
 
 @pytest.mark.parametrize("names", ["tess", "savee", "crema"])
-def test_the_next_fold_is_dev_and_all_the_rest_train(whole: Whole, names: str) -> None:
+def test_next_fold_is_dev_and_the_rest_trains(whole: Whole, names: str) -> None:
     manifest = whole(names)
     splits = TextIndependent().splits(manifest)
     for split, following in zip(splits, splits[1:] + splits[:1], strict=True):
@@ -113,14 +113,14 @@ def test_emotions_are_spread_over_the_folds_of_savee(whole: Whole) -> None:
             assert 12 <= counts["neutral"] <= 36
 
 
-def test_every_fold_of_several_corpora_has_each(whole: Whole) -> None:
+def test_every_fold_has_clips_of_every_corpus(whole: Whole) -> None:
     several = whole("savee+tess+crema")
     for split in TextIndependent().splits(several):
         assert all(of(several, rows, "corpus") == {"savee", "tess", "crema"} for rows in split.sides().values())
 
 
 @pytest.mark.parametrize("protocol", BOTH)
-def test_the_seed_alone_decides(whole: Whole, protocol: Any) -> None:
+def test_folds_depend_only_on_the_seed(whole: Whole, protocol: Any) -> None:
     savee = whole("savee")
     first, again, other = ([s.hash(savee) for s in protocol(seed=seed).splits(savee)] for seed in (0, 0, 1))
     assert first == again != other
@@ -129,16 +129,20 @@ def test_the_seed_alone_decides(whole: Whole, protocol: Any) -> None:
 
 
 @pytest.mark.parametrize("protocol", BOTH)
-def test_one_sentence_cannot_be_kept_apart(whole: Whole, protocol: Any) -> None:
+def test_corpus_with_one_sentence_is_an_error(whole: Whole, protocol: Any) -> None:
     ravdess = whole("ravdess")
     one = together(ravdess[ravdess["sentence"] == "ravdess/01"], whole("savee"))
-    with pytest.raises(SplitError, match=r"ravdess has one sentence only. Use protocol=speaker_cv"):
+    with pytest.raises(
+        SplitError, match=r"at least 2 sentences in every corpus; got 1 in ravdess\. Use protocol=speaker_cv"
+    ):
         protocol().splits(one)
 
 
-def test_too_few_clips_are_told(whole: Whole) -> None:
+def test_too_few_clips_are_an_error(whole: Whole) -> None:
     few = whole("savee").drop_duplicates("emotion", keep="last").reset_index(drop=True)  # one clip of each emotion
-    with pytest.raises(SplitError, match="savee has too few utterances for 5 folds of sentences"):
+    with pytest.raises(
+        SplitError, match="folds of sentences must be fewer than 5 for savee; it has too few utterances"
+    ):
         deal_sentences(few, 5, seed=0)
 
 
@@ -150,13 +154,13 @@ def test_too_few_clips_are_told(whole: Whole) -> None:
         (lambda: SpeakerTextIndependent(sentence_folds=0), r"protocol\.sentence_folds must be 2 or more .*; got 0"),
     ],
 )
-def test_one_fold_is_none(protocol: Callable[[], Any], told: str) -> None:
+def test_fewer_than_two_folds_are_an_error(protocol: Callable[[], Any], told: str) -> None:
     with pytest.raises(SplitError, match=told):
         protocol()
 
 
 @pytest.mark.parametrize(("names", "speaker_folds"), [("ravdess", 5), ("savee", 4), ("crema", 5)])
-def test_neither_speaker_nor_sentence_of_the_test_trains(whole: Whole, names: str, speaker_folds: int) -> None:
+def test_test_speakers_and_sentences_are_not_in_training(whole: Whole, names: str, speaker_folds: int) -> None:
     manifest = whole(names)
     splits = SpeakerTextIndependent().splits(manifest)
     assert len(splits) == speaker_folds * 2
@@ -168,7 +172,7 @@ def test_neither_speaker_nor_sentence_of_the_test_trains(whole: Whole, names: st
         assert of(manifest, split.train, "sentence") | unheard == set(manifest["sentence"])
 
 
-def test_speakers_are_dealt_as_in_speaker_cv_and_the_next_group_is_dev(whole: Whole) -> None:
+def test_speaker_groups_match_speaker_cv_and_the_next_is_dev(whole: Whole) -> None:
     ravdess = whole("ravdess")
     groups = deal_speakers(ravdess, 5, seed=0)
     for split in SpeakerTextIndependent().splits(ravdess):
@@ -189,20 +193,20 @@ def test_tess_has_a_fifth_of_the_training_words_as_dev(whole: Whole) -> None:
         assert len(set.union(*words)) == 200
 
 
-def test_one_speaker_cannot_be_kept_apart(whole: Whole) -> None:
+def test_corpus_with_one_speaker_is_an_error(whole: Whole) -> None:
     tess = whole("tess")
-    with pytest.raises(SplitError, match=r"needs 2 speakers at least.*the data has 1"):
+    with pytest.raises(SplitError, match=r"requires at least 2 speakers.*got 1\."):
         SpeakerTextIndependent().splits(tess[tess["speaker"] == "tess/OAF"].reset_index(drop=True))
 
 
 @pytest.mark.parametrize("protocol", BOTH)
-def test_no_function_is_called_once_a_pair_of_clips(protocol: type[Any], whole: Whole) -> None:
+def test_number_of_calls_does_not_grow_with_pairs_of_clips(protocol: type[Any], whole: Whole) -> None:
     everything = whole("ravdess+savee+tess+crema")
     assert calls(lambda: protocol().splits(everything)) < 100 * len(everything)  # 8 measured
 
 
 @pytest.mark.parametrize("share", [0.001, 0.2, 0.999])
-def test_a_share_takes_of_every_emotion_and_never_all(whole: Whole, share: float) -> None:
+def test_share_has_every_emotion_and_never_all_clips(whole: Whole, share: float) -> None:
     savee = whole("savee")
     rows = np.arange(100, 400)
     chosen = stratified_share(savee, rows, share, seed=0)
