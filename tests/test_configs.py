@@ -130,9 +130,7 @@ def test_each_command_composes(command: str) -> None:
         ("data/tess.yaml", "tess.Tess", "tess.Toronto", "has no Toronto"),
     ],
 )
-def test_a_file_that_names_what_is_not_there_would_be_found(
-    tmp_path: Path, file: str, old: str, new: str, words: str
-) -> None:
+def test_a_wrong_name_in_a_file_is_found(tmp_path: Path, file: str, old: str, new: str, words: str) -> None:
     conf = tmp_path / "conf"
     shutil.copytree(CONF, conf)
     text = (conf / file).read_text()
@@ -165,7 +163,7 @@ def public(module: Path, room: str) -> str | None:
 
 
 @pytest.mark.parametrize("room", ["corpora", "features", "augment", "models", "protocols"])
-def test_each_part_of_the_package_has_a_file_in_conf(room: str) -> None:
+def test_every_class_to_choose_has_a_file_in_conf(room: str) -> None:
     named = "\n".join(file.read_text() for file in CONF.rglob("*.yaml"))
     parts = [name for module in sorted((PACKAGE / room).glob("*.py")) if (name := public(module, room))]
     assert parts, f"none was found in ser/{room}: has the way to tell them changed?"

@@ -98,7 +98,7 @@ def test_a_documented_command_composes(command: tuple[str, ...], conf: Path) -> 
 
 
 @pytest.mark.parametrize("command", PARSED, ids=" ".join)
-def test_a_documented_command_line_is_understood(
+def test_a_documented_command_line_is_parsed(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     module, *arguments = command

@@ -110,7 +110,7 @@ def test_a_wrong_logger_is_named(settings: Settings, tmp_path: Path, logger: dic
         pass
 
 
-def test_by_default_nothing_is_sent_or_written_where_nobody_is_logged_in(
+def test_the_default_logger_writes_nothing_without_a_login(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     default = settings("logger=default")
@@ -123,9 +123,7 @@ def test_by_default_nothing_is_sent_or_written_where_nobody_is_logged_in(
 
 
 @pytest.mark.parametrize(("variable", "value"), [("WANDB_API_KEY", "0" * 40), ("WANDB_MODE", "offline")])
-def test_by_default_wandb_logs_where_a_key_or_a_mode_is_set(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
-) -> None:
+def test_the_default_logger_uses_a_key_or_a_mode(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(variable, value)
     assert wandb_run.mode(offline=False) == ("online" if variable == "WANDB_API_KEY" else "offline")
 
