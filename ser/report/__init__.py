@@ -1,1 +1,1 @@
-"""Numbers into pictures, tables and pages."""
+"""Pictures, tables and pages of results."""

@@ -1,6 +1,6 @@
-"""A figure in the house style, with the stamps of its result, written whole or not at all.
+"""Figures in one style, with the stamps of their result, written atomically.
 
-Figures are made without pyplot, so that nothing of matplotlib's global state is changed or left open.
+Figures are made without pyplot, so that matplotlib's global state is unchanged and no figure stays open.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,20 +18,21 @@ DPI = 150
 STAMP_COLOUR = "#b3261e"
 STAMP_INCHES = 0.5
 LETTERS_AN_INCH = 8
-"""Of a stamp's words: how many fit beside each other."""
+"""Letters of a stamp per inch of width."""
 
 
 @contextmanager
 def drawing(
     path: Path, inches: tuple[float, float], *, grid: bool = False, stamps: Sequence[str] = ()
 ) -> Iterator["Figure"]:
-    """Give an empty figure; write it to ``path`` when the block ends well.
+    """Yield an empty figure, and write it to ``path`` when the block ends without an error.
 
     Args:
-        path: Where to; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
+        path: Path of the file; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
         inches: Width and height, at 150 dots per inch; a stamp adds half an inch of height, or more.
         grid: Whether axes have grid lines.
-        stamps: What nobody may overlook (``not speaker-independent``, ``synthetic speech``), in a strip below the picture.
+        stamps: What no reader may overlook (``not speaker-independent``, ``synthetic speech``), in a strip below the
+            picture.
 
     Example:
         >>> import tempfile

@@ -1,6 +1,6 @@
-"""Numbers as text, for every table, page and picture: shares in percent, intervals, p-values and durations.
+"""Formatting of numbers for every table, page and picture: shares in percent, intervals, p-values and durations.
 
-Counts with their nouns, and lists that are cut short, are in `ser.runtime.words`.
+Counts with their nouns, and shortened lists, are in `ser.runtime.words`.
 """
 
 from math import isnan
@@ -10,7 +10,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def percent(share: float | None, unit: str = " %", *, signed: bool = False) -> str:
-    """Write a share in percent, or a difference of shares in points, with one decimal; ``n/a`` where it is not defined.
+    """Write a share in percent, or a difference of shares in points, with one decimal; ``n/a`` where it is undefined.
 
     Example:
         >>> percent(0.46875), percent(0.02, "", signed=True), percent(-0.02, " points"), percent(None)

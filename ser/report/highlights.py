@@ -1,4 +1,4 @@
-"""The few numbers beyond the scores that a reader should see, each with its meaning, for the terminal and for the card."""
+"""Selected numbers beyond the scores, each with its meaning, for the terminal and the card."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,10 +12,10 @@ from ser.runtime.words import counted
 
 
 def highlights(profile: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Choose the numbers beyond the scores that a reader should see: name, value, what it means.
+    """Yield name, value and meaning of selected numbers beyond the scores.
 
     Args:
-        profile: As `ser.evaluation.profile.profile` gives it, with or without its tables.
+        profile: As `ser.evaluation.profile.profile` returns it, with or without its tables.
     """
     calibration, selective = profile.get("calibration", {}), profile.get("selective", {})
     if "ece" in calibration:
@@ -73,7 +73,7 @@ def _unevenness(fairness: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def highlights_table(profile: Mapping[str, Any]) -> RenderableType:
-    """Lay out `highlights` for the terminal: a line each, and its meaning below."""
+    """Lay out `highlights` for the terminal: one line each, with its meaning below."""
     lines: list[RenderableType] = [Text(), Text("Beyond the scores", style="bold"), Text()]
     for name, value, meaning in highlights(profile):
         lines += [

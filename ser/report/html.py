@@ -1,4 +1,4 @@
-"""Pages that need nothing beside them: styles are inline, pictures are embedded, and no script runs."""
+"""Self-contained pages: styles are inline, pictures are embedded, and there are no scripts."""
 
 from base64 import b64encode
 from pathlib import Path
@@ -11,10 +11,10 @@ MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
 def template_environment(folder: Path) -> "Environment":
-    """Return the Jinja environment of the templates in a folder; they may include those beside this module.
+    """Return the Jinja environment of the templates in a folder; they may include those of this package.
 
     Args:
-        folder: Where the templates are.
+        folder: Folder of the templates.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # late: only pages need it
 

@@ -1,4 +1,4 @@
-"""Pictures of a run: the confusion matrix, and the course of its training."""
+"""Pictures of a run: the confusion matrix and the training curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,13 +24,13 @@ SHOW_POINTS_UP_TO = 40
 def confusion_matrix(
     source: Mapping[str, Any] | pd.DataFrame, path: Path, title: str, *, stamps: Sequence[str] = ()
 ) -> None:
-    """Draw a confusion matrix: the percentage of each target class in colour and figures, the count below.
+    """Draw a confusion matrix: percentages of each target class in colour and numbers, counts below.
 
     Args:
         source: A summary (`ser.evaluation.summary`) or a predictions table.
-        path: Where to; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
-        title: Above the picture; the UAR follows it.
-        stamps: What nobody may overlook; see `ser.report.drawing.drawing`.
+        path: Path of the file; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
+        title: Title of the picture; the UAR follows it.
+        stamps: What no reader may overlook; see `ser.report.drawing.drawing`.
     """
     import seaborn as sns
 
@@ -70,22 +70,22 @@ def confusion_matrix(
 
 
 def training_curves(history: pd.DataFrame, best_epoch: int | None, path: Path, *, stamps: Sequence[str] = ()) -> None:
-    """Draw the losses, the development UAR and the learning rate over the epochs, the kept epoch marked.
+    """Draw the losses, the development UAR and the learning rate by epoch, with the kept epoch marked.
 
     Args:
-        history: Columns ``epoch`` (from 0; drawn from 1) and any of ``train_loss``, ``dev_loss``, ``dev_uar``, ``lr``; a
-            missing value is left out of its line, and a panel without values is left out of the picture.
+        history: Columns ``epoch`` (from 0; drawn from 1) and any of ``train_loss``, ``dev_loss``, ``dev_uar``, ``lr``;
+            a missing value is omitted from its line, and a panel without values from the picture.
         best_epoch: The epoch whose weights were kept, from 0, or ``None``.
-        path: Where to; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
-        stamps: What nobody may overlook; see `ser.report.drawing.drawing`.
+        path: Path of the file; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
+        stamps: What no reader may overlook; see `ser.report.drawing.drawing`.
 
     Raises:
-        RunError: If ``history`` has no ``epoch``, or nothing to draw.
+        RunError: If ``history`` has no column ``epoch``, or no values to draw.
     """
     import seaborn as sns
 
     if "epoch" not in history:
-        raise RunError(f"The training history has no column epoch, only {', '.join(map(str, history.columns))}.")
+        raise RunError(f"The training history must have a column epoch; got {', '.join(map(str, history.columns))}.")
     history = history.assign(epoch=history["epoch"] + 1)
     best_epoch = None if best_epoch is None else best_epoch + 1
     blue, orange, green, *_ = sns.color_palette("colorblind")
@@ -96,7 +96,7 @@ def training_curves(history: pd.DataFrame, best_epoch: int | None, path: Path, *
     ]
     drawn = [panel for panel in panels if any(len(_series(history, column)) for column, _, _ in panel[1])]
     if not drawn:
-        raise RunError("The training history has no value to draw: train_loss, dev_loss, dev_uar and lr are all empty.")
+        raise RunError("The training history must have values of train_loss, dev_loss, dev_uar or lr; all are empty.")
     heights = [height for _, _, height in drawn]
     with drawing(path, (7.2, 0.8 * sum(heights) + 0.9), grid=True, stamps=stamps) as figure:
         grid = figure.subplots(len(drawn), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
@@ -133,7 +133,7 @@ def _label_best(axes: "Axes", history: pd.DataFrame, best_epoch: int | None) -> 
 
 
 def _series(history: pd.DataFrame, column: str) -> "pd.Series[float]":
-    """Values by epoch, the last one where an epoch has several rows; empty where the column lacks."""
+    """Return the values by epoch, the last where an epoch has several rows; empty if the column is missing."""
     if column not in history:
         return pd.Series(dtype=np.float64)
     values = history[["epoch", column]].dropna().astype(np.float64)

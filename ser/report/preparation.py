@@ -1,4 +1,4 @@
-"""What preparing a corpus found: its counts against the release's, and every file with something wrong."""
+"""The result of preparing a corpus: its counts beside the release's, and every file with a problem."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 SHOWN = 20
-"""Problems of one kind that are printed; the card has them all."""
+"""Maximum number of printed problems of one kind; the card lists all."""
 
 
 def preparation_table(card: Mapping[str, Any], folder: str) -> RenderableType:
@@ -18,7 +18,7 @@ def preparation_table(card: Mapping[str, Any], folder: str) -> RenderableType:
 
     Args:
         card: See `ser.audio.store.Store`.
-        folder: Where the store is.
+        folder: Folder of the store.
     """
     counts = Table("", "here", "release", title=card["title"], title_justify="left", box=box.SIMPLE_HEAD)
     for row in ("found", "utterances", "speakers"):

@@ -27,12 +27,12 @@ BY_FOLD = (
 def results_table(
     summary: Mapping[str, Any], title: str, stamps: Sequence[str] = (), notes: Sequence[str] = ()
 ) -> RenderableType:
-    """Lay out a summary: the scores, the interval of UAR and its caution, then each class.
+    """Lay out a summary: the scores, the interval of UAR and its caution, then the scores by class.
 
     Args:
         summary: See `ser.evaluation.summary.summarise`.
         title: What was scored: ``cnn on ravdess``.
-        stamps: What nobody may overlook (``not speaker-independent``, ``synthetic speech``): in capitals in a frame
+        stamps: What no reader may overlook (``not speaker-independent``, ``synthetic speech``): in capitals in a frame
             above the scores and again in their title, with or without colour.
         notes: Lines below the tables.
 
@@ -56,7 +56,7 @@ def results_table(
 
 
 def confusion_table(summary: Mapping[str, Any]) -> RenderableType:
-    """Lay out the confusion matrix: counts, a row a target, a column a prediction.
+    """Lay out the confusion matrix: counts, one row per target, one column per prediction.
 
     Args:
         summary: See `ser.evaluation.summary.summarise`.
@@ -105,7 +105,7 @@ def _scores(summary: Mapping[str, Any], title: Text) -> Table:
 
 
 def _meaning(summary: Mapping[str, Any], stamps: Sequence[str]) -> str:
-    """Explain the scores, and the stamps where there are some, in a line each."""
+    """Explain the scores, and the stamps if there are any, in one line each."""
     chance = f"; chance: {percent(1 / len(summary['classes']))}" if summary["classes"] else ""
     text = f"UAR: unweighted average recall, the mean recall of the classes{chance}."
     return text + "\nStamp, in capitals: what a reader of this result must not overlook." * bool(stamps)
@@ -132,7 +132,7 @@ def _stamp(stamps: Sequence[str]) -> RenderableType:
 
 
 def heading(title: str, stamps: Sequence[str]) -> Text:
-    """A table's title, and behind it in capitals what nobody may overlook."""
+    """Return a table's title, followed by the stamps in capitals."""
     text = Text(title, style="bold")
     for stamp in stamps:
         text.append(f"  [{stamp.upper()}]", style="bold red")
@@ -152,7 +152,7 @@ def ends(interval: Mapping[str, Any], *, signed: bool = False) -> str:
 
 
 def change_cells(row: Mapping[str, Any]) -> tuple[Text, str]:
-    """Show a row's change in percentage points, in bold where its interval leaves out 0, and that interval."""
+    """Show a row's change in percentage points, in bold where its interval excludes 0, and that interval."""
     interval = row["change_interval"]
     sure = interval["low"] is not None and (interval["high"] < 0 or interval["low"] > 0)
     return Text(percent(row["change"], "", signed=True), style="bold" if sure else ""), ends(interval, signed=True)

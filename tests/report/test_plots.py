@@ -38,7 +38,7 @@ def history() -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("stamps", [(), ("synthetic speech", "not speaker-independent")])
-def test_a_confusion_matrix_of_eight_classes_is_drawn(summary, tmp_path: Path, stamps: tuple[str, ...]) -> None:
+def test_confusion_matrix_of_eight_classes_is_drawn(summary, tmp_path: Path, stamps: tuple[str, ...]) -> None:
     path = tmp_path / "figures" / "confusion.png"
     plots.confusion_matrix(summary, path, "cnn on ravdess", stamps=stamps)
     image = _pixels(path)
@@ -49,7 +49,7 @@ def test_a_confusion_matrix_of_eight_classes_is_drawn(summary, tmp_path: Path, s
     assert [file.name for file in path.parent.iterdir()] == ["confusion.png"]
 
 
-def test_the_diagonal_is_dark_where_recall_is_high(summary, tmp_path: Path) -> None:
+def test_diagonal_is_dark_where_recall_is_high(summary, tmp_path: Path) -> None:
     right = {**summary, "confusion": (10 * np.eye(8, dtype=int)).tolist()}
     wrong = {**summary, "confusion": (10 * np.roll(np.eye(8, dtype=int), 4, axis=1)).tolist()}
     images = []
@@ -61,13 +61,13 @@ def test_the_diagonal_is_dark_where_recall_is_high(summary, tmp_path: Path) -> N
     assert (dark[0] & dark[1]).sum() < 0.3 * dark[0].sum()
 
 
-def test_a_table_and_its_summary_give_the_same_picture(table, summary, tmp_path: Path) -> None:
+def test_table_and_its_summary_give_the_same_picture(table, summary, tmp_path: Path) -> None:
     plots.confusion_matrix(table, tmp_path / "table.png", "svm")
     plots.confusion_matrix(summary, tmp_path / "summary.png", "svm")
     np.testing.assert_array_equal(_pixels(tmp_path / "table.png"), _pixels(tmp_path / "summary.png"))
 
 
-def test_the_picture_states_uar_with_its_interval_and_counts_with_percentages(summary, tmp_path: Path) -> None:
+def test_picture_shows_uar_with_interval_and_counts_with_percentages(summary, tmp_path: Path) -> None:
     path = tmp_path / "confusion.svg"
     with mpl.rc_context({"svg.fonttype": "none"}):
         plots.confusion_matrix(summary, path, "cnn on ravdess", stamps=("synthetic speech",))
@@ -79,7 +79,7 @@ def test_the_picture_states_uar_with_its_interval_and_counts_with_percentages(su
     assert f"{100 * summary['confusion'][0][0] / 24:.0f} %" in text
 
 
-def test_a_class_without_utterances_says_so_and_one_speaker_has_no_interval(table, tmp_path: Path) -> None:
+def test_class_without_utterances_is_marked_and_one_speaker_has_no_interval(table, tmp_path: Path) -> None:
     path = tmp_path / "confusion.svg"
     one = table[(table["speaker"] == "ravdess/03") & (table["target"] != "calm")]
     with mpl.rc_context({"svg.fonttype": "none"}):
@@ -88,7 +88,7 @@ def test_a_class_without_utterances_says_so_and_one_speaker_has_no_interval(tabl
     assert "nan" not in _texts(path)
 
 
-def test_two_classes_are_enough(tmp_path: Path) -> None:
+def test_confusion_matrix_of_two_classes_is_drawn(tmp_path: Path) -> None:
     row = dict.fromkeys(COLUMNS, "x") | {"fold": 0, "target": "sad", "p_angry": 0.2, "p_sad": 0.8}
     plots.confusion_matrix(pd.DataFrame([row]), tmp_path / "two.png", "a title that is much wider than two classes are")
     assert _pixels(tmp_path / "two.png").std() > 0.1
@@ -104,14 +104,14 @@ def test_training_curves_are_drawn(history: pd.DataFrame, tmp_path: Path, stamps
     assert (_red(image) > 0.002) == bool(stamps)
 
 
-def test_the_kept_epoch_and_its_uar_are_named(history: pd.DataFrame, tmp_path: Path) -> None:
+def test_kept_epoch_and_its_uar_are_shown(history: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "training.svg"
     with mpl.rc_context({"svg.fonttype": "none"}):
         plots.training_curves(history, 19, path)
     assert f"kept: epoch 20, development UAR {100 * (0.7 - 0.5 * 0.8**19):.1f} %" in _texts(path)
 
 
-def test_a_panel_without_values_is_left_out(history: pd.DataFrame, tmp_path: Path) -> None:
+def test_panel_without_values_is_omitted(history: pd.DataFrame, tmp_path: Path) -> None:
     plots.training_curves(history, None, tmp_path / "all.png")
     plots.training_curves(history.assign(lr=np.nan), None, tmp_path / "no_lr.png")
     plots.training_curves(history[["epoch", "train_loss"]], None, tmp_path / "loss.png")
@@ -120,7 +120,7 @@ def test_a_panel_without_values_is_left_out(history: pd.DataFrame, tmp_path: Pat
     assert len(set(heights)) == 3
 
 
-def test_one_epoch_is_drawn_on_a_whole_number(history: pd.DataFrame, tmp_path: Path) -> None:
+def test_single_epoch_is_drawn_at_an_integer(history: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "one.svg"
     with mpl.rc_context({"svg.fonttype": "none"}):
         plots.training_curves(history[history["epoch"] == 0], 0, path)
@@ -128,15 +128,15 @@ def test_one_epoch_is_drawn_on_a_whole_number(history: pd.DataFrame, tmp_path: P
     assert all("0.2<" not in axis for axis in ticks[1::2])
 
 
-def test_a_history_without_epochs_or_values_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no column epoch, only step"):
+def test_history_without_epochs_or_values_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="must have a column epoch; got step"):
         plots.training_curves(pd.DataFrame({"step": [1]}), None, tmp_path / "a.png")
-    with pytest.raises(RunError, match="no value to draw"):
+    with pytest.raises(RunError, match="must have values of"):
         plots.training_curves(pd.DataFrame({"epoch": [1], "dev_uar": [np.nan]}), None, tmp_path / "a.png")
     assert not list(tmp_path.iterdir())
 
 
-def test_drawing_leaves_matplotlib_as_it_was(summary, history, tmp_path: Path) -> None:
+def test_drawing_leaves_matplotlib_unchanged(summary, history, tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
     plots.confusion_matrix(summary, tmp_path / "a.png", "a")
     plots.training_curves(history, 3, tmp_path / "b.png")
@@ -144,7 +144,7 @@ def test_drawing_leaves_matplotlib_as_it_was(summary, history, tmp_path: Path) -
     assert pyplot.get_fignums() == []
 
 
-def test_a_picture_that_cannot_be_written_leaves_nothing_behind(summary, tmp_path: Path) -> None:
+def test_failed_picture_leaves_no_file(summary, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Format 'nope' is not supported"):
         plots.confusion_matrix(summary, tmp_path / "a.nope", "a")
     assert not list(tmp_path.iterdir())

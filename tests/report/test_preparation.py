@@ -28,7 +28,7 @@ def printed(tmp_path: Path) -> str:
     return console.export_text()
 
 
-def test_counts_stand_beside_those_of_the_release(printed: str) -> None:
+def test_counts_are_shown_beside_the_releases(printed: str) -> None:
     rows = {line.strip(" │").split("  ")[0]: line.split()[-2:] for line in printed.splitlines() if line.strip()}
     assert rows["clips found"] == ["26", "480"]
     assert rows["clips kept"] == ["1", "480"]
@@ -36,7 +36,7 @@ def test_counts_stand_beside_those_of_the_release(printed: str) -> None:
     assert rows["sad"] == ["0", "60"]
 
 
-def test_every_kind_of_problem_is_counted_and_its_first_files_named(printed: str) -> None:
+def test_every_kind_of_problem_is_counted_with_its_first_files(printed: str) -> None:
     assert "Problems: 25 empty" in printed
     assert f"empty: and {25 - SHOWN} more" in printed
     assert printed.count("left out") == SHOWN
@@ -44,5 +44,5 @@ def test_every_kind_of_problem_is_counted_and_its_first_files_named(printed: str
     assert "reading.wav" in printed
 
 
-def test_the_licence_is_said(printed: str) -> None:
+def test_licence_is_printed(printed: str) -> None:
     assert f"Licence: {Savee.licence}" in printed

@@ -43,7 +43,7 @@ def test_every_class_is_printed_in_the_order_of_the_logits(summary) -> None:
     assert positions == sorted(positions)
 
 
-def test_a_stamp_stands_above_the_scores_and_again_in_their_title(summary) -> None:
+def test_stamp_is_above_the_scores_and_in_their_title(summary) -> None:
     text = _text(results_table(summary, "cnn on ravdess", ("not speaker-independent", "synthetic speech")))
     for stamp in ("NOT SPEAKER-INDEPENDENT", "SYNTHETIC SPEECH"):
         assert text.count(stamp) == 2
@@ -59,7 +59,7 @@ def test_notes_and_the_caution_are_printed(table) -> None:
     assert text.rstrip().endswith("merged: calm into neutral")
 
 
-def test_what_is_not_defined_is_not_a_number(table) -> None:
+def test_undefined_scores_are_not_numbers(table) -> None:
     one = summarise(table[(table["speaker"] == "ravdess/03") & (table["target"] != "calm")])
     text = _text(results_table(one, "cnn"))
     assert _row(text, "calm")[1] == "n/a"
@@ -69,7 +69,7 @@ def test_what_is_not_defined_is_not_a_number(table) -> None:
     assert _row(_text(folds_table(one)), "sd")[1] == "n/a"
 
 
-def test_the_folds_are_printed_with_their_mean_and_deviation(summary) -> None:
+def test_folds_are_printed_with_mean_and_deviation(summary) -> None:
     text = _text(folds_table(summary))
     for fold in summary["folds"]["each"]:
         scores = [v for s in ("uar", "accuracy", "macro_f1") for v in (f"{100 * fold[s]:.1f}", "%")]
@@ -78,7 +78,7 @@ def test_the_folds_are_printed_with_their_mean_and_deviation(summary) -> None:
     assert _row(text, "sd")[1] == f"{100 * summary['folds']['uar_sd']:.1f}"
 
 
-def test_each_figure_beyond_the_scores_is_followed_by_its_meaning(table) -> None:
+def test_each_number_beyond_the_scores_is_explained(table) -> None:
     found = profile(table, table)
     text = _text(highlights_table(found))
     joined = " ".join(text.split())
@@ -90,7 +90,7 @@ def test_each_figure_beyond_the_scores_is_followed_by_its_meaning(table) -> None
     assert {word.rstrip(":") for word in text.split()} <= {w.rstrip(":") for w in words} | {"Beyond", "the", "scores"}
 
 
-def test_the_scores_are_explained_below_them(summary) -> None:
+def test_scores_are_explained_below_the_table(summary) -> None:
     text = " ".join(_text(results_table(summary, "cnn", ("synthetic speech",))).split())
     assert "UAR: unweighted average recall, the mean recall of the classes; chance: 12.5 %." in text
     assert "Stamp, in capitals: what a reader of this result must not overlook." in text
@@ -99,7 +99,7 @@ def test_the_scores_are_explained_below_them(summary) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 100, 200])
-def test_nothing_is_cut(summary, width: int) -> None:
+def test_no_text_is_truncated(summary, width: int) -> None:
     stamps = ("not speaker-independent", "synthetic speech")
     text = _text(results_table(summary, "transformer on crema and ravdess", stamps), width)
     text += _text(folds_table(summary), width) + _text(confusion_table(summary), width)
