@@ -1,1 +1,1 @@
-"""Use a trained model: load it, and score utterances with it."""
+"""Loading of a trained model, and scoring of utterances with it."""

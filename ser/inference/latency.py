@@ -1,4 +1,4 @@
-"""How long a model takes for one short clip: what somebody who speaks to it waits, at least."""
+"""The time that a model takes for one short clip: the least that a speaker has to wait."""
 
 import statistics
 import time
@@ -9,19 +9,19 @@ import torch
 from ser.inference.load import load
 
 SECONDS = 3.0
-"""Of the clip: what an utterance of acted corpora has."""
+"""Length of the clip: that of a typical utterance of acted corpora."""
 REPEATS = 9
 
 
 def latency(checkpoint: Path, seconds: float = SECONDS) -> float:
-    """The median of several predictions on the CPU, one clip at a time, after one that does not count.
+    """Measure the median time of several predictions on the CPU, one clip at a time, after a warm-up.
 
     Args:
-        checkpoint: Of a trained model.
-        seconds: Of the clip.
+        checkpoint: Checkpoint of a trained model.
+        seconds: Length of the clip.
 
     Returns:
-        Seconds.
+        The time in seconds.
     """
     model = load(checkpoint)
     rate = model.audio.sample_rate

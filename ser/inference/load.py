@@ -14,7 +14,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> SpeechClassifi
 
     Args:
         path: A checkpoint file; see `ser.load` for a run's folder.
-        device: Where to put it; ``auto`` is a GPU if there is one.
+        device: Device of the model; ``auto`` is a GPU if there is one.
 
     Raises:
         RunError: If there is no checkpoint, it is damaged, or it was not written by ``ser``.
@@ -25,7 +25,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> SpeechClassifi
 
 
 def _device(asked: str | torch.device) -> torch.device:
-    """Return the device asked for."""
+    """Return the requested device."""
     if asked == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -1,4 +1,4 @@
-"""Score the utterances of a data module with a model, into the predictions table."""
+"""Score the utterances of a data module with a model; the result is a predictions table."""
 
 from collections.abc import Callable
 
@@ -14,23 +14,23 @@ from ser.models.classifier import SpeechClassifier
 from ser.runtime import distributed
 
 SECONDS_A_BATCH = 240
-"""Bounds the memory of a batch whatever the clips' lengths."""
+"""Seconds of audio in a batch, which bounds its memory whatever the clips' lengths."""
 
 
 Change = Callable[[Batch], Batch]
-"""What a batch is heard as."""
+"""Changes a batch before it is scored, such as adding noise."""
 
 
 def score(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> pd.DataFrame:
-    """Predictions of some utterances, each scored whole, in single precision on the model's device.
+    """Return predictions of some utterances, each scored whole, in single precision on the model's device.
 
     Args:
         model: In any mode; it is scored in evaluation mode.
-        data: Set up.
+        data: A data module that is set up.
         rows: Row positions in the data module's manifest.
 
     Returns:
-        The predictions table (see `ser.evaluation.predictions`), one row an utterance in the order of ``rows``.
+        The predictions table (see `ser.evaluation.predictions`), one row per utterance in the order of ``rows``.
     """
     scored = predict_probabilities(model, data, rows)
     manifest = data.labelled.manifest.iloc[rows].reset_index(drop=True)
@@ -53,31 +53,33 @@ def predict_probabilities(
     batch_size: int | None = None,
     known: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Probabilities of some utterances, each scored whole.
+    """Return probabilities of some utterances, each scored whole.
 
-    A model that normalises by speaker hears each speaker's utterances, without their labels, before it scores any.
+    A model that normalises by speaker first reads each speaker's utterances, without their labels.
 
     Args:
         model: In any mode; it is scored in evaluation mode.
-        data: Set up.
+        data: A data module that is set up.
         rows: Row positions in the data module's manifest.
-        change: Of each batch, on the device, before it is scored; ``None`` leaves it as it is.
-        batch_size: No result depends on it; ``None`` bounds the memory of a batch.
-        known: Rows that speakers are known by, where the model normalises by speaker; ``None`` is ``rows`` themselves.
+        change: Change of each batch, on the device, before it is scored; ``None`` changes nothing.
+        batch_size: Number of clips; the result does not depend on it. ``None`` chooses it to bound the memory of a
+            batch.
+        known: Rows to estimate the statistics of speakers from, if the model normalises by speaker; ``None`` is
+            ``rows``.
 
     Returns:
         ``(utterance, class)`` float64, in the order of ``rows``.
 
     Raises:
-        RunError: If an utterance was scored twice, or was lost.
+        RunError: If an utterance was scored twice or not at all.
     """
     if change is not None:
-        data.use_waveforms()  # features of speech as it is are of no use
+        data.use_waveforms()  # cached features are of unchanged speech
     longest = int(data.labelled.manifest["length"].iloc[rows].max())
     size = batch_size or max(1, int(SECONDS_A_BATCH * data.plan.settings.sample_rate / longest))
     position = np.full(len(data.labelled.manifest), -1)
     position[rows] = np.arange(len(rows))
-    # Of several processes each scores its share of the rows, and has the others' of them.
+    # Each of several processes scores its share of the rows, and receives those of the others.
     scored = torch.zeros(len(rows), len(data.classes), dtype=torch.float64)
     times = torch.zeros(len(rows), dtype=torch.int64)
     with model.evaluating():
@@ -85,12 +87,14 @@ def predict_probabilities(
         if model.normalise.by == "speaker":
             speakers = model.normalise.statistics(model.moments(data, rows if known is None else known, change))
         for batch in data.batches(rows[distributed.process_rank() :: distributed.world_size()], model.device, size):
-            heard = batch if change is None else change(batch)
-            logits = model.logits(heard, speakers).cpu().double()
+            changed = batch if change is None else change(batch)
+            logits = model.logits(changed, speakers).cpu().double()
             at = position[batch.index.cpu().numpy()]
             scored[at] = logits.softmax(dim=1)
             times[at] += 1
     scored, times = distributed.all_reduce_sum(scored), distributed.all_reduce_sum(times)
     if not bool((times == 1).all()):
-        raise RunError(f"{int((times != 1).sum())} of {len(rows)} utterances were not scored once: please report this.")
+        raise RunError(
+            f"Every utterance must be scored once; {int((times != 1).sum())} of {len(rows)} were not. Please report it."
+        )
     return scored.numpy()

@@ -126,7 +126,7 @@ def one_test_speaker(run: Run) -> tuple[str, np.ndarray]:
 # ---- what it knows
 
 
-def test_nobody_in_particular_is_of_the_training_speakers_alone(run: Run) -> None:
+def test_unknown_speaker_statistics_are_of_training_speakers_only(run: Run) -> None:
     mean, variance = nobody_in_particular(run)
     sides = run.data.split.sides()
     assert {name: len(set(speakers_of(run, rows))) for name, rows in sides.items()} == dict.fromkeys(sides, 2)
@@ -134,7 +134,7 @@ def test_nobody_in_particular_is_of_the_training_speakers_alone(run: Run) -> Non
     np.testing.assert_allclose(run.model.normalise.deviation[:, 0], np.sqrt(variance), atol=1e-4)
 
 
-def test_a_test_speakers_clips_are_normalised_by_their_own_statistics(run: Run) -> None:
+def test_clips_of_test_speaker_are_normalised_by_their_own_statistics(run: Run) -> None:
     """By hand: the formula on this speaker's frames, then the rest of the model clip by clip."""
     _, rows = one_test_speaker(run)
     (clips,) = frames_by_speaker(run, rows).values()
@@ -151,7 +151,7 @@ def test_a_test_speakers_clips_are_normalised_by_their_own_statistics(run: Run) 
     np.testing.assert_allclose(predict_probabilities(run.model, run.data, rows), np.stack(expected), atol=1e-4, rtol=0)
 
 
-def test_other_test_speakers_are_of_no_matter(run: Run) -> None:
+def test_other_test_speakers_do_not_matter(run: Run) -> None:
     name, rows = one_test_speaker(run)
     together, alone = score(run.model, run.data, run.data.split.test), score(run.model, run.data, rows)
     kept = together[together["speaker"] == name]
@@ -162,7 +162,7 @@ def test_other_test_speakers_are_of_no_matter(run: Run) -> None:
     assert np.abs(half - predictions.probabilities(alone)).max() > 1e-4
 
 
-def test_labels_are_of_no_matter(run: Run) -> None:
+def test_labels_do_not_matter(run: Run) -> None:
     other = set_up(run.config)
     other._target = other._target.flip(0)
     other.labelled.manifest["emotion"] = other.labelled.manifest["emotion"].to_numpy()[::-1]
@@ -173,7 +173,7 @@ def test_labels_are_of_no_matter(run: Run) -> None:
     )
 
 
-def test_the_batch_is_of_no_matter(run: Run) -> None:
+def test_batch_does_not_matter(run: Run) -> None:
     rows = run.data.split.test
     expected = predict_probabilities(run.model, run.data, rows)
     for size in (1, 3, 8):
@@ -182,7 +182,7 @@ def test_the_batch_is_of_no_matter(run: Run) -> None:
         )
 
 
-def test_a_dev_speaker_who_trains_too_is_known_by_dev_clips_in_dev_and_by_training_clips_in_training(
+def test_speaker_in_train_and_dev_is_known_by_each_sides_own_clips(
     two_speakers: Run,
 ) -> None:
     run, split = two_speakers, two_speakers.data.split
@@ -195,7 +195,7 @@ def test_a_dev_speaker_who_trains_too_is_known_by_dev_clips_in_dev_and_by_traini
     dev_loss_is_that_of_the_scored(run)
 
 
-def test_dev_speakers_are_normalised_in_training_as_when_they_are_scored(run: Run) -> None:
+def test_dev_speakers_are_normalised_alike_in_training_and_scoring(run: Run) -> None:
     dev_loss_is_that_of_the_scored(run)
 
 
@@ -212,7 +212,7 @@ def dev_loss_is_that_of_the_scored(run: Run) -> None:
 # ---- what it says
 
 
-def test_everything_had_with_it_is_stamped(run: Run) -> None:
+def test_results_of_adapted_model_are_stamped(run: Run) -> None:
     for file in ("metrics.json", "card.json"):
         found = json.loads((run.folder / file).read_text())
         assert ADAPTED in found.get("run", found)["stamps"], file
@@ -223,7 +223,7 @@ def test_everything_had_with_it_is_stamped(run: Run) -> None:
     assert ADAPTED in model.predict(files_of(run, rows)).attrs["stamps"]
 
 
-def test_a_model_that_does_not_know_speakers_is_not_stamped(tiny_demo: Path, stores: Path) -> None:
+def test_model_without_speaker_statistics_is_not_stamped(tiny_demo: Path, stores: Path) -> None:
     config = config_of(tiny_demo, stores, "normalise=training")
     assert ADAPTED not in build.stamps_of(config, set_up(config))
 
@@ -231,18 +231,18 @@ def test_a_model_that_does_not_know_speakers_is_not_stamped(tiny_demo: Path, sto
 # ---- how it is used
 
 
-def test_without_knowing_who_speaks_nothing_is_predicted(run: Run) -> None:
+def test_prediction_without_a_known_speaker_is_refused(run: Run) -> None:
     model = ser.load(run.folder)
     files = files_of(run, run.data.split.test)
     with pytest.raises(ConfigError, match=r"normalises by speaker. First call model\.adapt\(\[\.\.\.\]\)"):
         model.predict(files)
-    with pytest.raises(ConfigError, match="batch_size is 0"):
+    with pytest.raises(ConfigError, match="batch_size must be at least 1; got 0"):
         model.adapt(files, batch_size=0)
     with pytest.raises(ConfigError, match=r"First call model\.adapt"):
         model.predict(files)
 
 
-def test_adapted_to_files_it_predicts_what_scoring_with_them_known_gives(run: Run) -> None:
+def test_model_adapted_to_files_predicts_as_scoring_with_known_rows(run: Run) -> None:
     model = ser.load(run.folder)
     _, rows = one_test_speaker(run)
     for known in (rows, rows[:2], rows[:1]):
@@ -258,7 +258,7 @@ def test_adapted_to_files_it_predicts_what_scoring_with_them_known_gives(run: Ru
     assert not model.training
 
 
-def test_it_is_adapted_to_arrays_as_to_files(run: Run) -> None:
+def test_adapting_to_arrays_equals_adapting_to_files(run: Run) -> None:
     _, rows = one_test_speaker(run)
     clips = [run.data.gather(torch.tensor([row]), torch.device("cpu")).waveform[0].numpy() for row in rows]
     one, other = ser.load(run.folder), ser.load(run.folder)
@@ -272,7 +272,7 @@ def test_it_is_adapted_to_arrays_as_to_files(run: Run) -> None:
         other.adapt(clips)
 
 
-def test_a_model_that_does_not_normalise_by_speaker_is_not_adapted(run: Run, tiny_demo: Path, stores: Path) -> None:
+def test_model_that_does_not_normalise_by_speaker_cannot_be_adapted(run: Run, tiny_demo: Path, stores: Path) -> None:
     config = config_of(tiny_demo, stores, "normalise=training")
     model = build.build_model(config, run.data)
     with pytest.raises(ConfigError, match="normalise must be speaker to adapt a model; got training"):
@@ -282,11 +282,11 @@ def test_a_model_that_does_not_normalise_by_speaker_is_not_adapted(run: Run, tin
 # ---- a run of it
 
 
-def test_scoring_again_agrees(run: Run, stores: Path) -> None:
+def test_rescoring_agrees(run: Run, stores: Path) -> None:
     recompute(run.folder, "corpora", str(stores), rescore=True)
 
 
-def test_a_resumed_run_is_the_run_that_was_not_stopped(run: Run, tmp_path: Path) -> None:
+def test_resumed_run_equals_uninterrupted_run(run: Run, tmp_path: Path) -> None:
     train_until_the_third_epoch(into(run.config, tmp_path / "resumed"))
     resumed = experiment.train({**into(run.config, tmp_path / "resumed"), "ckpt": "last"})
     for file in ("predictions.parquet", "dev_predictions.parquet"):

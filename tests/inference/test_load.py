@@ -31,7 +31,7 @@ def logits(model: torch.nn.Module) -> Tensor:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_a_trainer_saved_gives_the_same_logits_bit_for_bit(
+def test_loaded_model_gives_the_same_logits_bit_for_bit(
     settings: Settings, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, _ = fitted(settings(f"model={name}", "trainer.max_epochs=1"), tmp_path / "run")
@@ -46,7 +46,7 @@ def test_what_a_trainer_saved_gives_the_same_logits_bit_for_bit(
         assert not torch.equal(again.normalise.mean, torch.zeros_like(again.normalise.mean))
 
 
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, run: Path) -> None:
+def test_file_of_another_kind_is_refused(tmp_path: Path, run: Path) -> None:
     whole = (run / BEST).read_bytes()
     contents = {
         "truncated": whole[: len(whole) // 2],
@@ -68,7 +68,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, run: Path) -> N
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+def test_code_in_checkpoint_is_not_run(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
 
     class Evil:
@@ -79,7 +79,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
     torch.save({"ser_model": "ser.models.cnn.CNN", "hyper_parameters": Evil(), "state_dict": {}}, saved)
     for content in (pickle.dumps(Evil()), pickle.dumps(Evil(), protocol=2), saved.getvalue()):
         (tmp_path / "evil.ckpt").write_bytes(content)
-        with pytest.raises(RunError, match=r"evil\.ckpt cannot be read"):
+        with pytest.raises(RunError, match=r"evil\.ckpt must be a checkpoint of tensors"):
             load(tmp_path / "evil.ckpt")
         assert not marker.exists()
     pickle.loads(pickle.dumps(Evil()))
@@ -97,14 +97,14 @@ def changed(run: Path, **parts: Any) -> Path:
     "target",
     ["os.system", "subprocess.Popen", "builtins.exec", "torch.nn.Linear", "lightning.LightningModule", 3, ".", ".a.B"],
 )
-def test_a_model_that_is_no_model_is_refused(run: Path, target: Any) -> None:
+def test_checkpoint_with_a_class_that_is_no_model_is_refused(run: Path, target: Any) -> None:
     with pytest.raises(ConfigError, match="_target_"):
         load(changed(run, ser_model=target))
 
 
 @pytest.mark.parametrize("part", ["features", "normalise"])
 @pytest.mark.parametrize("target", ["os.system", "subprocess.Popen", "pathlib.Path"])
-def test_a_part_that_is_no_module_is_refused(run: Path, tmp_path: Path, part: str, target: str) -> None:
+def test_checkpoint_with_a_part_that_is_no_module_is_refused(run: Path, tmp_path: Path, part: str, target: str) -> None:
     marker = tmp_path / "ran"
     evil = {"_target_": target, "args": ["touch", str(marker)]}
     if target == "os.system":
@@ -115,11 +115,11 @@ def test_a_part_that_is_no_module_is_refused(run: Path, tmp_path: Path, part: st
     assert not marker.exists()
 
 
-def test_a_checkpoint_of_something_else_is_refused(run: Path, tmp_path: Path) -> None:
+def test_checkpoint_of_another_program_is_refused(run: Path, tmp_path: Path) -> None:
     torch.save({"state_dict": {"weight": torch.zeros(3)}, "epoch": 3}, tmp_path / "other.ckpt")
     torch.save([torch.zeros(3)], tmp_path / "list.ckpt")
     for file in (tmp_path / "other.ckpt", tmp_path / "list.ckpt", changed(run, hyper_parameters=None)):
-        with pytest.raises(RunError, match="is not a checkpoint of ser"):
+        with pytest.raises(RunError, match="must be a checkpoint of ser"):
             load(file)
     hyper = torch.load(run / BEST, weights_only=True)["hyper_parameters"]
     for parts in (
@@ -131,7 +131,7 @@ def test_a_checkpoint_of_something_else_is_refused(run: Path, tmp_path: Path) ->
             load(changed(run, **parts))
 
 
-def test_a_folder_without_one_model_says_what_it_has(tmp_path: Path) -> None:
+def test_folder_without_one_model_lists_its_models(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing", "no/such/run"):
         with pytest.raises(RunError, match=r"has no checkpoint \(checkpoints/best\.ckpt\)"):
             ser.load(path)
@@ -143,12 +143,12 @@ def test_a_folder_without_one_model_says_what_it_has(tmp_path: Path) -> None:
         ser.load(tmp_path)
 
 
-def test_every_refusal_is_for_people() -> None:
+def test_every_refusal_is_a_plain_error() -> None:
     assert issubclass(RunError, SerError)
     assert issubclass(ConfigError, SerError)
 
 
-def test_a_checkpoint_holds_what_a_prediction_needs_and_no_more(run: Path) -> None:
+def test_checkpoint_holds_only_what_prediction_needs(run: Path) -> None:
     checkpoint = torch.load(run / BEST, weights_only=True)
     assert set(checkpoint) == {"ser_model", "hyper_parameters", "state_dict"}
     assert set(checkpoint["hyper_parameters"]["task"]) == {"classes", "audio", "features", "normalise", "stamps"}
@@ -156,7 +156,7 @@ def test_a_checkpoint_holds_what_a_prediction_needs_and_no_more(run: Path) -> No
     assert str(run.parent) not in (run / BEST).read_bytes().decode("latin-1"), "no path of this machine"
 
 
-def test_a_device_that_is_not_there_is_named(run: Path) -> None:
+def test_absent_device_is_named(run: Path) -> None:
     assert load(run / BEST, device="auto").device.type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(ConfigError, match=r"device must be auto, cpu, cuda or cuda:<index>; got 'gpu'"):
         load(run / BEST, device="gpu")

@@ -21,7 +21,7 @@ def same(one: pd.DataFrame, other: pd.DataFrame, atol: float = 1e-6) -> None:
     np.testing.assert_allclose(probabilities(one), probabilities(other), atol=atol, rtol=0)
 
 
-def test_order_is_kept_and_the_batch_size_is_of_no_matter(model: SpeechClassifier, clips: list[Path]) -> None:
+def test_order_is_kept_and_batch_size_does_not_matter(model: SpeechClassifier, clips: list[Path]) -> None:
     tables = [model.predict(clips, batch_size=size) for size in (1, 2, 5, 100)]
     alone = pd.concat([model.predict(clip) for clip in clips], ignore_index=True)
     for table in tables:
@@ -35,7 +35,7 @@ def test_order_is_kept_and_the_batch_size_is_of_no_matter(model: SpeechClassifie
     same(model.predict(clip for clip in clips), alone)  # type: ignore[arg-type]
 
 
-def test_one_sound_in_every_form_gives_one_answer(model: SpeechClassifier, tmp_path: Path) -> None:
+def test_same_sound_in_every_format_gives_the_same_answer(model: SpeechClassifier, tmp_path: Path) -> None:
     integers = np.clip(speech(1.3) * 32768, -32768, 32767).astype(np.int16)
     floats = integers / np.float32(32768)
     soundfile.write(tmp_path / "clip.wav", integers, 16000, subtype="PCM_16")
@@ -55,7 +55,7 @@ def test_one_sound_in_every_form_gives_one_answer(model: SpeechClassifier, tmp_p
     assert list(model.predict(forms[:2], rate=16000)["audio"]) == ["0", "1"]
 
 
-def test_coarser_numbers_give_close_answers(model: SpeechClassifier) -> None:
+def test_coarser_samples_give_close_answers(model: SpeechClassifier) -> None:
     floats = 4 * speech(1.3)
     expected = model.predict(floats, rate=16000)
     bytes_ = np.clip(floats * 128 + 128, 0, 255).astype(np.uint8)
@@ -71,13 +71,13 @@ def test_channels_are_averaged(model: SpeechClassifier) -> None:
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 96000])
-def test_any_rate(model: SpeechClassifier, rate: int) -> None:
+def test_recordings_of_any_rate_are_scored(model: SpeechClassifier, rate: int) -> None:
     samples = speech(1.0, rate)
     same(model.predict(samples, rate=rate), model.predict(resample(samples, rate, 16000), rate=16000))
 
 
 @pytest.mark.parametrize("length", [1, 2, 160, 399, 400, 16001, 16000 * 40])
-def test_any_length(model: SpeechClassifier, length: int) -> None:
+def test_recordings_of_any_length_are_scored(model: SpeechClassifier, length: int) -> None:
     table = model.predict(np.full(length, 0.3, np.float32) * np.sin(np.arange(length) + 1), rate=16000)
     assert np.isfinite(probabilities(table)).all()
 
@@ -94,7 +94,7 @@ def test_scoring_files_equals_scoring_the_store(settings: Settings, tmp_path: Pa
         np.testing.assert_allclose(probabilities(table), of_store, atol=1e-6, rtol=0)
 
 
-def test_silence_around_is_trimmed_as_the_model_was_trained(settings: Settings, tmp_path: Path) -> None:
+def test_surrounding_silence_is_trimmed_as_in_training(settings: Settings, tmp_path: Path) -> None:
     clip = speech(1.0)
     around = np.concatenate([np.zeros(16000, np.float32), clip, np.zeros(8000, np.float32)])
     trimming, _ = fitted(settings(*PLAIN, "audio.trim_db=30"), tmp_path / "a")
@@ -105,13 +105,13 @@ def test_silence_around_is_trimmed_as_the_model_was_trained(settings: Settings, 
     assert np.abs(one - other).max() > 1e-5
 
 
-def test_nothing_gives_an_empty_table(model: SpeechClassifier) -> None:
+def test_no_recordings_give_an_empty_table(model: SpeechClassifier) -> None:
     table = model.predict([])
     assert len(table) == 0
     assert list(table.columns) == ["audio", "label", *model.classes]
 
 
-def test_what_cannot_be_scored_is_an_error_that_names_it(model: SpeechClassifier, tmp_path: Path) -> None:
+def test_unusable_recording_is_named(model: SpeechClassifier, tmp_path: Path) -> None:
     text = tmp_path / "notes.wav"
     text.write_text("not a recording")
     empty = tmp_path / "empty.wav"
@@ -137,7 +137,7 @@ def test_what_cannot_be_scored_is_an_error_that_names_it(model: SpeechClassifier
             model.predict([good, bad], rate=16000)
 
 
-def test_a_sample_that_resampling_leaves_nothing_of_is_too_short(model: SpeechClassifier) -> None:
+def test_clip_that_resampling_empties_is_too_short(model: SpeechClassifier) -> None:
     try:
         table = model.predict(np.array([0.5], np.float32), rate=192000)
     except AudioError as error:
@@ -147,19 +147,19 @@ def test_a_sample_that_resampling_leaves_nothing_of_is_too_short(model: SpeechCl
 
 
 @pytest.mark.parametrize("rate", [None, 0, -16000, 16, 44.1, float("nan"), float("inf")])
-def test_a_rate_that_cannot_be_is_an_error(model: SpeechClassifier, rate: int | None) -> None:
+def test_impossible_rate_is_refused(model: SpeechClassifier, rate: int | None) -> None:
     with pytest.raises(ConfigError, match="rate"):
         model.predict(speech(0.5), rate=rate)
 
 
 @pytest.mark.parametrize("size", [0, -1])
-def test_a_batch_of_nothing_is_an_error(model: SpeechClassifier, size: int) -> None:
-    with pytest.raises(ConfigError, match=f"batch_size is {size}"):
+def test_empty_batch_size_is_refused(model: SpeechClassifier, size: int) -> None:
+    with pytest.raises(ConfigError, match=f"batch_size must be at least 1; got {size}"):
         model.predict(speech(0.5), rate=16000, batch_size=size)
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_the_mode_is_what_it_was_also_after_an_error(
+def test_mode_is_restored_after_an_error(
     model: SpeechClassifier, training: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = model.predict(speech(1.0), rate=16000)
@@ -175,7 +175,7 @@ def test_the_mode_is_what_it_was_also_after_an_error(
 
 
 @pytest.mark.corpora
-def test_real_recordings_go_in_as_they_are(model: SpeechClassifier) -> None:
+def test_real_recordings_are_scored(model: SpeechClassifier) -> None:
     root = Path(os.environ.get("SER_CORPORA") or "missing")
     real = sorted(f for f in root.glob("ravdess/Actor_*/*") if f.suffix in (".wav", ".flac"))[::150][:8]
     if not real:

@@ -37,7 +37,7 @@ def copied(tiny_demo: Path, root: Path, louder: set[str]) -> Path:
     return root
 
 
-def test_only_training_clips_make_the_statistics(settings: Settings, tiny_demo: Path, tmp_path: Path) -> None:
+def test_statistics_are_of_training_clips_only(settings: Settings, tiny_demo: Path, tmp_path: Path) -> None:
     config = settings(*OVERRIDES)
     data = build.build_data(config, planned(config), 0)
     stems = data.labelled.manifest["id"].str.partition("/")[2]
