@@ -1,4 +1,4 @@
-"""From plain settings to what a training is made of: corpora, data module, model, trainer."""
+"""Build the parts of a training from plain settings: data module, model, trainer."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,12 +57,12 @@ def build_training(config: Config, model: "SpeechClassifier", data: "SpeechDataM
 
 
 def stamps_of(config: Config, data: "SpeechDataModule") -> list[str]:
-    """The words that every result of a run must carry: those of its data, and that a model knows its test speakers."""
+    """Return the stamps of a run: those of its data, and one if the model is adapted to its test speakers."""
     return [*data.stamps, *([ADAPTED] if config["normalise"].get("by") == "speaker" else [])]
 
 
 def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history: "L.Callback") -> "L.Trainer":
-    """The Lightning trainer, with callbacks that keep the best weights on dev and the last."""
+    """Return the Lightning trainer, with callbacks that keep the best weights on dev and the last."""
     import lightning as L
     import torch
     from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -98,7 +98,9 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
                 "callbacks must not include averaging where the trainer shards the weights. Set callbacks.averaging=null."
             )
         settings["strategy"] = instantiate(strategy, Strategy)
-    if settings["accelerator"] == "auto":  # a GPU or the CPU: Apple's MPS lacks the double precision of statistics
+    if (
+        settings["accelerator"] == "auto"
+    ):  # a GPU or the CPU: Apple's MPS has no double precision, which statistics need
         settings["accelerator"] = "gpu" if torch.cuda.is_available() else "cpu"
     try:
         return instantiate(
@@ -114,4 +116,4 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
             use_distributed_sampler=False,
         )
     except (ValueError, TypeError, MisconfigurationException) as error:
-        raise ConfigError(f"lightning.Trainer does not take these settings of trainer.*: {error}") from error
+        raise ConfigError(f"trainer.* must be valid arguments of lightning.Trainer: {error}") from error

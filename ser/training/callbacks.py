@@ -1,4 +1,4 @@
-"""What happens beside training: the same random numbers however a run came to a batch, and its history in a file."""
+"""Callbacks of a training: seeds by batch, weight averaging, early stopping, checkpoints, and a history of epochs."""
 
 import math
 import signal
@@ -20,7 +20,7 @@ from ser.training.selection import MODES
 
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 PRUNER = "pruner"
-"""Under which a study keeps the settings of its pruner, which jobs elsewhere need."""
+"""Key of the pruner's settings in a study, which jobs on other machines need."""
 RANK_STEP = 0x9E3779B97F4A7C15
 MEASURED = ("train_loss", "dev_loss", "dev_uar", "lr")
 
@@ -28,8 +28,8 @@ MEASURED = ("train_loss", "dev_loss", "dev_uar", "lr")
 class SeedEachBatch(L.Callback):
     """Seed torch before each batch from the run's seed, the epoch and the batch.
 
-    Checkpoints hold no generator's state, and starting an epoch draws a different number of times in a resumed run, so
-    that nothing less would give a resumed run the dropout and augmentation of one that was not stopped.
+    Checkpoints hold no generator state, and the start of an epoch draws a different number of times in a resumed run.
+    Only seeding every batch gives a resumed run the dropout and augmentation of an uninterrupted one.
     """
 
     def __init__(self, seed: int) -> None:
@@ -40,22 +40,22 @@ class SeedEachBatch(L.Callback):
     ) -> None:
         """Seed the CPU's and every device's generator."""
         here = ((self.seed * 1_000_003 + trainer.current_epoch) * 1_000_003 + batch_idx) % 2**63
-        torch.manual_seed((here + trainer.global_rank * RANK_STEP) % 2**63)  # each process has noise of its own
+        torch.manual_seed((here + trainer.global_rank * RANK_STEP) % 2**63)  # each process draws its own noise
 
 
 class KeepSigterm(L.Callback):
-    """Leave SIGTERM to a handler that was there before Lightning's, as submitit's is.
+    """Leave SIGTERM to a handler that was installed before Lightning's, such as submitit's.
 
-    SLURM sends it when it wants a node back, up to minutes before it kills. Lightning would end the training at once, and
-    SLURM does not queue again a job that ends by itself in that time.
+    SLURM sends it when it needs a node back, up to minutes before it kills the job. Lightning would end the training at
+    once, and SLURM does not requeue a job that ends by itself in that time.
     """
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Note who handles it: Lightning's handler comes next."""
+        """Store the handler, before Lightning installs its own."""
         self._before = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Give it back."""
+        """Restore the handler."""
         if callable(self._before) and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._before)
 
@@ -63,11 +63,11 @@ class KeepSigterm(L.Callback):
 class Averaging(WeightAveraging):
     """Score and keep a running average of the weights instead of those of the last step.
 
-    Step ``n`` moves the average by ``1 - min(decay, (1 + n) / (10 + n))`` of the way to the weights, so that the average of a
-    short training is not that of its start. It lies on the device that trains.
+    Step ``n`` moves the average by ``1 - min(decay, (1 + n) / (10 + n))`` of the way to the weights, so that the
+    average of a short training is not dominated by its start. The average is on the device that trains.
 
-    Source: the exponential moving average of Polyak and Juditsky, 1992, https://doi.org/10.1137/0330046; the warm-up is that
-    of TensorFlow's ``ExponentialMovingAverage``.
+    Source: the exponential moving average of Polyak and Juditsky, 1992, https://doi.org/10.1137/0330046; the warm-up is
+    that of TensorFlow's ``ExponentialMovingAverage``.
 
     Args:
         decay: Weight of the past in a long training, below 1.
@@ -90,13 +90,13 @@ class Averaging(WeightAveraging):
         super().__init__(use_buffers=True, multi_avg_fn=average)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Choose the device."""
+        """Set the device of the average."""
         self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
 
 
 class EarlyStopping(early_stopping.EarlyStopping):
-    """Stop once dev has not improved for some epochs; a run that had stopped early stays stopped when it is resumed.
+    """Stop when dev has not improved for some epochs; a run that stopped early stays stopped when it is resumed.
 
     Args:
         by: ``dev_uar`` or ``dev_loss``.
@@ -109,16 +109,16 @@ class EarlyStopping(early_stopping.EarlyStopping):
         super().__init__(by, mode=MODES[by], patience=patience)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop before the first epoch if patience had run out before."""
+        """Stop before the first epoch if patience ran out before."""
         if self.wait_count >= self.patience:
             trainer.should_stop = True
 
 
 class Best(ModelCheckpoint):
-    """Lightning's checkpoint of the best epoch, which knows its best also after the run's folder was moved."""
+    """Lightning's checkpoint of the best epoch, which also works after the run's folder was moved."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Come back from the checkpoint, with paths as they are now."""
+        """Restore the state, with paths in the present folder."""
         here = Path(str(self.dirpath))
         moved = {key: str(here / Path(state_dict[key]).name) for key in PATHS if state_dict.get(key)}
         ranked = {str(here / Path(path).name): score for path, score in state_dict["best_k_models"].items()}
@@ -126,10 +126,10 @@ class Best(ModelCheckpoint):
 
 
 class History(L.Callback):
-    """Keep a row an epoch (losses, dev UAR, learning rate) in a CSV file, and in the checkpoint, to go on with it.
+    """Keep one row per epoch (losses, dev UAR, learning rate) in a CSV file, and in the checkpoint for resuming.
 
     Args:
-        file: Written anew, whole, after every epoch.
+        file: Rewritten atomically after every epoch.
     """
 
     def __init__(self, file: Path) -> None:
@@ -137,7 +137,11 @@ class History(L.Callback):
         self.rows: list[dict[str, float]] = []
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Add the epoch that ends."""
+        """Add the epoch that has just ended.
+
+        Raises:
+            RunError: If a measure is not finite.
+        """
         measured = {
             name: float(trainer.callback_metrics[name]) for name in MEASURED if name in trainer.callback_metrics
         }
@@ -153,34 +157,34 @@ class History(L.Callback):
             self.table().to_csv(file, index=False)
 
     def table(self) -> pd.DataFrame:
-        """One row an epoch, with ``epoch`` and those of `MEASURED` that there are."""
+        """Return one row per epoch, with ``epoch`` and the available columns of `MEASURED`."""
         return pd.DataFrame(self.rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """Go into the checkpoint."""
+        """Return the rows for the checkpoint."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Come back from the checkpoint."""
+        """Restore the rows from the checkpoint."""
         self.rows = list(state_dict["rows"])
 
 
 class Trial(L.Callback):
-    """Tell a search how dev speakers fare after every epoch, and stop where its pruner has seen better.
+    """Report dev UAR to a search after every epoch, and stop where its pruner has seen better.
 
-    The folds of a run are one after the other: an epoch is compared with the same epoch of the same fold.
+    The folds of a run follow one another: an epoch is compared with the same epoch of the same fold.
 
     Args:
-        storage: A file with the address of Optuna's storage, where the search is kept; it may hold a password.
-        study: Its name there.
-        number: Of the trial.
+        storage: A file with the address of Optuna's storage of the search, which may hold a password.
+        study: Name of the study in the storage.
+        number: Number of the trial.
     """
 
     def __init__(self, storage: str | Path, study: str, number: int) -> None:
         self.storage, self.study, self.number = Path(storage), study, number
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Find the trial."""
+        """Load the trial."""
         import optuna
 
         if not trainer.is_global_zero:
@@ -192,7 +196,7 @@ class Trial(L.Callback):
         self._prunes = len(study.directions) == 1
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Tell, and stop if so asked.
+        """Report the epoch, and stop if the search prunes the trial.
 
         Raises:
             PrunedError: If the search prunes the trial.
@@ -203,7 +207,7 @@ class Trial(L.Callback):
             raise PrunedError(f"Pruned: dev UAR {percent(value)} in epoch {trainer.current_epoch + 1}, fold {fold}.")
 
     def _tell(self, step: int, value: float) -> bool:
-        """Whether the search then prunes the trial."""
+        """Report a value and return whether the search prunes the trial."""
         if not self._prunes:  # Optuna prunes by one number only
             return False
         if step not in self._told:

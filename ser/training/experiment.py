@@ -1,4 +1,4 @@
-"""From a configuration to a run folder (`ser.runs.folder`): train on each fold asked for, then report all together."""
+"""Turn a configuration into a run folder (`ser.runs.folder`): train each requested fold, then report all together."""
 
 import logging
 import os
@@ -39,13 +39,13 @@ log = logging.getLogger(__name__)
 
 
 def run(config: "DictConfig") -> Path:
-    """Train and report what a composed configuration says.
+    """Train and report a composed configuration.
 
     Returns:
         The run's folder.
 
     Raises:
-        SerError: Whatever the user can put right, in words.
+        SerError: For everything that the user can correct.
     """
     return train(settings_of(config))
 
@@ -55,21 +55,21 @@ def settings_of(config: "DictConfig") -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    settings.pop("space", None)  # what a search goes through, which is nothing to a training
+    settings.pop("space", None)  # the space of a search, which a training does not use
     return settings
 
 
 def train(config: Config, *, terminal: bool = True) -> Path:
-    """Train and report what plain settings say, in as many processes as they ask for; see `run`.
+    """Train and report plain settings, in as many processes as they request; see `run`.
 
     Args:
         config: The settings.
-        terminal: Tell it what is done, and print the result; ``run.log`` has it either way.
+        terminal: Print progress and results on the terminal; ``run.log`` has them either way.
     """
     check_training(config)
     first = 0 if config["fold"] == "all" else int(config["fold"])
     count = distributed.processes(config["trainer"])
-    # Before torch is imported and the run has a folder: an absent corpus says so at once, and leaves nothing.
+    # Before torch is imported and the run has a folder: a missing corpus fails at once, and leaves nothing behind.
     with phase("start"):
         plan = planned(config)
     if count > 1 and not distributed.is_member():
@@ -78,7 +78,7 @@ def train(config: Config, *, terminal: bool = True) -> Path:
 
 
 def _train(config: Config, plan: Plan, first: int, terminal: bool) -> Path:
-    """Train in this process, which may be one of several: the first alone says, and writes, what all of them do."""
+    """Train in this process, which may be one of several; only the first logs and writes."""
     with distributed.joined(config["trainer"]):
         with phase("start"):
             data = build_data(config, plan, first)
@@ -102,14 +102,14 @@ def _train_logged(config: Config, folder: Path, data: "SpeechDataModule") -> Non
         with tracking.tracked(config, folder, group, data.plan.fingerprint) as tracker:
             _train_folds(config, folder, data, tracker)
     except Exception as error:
-        # The terminal gets it from above: a SerError as a sentence, anything else as Python prints it.
+        # The caller prints it on the terminal: a SerError as a sentence, anything else as a traceback.
         unforeseen = not isinstance(error, SerError)
         log.info("Stopped: %s", error, exc_info=unforeseen, extra=FILE_ONLY)
         raise
 
 
 def _folder(config: Config) -> Path:
-    """The folder to write to, with the configuration: the one asked for, the one to go on with, or a new one."""
+    """Return the folder to write to, with its configuration: the requested one, the one to resume, or a new one."""
     folder = _found_folder(config)
     check_same(folder, config)
     write_config(folder, config)
@@ -120,7 +120,9 @@ def _found_folder(config: Config) -> Path:
     if (asked := config["paths"]["run"]) is not None:
         folder = Path(asked).expanduser()
         if RunFolder(folder).is_finished and config["ckpt"] is None:
-            raise ConfigError(f"{folder} holds a finished run. Choose another paths.run, or delete it.")
+            raise ConfigError(
+                f"paths.run must not hold a finished run; got {folder}. Choose another folder, or delete it."
+            )
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     runs = Path(config["paths"]["runs"]).expanduser()
@@ -130,7 +132,7 @@ def _found_folder(config: Config) -> Path:
 
 
 def _describe(plan: Plan, folder: Path) -> None:
-    """Say what is trained on, what was left out, and where the run goes."""
+    """Log what is trained on, what was left out, and the run's folder."""
     count = len(plan.labelled.manifest)
     log.info("Run folder: %s", folder)
     log.info("Data: %s, %d utterances, fingerprint %s", "+".join(plan.corpora), count, plan.fingerprint)
@@ -146,7 +148,7 @@ def _describe(plan: Plan, folder: Path) -> None:
 
 
 def _train_folds(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> None:
-    """Train every fold asked for, each in its folder; those that are finished stay as they are. Then report all together."""
+    """Train every requested fold in its folder, skipping finished ones, then report all together."""
     for fold in range(len(data.plan.splits)) if config["fold"] == "all" else [data.fold]:
         below = fold_folder(folder, fold)
         distributed.on_first_process(partial(below.mkdir, exist_ok=True))
@@ -162,7 +164,7 @@ def _finish(folder: Path, plan: Plan, tracker: Tracker) -> None:
 
 
 def _train_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> None:
-    """Fit, choose on dev, score test, write, free the memory; a fold that is finished stays as it is."""
+    """Train a fold, halving its batches where memory runs out; a finished fold is skipped."""
     if distributed.on_first_process(lambda: _is_finished(config, folder, data, tracker)):
         return
     parts = out_of_memory.gradient_parts(folder)
@@ -176,23 +178,23 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker:
         except Exception as error:
             if not out_of_memory.ran_out(error):
                 raise
-            # Other processes would wait for one that begins again.
+            # Other processes would wait for one that starts over.
             if not retries or distributed.world_size() > 1 or config["batch_size"] < 2 * parts:
                 raise RunError(
-                    f"Memory ran out with batches of {now['batch_size']}: {str(error).partition('. ')[0]}. Take a "
-                    "smaller batch_size, trainer.precision=bf16-mixed, or resident=false; for a pretrained encoder, "
+                    f"Memory ran out with batch size {now['batch_size']}: {str(error).partition('. ')[0]}. Set a smaller "
+                    "batch_size, trainer.precision=bf16-mixed, or resident=false; for a pretrained encoder, a smaller "
                     "model.encoder.batch_seconds."
                 ) from error
-        # Out of the except block, whose error would hold on to the memory.
+        # Outside the except block, whose error would keep the memory alive.
         parts *= 2
         out_of_memory.start_over(folder, parts)
         size = out_of_memory.divided(config, parts)["batch_size"]
-        log.warning("Out of memory: again with batches of %d, and the gradients of %d of them a step.", size, parts)
+        log.warning("Out of memory: retrying with batch size %d and %d gradient accumulation steps.", size, parts)
 
 
 def _is_finished(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> bool:
     if not RunFolder(folder).has(METRICS if config["test"] else DEV_METRICS):
         return False
-    log.info("Fold %d is finished already: %s", data.fold, folder)
+    log.info("Fold %d is already finished: %s", data.fold, folder)
     tracker.results(folder)
     return True

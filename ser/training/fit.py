@@ -1,4 +1,4 @@
-"""Train one fold: fit on its training speakers, choose the epoch on dev, score test, and write what was measured."""
+"""Train one fold: fit on its training speakers, select the epoch on dev, score test, and write the results."""
 
 import logging
 import time
@@ -37,9 +37,9 @@ def fit_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tr
 
     Args:
         config: The settings.
-        folder: The fold's.
-        data: Of the fold.
-        tracker: Told of epochs and results.
+        folder: Folder of the fold.
+        data: Data of the fold.
+        tracker: Receives epochs and results.
     """
     with phase("start"):
         import lightning as L
@@ -87,7 +87,7 @@ def _describe_fold(data: "SpeechDataModule") -> None:
 
 
 class Fitted(NamedTuple):
-    """What training leaves beside its checkpoints; ``seconds`` are those of this process, not of a run it went on with."""
+    """Result of training beside its checkpoints; ``seconds`` excludes earlier parts of a resumed run."""
 
     history: pd.DataFrame
     best_epoch: int
@@ -105,18 +105,18 @@ def _fit(
     began = time.perf_counter()
     try:
         trainer.fit(training, datamodule=data, ckpt_path=_checkpoint(config, folder), weights_only=True)
-    except SystemExit as error:  # what Lightning makes of Ctrl-C
+    except SystemExit as error:  # Lightning turns Ctrl-C into it
         raise KeyboardInterrupt from error
     table = history.table()
     by = config["selection"]["by"]
     measured = table[by].to_numpy() * (1 if MODES[by] == "max" else -1)
-    best = int(measured.argmax())  # the first of equals, as ModelCheckpoint keeps
-    # The model itself is back on the CPU by now.
+    best = int(measured.argmax())  # the first of ties, as in ModelCheckpoint
+    # The model itself is already back on the CPU.
     return Fitted(table, int(table["epoch"].iloc[best]), time.perf_counter() - began, trainer.strategy.root_device)
 
 
 def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", fitted: Fitted) -> dict[str, Any]:
-    """What stands beside a run's numbers: on what, how and from what they were had."""
+    """Return the provenance of a run's numbers: data, protocol, model and training."""
     return {
         "stamps": stamps_of(config, data),
         "corpora": list(data.plan.corpora),
@@ -137,13 +137,13 @@ def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", 
 
 
 def _checkpoint(config: Config, folder: Path) -> str | None:
-    """Return this folder's last checkpoint, if resuming was asked for and there is one."""
+    """Return this folder's last checkpoint, if resuming was requested and there is one."""
     if config["ckpt"] is None:
         return None
     file = folder / LAST
     if not distributed.on_first_process(file.exists):
         log.info("No checkpoint in %s yet: starting at the first epoch.", folder)
         return None
-    if not is_zipfile(file):  # which ends with its table of contents
-        raise RunError(f"{file} is damaged: it is not whole. Delete it to start this fold at its first epoch.")
+    if not is_zipfile(file):  # a zip file ends with its table of contents
+        raise RunError(f"{file} is damaged or incomplete. Delete it to start this fold at its first epoch.")
     return str(file)

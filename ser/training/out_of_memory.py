@@ -1,4 +1,4 @@
-"""Where memory runs out: smaller batches, and as many of them a step as make the batch that was asked for."""
+"""Recovery from running out of memory: smaller batches, accumulated to the requested batch size."""
 
 import ctypes
 import gc
@@ -13,12 +13,12 @@ from ser.runs.folder import HISTORY, LAST
 from ser.runtime.files import write_json
 
 FILE = "batches.json"
-"""In a fold's folder, where its batches had to be made smaller: a training that is gone on with keeps them so."""
+"""Written to a fold's folder when its batches were made smaller, so that a resumed training keeps them so."""
 SAYS = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether an error says that a device, or the machine, has no memory left.
+    """Return whether an error means that a device or the machine is out of memory.
 
     Example:
         >>> ran_out(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")), ran_out(RuntimeError("shape"))
@@ -29,7 +29,7 @@ def ran_out(error: BaseException) -> bool:
 
 
 def divided(config: Mapping[str, Any], parts: int) -> dict[str, Any]:
-    """A configuration whose batches come in parts.
+    """Return a configuration whose batches are split into parts.
 
     Example:
         >>> config = {"batch_size": 32, "trainer": {"accumulate_grad_batches": 1}}
@@ -42,7 +42,7 @@ def divided(config: Mapping[str, Any], parts: int) -> dict[str, Any]:
 
 
 def gradient_parts(folder: Path) -> int:
-    """In how many parts the batches of the training in a folder come."""
+    """Return the number of parts that the batches of the training in a folder are split into."""
     try:
         return int(json.loads((folder / FILE).read_text())["parts"])
     except FileNotFoundError:
@@ -50,7 +50,7 @@ def gradient_parts(folder: Path) -> int:
 
 
 def start_over(folder: Path, parts: int) -> None:
-    """Forget the training in a folder, whose steps would not be those of smaller batches, and free what memory it held."""
+    """Delete the training in a folder, whose steps would differ with smaller batches, and free its memory."""
     shutil.rmtree((folder / LAST).parent, ignore_errors=True)
     (folder / HISTORY).unlink(missing_ok=True)
     write_json({"parts": parts}, folder / FILE)
@@ -58,9 +58,10 @@ def start_over(folder: Path, parts: int) -> None:
 
 
 def release() -> None:
-    """Give the memory of what is no longer used back, after a training whose objects refer to each other.
+    """Return unused memory to the system after a training, whose objects refer to each other.
 
-    The C library of Linux keeps the gaps that batches of many sizes leave: over the folds and jobs of a sweep, gigabytes.
+    The C library of Linux keeps the gaps that batches of many sizes leave: gigabytes over the folds and jobs of a
+    sweep.
     """
     import torch
 

@@ -1,6 +1,6 @@
-"""What the epoch to keep can be selected by, on dev."""
+"""Measures on dev that the kept epoch can be selected by."""
 
 from typing import Literal
 
 MODES: dict[str, Literal["max", "min"]] = {"dev_uar": "max", "dev_loss": "min"}
-"""Measures of dev, and which of their values is best."""
+"""Each measure, and whether its highest or lowest value is best."""

@@ -29,7 +29,7 @@ def averaged(weights: list[float], decay: float) -> float:
     return float(callback._average_model.module.weight.detach())
 
 
-def test_a_short_training_is_not_averaged_with_its_start() -> None:
+def test_average_of_short_training_is_not_dominated_by_its_start() -> None:
     """After 72 steps at 1, what is left of a first step at 0 is the product of (1 + n) / (10 + n), less than a millionth."""
     left = 1.0
     for n in range(1, 72):
@@ -39,6 +39,6 @@ def test_a_short_training_is_not_averaged_with_its_start() -> None:
     assert 0.99**71 > 0.4, "without a warm-up it would be half the start"
 
 
-def test_a_long_training_is_averaged_at_the_decay() -> None:
+def test_average_of_long_training_uses_the_decay() -> None:
     steps = [0.0] * 1000 + [1.0] * 10  # (1 + n) / (10 + n) is above 0.99 from the 890th step on
     assert abs(averaged(steps, 0.99) - (1 - 0.99**10)) < 1e-4

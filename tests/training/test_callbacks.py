@@ -29,7 +29,7 @@ class _Told(L.LightningModule):
 
 
 @pytest.mark.parametrize("handled", [True, False])
-def test_sigterm_ends_a_training_unless_somebody_handled_it_before(handled: bool) -> None:
+def test_sigterm_ends_training_unless_a_handler_was_installed(handled: bool) -> None:
     seen: list[int] = []
     before = signal.signal(signal.SIGTERM, (lambda number, _: seen.append(number)) if handled else signal.SIG_DFL)
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}

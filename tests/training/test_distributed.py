@@ -245,7 +245,7 @@ def stop_in_the_second_epoch(config: Mapping[str, Any]) -> str:
     return "stopped"
 
 
-def test_all_folds_in_two_processes_with_a_tracker(settings: Settings) -> None:
+def test_two_processes_train_all_folds_with_a_tracker(settings: Settings) -> None:
     still = (*STILL, "model.dropout=0", "protocol.folds=3", "trainer.max_epochs=1")
     alone = experiment.train(settings(*still, "logger=tensorboard"))
     folder = experiment.train(settings(*TWO, *still, "fold=all", "logger=tensorboard"))
@@ -263,9 +263,7 @@ def test_all_folds_in_two_processes_with_a_tracker(settings: Settings) -> None:
 
 
 @pytest.mark.slow
-def test_torchrun_starts_the_processes_as_well(
-    settings: Settings, tmp_path: Path, tiny_demo: Path, stores: Path
-) -> None:
+def test_torchrun_starts_the_processes(settings: Settings, tmp_path: Path, tiny_demo: Path, stores: Path) -> None:
     small = ("trainer.max_epochs=1", "logger=csv", *TWO)
     mine = experiment.train(settings(*small))
     where = [f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}", "paths.runs=started"]
@@ -279,7 +277,7 @@ def test_torchrun_starts_the_processes_as_well(
     np.testing.assert_allclose(*(t.filter(like=predictions.PREFIX).to_numpy() for t in tables), atol=1e-5)
 
 
-def test_a_job_of_a_sweep_starts_processes_of_its_own(settings: Settings, tiny_demo: Path, stores: Path) -> None:
+def test_sweep_job_starts_its_own_processes(settings: Settings, tiny_demo: Path, stores: Path) -> None:
     small = (*TWO, "trainer.max_epochs=1", "protocol.folds=3", "batch_size=8")
     mine = experiment.train(settings(*small))
     where = [f"+data.corpora.demo.root={tiny_demo}", f"paths.stores={stores}", "sweep.report=null", "logger=csv"]
@@ -336,7 +334,7 @@ def test_too_few_clips_for_the_processes_are_refused(clips: int, batch_size: int
 @pytest.mark.parametrize("shares", [1, 2, 3, 5])
 @pytest.mark.parametrize("clips", [5, 16, 17, 18, 19, 23])
 @pytest.mark.parametrize("batch_size", [5, 6, 8])
-def test_no_share_of_a_batch_is_empty_and_no_clip_is_lost(clips: int, batch_size: int, shares: int) -> None:
+def test_batches_are_shared_without_empty_shares_or_lost_clips(clips: int, batch_size: int, shares: int) -> None:
     lengths = torch.arange(clips) + 100
     for shuffle in (False, True):
         batches = list(LengthBuckets(lengths, batch_size, shuffle=shuffle, shares=shares))

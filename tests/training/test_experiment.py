@@ -197,7 +197,7 @@ def test_the_random_protocol_stamps_the_run_and_its_model(settings: Settings) ->
     assert ser.load(folder).stamps == (SYNTHETIC, stamp)
 
 
-def test_resuming_without_any_run_is_refused(settings: Settings) -> None:
+def test_resuming_without_a_run_is_refused(settings: Settings) -> None:
     with pytest.raises(RunError, match=r"ckpt=last: there is no run under .* to resume"):
         experiment.train({**settings(), "ckpt": "last"})
 
@@ -247,7 +247,7 @@ def test_a_folder_that_holds_another_run_is_refused(settings: Settings, finished
         ("selection.by=test_uar", "selection.by must be one of dev_uar, dev_loss"),
     ],
 )
-def test_a_wrong_value_is_named(settings: Settings, override: str, message: str) -> None:
+def test_wrong_value_is_named(settings: Settings, override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         experiment.train(settings(override))
 

@@ -24,7 +24,7 @@ def soft(target: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("weights", [None, "balanced"])
-def test_cross_entropy_is_that_of_torch(logits: Tensor, weights: str | None, smoothing: float) -> None:
+def test_cross_entropy_loss_equals_torch(logits: Tensor, weights: str | None, smoothing: float) -> None:
     loss = CrossEntropy(COUNTS, weights, smoothing)  # type: ignore[arg-type]
     if weights is None:
         expected = nn.functional.cross_entropy(logits, TARGET, label_smoothing=smoothing)
@@ -35,14 +35,14 @@ def test_cross_entropy_is_that_of_torch(logits: Tensor, weights: str | None, smo
     torch.testing.assert_close(loss(logits, soft(TARGET)), expected)
 
 
-def test_balanced_weights_give_every_class_the_same_total_and_a_clip_the_mean_1() -> None:
+def test_balanced_weights_give_classes_equal_totals_and_clips_mean_1() -> None:
     weights = CrossEntropy(COUNTS, "balanced").class_weights
     assert weights is not None
     totals = weights * torch.tensor(list(COUNTS.values()))
     torch.testing.assert_close(totals, torch.full((3,), 100 / 3))
 
 
-def test_focal_loss_without_gamma_is_cross_entropy_and_with_it_forgets_what_is_right(logits: Tensor) -> None:
+def test_focal_loss_is_cross_entropy_without_gamma_and_downweights_easy_clips_with_it(logits: Tensor) -> None:
     torch.testing.assert_close(
         Focal(COUNTS, gamma=0.0)(logits, soft(TARGET)), CrossEntropy(COUNTS)(logits, soft(TARGET))
     )
@@ -51,7 +51,7 @@ def test_focal_loss_without_gamma_is_cross_entropy_and_with_it_forgets_what_is_r
     torch.testing.assert_close(given, -(0.1**2) * torch.log(torch.tensor(0.9)))
 
 
-def test_logit_adjustment_at_the_prior_is_the_entropy_of_the_prior(logits: Tensor) -> None:
+def test_logit_adjustment_at_the_prior_equals_its_entropy(logits: Tensor) -> None:
     """A model that knows nothing has equal logits; adjusted, it predicts the prior."""
     prior = torch.tensor([0.1, 0.6, 0.3])
     given = LogitAdjustment(COUNTS)(torch.zeros(4, 3), soft(TARGET))
@@ -61,7 +61,7 @@ def test_logit_adjustment_at_the_prior_is_the_entropy_of_the_prior(logits: Tenso
     )
 
 
-def test_an_absent_class_is_named() -> None:
+def test_absent_class_is_named() -> None:
     for loss in (lambda c: CrossEntropy(c, "balanced"), LogitAdjustment):
         with pytest.raises(ConfigError, match="none of neutral"):
             loss({"angry": 3, "neutral": 0})

@@ -24,7 +24,7 @@ def steps(optimizer: torch.optim.Optimizer, parameter: nn.Parameter, count: int 
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6)])
-def test_matrices_take_the_steps_of_torchs_muon(shape: tuple[int, int]) -> None:
+def test_matrix_steps_equal_torchs_muon(shape: tuple[int, int]) -> None:
     first, second = (nn.Parameter(torch.linspace(-1, 1, 24).reshape(shape)) for _ in range(2))
     settings = {"lr": 0.01, "weight_decay": 0.1, "momentum": 0.9}
     own = steps(Muon([first], **settings), first)  # type: ignore[arg-type]
@@ -33,13 +33,13 @@ def test_matrices_take_the_steps_of_torchs_muon(shape: tuple[int, int]) -> None:
     torch.testing.assert_close(own, steps(reference, second))
 
 
-def test_vectors_take_the_steps_of_adamw() -> None:
+def test_vector_steps_equal_adamw() -> None:
     first, second = (nn.Parameter(torch.linspace(-1, 1, 5)) for _ in range(2))
     own = steps(Muon([first], lr=0.01, weight_decay=0.1), first)
     torch.testing.assert_close(own, steps(torch.optim.AdamW([second], 0.01, weight_decay=0.1), second))
 
 
-def test_a_convolution_moves_as_the_matrix_of_its_filters() -> None:
+def test_convolution_steps_equal_those_of_its_filter_matrix() -> None:
     filters = nn.Parameter(torch.linspace(-1, 1, 54).reshape(3, 2, 3, 3))
     matrix = nn.Parameter(filters.detach().reshape(3, 18).clone())
     moved = steps(Muon([filters], lr=0.01), filters)
@@ -51,13 +51,13 @@ def test_a_convolution_moves_as_the_matrix_of_its_filters() -> None:
     torch.testing.assert_close(moved.reshape(3, 18), matrix.detach(), atol=0, rtol=0)
 
 
-def test_singular_values_are_brought_near_one() -> None:
+def test_muon_update_has_singular_values_near_one() -> None:
     values = torch.linalg.svdvals(orthogonalised(torch.randn(8, 5, generator=torch.Generator().manual_seed(0))).float())
     assert float(values.min()) > 0.5
     assert float(values.max()) < 1.3
 
 
-def test_muon_resumes_where_it_was() -> None:
+def test_muon_resumes_from_its_state() -> None:
     for start in (torch.linspace(-1, 1, 12).reshape(4, 3), torch.linspace(-1, 1, 4)):
         one, two = nn.Parameter(start.clone()), nn.Parameter(torch.zeros_like(start))
         first, second = Muon([one]), Muon([two])
@@ -77,7 +77,7 @@ def rates(kind: type[LRScheduler], **settings: float) -> list[float]:
     return found
 
 
-def test_schedules_rise_to_the_peak_and_end_as_they_say() -> None:
+def test_schedules_rise_to_the_peak_and_end_as_documented() -> None:
     cosine, constant, cycle = (rates(kind, warmup=0.1) for kind in (Cosine, Constant, OneCycle))
     for found in (cosine, constant, cycle):
         assert max(found) == pytest.approx(2.0, rel=1e-3)
@@ -89,7 +89,7 @@ def test_schedules_rise_to_the_peak_and_end_as_they_say() -> None:
     assert cosine[55] == pytest.approx(1.0)  # halfway between the 10th step and the 100th
 
 
-def test_a_warmup_that_is_no_share_is_refused() -> None:
+def test_warmup_outside_0_to_1_is_refused() -> None:
     for kind in (Cosine, Constant, OneCycle):
         with pytest.raises(ConfigError, match=r"schedule\.warmup must be a share"):
             rates(kind, warmup=10)

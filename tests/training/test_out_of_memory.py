@@ -1,4 +1,4 @@
-"""Memory that runs out: smaller batches, said so, and the same when the training is gone on with."""
+"""Running out of memory: smaller batches, reported, and the same when the training is resumed."""
 
 import json
 import weakref
@@ -36,7 +36,7 @@ def about(folder: Path) -> dict[str, Any]:
     return known
 
 
-def test_batches_get_smaller_until_they_fit_and_the_result_says_so(settings: Settings, sizes: list[int]) -> None:
+def test_batches_are_halved_until_they_fit_and_the_result_states_it(settings: Settings, sizes: list[int]) -> None:
     config = settings("batch_size=12", "trainer.max_epochs=1")
     folder = experiment.train(config)
     assert sizes[0] == 12, "first as asked"
@@ -44,12 +44,12 @@ def test_batches_get_smaller_until_they_fit_and_the_result_says_so(settings: Set
     assert set(sizes[2:]) == {3}
     assert about(folder)["batch"] == {"size": 3, "accumulated": 4}
     said = (folder / "run.log").read_text()
-    assert "again with batches of 6, and the gradients of 2 of them a step" in said
-    assert "again with batches of 3, and the gradients of 4 of them a step" in said
+    assert "retrying with batch size 6 and 2 gradient accumulation steps" in said
+    assert "retrying with batch size 3 and 4 gradient accumulation steps" in said
     assert config["batch_size"] == 12, "the configuration stays what it was"
 
 
-def test_a_training_that_is_gone_on_with_keeps_its_smaller_batches(
+def test_resumed_training_keeps_its_smaller_batches(
     settings: Settings, sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = experiment.train(settings("batch_size=8", f"paths.run={tmp_path / 'whole'}"))
@@ -75,15 +75,15 @@ def test_a_training_that_is_gone_on_with_keeps_its_smaller_batches(
     assert all(torch.equal(one["state_dict"][name], other["state_dict"][name]) for name in one["state_dict"])
 
 
-def test_no_retries_is_a_sentence(settings: Settings, sizes: list[int]) -> None:
+def test_no_retries_left_is_reported(settings: Settings, sizes: list[int]) -> None:
     with pytest.raises(
-        RunError, match=r"Memory ran out with batches of 8: CUDA out of memory\. Take a smaller batch_size"
+        RunError, match=r"Memory ran out with batch size 8: CUDA out of memory\. Set a smaller batch_size"
     ):
         experiment.train(settings("retries=0"))
     assert sizes == [8]
 
 
-def test_other_errors_are_not_taken_for_it() -> None:
+def test_other_errors_are_not_retried() -> None:
     assert not out_of_memory.ran_out(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not out_of_memory.ran_out(ValueError("out of memory"))
     assert out_of_memory.ran_out(
@@ -93,7 +93,7 @@ def test_other_errors_are_not_taken_for_it() -> None:
     assert out_of_memory.ran_out(MemoryError())
 
 
-def test_what_refers_to_itself_is_freed() -> None:
+def test_cyclic_references_are_freed() -> None:
     class Trained:
         def __init__(self) -> None:
             self.weights, self.itself = torch.zeros(1000), self

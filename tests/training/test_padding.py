@@ -24,7 +24,7 @@ class MeanSpectrum(SpeechClassifier):
         return logits
 
 
-def test_a_model_that_divides_by_lengths_passes_and_one_that_looks_at_padding_does_not(settings: Settings) -> None:
+def test_model_that_uses_lengths_passes_and_model_that_depends_on_padding_fails(settings: Settings) -> None:
     config = settings()
     data = build.build_data(config, planned(config), 0)
     target = f"{MeanSpectrum.__module__}.{MeanSpectrum.__qualname__}"
@@ -36,7 +36,7 @@ def test_a_model_that_divides_by_lengths_passes_and_one_that_looks_at_padding_do
         check_padding(wrong, data)
 
 
-def test_it_is_refused_before_the_first_epoch(settings: Settings) -> None:
+def test_model_that_depends_on_padding_is_refused_before_the_first_epoch(settings: Settings) -> None:
     target = f"{MeanSpectrum.__module__}.{MeanSpectrum.__qualname__}"
     with pytest.raises(ConfigError, match="must not depend on padding"):
         experiment.train({**settings(), "model": {"_target_": target, "blind": True}})
