@@ -1,4 +1,4 @@
-"""Normalisation of features: by the statistics of each utterance, of the training set, or of whoever speaks."""
+"""Normalisation of features: by the statistics of each utterance, of the training set, or of the speaker."""
 
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
@@ -6,13 +6,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ser.errors import ConfigError
 from ser.features.mask import frame_mask
 
 By = Literal["utterance", "training", "speaker", "none"]
 RELEVANCE = 4.0
-"""In clips: a speaker of whom as many are known has statistics halfway between those and the training speakers'."""
+"""In clips: with this many known clips, a speaker's statistics are halfway between their own and the training speakers'."""
 
 
 class Statistics(NamedTuple):
@@ -22,16 +23,16 @@ class Statistics(NamedTuple):
     deviation: Tensor
 
     def of(self, speaker: Tensor) -> "Statistics":
-        """The statistics of each clip of a batch, from the positions of their speakers, ``(batch,)``."""
+        """Return the statistics of each clip of a batch, from the positions of their speakers, ``(batch,)``."""
         return Statistics(self.mean[speaker], self.deviation[speaker])
 
 
 class Moments:
-    """Sums over clips by group (a speaker, or everybody), in double precision, whatever the order of the batches.
+    """Sums over clips by group (a speaker, or everybody) in double precision, independent of the order of the batches.
 
     Args:
-        groups: How many.
-        n_features: Bands.
+        groups: Number of groups.
+        n_features: Number of bands.
     """
 
     def __init__(self, groups: int, n_features: int) -> None:
@@ -41,7 +42,7 @@ class Moments:
         self._rows: list[Tensor] = []
 
     def add(self, features: Tensor, lengths: Tensor, group: Tensor, index: Tensor | None = None) -> None:
-        """Take in a batch.
+        """Add a batch.
 
         Shapes:
             - features: ``(batch, feature, frame)``
@@ -60,15 +61,15 @@ class Moments:
 
     @property
     def rows(self) -> np.ndarray:
-        """Of the manifest: what was taken in, for whoever checks that it may be."""
+        """The rows of the manifest that were added, so that a caller can check that they may be used."""
         return torch.cat(self._rows).numpy() if self._rows else np.empty(0, dtype=np.int64)
 
     def mean(self) -> Tensor:
-        """``(group, feature)``; a group without clips has zeros."""
+        """Return the means, ``(group, feature)``; a group without clips has zeros."""
         return self.total / self.frames.clamp(min=1)
 
     def variance(self) -> Tensor:
-        """``(group, feature)``, of all frames of a group about their mean."""
+        """Return the variances of all frames of each group, ``(group, feature)``."""
         return (self.squares / self.frames.clamp(min=1) - self.mean().square()).clamp(min=0)
 
 
@@ -78,14 +79,15 @@ class Normalise(nn.Module):
     Shapes:
         - features: ``(batch, feature, frame)``
         - lengths: ``(batch,)`` in frames
-        - own: each clip's statistics, for ``speaker``; without, those of whom `adapt` was given, or of nobody in particular
+        - own: each clip's statistics, for ``speaker``; without them, those given to `adapt`, or those of an unknown
+            speaker
         - returns: as ``features``, zero beyond a clip's frames
 
     Args:
-        n_features: Bands.
-        by: ``utterance`` takes each clip's own mean and deviation (blind to level and channel); ``training`` those of the
-            training clips, set once by `fit`; ``speaker`` those of the clip's speaker (see `statistics`); ``none`` leaves the
-            features alone.
+        n_features: Number of bands.
+        by: ``utterance`` uses each clip's own mean and deviation (independent of level and channel); ``training`` those
+            of the training clips, set once by `fit`; ``speaker`` those of the clip's speaker (see `statistics`);
+            ``none`` leaves the features unchanged.
         epsilon: Added to the deviation, so that a constant band stays finite.
     """
 
@@ -104,8 +106,8 @@ class Normalise(nn.Module):
         self.register_buffer("own_mean", None, persistent=False)
         self.register_buffer("own_deviation", None, persistent=False)
 
+    @override
     def forward(self, features: Tensor, lengths: Tensor, own: Statistics | None = None) -> Tensor:
-        """See the class."""
         mask = frame_mask(lengths, features.shape[-1])[:, None]
         if self.by == "none":
             return features * mask
@@ -127,19 +129,19 @@ class Normalise(nn.Module):
 
     @torch.no_grad()
     def fit_speakers(self, speakers: Moments) -> None:
-        """Set what a speaker never heard before is taken for: the mean over the training speakers of their statistics."""
+        """Set the statistics of an unknown speaker: the mean over the training speakers of theirs."""
         heard = speakers.clips[:, 0] > 0
         self._set(speakers.mean()[heard].mean(dim=0), speakers.variance()[heard].mean(dim=0))
 
     def statistics(self, speakers: Moments) -> Statistics:
-        """Each speaker's statistics as far as their clips tell, from their unlabelled features alone.
+        """Estimate each speaker's statistics from their unlabelled features.
 
-        A mean of ``n`` clips counts ``n / (n + RELEVANCE)``, that of the training speakers the rest, and so for the
-        variance about the speaker's own mean: of one clip little is believed, of fifty all. Without a clip they are the
-        training speakers'. `RELEVANCE` was chosen on dev speakers of RAVDESS and SAVEE.
+        The mean of ``n`` clips has weight ``n / (n + RELEVANCE)``, that of the training speakers the rest, and likewise
+        for the variance about the speaker's own mean: one clip counts little, fifty count almost fully. Without clips
+        they are the training speakers'. `RELEVANCE` was chosen on dev speakers of RAVDESS and SAVEE.
 
-        Source: the MAP adaptation of means and variances of Reynolds et al., 2000, https://doi.org/10.1006/dspr.1999.0361,
-        with a clip as what is counted.
+        Source: the MAP adaptation of means and variances of Reynolds et al., 2000,
+        https://doi.org/10.1006/dspr.1999.0361, with clips as the unit.
         """
         weight = speakers.clips / (speakers.clips + RELEVANCE)
         prior, spread = self.mean.double().cpu().T, self.deviation.double().cpu().T.square()
@@ -148,7 +150,7 @@ class Normalise(nn.Module):
         return Statistics(*(x[..., None].to(self.mean) for x in (mean, variance.sqrt())))
 
     def adapt(self, speaker: Statistics | None) -> None:
-        """Take the one speaker of ``speaker`` for whoever speaks from now on; ``None`` forgets them again."""
+        """Use the statistics of the one speaker of ``speaker`` from now on; ``None`` resets them."""
         self.own_mean, self.own_deviation = (None, None) if speaker is None else (speaker.mean[0], speaker.deviation[0])
 
     @property

@@ -1,7 +1,8 @@
-"""Checkpoints of models: what a prediction needs and no more, read as tensors and plain containers, never as code.
+"""Checkpoints of models: only what a prediction needs, read as tensors and plain containers, never as code.
 
-While a model is trained its checkpoints are Lightning's, from which training can resume: `during_training` adds to them what
-makes the model, and leaves out the weights that training does not change. `finish` turns the best one into a model's own.
+During training, checkpoints are Lightning's, from which training can resume: `during_training` adds to them what is
+needed to build the model, and leaves out the weights that training does not change. `finish` reduces the best one to a
+model.
 """
 
 from collections.abc import Mapping
@@ -18,15 +19,15 @@ from ser.runtime.migration import migrated_hparams
 
 PARTS = ("ser_model", "hyper_parameters", "state_dict")
 LEFT_OUT = "ser_left_out"
-"""In a checkpoint of a training: the number of weights that are left out, since training does not change them."""
+"""Key of the number of weights that a training's checkpoint leaves out, since training does not change them."""
 PREFIX = "model."
-"""Of the model's weights in a checkpoint of a training."""
+"""Prefix of the model's weights in a training's checkpoint."""
 STATES = ("state_dict", "current_model_state")
-"""In a checkpoint of a training: the weights to use, and those that training resumes from where the former are an average."""
+"""Keys of the weights to use, and of those to resume from where the former are an average, in a training's checkpoint."""
 
 
 def during_training(checkpoint: dict[str, Any], model: SpeechClassifier) -> None:
-    """Add to a checkpoint of a training what makes its model, and leave out what training does not change."""
+    """Add to a training's checkpoint what is needed to build its model, and leave out what training does not change."""
     checkpoint["ser_model"] = f"{type(model).__module__}.{type(model).__qualname__}"
     checkpoint["hyper_parameters"] = model.hparams
     if left_out := {PREFIX + name for name in model.unchanging()}:
@@ -36,18 +37,18 @@ def during_training(checkpoint: dict[str, Any], model: SpeechClassifier) -> None
 
 
 def put_back(checkpoint: dict[str, Any], model: SpeechClassifier) -> None:
-    """Put back into a checkpoint of a training what `during_training` left out."""
+    """Restore in a training's checkpoint what `during_training` left out."""
     left_out = {PREFIX + name: value for name, value in model.unchanging().items()}
     for part in checkpoint.keys() & STATES:
         checkpoint[part] = {**left_out, **checkpoint[part]}
 
 
 def finish(path: Path, model: SpeechClassifier) -> None:
-    """Reduce a checkpoint of a training, once that has finished, to what a prediction needs.
+    """Reduce the checkpoint of a finished training to what a prediction needs.
 
     Args:
-        path: Of the checkpoint.
-        model: The one that was trained.
+        path: Path of the checkpoint.
+        model: The trained model.
     """
     checkpoint = read_checkpoint(path)
     if set(checkpoint) == set(PARTS):
@@ -68,31 +69,31 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     try:
         # weights_only: tensors and plain containers, never code.
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file that is something else can make the unpickler raise anything
+    except Exception as error:  # the unpickler can raise anything on a file of another kind
         raise RunError(
-            f"{file} cannot be read as a checkpoint of tensors and plain data: it is damaged, or something else. Copy it "
+            f"{file} must be a checkpoint of tensors and plain data; got a damaged file, or one of another kind. Copy it "
             "again, or train again."
         ) from error
     if not isinstance(checkpoint, dict) or not checkpoint.keys() >= set(PARTS):
         raise RunError(
-            f"{file} is not a checkpoint of ser, which has {', '.join(PARTS)}. Give the folder of a run, or its best.ckpt."
+            f"{file} must be a checkpoint of ser, which has {', '.join(PARTS)}. Give the folder of a run, or its best.ckpt."
         )
     return checkpoint
 
 
 def model_from(checkpoint: Mapping[str, Any], file: Path) -> SpeechClassifier:
-    """Make the model that a checkpoint holds; one of version 0.1 is translated.
+    """Build the model of a checkpoint; checkpoints of version 0.1 are translated.
 
     Args:
-        checkpoint: From `read_checkpoint`.
-        file: Where it was read from, for messages.
+        checkpoint: As `read_checkpoint` returns it.
+        file: Its path, for messages.
 
     Raises:
         RunError: If its training has not finished and weights are missing, or it does not fit this version.
     """
     if LEFT_OUT in checkpoint:
         raise RunError(
-            f"{file} must be of a finished training; {checkpoint[LEFT_OUT]} pretrained weights are added to it at the end. "
+            f"{file} must be of a finished training; {checkpoint[LEFT_OUT]} pretrained weights are added at its end. "
             "Resume the training with the same command plus ckpt=last."
         )
     kind = find_class(str(checkpoint["ser_model"]), SpeechClassifier)

@@ -2,7 +2,7 @@
 
 A model holds all that a prediction needs (how audio is decoded, the features, their normalisation, the class names), so
 that its checkpoint alone predicts. A subclass adds its net and one method, `SpeechClassifier.classify`. How a model is
-trained is not its business: see `ser.training.module`.
+trained is in `ser.training.module`.
 """
 
 import inspect
@@ -35,7 +35,7 @@ SHORT_S = 10.0
 
 @dataclass(frozen=True)
 class Task:
-    """What a model is made for: everything but the sizes of its own net.
+    """The task of a model: everything but the sizes of its own net.
 
     Args:
         classes: Class names in the order of the logits.
@@ -73,7 +73,7 @@ class SpeechClassifier(nn.Module):
     hparams: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Note the arguments of the constructor, those of a subclass too, in ``hparams``."""
+        """Store the arguments of the constructor, including a subclass's, in ``hparams``."""
         model: Self = super().__new__(cls)
         bound = inspect.signature(cls).bind_partial(*args, **kwargs)
         bound.apply_defaults()
@@ -100,12 +100,12 @@ class SpeechClassifier(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device of the model."""
         return self.normalise.mean.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of its statistics, and so of its weights."""
+        """The type of its statistics, and so of its weights."""
         return self.normalise.mean.dtype
 
     @abstractmethod
@@ -148,8 +148,8 @@ class SpeechClassifier(nn.Module):
     def fit_statistics(self, data: "SpeechDataModule", *, resumed: bool = False) -> None:
         """Fit the statistics of normalisation before training.
 
-        Those of ``training`` are of the training clips alone, never of dev or test clips. Those of ``speaker`` are of each
-        side's own speakers; an unknown speaker gets those of the training side.
+        Those of ``training`` are of the training clips alone, never of dev or test clips. Those of ``speaker`` are of
+        each side's own speakers; an unknown speaker gets those of the training side.
 
         Args:
             data: Set up.
@@ -199,10 +199,10 @@ class SpeechClassifier(nn.Module):
         """Return the statistics of the dev speakers, where features are normalised by speaker."""
         return self._speakers.get("dev")
 
-    # ---- what training needs to know of a net
+    # ---- what training needs of a net
 
     def outputs(self, features: Tensor, lengths: Tensor) -> list[Tensor]:
-        """Return logits that each learn by themselves, ``(batch, class)`` each; most models have one of them."""
+        """Return each set of logits that has its own loss, ``(batch, class)`` each; most models have one."""
         return [self.classify(features, lengths)]
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
@@ -214,7 +214,7 @@ class SpeechClassifier(nn.Module):
         return groups_of(self.parameters())
 
     def shards(self) -> list[nn.Module]:
-        """Return the parts that ``trainer=fsdp`` spreads over devices, inner ones first; together all that is trained.
+        """Return the parts that ``trainer=fsdp`` shards, inner ones first; together they hold all trained weights.
 
         Raises:
             ConfigError: If there are none.
@@ -232,7 +232,7 @@ class SpeechClassifier(nn.Module):
         return {}
 
     def check_resumable(self, hparams: Config) -> None:
-        """Refuse to continue a training that did not start as this model does.
+        """Refuse to resume a training that did not start from the same weights as this model.
 
         Args:
             hparams: Of the model in the checkpoint.
@@ -280,12 +280,12 @@ class SpeechClassifier(nn.Module):
             batch_size: How many are scored at a time; no result depends on it.
 
         Returns:
-            One row a recording, in the order given: ``audio`` (the path, or the position of an array), ``label``, and a
-            probability a class under the class's name. ``attrs["stamps"]`` has the words that it must carry.
+            One row per recording, in the given order: ``audio`` (the path, or the position of an array), ``label``, and
+            one column of probabilities per class, under its name. ``attrs["stamps"]`` has the stamps of the model.
 
         Raises:
             AudioError: If one cannot be read, or holds no sound; the message names it.
-            ConfigError: If an array comes without a usable ``rate``, ``batch_size`` is below 1, or the model normalises by
+            ConfigError: If an array has no usable ``rate``, ``batch_size`` is below 1, or the model normalises by
                 speaker and does not know who speaks.
         """
         import pandas as pd  # late: a model that serves probabilities alone needs none of it
@@ -308,7 +308,7 @@ class SpeechClassifier(nn.Module):
         return table
 
     def adapt(self, audio: AudioInput | Sequence[AudioInput], rate: int | None = None, batch_size: int = 16) -> None:
-        """Normalise by the speaker of some recordings from now on, in a model trained with ``normalise=speaker``.
+        """Normalise by the speaker of some recordings from now on; the model must be trained with ``normalise=speaker``.
 
         Args:
             audio: Recordings of one speaker, without labels; the more and the more varied, the better.
@@ -332,7 +332,7 @@ class SpeechClassifier(nn.Module):
 
 
 def groups_of(parameters: Iterable[nn.Parameter], **settings: float) -> list[dict[str, Any]]:
-    """Return the trained ones of some parameters as groups: matrices, then biases and norms without weight decay."""
+    """Group the trained parameters: matrices, then biases and norms without weight decay."""
     trained = [p for p in parameters if p.requires_grad]
     matrices, vectors = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
     return [{"params": matrices, **settings}, {"params": vectors, **settings, "weight_decay": 0.0}]

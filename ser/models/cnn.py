@@ -1,7 +1,7 @@
 """A convolutional net on log-mel: a strided stem, blocks of 3x3 convolutions, attentive statistics over time.
 
-What is left of the frequency axis is folded into the features of a frame, since where in the spectrum something happens
-matters: averaging over it loses the tilt and the formants.
+The remaining frequency axis is folded into the features of a frame, since the position in the spectrum matters:
+averaging over it loses the tilt and the formants.
 """
 
 import math
@@ -22,8 +22,8 @@ class CNN(SpeechClassifier):
 
     Args:
         task: See `SpeechClassifier`.
-        channels: Of the stem, which takes every second band and frame, then of each block.
-        time_pool: How many frames the max pooling after each block joins; every block halves the bands.
+        channels: Channels of the stem, which has stride 2, then of each block.
+        time_pool: Number of frames that the max pooling after each block merges; every block halves the bands.
         width: Features of a frame once the frequency axis is folded in.
         dropout: Before the last layer.
         attention: Width of the attention's hidden layer.
@@ -71,7 +71,7 @@ class Block(nn.Module):
         inputs, outputs: Channels.
         kernel: Its side, odd.
         stride: In both directions.
-        pool: How many bands and frames the pooling joins.
+        pool: Number of bands and frames that the pooling merges.
     """
 
     def __init__(
@@ -84,10 +84,10 @@ class Block(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from its signature
 
     def forward(self, maps: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the pooled maps, and their lengths."""
+        """Return the pooled maps and their lengths."""
         lengths = -(-lengths // self.stride)
         maps = self.norm(self.convolution(maps))
         maps = torch.relu(maps) * frame_mask(lengths, maps.shape[-1])[:, None, None]
-        # A last, incomplete pool takes in zeros of the padding where there is any: no ReLU output is below them.
+        # An incomplete last pool may include zeros of the padding: no ReLU output is below them.
         maps = nn.functional.max_pool2d(maps, self.pool, ceil_mode=True)
         return maps, -(-lengths // self.pool[1])

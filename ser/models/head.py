@@ -1,15 +1,16 @@
-"""What turns the layers of an encoder into logits: a mix of them, pooling over time, one or two linear layers."""
+"""The head on an encoder: a mix of its layers, pooling over time, one or two linear layers."""
 
 from itertools import pairwise
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ser.features.mask import frame_mask
 from ser.models.pooling import AttentiveStatistics, LayerMix
 
 
 class Head(nn.Module):
-    """Mixes layers, pools frames where there are several, and classifies.
+    """Mix layers, pool frames where there are several, and classify.
 
     Shapes:
         - layers: ``(batch, layer, size, frame)``, zero beyond a clip's frames
@@ -17,11 +18,11 @@ class Head(nn.Module):
         - returns: logits, ``(batch, class)``
 
     Args:
-        n_layers: How many.
+        n_layers: Number of layers.
         size: Features of a frame.
-        attend: Pool frames by attentive statistics; else there is one frame, which is taken.
-        hidden: Units of a layer before the last; ``None`` goes without.
-        n_classes: How many.
+        attend: Pool frames by attentive statistics; otherwise there is one frame, which is used.
+        hidden: Units of a layer before the last; ``None`` omits that layer.
+        n_classes: Number of classes.
         dropout: Before each linear layer.
     """
 
@@ -37,8 +38,8 @@ class Head(nn.Module):
             steps += [nn.ReLU(), nn.Dropout(dropout), nn.Linear(inputs, outputs)]
         self.classify = nn.Sequential(*steps[1:])  # no ReLU before the first
 
+    @override
     def forward(self, layers: Tensor, lengths: Tensor) -> Tensor:
-        """See the class."""
         mixed = self.mix(layers)  # (batch, size, frame)
         pooled = mixed[..., 0] if self.attend is None else self.attend(mixed.mT, frame_mask(lengths, mixed.shape[2]))
         logits: Tensor = self.classify(pooled)

@@ -1,7 +1,8 @@
-"""Batch norm over the batch that all processes of a training share."""
+"""Batch norm over the whole batch, which the processes of a training share."""
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ser.features.precision import at_least_float32
 from ser.runtime import distributed
@@ -10,14 +11,14 @@ from ser.runtime import distributed
 class BatchNorm(nn.BatchNorm2d):
     """Torch's batch norm, whose statistics do not depend on how many processes share a batch.
 
-    `torch.nn.SyncBatchNorm` does as much, but on GPUs only.
+    `torch.nn.SyncBatchNorm` does the same, but on GPUs only.
 
     Shapes:
         - maps: ``(batch, channel, feature, frame)``, as is what it returns
     """
 
+    @override
     def forward(self, maps: Tensor) -> Tensor:
-        """See the class."""
         if not self.training or distributed.world_size() == 1:
             return super().forward(maps)
         values, over = at_least_float32(maps), (0, 2, 3)
@@ -26,11 +27,11 @@ class BatchNorm(nn.BatchNorm2d):
         mean, count = sums[:-1] / sums[-1], sums[-1].detach()
         centred = values - mean[:, None, None]
         variance = distributed.all_reduce_sum(centred.square().sum(over)) / count
-        self._remember(mean.detach(), (variance * count / (count - 1)).detach())
+        self._update_running(mean.detach(), (variance * count / (count - 1)).detach())
         scale = self.weight * (variance + self.eps).rsqrt()
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(maps.dtype)
 
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+    def _update_running(self, mean: Tensor, variance: Tensor) -> None:
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None

@@ -1,6 +1,6 @@
-"""A pretrained speech encoder with a small head: frozen, its top layers trained, all of it, or low-rank adapters in it.
+"""A pretrained speech encoder with a small head: frozen, or with its top layers, all layers or low-rank adapters trained.
 
-The encoder is the model's features: `ser.models.encoders` makes it from any speech checkpoint of transformers.
+The encoder is the model's features: `ser.models.encoders` builds it from any speech checkpoint of transformers.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -36,8 +36,8 @@ class Pretrained(SpeechClassifier):
         encoder: The entries of `EncoderSettings`.
         finetune: The entries of `FinetuneSettings`.
         head: The entries of `HeadSettings`.
-        architecture: What `ser.models.encoders.checkpoint.fetch` returns about the encoder. If it is given, as in our
-            checkpoints, the encoder is made from it, untrained, and ``encoder.checkpoint`` is not read.
+        architecture: What `ser.models.encoders.checkpoint.fetch` returns about the encoder. If given, as in our
+            checkpoints, the encoder is built from it, untrained, and ``encoder.checkpoint`` is not read.
 
     Raises:
         ConfigError: If the checkpoint cannot be read or does not fit, or settings contradict each other.
@@ -71,7 +71,7 @@ class Pretrained(SpeechClassifier):
         super().__init__({**task, "features": embedding})
         self.architecture, self.encoder, self.finetune, self.head = architecture, chosen, tuning, heads
         self.hparams["architecture"] = dict(architecture)
-        self.hparams["encoder"] = {**encoder, "checkpoint": architecture["checkpoint"]}  # not where it lies here
+        self.hparams["encoder"] = {**encoder, "checkpoint": architecture["checkpoint"]}  # not its local path
         self.hparams["finetune"] = {**finetune, "compile": False}  # a prediction is too short for compiling to pay
         _choose_trained(net, tuning.layers, tuning.front_end)
         if tuning.lora is not None:
@@ -145,7 +145,7 @@ class Pretrained(SpeechClassifier):
 
     @override
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
-        """Return the heads' groups first, then those of the encoder's layers from the top, each slower than the last."""
+        """Return the heads' groups first, then those of the encoder's layers from the top, each with a lower rate."""
         encoder = self.features.encoder
         rate, decay = lr if self.finetune.lr is None else self.finetune.lr, self.finetune.layer_decay
         inside = {id(p) for p in encoder.parameters()}
@@ -178,7 +178,7 @@ class Pretrained(SpeechClassifier):
     def _is_sharded(self) -> bool:
         if distributed.world_size() == 1:
             return False
-        from ser.models.sharding import is_sharded  # late, as it takes its time
+        from ser.models.sharding import is_sharded  # late: slow to import
 
         return is_sharded(self.features.encoder)
 
@@ -200,8 +200,8 @@ def _check_together(encoder: EncoderSettings, finetune: FinetuneSettings, head: 
         )
     if by == "utterance" and head.pool != "attentive":
         raise ConfigError(
-            f"normalise must not be utterance with model.head.pool={head.pool}, which leaves one frame a clip: nothing "
-            "would remain of it. Set normalise=training, or model.head.pool=attentive."
+            f"normalise must not be utterance with model.head.pool={head.pool}, which leaves one frame per clip: "
+            "nothing would remain of it. Set normalise=training, or model.head.pool=attentive."
         )
     if encoder.layer == 0 and (finetune.lora is not None or finetune.layers not in ("none", 0, "all")):
         raise ConfigError(
@@ -219,7 +219,7 @@ def _check_rate(encoder: Encoder, audio: Config) -> None:
 
 
 def _layer(layer: str | int, encoder: Encoder) -> int | None:
-    """Return the layer asked for; ``None`` for the mix of all."""
+    """Return the selected layer; ``None`` for the mix of all."""
     if layer == "mix":
         return None
     if type(layer) is not int or not 0 <= layer < encoder.n_states:
@@ -228,7 +228,7 @@ def _layer(layer: str | int, encoder: Encoder) -> int | None:
 
 
 def _choose_trained(encoder: Encoder, layers: str | int, front_end: bool) -> None:
-    """Require gradients of the parts of an encoder that are trained, and of no other."""
+    """Require gradients only of the parts of an encoder that are trained."""
     blocks = list(encoder.blocks)
     if layers == "all":  # except what transformers itself keeps fixed: Whisper's sinusoidal positions
         encoder.feature_extractor.requires_grad_(front_end)

@@ -1,4 +1,4 @@
-"""Weights, gradients and optimizer states spread over several devices, for encoders that one device cannot hold.
+"""Sharding of weights, gradients and optimizer states over devices, for encoders that do not fit on one.
 
 Source: Zhao et al., 2023, https://arxiv.org/abs/2304.11277, as PyTorch's ``fully_shard``.
 """
@@ -22,7 +22,7 @@ class FullySharded(ModelParallelStrategy):
         super().__init__(distributed.world_size(), tensor_parallel_size=1, save_distributed_checkpoint=False)
 
     def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = None) -> dict[str, Any]:
-        """Come back from a checkpoint, also where the outermost weights are together, as a forward pass leaves them."""
+        """Load a checkpoint, also where the outermost weights are gathered, as a forward pass leaves them."""
         assert self.model is not None
         for part in self.model.modules():
             if isinstance(part, FSDPModule):
@@ -31,12 +31,12 @@ class FullySharded(ModelParallelStrategy):
 
 
 def shard(parts: Sequence[nn.Module], mesh: DeviceMesh) -> None:
-    """Spread the weights of some modules, inner ones before those that they are in; what is spread already stays so."""
+    """Shard the weights of some modules, inner ones first; modules that are already sharded are skipped."""
     for part in parts:
         if not isinstance(part, FSDPModule):
             fully_shard(part, mesh=mesh["data_parallel"])
 
 
 def is_sharded(part: nn.Module) -> bool:
-    """Whether a module's weights are spread."""
+    """Return whether a module's weights are sharded."""
     return isinstance(part, FSDPModule)

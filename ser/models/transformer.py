@@ -16,10 +16,10 @@ class Transformer(SpeechClassifier):
 
     Args:
         task: See `SpeechClassifier`.
-        width: Features a position, a multiple of ``heads`` and of 2.
-        heads: Of each layer.
-        layers: How many.
-        channels: Of the two convolutions, each of which takes every second frame and band.
+        width: Features per position, a multiple of ``heads`` and of 2.
+        heads: Attention heads of each layer.
+        layers: Number of layers.
+        channels: Channels of the two convolutions, each with stride 2.
         dropout: Before the last layer; half of it within the layers.
         attention: Width of the pooling attention's hidden layer.
     """
@@ -60,10 +60,10 @@ class Transformer(SpeechClassifier):
 
 
 def positions(frames: Tensor) -> Tensor:
-    """Sinusoidal positions of Vaswani et al., 2017, https://arxiv.org/abs/1706.03762, for any length.
+    """Return the sinusoidal positions of Vaswani et al., 2017, https://arxiv.org/abs/1706.03762, for any length.
 
     Shapes:
-        - frames: ``(batch, frame, width)``, for its size, type and device only
+        - frames: ``(batch, frame, width)``, used for its size, type and device only
         - returns: ``(frame, width)``
     """
     _, count, width = frames.shape

@@ -93,7 +93,7 @@ def test_a_constant_band_stays_finite() -> None:
 
 
 def test_an_unknown_way_is_named() -> None:
-    with pytest.raises(ConfigError, match="utterance, training, speaker, none, not 'sex'"):
+    with pytest.raises(ConfigError, match="must be utterance, training, speaker or none; got 'sex'"):
         Normalise(4, "sex")  # type: ignore[arg-type]
 
 

@@ -12,7 +12,7 @@ from tests.models.conftest import MakeCheckpoint, MakeModel, training_of
 from tests.numerics import EXACT
 
 
-def test_a_mix_starts_as_the_mean_and_can_choose_one_layer() -> None:
+def test_mix_starts_as_mean_and_can_select_one_layer() -> None:
     layers = torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
     mix = LayerMix(3)
     torch.testing.assert_close(mix(layers), layers.mean(dim=1))
@@ -23,7 +23,7 @@ def test_a_mix_starts_as_the_mean_and_can_choose_one_layer() -> None:
 
 
 @pytest.mark.parametrize(("attend", "hidden"), [(False, None), (False, 7), (True, None), (True, 7)])
-def test_a_head_does_not_hear_padding(attend: bool, hidden: int | None) -> None:
+def test_head_ignores_padding(attend: bool, hidden: int | None) -> None:
     torch.manual_seed(0)
     head = Head(n_layers=3, size=6, attend=attend, hidden=hidden, n_classes=4, dropout=0.5).eval().double()
     layers = torch.randn(1, 3, 6, 5 if attend else 1).double()
@@ -32,7 +32,7 @@ def test_a_head_does_not_hear_padding(attend: bool, hidden: int | None) -> None:
     torch.testing.assert_close(head(padded, frames), head(layers, frames), **EXACT)
 
 
-def test_a_head_without_a_hidden_layer_is_linear_in_the_mix() -> None:
+def test_head_without_hidden_layer_is_linear_in_the_mix() -> None:
     torch.manual_seed(0)
     head = Head(n_layers=2, size=6, attend=False, hidden=None, n_classes=4, dropout=0.5).eval()
     layers = torch.randn(3, 2, 6, 1)
@@ -47,7 +47,7 @@ def pretrained(make_model: MakeModel, make_checkpoint: MakeCheckpoint, *override
     return model
 
 
-def test_the_probabilities_of_heads_are_averaged_and_each_learns_by_itself(
+def test_head_probabilities_are_averaged_and_heads_learn_separately(
     make_model: MakeModel, make_checkpoint: MakeCheckpoint
 ) -> None:
     model = pretrained(make_model, make_checkpoint, "model.head.count=3").eval()
@@ -64,7 +64,7 @@ def test_the_probabilities_of_heads_are_averaged_and_each_learns_by_itself(
     torch.testing.assert_close(given, torch.stack(losses).mean())
 
 
-def test_a_swap_lends_a_clip_the_mean_of_another_training_speaker(
+def test_swap_gives_a_clip_the_mean_of_another_training_speaker(
     make_model: MakeModel, make_checkpoint: MakeCheckpoint
 ) -> None:
     model = pretrained(make_model, make_checkpoint, "model.head.swap=1.0")

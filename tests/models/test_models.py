@@ -57,7 +57,7 @@ def quiet(model: SpeechClassifier) -> SpeechClassifier:
 
 @each_model
 @pytest.mark.parametrize("by", ["training", "utterance"])
-def test_a_clip_alone_and_in_a_padded_batch_gets_the_same_logits(make_model: MakeModel, name: str, by: str) -> None:
+def test_clip_alone_and_in_padded_batch_gets_the_same_logits(make_model: MakeModel, name: str, by: str) -> None:
     model = livened(make_model(name, f"normalise={by}")).double()
     clips = waveforms(16000, 15999, 12001, 7777, 4096, 1, 1023, 1025, 1281, 333)
     together = logits_of(model, clips, extra=3001)
@@ -67,7 +67,7 @@ def test_a_clip_alone_and_in_a_padded_batch_gets_the_same_logits(make_model: Mak
 
 
 @each_model
-def test_the_order_of_a_batch_is_of_no_matter(make_model: MakeModel, name: str) -> None:
+def test_batch_order_does_not_matter(make_model: MakeModel, name: str) -> None:
     model = livened(make_model(name)).double()
     clips = waveforms(9000, 16000, 2000, 12345)
     order = [2, 0, 3, 1]
@@ -75,7 +75,7 @@ def test_the_order_of_a_batch_is_of_no_matter(make_model: MakeModel, name: str) 
 
 
 @each_model
-def test_evaluation_does_not_depend_on_chance(make_model: MakeModel, name: str) -> None:
+def test_evaluation_is_deterministic(make_model: MakeModel, name: str) -> None:
     clips = waveforms(9000, 16000)
     model = livened(make_model(name))
     first, again = logits_of(model, clips), logits_of(model, clips)
@@ -83,7 +83,7 @@ def test_evaluation_does_not_depend_on_chance(make_model: MakeModel, name: str) 
 
 
 @each_model
-def test_training_augments(make_model: MakeModel, name: str) -> None:
+def test_augmentation_is_applied_in_training(make_model: MakeModel, name: str) -> None:
     model = quiet(make_model(name)).eval()  # no dropout: what chance there is comes from the augmentation
     clips = waveforms(9000, 16000)
     batch = Batch(pad_sequence(clips, batch_first=True), torch.tensor([9000, 16000]), *3 * [torch.arange(2)])
@@ -93,7 +93,7 @@ def test_training_augments(make_model: MakeModel, name: str) -> None:
 
 
 @each_model
-def test_no_parameter_is_dead(make_model: MakeModel, name: str) -> None:
+def test_every_parameter_gets_a_gradient(make_model: MakeModel, name: str) -> None:
     model = quiet(make_model(name, "augment=[]"))
     clips = waveforms(12000, 16000, 9000, 4000, 16000, 15000, 8000, 7000)
     batch = Batch(pad_sequence(clips, batch_first=True), torch.tensor([len(c) for c in clips]), *3 * [torch.arange(8)])
@@ -108,12 +108,12 @@ def test_no_parameter_is_dead(make_model: MakeModel, name: str) -> None:
 
 
 @each_model
-def test_size_is_between_a_tenth_of_a_million_and_a_million(make_model: MakeModel, name: str) -> None:
+def test_model_has_between_100_000_and_a_million_parameters(make_model: MakeModel, name: str) -> None:
     assert 100_000 <= sum(p.numel() for p in make_model(name).parameters()) <= 1_000_000
 
 
 @each_model
-def test_loss_is_the_formula(make_model: MakeModel, name: str) -> None:
+def test_loss_equals_the_formula(make_model: MakeModel, name: str) -> None:
     counts = (40, 10, 20, 20, 7, 200, 20, 30)
     weights = [sum(counts) / (8 * count) for count in counts]
     model = quiet(make_model(name)).eval()
@@ -133,7 +133,7 @@ def test_loss_is_the_formula(make_model: MakeModel, name: str) -> None:
     assert given == pytest.approx(expected, abs=rounding(10, 2 * 8))
 
 
-def test_soft_targets_that_are_certain_are_hard_targets_and_others_are_in_between(make_model: MakeModel) -> None:
+def test_certain_soft_targets_equal_hard_targets(make_model: MakeModel) -> None:
     training = training_of(quiet(make_model("cnn"))).eval()
     clips = waveforms(9000, 16000)
     padded, lengths, index = pad_sequence(clips, batch_first=True), torch.tensor([9000, 16000]), torch.arange(2)
@@ -151,7 +151,7 @@ def test_soft_targets_that_are_certain_are_hard_targets_and_others_are_in_betwee
 
 
 @each_model
-def test_eight_clips_can_be_learnt_by_heart(make_model: MakeModel, name: str, demo_clips: list[Tensor]) -> None:
+def test_eight_clips_can_be_overfitted(make_model: MakeModel, name: str, demo_clips: list[Tensor]) -> None:
     model = quiet(make_model(name))
     training = training_of(model, "loss.label_smoothing=0")
     lengths = torch.tensor([len(c) for c in demo_clips])
@@ -182,7 +182,7 @@ def test_bfloat16_gives_close_logits(make_model: MakeModel, name: str) -> None:
 
 
 @each_model
-def test_hyperparameters_are_plain_and_make_the_model_again(make_model: MakeModel, name: str) -> None:
+def test_model_is_rebuilt_from_plain_hyperparameters(make_model: MakeModel, name: str) -> None:
     model = make_model(name)
     buffer = io.BytesIO()
     torch.save({"hyper_parameters": dict(model.hparams), "state_dict": model.state_dict()}, buffer)
@@ -197,13 +197,13 @@ def test_hyperparameters_are_plain_and_make_the_model_again(make_model: MakeMode
 
 
 @each_model
-def test_any_number_of_classes_and_bands(make_model: MakeModel, name: str) -> None:
+def test_any_number_of_classes_and_bands_works(make_model: MakeModel, name: str) -> None:
     for bands in (33, 64):
         model = make_model(name, f"features.n_mels={bands}", classes=("angry", "sad", "neutral")).eval()
         assert logits_of(model, waveforms(5000, 2000)).shape == (2, 3)
 
 
-def test_gradients_do_not_cross_between_clips(make_model: MakeModel) -> None:
+def test_gradients_do_not_mix_clips(make_model: MakeModel) -> None:
     for name in NAMES:
         model = livened(make_model(name))
         clips = waveforms(6000, 9000)

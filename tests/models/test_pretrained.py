@@ -88,7 +88,7 @@ def apart(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
 @pytest.mark.parametrize(
     "settings", [("model.finetune.layers=all",), ("model.encoder.batch_seconds=1.5", "model.head.pool=attentive")]
 )
-def test_a_clip_gets_the_same_logits_alone_and_in_any_batch(make: Make, name: str, settings: tuple[str, ...]) -> None:
+def test_clip_gets_the_same_logits_alone_and_in_any_batch(make: Make, name: str, settings: tuple[str, ...]) -> None:
     model = livened(make(name, *settings)).double()
     clips = noise()
     alone = torch.cat([logits_of(model, [clip]) for clip in clips])
@@ -99,7 +99,7 @@ def test_a_clip_gets_the_same_logits_alone_and_in_any_batch(make: Make, name: st
 
 
 @pytest.mark.parametrize("most", [1, 7, 20, 64, 100, 1000])
-def test_parts_hold_every_clip_once_and_no_more_than_the_limit(most: int) -> None:
+def test_parts_hold_every_clip_once_within_the_limit(most: int) -> None:
     for seed in range(20):
         lengths = torch.randint(1, 30, (12,), generator=torch.Generator().manual_seed(seed))
         parts = list(parts_of(lengths, most))
@@ -124,9 +124,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 @each_checkpoint
-def test_gradients_of_a_batch_in_parts_are_those_of_the_whole(
-    make: Make, name: str, heard: list[tuple[int, int]]
-) -> None:
+def test_gradients_of_batch_in_parts_equal_whole_batch(make: Make, name: str, heard: list[tuple[int, int]]) -> None:
     settings = ("model.finetune.layers=all", "model.finetune.front_end=true", "model.head.dropout=0")
     clips = noise()
     whole = gradients(make(name, *settings, **calm(name)), batch_of(clips))
@@ -140,9 +138,7 @@ def test_gradients_of_a_batch_in_parts_are_those_of_the_whole(
 
 
 @each_checkpoint
-def test_parts_that_are_computed_again_have_the_dropout_that_they_had(
-    make: Make, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recomputed_parts_repeat_their_dropout(make: Make, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     dropout = {"dropout": 0.3} if name.startswith("whisper") else {"hidden_dropout": 0.3}
     model = make(name, "model.finetune.layers=all", "model.encoder.batch_seconds=1.2", **dropout)
     batch = batch_of(noise())
@@ -165,7 +161,7 @@ def test_gradient_checkpointing_changes_no_gradient(make: Make, name: str, train
     )
 
 
-def test_gradient_checkpointing_runs_a_layer_again(make: Make) -> None:
+def test_gradient_checkpointing_recomputes_layers(make: Make) -> None:
     model = make("whisper 80", "model.finetune.layers=all", "model.finetune.gradient_checkpointing=true")
     runs: list[int] = []
     model.features.encoder.blocks[1].self_attn.register_forward_hook(lambda *_: runs.append(1))
@@ -206,9 +202,7 @@ HOW = {
 
 @each_checkpoint
 @pytest.mark.parametrize("how", HOW)
-def test_a_step_changes_what_is_trained_and_leaves_the_rest_bit_for_bit(
-    make: Make, make_checkpoint: MakeCheckpoint, name: str, how: str
-) -> None:
+def test_step_changes_trained_weights_only(make: Make, make_checkpoint: MakeCheckpoint, name: str, how: str) -> None:
     model = make(name, *HOW[how], "model.finetune.lr=0.01")
     _, before = fetch(str(make_checkpoint(name)))
     added = {k: v.clone() for k, v in model.features.encoder.state_dict().items() if "lora_" in k}
@@ -231,7 +225,7 @@ def step(model: Pretrained, batch: Batch) -> None:
 
 
 @pytest.mark.parametrize("name", ["wav2vec2 base", "wav2vec2 large", "whisper 80"])
-def test_the_front_end_is_trained_when_asked_for(make: Make, name: str) -> None:
+def test_front_end_is_trained_on_request(make: Make, name: str) -> None:
     model = make(name, "model.finetune.layers=all", "model.finetune.front_end=true")
     before = {k: v.clone() for k, v in model.features.encoder.feature_extractor.state_dict().items()}
     step(model, batch_of(noise()))
@@ -240,7 +234,7 @@ def test_the_front_end_is_trained_when_asked_for(make: Make, name: str) -> None:
 
 
 @each_checkpoint
-def test_what_is_frozen_has_no_dropout(make: Make, name: str) -> None:
+def test_frozen_parts_have_no_dropout(make: Make, name: str) -> None:
     """Its features are those that evaluation gives, and that a cache would hold."""
     whisper = name.startswith("whisper")
     noisy = {"dropout": 0.5, "attention_dropout": 0.5} | ({} if whisper else {"hidden_dropout": 0.5})
@@ -261,7 +255,7 @@ def test_what_is_frozen_has_no_dropout(make: Make, name: str) -> None:
 
 @each_checkpoint
 @pytest.mark.parametrize("how", [*HOW, "front end", "cut"])
-def test_every_trained_parameter_is_in_one_group_at_its_layers_rate(make: Make, name: str, how: str) -> None:
+def test_every_trained_parameter_is_in_one_group_with_its_layers_rate(make: Make, name: str, how: str) -> None:
     more = {
         "front end": ("model.finetune.layers=all", "model.finetune.front_end=true"),
         "cut": ("model.finetune.layers=all", "model.encoder.layer=1"),
@@ -295,7 +289,7 @@ def test_every_trained_parameter_is_in_one_group_at_its_layers_rate(make: Make, 
     assert groups[0]["params"][0] is model.heads[0].classify[1].weight
 
 
-def test_every_group_warms_up_and_falls_together(make: Make) -> None:
+def test_all_groups_follow_one_schedule(make: Make) -> None:
     model = make("hubert base", "model.finetune.layers=all", "model.finetune.layer_decay=0.5")
     training = training_of(model, "schedule.warmup=0.5")
 
@@ -317,7 +311,7 @@ def test_every_group_warms_up_and_falls_together(make: Make) -> None:
 
 
 @each_checkpoint
-def test_merging_keeps_the_predictions_and_leaves_no_adapter(make: Make, name: str) -> None:
+def test_merging_keeps_predictions_and_removes_adapters(make: Make, name: str) -> None:
     model = livened(make(name, LORA)).double()
     before = logits_of(model, noise()).softmax(dim=1)
     bare = logits_of(livened(make(name)), noise()).softmax(dim=1)
@@ -381,20 +375,20 @@ def test_compiled_layers_give_the_same_logits(make: Make) -> None:
             "normalise must not be speaker where the encoder is trained",
         ),
         (["normalise=speaker", LORA], "normalise must not be speaker where the encoder is trained"),
-        (["normalise=utterance"], "one frame a clip.*model.head.pool=attentive"),
-        (["model.finetune.lora={rank: 2, alpha: 4, targets: [nothing]}"], "LoRA on nothing"),
-        (["model.encoder.attention=flash"], "attention is one of"),
-        (["model.encoder.checkpoint=/nowhere"], "/nowhere is not a folder"),
+        (["normalise=utterance"], r"one frame per clip.*model.head.pool=attentive"),
+        (["model.finetune.lora={rank: 2, alpha: 4, targets: [nothing]}"], "got nothing, which is no linear layer"),
+        (["model.encoder.attention=flash"], "attention must be auto"),
+        (["model.encoder.checkpoint=/nowhere"], "must be a folder .* got /nowhere"),
         (["model.depth=3"], "depth"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(make: Make, overrides: list[str], words: str) -> None:
+def test_invalid_settings_are_refused(make: Make, overrides: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         make("whisper 80", *[o if "depth" not in o else f"+{o}" for o in overrides])
 
 
 @pytest.mark.parametrize("arguments", [["model=pretrained"], ["-m", "model=pretrained", "seed=0,1"]])
-def test_a_command_without_a_checkpoint_says_which_setting_lacks(arguments: list[str], tmp_path: Path) -> None:
+def test_command_without_checkpoint_names_the_missing_setting(arguments: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ser.train", *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -117,7 +117,7 @@ def keys_of(file: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def test_a_resumed_run_is_the_run_that_was_not_stopped(trained: Trained) -> None:
+def test_resumed_run_equals_uninterrupted_run(trained: Trained) -> None:
     for file in ("predictions.parquet", "dev_predictions.parquet"):
         one, two = (predictions.read_predictions(folder / file) for folder in (trained.whole, trained.resumed))
         pd.testing.assert_frame_equal(one, two, rtol=0, atol=trained.rounding)
@@ -131,12 +131,12 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(trained: Trained) -> None
         torch.testing.assert_close(states[0][key], states[1][key], rtol=0, atol=trained.rounding)
 
 
-def test_scoring_again_agrees_where_the_checkpoint_is_no_more(trained: Trained, stores: Path) -> None:
+def test_rescoring_agrees_without_the_pretrained_checkpoint(trained: Trained, stores: Path) -> None:
     """From waveforms, whatever features the run remembered."""
     recompute(trained.resumed, "corpora", str(stores), rescore=True)
 
 
-def test_files_are_predicted_as_the_run_predicted_them(trained: Trained) -> None:
+def test_files_are_predicted_as_in_the_run(trained: Trained) -> None:
     model, table = model_of(trained.resumed), predictions.read_predictions(trained.resumed / "predictions.parquet")
     expected = predictions.probabilities(table)
     files = [next(trained.clips.glob(f"{utterance.partition('/')[2]}.*")) for utterance in table["utterance"]]
@@ -146,7 +146,7 @@ def test_files_are_predicted_as_the_run_predicted_them(trained: Trained) -> None
     assert np.ptp(expected, axis=0).max() > 1e-3, "the clips are told apart"
 
 
-def test_what_is_not_trained_is_the_checkpoints_bit_for_bit(trained: Trained) -> None:
+def test_untrained_weights_equal_the_checkpoints_bit_for_bit(trained: Trained) -> None:
     model = model_of(trained.resumed)
     encoder = model.features.encoder
     learned = {key for key, p in encoder.named_parameters() if p.requires_grad}
@@ -162,7 +162,7 @@ def test_what_is_not_trained_is_the_checkpoints_bit_for_bit(trained: Trained) ->
     assert bool(learned) == (not model.is_frozen)
 
 
-def test_checkpoints_in_training_go_without_what_it_does_not_change(trained: Trained) -> None:
+def test_training_checkpoints_omit_unchanging_weights(trained: Trained) -> None:
     whole, last = (
         keys_of(trained.resumed / "fold_0" / BEST),
         keys_of(trained.stopped / "fold_0" / "checkpoints" / "last.ckpt"),
@@ -177,7 +177,7 @@ def test_checkpoints_in_training_go_without_what_it_does_not_change(trained: Tra
         assert last["current_model_state"].keys() == last["state_dict"].keys()
 
 
-def test_a_run_that_has_not_come_to_its_end_is_not_loaded(trained: Trained) -> None:
+def test_unfinished_run_is_not_loaded(trained: Trained) -> None:
     if LEFT_OUT not in keys_of(trained.stopped / "fold_0" / BEST):
         assert model_of(trained.resumed).finetune.front_end, "all of it was trained, so that the file is whole"
         assert model_of(trained.stopped)
@@ -186,7 +186,7 @@ def test_a_run_that_has_not_come_to_its_end_is_not_loaded(trained: Trained) -> N
         ser.load(trained.stopped)
 
 
-def test_adapters_fold_into_the_weights(trained: Trained) -> None:
+def test_adapters_are_folded_into_the_weights(trained: Trained) -> None:
     model = model_of(trained.resumed)
     if model.finetune.lora is None:
         model.merge()
@@ -208,7 +208,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_frozen_encoder_takes_no_room_in_checkpoints_of_a_training(tiny_demo: Path, stores: Path, home: Path) -> None:
+def test_training_checkpoints_omit_a_frozen_encoder(tiny_demo: Path, stores: Path, home: Path) -> None:
     save_brisk(home / "large", "hubert base", hidden_size=128, intermediate_size=512)
     config = config_of(
         tiny_demo, stores, home / "large", "hubert base", "model.head.count=1", f"paths.run={home / 'run'}"
@@ -219,20 +219,20 @@ def test_a_frozen_encoder_takes_no_room_in_checkpoints_of_a_training(tiny_demo: 
     assert (folder / "fold_0" / BEST).stat().st_size > weights
 
 
-def test_a_run_is_not_gone_on_with_from_another_checkpoint(tiny_demo: Path, stores: Path, home: Path) -> None:
+def test_resuming_with_another_encoder_is_refused(tiny_demo: Path, stores: Path, home: Path) -> None:
     save_brisk(home / "checkpoint", "data2vec")
     run = f"paths.run={home / 'run'}"
     config = config_of(tiny_demo, stores, home / "checkpoint", "data2vec", "trainer.max_epochs=3", run)
     train_until_the_third_epoch(config)
     save_brisk(home / "checkpoint", "data2vec", seed=1)
-    with pytest.raises(RunError, match="holds other weights"):
+    with pytest.raises(RunError, match="must hold the weights that training started with"):
         experiment.train({**config, "ckpt": "last"})
     save_brisk(home / "checkpoint", "data2vec")
     assert experiment.train({**config, "ckpt": "last"})
 
 
 @pytest.mark.parametrize("how", [("model.finetune.layers=1", MASK), ("model.finetune.layers=none",)])
-def test_statistics_of_normalisation_are_of_features_as_evaluation_has_them(
+def test_normalisation_statistics_are_of_features_in_evaluation_mode(
     how: tuple[str, ...], tiny_demo: Path, stores: Path, home: Path
 ) -> None:
     save_brisk(home / "checkpoint", "wav2vec2 base", hidden_dropout=0.5)
@@ -248,7 +248,7 @@ def test_statistics_of_normalisation_are_of_features_as_evaluation_has_them(
 
 
 @pytest.mark.parametrize("how", ["none", "1"])
-def test_half_precision_trains(how: str, tiny_demo: Path, stores: Path, home: Path) -> None:
+def test_half_precision_training_works(how: str, tiny_demo: Path, stores: Path, home: Path) -> None:
     save_brisk(home / "checkpoint", "whisper 80")
     more = [f"model.finetune.layers={how}", "trainer.max_epochs=2", "model.finetune.lr=0.01"]
     half, single = (

@@ -17,15 +17,16 @@ from ser.models.encoders.whisper import WhisperEncoder
 from ser.runtime.words import and_more
 
 Architecture = dict[str, Any]
-"""What `build_encoder` needs, and where it came from, in JSON's types: ``family``, ``config``, ``preprocessor``,
-``checkpoint`` (the hub's id, or the folder's name), ``revision`` (a commit, or ``None``) and ``sha256`` of the weights."""
+"""What `build_encoder` needs, with its provenance, as plain JSON: ``family``, ``config``, ``preprocessor``,
+``checkpoint`` (the hub's id, or the folder's name), ``revision`` (a commit, or ``None``) and ``sha256`` of the
+weights."""
 
 Find = Callable[..., Path | None]
-"""The first of some file names that a checkpoint has, or ``None``."""
+"""Returns the path of the first of some file names that a checkpoint has, or ``None``."""
 
 SAFE, INDEX, PICKLE = "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"
 NO_ARCHITECTURE = ("_name_or_path", "architectures", "transformers_version", "dtype", "torch_dtype")
-"""Of config.json: where and how it was written. Weights are float32 here whatever they were stored as."""
+"""Keys of config.json that are not architecture. Weights are float32 here, however they were stored."""
 HEADS = (
     *("lm_head.", "classifier.", "projector.", "layer_weights", "tdnn.", "objective.", "adapter."),
     *("feature_extractor.weight", "feature_extractor.bias"),  # a linear layer of the x-vector heads
@@ -40,28 +41,28 @@ HEADS = (
     ),
     *("layer_norm_for_extract.", "decoder.", "model.decoder.", "proj_out."),
 )
-"""How the names of weights start that stand beside an encoder's own, and are left out."""
+"""Prefixes of the names of weights that do not belong to the encoder, and are left out."""
 RENAMED = {".weight_g": ".parametrizations.weight.original0", ".weight_v": ".parametrizations.weight.original1"}
-"""Weight norm as older versions of torch wrote it, and as it is now."""
+"""Names of weight norm in older versions of torch, and their present names."""
 
 
 def fetch(checkpoint: str, revision: str | None = None, pickle: bool = False) -> tuple[Architecture, dict[str, Tensor]]:
     """Read a pretrained encoder from a folder, or from the hub's cache, or from the hub.
 
-    What the cache has is not looked up again; ``revision`` names another state of it. Heads and decoders are left out.
+    Cached files are not looked up again; ``revision`` selects another version. Heads and decoders are left out.
 
     Args:
-        checkpoint: A folder that transformers saved to (a path that exists, or starts with ``.``, ``/`` or ``~``), or an id
-            on the hub.
+        checkpoint: A folder that transformers saved to (a path that exists, or starts with ``.``, ``/`` or ``~``), or
+            an id on the hub.
         revision: Branch, tag or commit on the hub.
         pickle: Whether ``pytorch_model.bin`` is read where there is no safetensors file.
 
     Returns:
-        What to build, and the state of ``build_encoder(architecture)``, for ``load_state_dict``.
+        The architecture, and the state of ``build_encoder(architecture)``, for ``load_state_dict``.
 
     Raises:
-        ConfigError: If a file is missing or damaged, or the weights are not the encoder's: some missing, misshapen or
-            unknown. The message names them.
+        ConfigError: If a file is missing or damaged, or weights are missing, of another shape or unknown. The message
+            names them.
     """
     is_folder = checkpoint.startswith((".", "/", "~")) or Path(checkpoint).is_dir()
     find: Find = _Folder(checkpoint) if is_folder else _Hub(checkpoint, revision)
@@ -85,16 +86,16 @@ def fetch(checkpoint: str, revision: str | None = None, pickle: bool = False) ->
 
 
 def build_encoder(architecture: Mapping[str, Any], attention: str = "auto", silence: float = 1.0) -> Encoder:
-    """An untrained encoder, from the architecture alone.
+    """Build an untrained encoder from its architecture.
 
     Args:
-        architecture: From `fetch`.
+        architecture: As `fetch` returns it.
         attention: ``sdpa`` is torch's fused attention, ``eager`` the plain one, ``auto`` sdpa where the family has it.
-        silence: See `ser.models.encoders.whisper.WhisperEncoder`; other families have none.
+        silence: See `ser.models.encoders.whisper.WhisperEncoder`; not used by other families.
 
     Raises:
-        ConfigError: If transformers does not know the family, the configuration cannot be built, or ``attention`` is not
-            one that the family has.
+        ConfigError: If transformers does not know the family, the configuration cannot be built, or ``attention`` is
+            not one that the family has.
     """
     family, preprocessor = architecture["family"], architecture["preprocessor"]
     auto = library("transformers").AutoConfig
@@ -120,19 +121,21 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Folder:
-    """Finds a checkpoint's files in a folder."""
+    """Find a checkpoint's files in a folder."""
 
     def __init__(self, checkpoint: str) -> None:
         self.path = Path(checkpoint).expanduser()
         if not self.path.is_dir():
-            raise ConfigError(f"checkpoint: {checkpoint} is not a folder. Name the one that has the config.json.")
+            raise ConfigError(
+                f"model.encoder.checkpoint must be a folder with config.json, or an id on the hub; got {checkpoint}."
+            )
 
     def __call__(self, *names: str) -> Path | None:
         return next((self.path / name for name in names if (self.path / name).is_file()), None)
 
 
 class _Hub:
-    """Finds a checkpoint's files in the hub's cache, else on the hub; after the first, all of the same commit."""
+    """Find a checkpoint's files in the hub's cache, or else on the hub; all are of the first one's commit."""
 
     def __init__(self, checkpoint: str, revision: str | None) -> None:
         self.id, self.revision = checkpoint, revision
@@ -150,21 +153,23 @@ class _Hub:
                     continue
         except errors.HFValidationError as error:
             raise ConfigError(
-                f"checkpoint: {self.id} is neither a folder nor an id on the hub (owner/name)."
+                f"model.encoder.checkpoint must be a folder or an id on the hub (owner/name); got {self.id}."
             ) from error
         except errors.RevisionNotFoundError as error:
-            raise ConfigError(f"checkpoint: {self.id} has no revision {self.revision} on the hub.") from error
+            raise ConfigError(
+                f"model.encoder.revision must be a revision of {self.id} on the hub; got {self.revision}."
+            ) from error
         except errors.RepositoryNotFoundError as error:
             raise ConfigError(
-                f"checkpoint: the hub has no {self.id}, or not for everyone (log in with `hf auth login`); nor is there a "
-                "folder of that name."
+                f"model.encoder.checkpoint must be a folder, or exist on the hub; got {self.id}. If access is restricted, "
+                "log in with `hf auth login`."
             ) from error
         except (OSError, library("httpx").HTTPError) as error:
             at = f" --revision {self.revision}" if self.revision else ""
             raise ConfigError(
-                f"checkpoint: {self.id} is not complete in the hub's cache ({names[0]} is missing), and the hub cannot be "
-                f"reached. Run `hf download {self.id}{at}` on a connected machine and copy its cache (the folder HF_HOME), "
-                "or set model.checkpoint to a folder with the checkpoint's files."
+                f"model.encoder.checkpoint: {self.id} is incomplete in the hub's cache ({names[0]} is missing), and the hub "
+                f"cannot be reached. Run `hf download {self.id}{at}` on a connected machine and copy its cache "
+                "(the folder HF_HOME), or set model.encoder.checkpoint to a folder with the checkpoint's files."
             ) from error
         return None
 
@@ -175,24 +180,26 @@ class _Hub:
 
 def _required(find: Find, name: str, checkpoint: str) -> Path:
     if (found := find(name)) is None:
-        raise ConfigError(f"checkpoint: {checkpoint} has no {name}, which says how the encoder is built and fed.")
+        raise ConfigError(
+            f"model.encoder.checkpoint must have {name}, which describes the encoder and its input; {checkpoint} has none."
+        )
     return found
 
 
 def _weight_files(find: Find, checkpoint: str, pickle: bool) -> list[Path]:
-    """The files that hold the weights: one, or the parts that an index names."""
+    """Return the files that hold the weights: one, or the parts that an index names."""
     found = find(SAFE, INDEX, *([PICKLE] if pickle else []))
     if found is None:
         raise ConfigError(
-            f"checkpoint: {checkpoint} has no {SAFE}. If its weights are in {PICKLE} alone, a pickle, pickle=true "
-            "reads it (tensors only, no code); or name a revision with safetensors, which the hub often has as a "
-            "pull request (refs/pr/1)."
+            f"model.encoder.checkpoint must have {SAFE}; {checkpoint} has none. If it has {PICKLE}, a pickle, "
+            "model.encoder.pickle=true reads it (tensors only, no code); or set model.encoder.revision to one with "
+            "safetensors, which the hub often has as a pull request (refs/pr/1)."
         )
     if found.name != INDEX:
         return [found]
     parts = _json(found).get("weight_map")
     if not isinstance(parts, dict) or any(Path(str(name)).name != name for name in parts.values()):
-        raise ConfigError(f"{found} names no parts, or parts outside its folder. Fetch the checkpoint again.")
+        raise ConfigError(f"{found} must name the parts of the weights, all in its folder. Fetch the checkpoint again.")
     return [_required(find, name, checkpoint) for name in sorted(set(parts.values()))]
 
 
@@ -203,14 +210,14 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
     except ValueError as error:  # of JSON, or of UTF-8
-        raise ConfigError(f"{path} is not JSON ({error}). Fetch the checkpoint again.") from error
+        raise ConfigError(f"{path} must be JSON ({error}). Fetch the checkpoint again.") from error
     if not isinstance(value, dict):
-        raise ConfigError(f"{path} holds no JSON object. Fetch the checkpoint again.")
+        raise ConfigError(f"{path} must hold a JSON object; got {type(value).__name__}. Fetch the checkpoint again.")
     return value
 
 
 def _sha256(files: Iterable[Path]) -> str:
-    """Of the one file, or of the digests of several."""
+    """Return the SHA-256 of one file, or of the digests of several."""
     digests = []
     for path in files:
         with path.open("rb") as file:
@@ -219,7 +226,7 @@ def _sha256(files: Iterable[Path]) -> str:
 
 
 def _read_weights(files: Iterable[Path]) -> dict[str, Callable[[], Tensor]]:
-    """By name, how to read each weight, so that only those which are used take memory."""
+    """Return a reader of each weight by name, so that only the weights that are used take memory."""
     safetensors = library("safetensors")
     readers: dict[str, Callable[[], Tensor]] = {}
     for path in files:
@@ -243,10 +250,10 @@ def _read_weights(files: Iterable[Path]) -> dict[str, Callable[[], Tensor]]:
 
 
 def _own_weights(encoder: Encoder, readers: Mapping[str, Callable[[], Tensor]], checkpoint: str) -> dict[str, Tensor]:
-    """The encoder's state out of a checkpoint's weights, in float32.
+    """Return the encoder's state from a checkpoint's weights, in float32.
 
     Raises:
-        ConfigError: If weights are missing, misshapen, or neither the encoder's nor of a known head.
+        ConfigError: If weights are missing, of another shape, or neither the encoder's nor of a known head.
     """
     expected = encoder.state_dict()
     prefix = next((p for p in encoder.prefixes if any(name.startswith(p) for name in readers)), "")
@@ -263,12 +270,12 @@ def _own_weights(encoder: Encoder, readers: Mapping[str, Callable[[], Tensor]], 
                 misshapen.append(f"{name} {tuple(tensor.shape)} for {tuple(expected[key].shape)}")
         elif not own.startswith((*HEADS, "masked_spec_embed")):
             unknown.append(name)
-    if "masked_spec_embed" in expected:  # a checkpoint that was never masked lacks it
+    if "masked_spec_embed" in expected:  # missing from a checkpoint that was never masked
         state.setdefault("masked_spec_embed", torch.zeros(encoder.width))
     missing = sorted(prefix + key.removeprefix("net.") for key in expected.keys() - state.keys())
     problems = {"missing": missing, "of another shape": misshapen, "unknown": sorted(unknown)}
     if found := [f"{len(names)} {what}: {and_more(names, 4)}" for what, names in problems.items() if names]:
         raise ConfigError(
-            f"checkpoint: the weights of {checkpoint} are not those of its config.json. {'; '.join(found)}."
+            f"model.encoder.checkpoint must have the weights of its config.json; {checkpoint} has {'; '.join(found)}."
         )
     return state

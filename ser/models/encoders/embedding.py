@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+from typing_extensions import override
 
 from ser.features.mask import frame_mask
 from ser.models.encoders.encoder import Encoder, rejoined
@@ -14,21 +15,20 @@ Summary = Literal["frames", "mean", "statistics"]
 
 
 class Embedding(nn.Module):
-    """The states of an encoder, one layer's or all layers' one below the other, as features.
+    """The states of an encoder as features: those of one layer, or of all layers, stacked.
 
     Shapes:
         - waveform: ``(batch, sample)``, zero-padded on the right
         - lengths: ``(batch,)`` in samples
-        - returns: ``(batch, n_layers * size, frame)`` and ``(batch,)`` in frames, zero beyond a clip's frames; ``size`` is
-          the encoder's width, twice that for ``statistics``. A summary over time is one frame.
+        - returns: ``(batch, n_layers * size, frame)`` and ``(batch,)`` in frames, zero beyond a clip's frames; ``size``
+          is the encoder's width, twice that for ``statistics``. A summary over time is one frame.
 
     Args:
-        encoder: Whatever its state is learned or not.
-        layer: Which; ``None`` is all of them.
+        encoder: The encoder, trained or frozen.
+        layer: The layer to use; ``None`` uses all.
         summary: ``frames`` keeps them; ``mean`` is over time; ``statistics`` is the mean, then the deviation.
-        batch_seconds: The most audio, padding included, that goes through the encoder at a time. A batch that is longer goes
-            through it in parts, of which training holds nothing but the result: each is computed again in the backward pass.
-            ``None`` is no limit.
+        batch_seconds: The most audio, padding included, that is encoded at a time. A longer batch is encoded in parts,
+            of which training stores only the result: each is recomputed in the backward pass. ``None`` sets no limit.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class Embedding(nn.Module):
         self.n_features = self.n_layers * self.size
         self.most = None if batch_seconds is None else round(batch_seconds * encoder.sample_rate)
 
+    @override
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """See the class."""
         parts = [] if self.most is None else [part.to(lengths.device) for part in parts_of(lengths, self.most)]
         if len(parts) < 2:
             return self._part(waveform, lengths)
@@ -77,7 +77,7 @@ class Embedding(nn.Module):
 
 
 def parts_of(lengths: Tensor, most: int) -> Iterator[Tensor]:
-    """Positions of a batch in parts of like length, each of at most ``most`` samples with its padding, or a single clip.
+    """Yield positions of a batch in parts of similar length, each of at most ``most`` samples with padding, or one clip.
 
     Example:
         >>> [part.tolist() for part in parts_of(torch.tensor([3, 9, 4]), most=8)]

@@ -17,8 +17,8 @@ from ser.features.precision import at_least_float32
 class Encoder(nn.Module, ABC):
     """A pretrained speech encoder whose result for a clip depends on that clip alone.
 
-    Layer 0 of the states is what goes into the first transformer layer, layer ``i`` the output of the ``i``-th; the last
-    one has passed the encoder's final norm, where it has one (``last_hidden_state`` of transformers).
+    Layer 0 of the states is the input of the first transformer layer, layer ``i`` the output of the ``i``-th; the last
+    one includes the encoder's final norm, where it has one (``last_hidden_state`` of transformers).
 
     Shapes:
         - waveform: ``(batch, sample)`` float32 at ``sample_rate``, full scale = 1, zero-padded on the right
@@ -26,13 +26,14 @@ class Encoder(nn.Module, ABC):
         - returns: ``(batch, n_states, frame, width)`` float32, zero beyond a clip's frames, and ``(batch,)`` in frames
 
     Args:
-        net: The encoder as transformers builds it; its weights are the whole of the state.
+        net: The encoder as transformers builds it; its weights are the whole state.
         sample_rate: In Hz.
-        width: Of a frame.
+        width: Features of a frame.
 
     Attributes:
-        mask: A module such as `ser.models.encoders.masks.SpanMask`, called in training on the input of the net's layers, with
-            frames ``(batch, frame, feature)`` and lengths ``(batch,)`` in frames; gives the frames. ``None`` masks nothing.
+        mask: A module such as `ser.models.encoders.masks.SpanMask`, called in training on the input of the net's
+            layers, with frames ``(batch, frame, feature)`` and lengths ``(batch,)`` in frames; returns the frames.
+            ``None`` masks nothing.
         prefixes: What the names of the encoder's weights may start with in a checkpoint of a larger model.
     """
 
@@ -48,7 +49,7 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """See the class."""
+        """Return the states of all layers, and their lengths in frames."""
 
     @property
     @abstractmethod
@@ -58,7 +59,7 @@ class Encoder(nn.Module, ABC):
     @property
     @abstractmethod
     def stem(self) -> list[nn.Module]:
-        """All that lies below the transformer layers."""
+        """The modules below the transformer layers."""
 
     @property
     @abstractmethod
@@ -67,28 +68,28 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def _cut(self, layers: int) -> None:
-        """Leave the lowest ``layers`` blocks, and no final norm."""
+        """Keep the lowest ``layers`` blocks, and no final norm."""
 
     @property
     def n_states(self) -> int:
-        """Layers of states: one a block, and the input of the first."""
+        """The number of states: one per block, and the input of the first."""
         return len(self.blocks) + 1
 
     def keep(self, layers: int) -> None:
         """Drop the blocks above the first ``layers``, and the final norm, which was fitted to the last one's output.
 
         Raises:
-            ConfigError: If there are not as many.
+            ConfigError: If there are fewer.
         """
         if not 1 <= layers <= len(self.blocks):
             raise ConfigError(
-                f"The encoder has {len(self.blocks)} transformer layers: keep 1 to that many, not {layers}."
+                f"model.encoder.layer must be at most {len(self.blocks)}, its transformer layers; got {layers}."
             )
         if layers < len(self.blocks):
             self._cut(layers)
 
     def gradient_checkpointing(self, on: bool) -> None:
-        """Recompute each block in the backward pass rather than hold what it computed: less memory, a third more time."""
+        """Recompute each block in the backward pass instead of storing its activations: less memory, a third more time."""
         block: Any  # a layer of transformers
         for block in self.blocks:
             block.gradient_checkpointing = on
@@ -97,7 +98,7 @@ class Encoder(nn.Module, ABC):
 
 
 def stack_states(states: list[Tensor], frames: Tensor) -> Tensor:
-    """One tensor of all layers, zero beyond a clip's frames, in float32 at least, as pooling needs it.
+    """Stack the states of all layers, zero beyond a clip's frames, in at least float32, as pooling needs.
 
     Shapes:
         - states: each ``(batch, frame, width)``
@@ -113,7 +114,7 @@ def stack_states(states: list[Tensor], frames: Tensor) -> Tensor:
 
 
 def rejoined(rows: list[Tensor], parts: list[Tensor], frames: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """A batch that went through the encoder in parts, whole again and in its order.
+    """Join the parts of a batch that was encoded in parts, in the order of the batch.
 
     Shapes:
         - rows: positions in the batch, each ``(part,)``
@@ -126,29 +127,31 @@ def rejoined(rows: list[Tensor], parts: list[Tensor], frames: list[Tensor]) -> t
         (2, 1, 2)
     """
     longest = max(part.shape[2] for part in parts)
-    behind = [0, 0] * (parts[0].dim() - 3)  # what pad is told of the dimensions after the frames
+    behind = [0, 0] * (parts[0].dim() - 3)  # padding of the dimensions after the frames
     padded = [nn.functional.pad(part, [*behind, 0, longest - part.shape[2]]) for part in parts]
     order = torch.cat(rows).argsort()
     return torch.cat(padded)[order], torch.cat(frames)[order]
 
 
 def attention_of(net: Any, attention: str) -> str:
-    """The attention that a class of transformers is to use: ``sdpa`` (fused) or ``eager`` (plain).
+    """Return the attention that a class of transformers uses: ``sdpa`` (fused) or ``eager`` (plain).
 
     Raises:
-        ConfigError: If it is none of auto, sdpa, eager, or the class has no sdpa.
+        ConfigError: If it is not auto, sdpa or eager, or the class does not support sdpa.
     """
     if attention not in ("auto", "sdpa", "eager"):
-        raise ConfigError(f"attention is one of auto, sdpa, eager, not {attention!r}.")
+        raise ConfigError(f"model.encoder.attention must be auto, sdpa or eager; got {attention!r}.")
     if attention == "sdpa" and not net._supports_sdpa:
-        raise ConfigError(f"{net.__name__} has no sdpa attention in transformers: set attention to auto or eager.")
+        raise ConfigError(
+            f"model.encoder.attention must be auto or eager for {net.__name__}, which does not support sdpa."
+        )
     if attention == "auto":
         return "sdpa" if net._supports_sdpa else "eager"
     return attention
 
 
 def library(name: str) -> Any:
-    """A package of the optional extra, imported when an encoder needs it.
+    """Import a package of the optional extra, when an encoder needs it.
 
     Raises:
         ConfigError: If it is not installed.
@@ -159,4 +162,6 @@ def library(name: str) -> Any:
         package = name.partition(".")[0]
         if error.name != package:
             raise
-        raise ConfigError(f"Pretrained encoders need the package {package}: pip install 'ser[pretrained]'") from error
+        raise ConfigError(
+            f"Pretrained encoders need the package {package}. Run pip install 'ser[pretrained]'."
+        ) from error

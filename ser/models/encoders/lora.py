@@ -1,4 +1,4 @@
-"""Low-rank adaptation of a pretrained encoder with `peft`: inject the adapters, fold them into the weights.
+"""Low-rank adaptation of a pretrained encoder with `peft`: inject adapters, and fold them into the weights.
 
 Source: Hu et al., 2021, https://arxiv.org/abs/2106.09685.
 """
@@ -13,11 +13,11 @@ from ser.errors import ConfigError
 
 
 def default_targets(family: str) -> tuple[str, ...]:
-    """Which linear layers to adapt in a transformers ``model_type``.
+    """Return the linear layers to adapt in a transformers ``model_type``.
 
     Queries and values, as Hu et al. do. WavLM's attention takes the weights of its projections without calling them, so
-    that an adapter there has no effect; its feed-forward layers are adapted instead, as in PEFT-SER (Feng and Narayanan,
-    2023, https://arxiv.org/abs/2306.05350).
+    that an adapter there has no effect; its feed-forward layers are adapted instead, as in PEFT-SER (Feng and
+    Narayanan, 2023, https://arxiv.org/abs/2306.05350).
 
     Example:
         >>> default_targets("wavlm")
@@ -29,43 +29,45 @@ def default_targets(family: str) -> tuple[str, ...]:
 def add_lora(
     module: nn.Module, rank: int, alpha: float, dropout: float = 0.0, targets: Sequence[str] = ("q_proj", "v_proj")
 ) -> None:
-    """Add an adapter, ``alpha / rank * B @ A``, to linear layers of ``module``, and freeze all else in it.
+    """Add an adapter, ``alpha / rank * B @ A``, to linear layers of ``module``, and freeze everything else in it.
 
     ``B`` starts at zero: the output is as before until the first step of training.
 
     Args:
         module: Changed in place; holds the encoder.
-        rank: Of the adapters.
+        rank: Rank of the adapters.
         alpha: Scale of the adapters, before it is divided by ``rank``.
-        dropout: Of what enters an adapter, in training.
+        dropout: Dropout on the input of an adapter, in training.
         targets: Last names of the layers to adapt.
 
     Raises:
-        ConfigError: If peft is not installed, there is nothing to train, a target is not a linear layer of ``module``, or
-            an adapter would have no effect there.
+        ConfigError: If peft is not installed, there is nothing to train, a target is not a linear layer of ``module``,
+            or an adapter would have no effect there.
     """
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
-        raise ConfigError("LoRA needs peft: pip install 'ser[pretrained]'.") from error
+        raise ConfigError("LoRA needs the package peft. Run pip install 'ser[pretrained]'.") from error
     if rank < 1 or not targets:
-        raise ConfigError(f"LoRA of rank {rank} on {len(targets)} targets trains nothing; take at least 1 of each.")
+        raise ConfigError(
+            f"model.finetune.lora must have rank at least 1 and at least 1 target; got {rank} and {len(targets)}."
+        )
     _check_targets(module, targets)
     scale: Any = alpha  # peft asks for an integer, and divides any number by the rank
     settings = LoraConfig(r=rank, lora_alpha=scale, lora_dropout=dropout, target_modules=list(targets))
     inject_adapter_in_model(settings, module)
-    del module.peft_config  # peft's note for itself; the layers hold all that they need
+    del module.peft_config  # only peft itself uses it
 
 
 def has_lora(module: nn.Module) -> bool:
-    """Whether there are adapters in ``module``."""
+    """Return whether ``module`` has adapters."""
     return any(hasattr(layer, "lora_A") for layer in module.modules())
 
 
 def merge_lora(module: nn.Module) -> None:
-    """Fold the adapters into the weights, and leave plain linear layers with the keys from before `add_lora`.
+    """Fold the adapters into the weights, and restore plain linear layers with the keys from before `add_lora`.
 
-    What was frozen stays so.
+    Frozen weights stay frozen.
     """
     if not has_lora(module):
         return
@@ -78,26 +80,26 @@ def merge_lora(module: nn.Module) -> None:
 
 
 def _check_targets(module: nn.Module, targets: Sequence[str]) -> None:
-    """Raise a `ConfigError` unless every target is a linear layer that is called wherever it is."""
+    """Refuse a target that is not a linear layer, or is not called wherever it occurs."""
     parents = {(name, type(parent)) for parent, name in _linear_layers(module)}
     source = {kind: inspect.getsource(kind) for kind in {kind for _, kind in parents}}
-    # F.multi_head_attention_forward and the like are given self.<name>.weight, and an adapter is not in that.
+    # F.multi_head_attention_forward and similar functions take self.<name>.weight, which bypasses an adapter.
     bypassed = {name: kind.__name__ for name, kind in parents if f"self.{name}.weight" in source[kind]}
     usable = sorted({name for name, _ in parents} - set(bypassed))
     for target in targets:
         if target in bypassed:
             raise ConfigError(
-                f"LoRA on {target} would have no effect: {bypassed[target]} takes the weight of {target} without calling "
-                f"it, so that an adapter is passed by. Layers that can be adapted: {', '.join(usable)}."
+                f"model.finetune.lora.targets must be among {', '.join(usable)}; got {target}, where an adapter would have "
+                f"no effect: {bypassed[target]} uses the weight without calling the layer."
             )
         if target not in usable:
             raise ConfigError(
-                f"LoRA on {target}: no linear layer has this name. Layers that can be adapted: {', '.join(usable)}."
+                f"model.finetune.lora.targets must be among {', '.join(usable)}; got {target}, which is no linear layer."
             )
 
 
 def _linear_layers(module: nn.Module) -> Iterator[tuple[nn.Module, str]]:
-    """Every linear layer as the module that it is in, and its name there."""
+    """Yield the parent module of every linear layer, and the layer's name in it."""
     for parent in module.modules():
         for name, layer in parent.named_children():
             if isinstance(layer, nn.Linear):

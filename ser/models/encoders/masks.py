@@ -1,11 +1,12 @@
 """SpecAugment inside an encoder: mask random stretches of time and features of the frames that enter its transformer.
 
-Sources: Park et al., 2019, https://doi.org/10.21437/Interspeech.2019-2680; within an encoder, by spans that may overlap,
-Baevski et al., 2020, https://arxiv.org/abs/2006.11477.
+Sources: Park et al., 2019, https://doi.org/10.21437/Interspeech.2019-2680; within an encoder, by spans that may
+overlap, Baevski et al., 2020, https://arxiv.org/abs/2006.11477.
 """
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ser.errors import ConfigError
 from ser.features.mask import frame_mask
@@ -14,11 +15,11 @@ from ser.features.mask import frame_mask
 class SpanMask(nn.Module):
     """Mask spans of frames and of features in training; each clip draws its own. In evaluation nothing changes.
 
-    Spans start anywhere with equal chance, also where they reach over an edge and are cut there, so that every frame of
-    a clip is masked with the same probability, ``time_share``, however long the clip. How many spans there are is left to
-    chance: a short clip often has none (transformers' ``mask_feature_min_masks`` masks a fixed number even then).
+    Spans start anywhere with equal probability, also across an edge, where they are cut, so that every frame of a clip
+    is masked with the same probability, ``time_share``, however long the clip. The number of spans is random: a short
+    clip often has none (transformers' ``mask_feature_min_masks`` masks a fixed number even then).
 
-    The draws come from torch's generator of the frames' device, and nothing waits for the device.
+    The draws come from torch's generator of the frames' device, without synchronising with it.
 
     Shapes:
         - frames: ``(batch, frame, width)``
@@ -47,14 +48,14 @@ class SpanMask(nn.Module):
         super().__init__()
         for name, share, span in (("time", time_share, time_span), ("feature", feature_share, feature_span)):
             if not 0 <= share < 1:
-                raise ConfigError(f"{name}_share is {share}, but the share that is masked is at least 0 and below 1.")
+                raise ConfigError(f"model.finetune.mask.{name}_share must be at least 0 and below 1; got {share}.")
             if span < 1:
-                raise ConfigError(f"{name}_span is {span}, but a span has a length of at least 1.")
+                raise ConfigError(f"model.finetune.mask.{name}_span must be at least 1; got {span}.")
         self.time_share, self.time_span = time_share, time_span
         self.feature_share, self.feature_span = feature_share, feature_span
 
+    @override
     def forward(self, frames: Tensor, lengths: Tensor, fill: Tensor | None = None) -> Tensor:
-        """See the class."""
         if not self.training:
             return frames
         batch, n_frames, width = frames.shape
@@ -70,7 +71,7 @@ class SpanMask(nn.Module):
 
 
 def _spans(shape: tuple[int, int], share: float, span: int, device: torch.device) -> Tensor:
-    """True within random spans that may overlap; each place with probability ``share``: ``shape``."""
+    """Return a mask of ``shape``, true within random spans that may overlap; each place with probability ``share``."""
     batch, size = shape
     # A place is free if no span starts at any of the `span` places from which one would reach it.
     start = 1 - (1 - share) ** (1 / span)

@@ -44,8 +44,8 @@ class FinetuneSettings:
     Args:
         layers: ``none`` freezes the encoder, a number trains that many of its top layers, ``all`` trains all of them.
         front_end: Train the convolutions below the transformer too, with ``layers=all``.
-        lora: ``rank``, ``alpha`` and optionally ``dropout`` and ``targets`` of `ser.models.encoders.lora.add_lora`: only
-            these adapters are trained of the encoder.
+        lora: ``rank``, ``alpha`` and optionally ``dropout`` and ``targets`` of `ser.models.encoders.lora.add_lora`:
+            only these adapters are trained of the encoder.
         lr: Learning rate of the encoder's top layer; ``None`` takes the optimizer's.
         layer_decay: Factor from the learning rate of each layer to that of the layer below.
         mask: Arguments of `ser.models.encoders.masks.SpanMask`: SpecAugment inside an encoder that is trained.

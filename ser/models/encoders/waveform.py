@@ -1,11 +1,12 @@
-"""Encoders that read the waveform itself: wav2vec 2.0, HuBERT, WavLM, data2vec and their kin.
+"""Encoders that read the waveform: wav2vec 2.0, HuBERT, WavLM, data2vec and similar ones.
 
-Sources: Baevski et al., 2020, https://arxiv.org/abs/2006.11477; Hsu et al., 2021, https://doi.org/10.1109/TASLP.2021.3122291;
-Chen et al., 2022, https://doi.org/10.1109/JSTSP.2022.3188113; Baevski et al., 2022, https://arxiv.org/abs/2202.03555.
+Sources: Baevski et al., 2020, https://arxiv.org/abs/2006.11477; Hsu et al., 2021,
+https://doi.org/10.1109/TASLP.2021.3122291; Chen et al., 2022, https://doi.org/10.1109/JSTSP.2022.3188113; Baevski et
+al., 2022, https://arxiv.org/abs/2202.03555.
 
-In transformers, padding changes what some of these give: the group norm of the base models takes its mean and deviation
-over padding too, and data2vec's stacked positional convolutions, and the batch norm before HuBERT's, carry something into
-the padded frames that the next convolution brings back. Here each works on the clip's own frames.
+In transformers, padding changes the output of some of these: the group norm of the base models includes padding in its
+mean and deviation, and data2vec's stacked positional convolutions, and the batch norm before HuBERT's, write non-zero
+values into the padded frames, which the next convolution mixes back. Here each works on the clip's own frames.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ser.errors import ConfigError
 from ser.features.mask import frame_mask
@@ -20,23 +22,23 @@ from ser.features.precision import at_least_float32
 from ser.models.encoders.encoder import Encoder, attention_of, library, rejoined, stack_states
 
 PADDING_SAFE = ("wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech", "unispeech-sat")
-"""Families whose every layer is known to give a padded clip what it gives the clip alone; others run one length at a time."""
+"""Families whose layers are known to be independent of padding; others run on clips of one length at a time."""
 
 
 class WaveformEncoder(Encoder):
-    """See `Encoder`. A clip shorter than one frame is filled up with silence to one.
+    """An `Encoder` that reads the waveform. A clip shorter than one frame is padded with silence to one.
 
-    ``mask`` sees the projected features, and as third argument what the net was pretrained to find in a masked frame,
+    ``mask`` gets the projected features, and as third argument what the net was pretrained to find in a masked frame,
     ``(width,)``.
 
     Args:
         config: Of transformers; its own masking and layer dropping are switched off.
-        preprocessor: What ``preprocessor_config.json`` says: ``sampling_rate``, and ``do_normalize``, whether a clip is
-            brought to zero mean and unit variance first.
+        preprocessor: The content of ``preprocessor_config.json``: ``sampling_rate``, and ``do_normalize``, whether a
+            clip is normalised to zero mean and unit variance first.
         attention: See `ser.models.encoders.checkpoint.build_encoder`.
 
     Raises:
-        ConfigError: If transformers has no such encoder that reads the waveform.
+        ConfigError: If transformers has no such encoder of waveforms.
     """
 
     masked_spec_embed: Tensor
@@ -44,11 +46,11 @@ class WaveformEncoder(Encoder):
     def __init__(self, config: Any, preprocessor: Mapping[str, Any], attention: str = "auto") -> None:
         net_class = _class_of(config)
         config.apply_spec_augment, config.layerdrop, config.add_adapter = False, 0.0, False
-        # The net masks nothing by itself. What it would put there is a buffer here, not a weight that is never trained.
+        # The net itself masks nothing. Its mask embedding is a buffer here, not a weight that is never trained.
         config.mask_time_prob = config.mask_feature_prob = 0.0
         config._attn_implementation = attention_of(net_class, attention)
         super().__init__(net_class(config), int(preprocessor.get("sampling_rate", 16000)), config.hidden_size)
-        self.net.masked_spec_embed = None  # UniSpeech-SAT has one even so
+        self.net.masked_spec_embed = None  # UniSpeech-SAT has one nevertheless
         self.register_buffer("masked_spec_embed", torch.zeros(self.width))
         self.prefixes = (f"{net_class.base_model_prefix}.",)
         self.normalise = bool(preprocessor.get("do_normalize", True))
@@ -56,24 +58,24 @@ class WaveformEncoder(Encoder):
         self.norm_is_last = getattr(config, "do_stable_layer_norm", False) or config.model_type == "wav2vec2-conformer"
         self.shortest = getattr(config, "squeeze_factor", 1)  # in frames; SEW pools that many into one
         for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
-            self.shortest = (self.shortest - 1) * stride + kernel  # in samples, once through
-        self._frames = torch.empty(0)  # (batch,): the frames of the clips that are in the net now
+            self.shortest = (self.shortest - 1) * stride + kernel  # in samples, after the loop
+        self._frames = torch.empty(0)  # (batch,): the frames of the present clips
         self.net.encoder.register_forward_pre_hook(self._mask_frames)
         if self.padding_safe:
             self._keep_padding_out()
 
+    @override
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """See the class."""
         waveform = self.front_end(waveform, lengths)
         lengths = lengths.clamp(min=self.shortest)
         missing = int(lengths.max()) - waveform.shape[1]
-        waveform = nn.functional.pad(waveform, (0, missing))  # cuts where it is negative
-        # The net would make its input require a gradient in training, and so hold all that a frozen stem computes.
+        waveform = nn.functional.pad(waveform, (0, missing))  # cuts if negative
+        # In training, the net would make its input require a gradient, and so store all activations of a frozen stem.
         self.net.feature_extractor._requires_grad = any(p.requires_grad for p in self.feature_extractor.parameters())
         return self._run(waveform, lengths) if self.padding_safe else self._run_by_length(waveform, lengths)
 
     def front_end(self, waveform: Tensor, lengths: Tensor) -> Tensor:
-        """The waveform as the net was pretrained on it, like transformers' ``Wav2Vec2FeatureExtractor``."""
+        """Return the waveform as the net was pretrained on it, like transformers' ``Wav2Vec2FeatureExtractor``."""
         waveform = at_least_float32(waveform)
         valid = frame_mask(lengths, waveform.shape[1])
         if not self.normalise:
@@ -83,7 +85,7 @@ class WaveformEncoder(Encoder):
         return centred / (centred.square().sum(1, keepdim=True) / count + 1e-7).sqrt()
 
     def _run(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """All states of clips that are at least one frame long."""
+        """Return all states of clips that are at least one frame long."""
         self._frames = self.net._get_feat_extract_output_lengths(lengths)
         first = self.net.feature_extractor.conv_layers[0]
         if isinstance(norm := getattr(first, "layer_norm", None), ClipGroupNorm):
@@ -91,14 +93,14 @@ class WaveformEncoder(Encoder):
         valid = frame_mask(lengths, waveform.shape[1]).long()
         out = self.net(waveform, attention_mask=valid, output_hidden_states=True)
         states = list(out.hidden_states)
-        # Where they differ in shape (SEW), the last is at a higher rate of frames, interpolated from the last block's.
+        # Where their shapes differ (SEW), the last has a higher frame rate, interpolated from the last block's.
         if out.last_hidden_state.shape == states[-1].shape:
             states[-1] = out.last_hidden_state  # after the final norm
         frames = self._frames.clamp(max=states[0].shape[1])
         return stack_states(states, frames), frames
 
     def _run_by_length(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """As `_run`, but only clips of the same length go together, so that there is no padding."""
+        """Return what `_run` does, in batches of clips of the same length, so that there is no padding."""
         rows, states, frames = [], [], []
         for length in sorted(set(lengths.tolist())):
             here = (lengths == length).nonzero()[:, 0]
@@ -109,7 +111,7 @@ class WaveformEncoder(Encoder):
         return rejoined(rows, states, frames)
 
     def train(self, mode: bool = True) -> "WaveformEncoder":
-        """Batch norms stay in evaluation: in training their statistics would mix the clips of a batch, and padding."""
+        """Set the training mode, except for batch norms, whose statistics would mix the clips of a batch, and padding."""
         super().train(mode)
         for module in self.net.modules():
             if isinstance(module, nn.BatchNorm1d):
@@ -119,20 +121,21 @@ class WaveformEncoder(Encoder):
     # ---- its parts
 
     @property
+    @override
     def blocks(self) -> nn.ModuleList:
-        """See `Encoder`."""
         layers: nn.ModuleList = self.net.encoder.layers
         return layers
 
     @property
+    @override
     def feature_extractor(self) -> nn.Module:
-        """See `Encoder`."""
         convolutions: nn.Module = self.net.feature_extractor
         return convolutions
 
     @property
+    @override
     def stem(self) -> list[nn.Module]:
-        """See `Encoder`. The norm in front of the blocks of the base models is part of it."""
+        """The modules below the transformer layers, including the norm before them in the base models."""
         above = {"layers", "upsample"} | ({"layer_norm"} if self.norm_is_last else set())
         below = [module for name, module in self.net.named_children() if name not in ("encoder", "adapter")]
         return below + [module for name, module in self.net.encoder.named_children() if name not in above]
@@ -142,7 +145,7 @@ class WaveformEncoder(Encoder):
         if self.norm_is_last:
             self.net.encoder.layer_norm = nn.Identity()
 
-    # ---- what keeps padding out
+    # ---- keeping padding out
 
     def _keep_padding_out(self) -> None:
         first = self.net.feature_extractor.conv_layers[0]
@@ -154,7 +157,7 @@ class WaveformEncoder(Encoder):
                 module.register_forward_hook(self._zero_padding)
 
     def _zero_padding(self, module: nn.Module, args: Any, output: Tensor) -> Tensor:
-        """Zero what is beyond a clip's frames of ``(batch, width, frame)``, where alone the clip has a zero border."""
+        """Set ``(batch, width, frame)`` to zero beyond a clip's frames, where a clip alone has a zero border."""
         return output * frame_mask(self._frames, output.shape[-1])[:, None]
 
     def _mask_frames(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
@@ -172,10 +175,10 @@ class ClipGroupNorm(nn.GroupNorm):
         - returns: the same
 
     Args:
-        norm: Whose parameters it takes over.
+        norm: The norm whose parameters are used.
 
     Attributes:
-        frames: Of each clip in the batch that comes next.
+        frames: Number of frames of each clip of the next batch.
 
     Example:
         >>> norm = ClipGroupNorm(nn.GroupNorm(1, 1))
@@ -189,16 +192,16 @@ class ClipGroupNorm(nn.GroupNorm):
         self.weight, self.bias = norm.weight, norm.bias
         self.frames: list[int] = []
 
+    @override
     def forward(self, features: Tensor) -> Tensor:
-        """See the class."""
-        # Clip by clip with torch's own kernel: what it gives the clip alone, bit for bit, and no copies for the statistics.
+        # Clip by clip with torch's own kernel: bit for bit the result of the clip alone, and no copies for the statistics.
         longest = features.shape[-1]
         clips = [super(ClipGroupNorm, self).forward(x[None, :, :n]) for x, n in zip(features, self.frames, strict=True)]
         return torch.cat([nn.functional.pad(clip, (0, longest - clip.shape[-1])) for clip in clips])
 
 
 def _class_of(config: Any) -> Any:
-    """The class of transformers for a configuration.
+    """Return the class of transformers for a configuration.
 
     Raises:
         ConfigError: If it does not read the waveform through convolutions.
@@ -208,7 +211,7 @@ def _class_of(config: Any) -> Any:
     reads_waveforms = getattr(found, "main_input_name", "") == "input_values"
     if not (reads_waveforms and hasattr(found, "_get_feat_extract_output_lengths") and hasattr(config, "conv_kernel")):
         raise ConfigError(
-            f"The family {config.model_type!r} is no encoder of waveforms. Those that are: {', '.join(PADDING_SAFE)}, "
-            "whisper, and what is built like them, such as wav2vec2-conformer and sew."
+            f"model_type in config.json must be {', '.join(PADDING_SAFE)}, whisper, or a similar encoder of waveforms such "
+            f"as wav2vec2-conformer or sew; got {config.model_type!r}."
         )
     return found

@@ -1,4 +1,4 @@
-"""The encoder of Whisper on clips as long as they are, rather than 30 s of padding.
+"""The encoder of Whisper on clips of their own length, instead of padding them to 30 s.
 
 Source: Radford et al., 2023, https://proceedings.mlr.press/v202/radford23a.html.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ser.errors import ConfigError
 from ser.features.mask import frame_mask
@@ -17,21 +18,22 @@ from ser.models.encoders.encoder import Encoder, attention_of, library, stack_st
 
 
 class WhisperEncoder(Encoder):
-    """See `Encoder`. A frame is two mel frames, 20 ms.
+    """An `Encoder` that reads log-mel energies. A frame is two mel frames, 20 ms.
 
-    Whisper was pretrained with each clip padded to 30 s, and attends to the silence behind it. Here some silence stands
-    behind each clip, is attended to, and is cut off from the states; with 30 s of it they are those of the padded run.
-    A recording longer than the net has positions (30 s) is run in equal consecutive windows, each by itself, as few as can
-    be, and their frames are joined. ``mask`` sees the log-mel energies.
+    Whisper was pretrained with each clip padded to 30 s, and attends to the silence after it. Here some silence follows
+    each clip, is attended to, and is cut off from the states; with 30 s of it they equal those of a padded clip. A
+    recording longer than the positions of the net (30 s) is encoded in as few equal consecutive windows as possible,
+    and their frames are joined. ``mask`` gets the log-mel energies.
 
     Args:
         config: Of transformers; its layer dropping is switched off.
-        preprocessor: What ``preprocessor_config.json`` says: ``sampling_rate``, ``n_fft``, ``hop_length``, ``feature_size``.
+        preprocessor: The content of ``preprocessor_config.json``: ``sampling_rate``, ``n_fft``, ``hop_length``,
+            ``feature_size``.
         attention: See `ser.models.encoders.checkpoint.build_encoder`.
-        silence: Behind each clip, in seconds.
+        silence: Silence after each clip, in seconds.
 
     Raises:
-        ConfigError: If ``silence`` is negative, or the preprocessor makes other features than the net reads.
+        ConfigError: If ``silence`` is negative, or the preprocessor's features do not fit the net.
     """
 
     prefixes = ("model.encoder.", "encoder.")
@@ -44,10 +46,10 @@ class WhisperEncoder(Encoder):
         n_mels = int(preprocessor.get("feature_size", 80))
         if n_mels != config.num_mel_bins:
             raise ConfigError(
-                f"preprocessor_config.json has {n_mels} mel bands, but config.json {config.num_mel_bins}."
+                f"feature_size in preprocessor_config.json must be {config.num_mel_bins}, as in config.json; got {n_mels}."
             )
         if not silence >= 0:
-            raise ConfigError(f"silence is in seconds, and not negative; it is {silence}.")
+            raise ConfigError(f"model.encoder.silence must be at least 0 s; got {silence}.")
         config.encoder_layerdrop = 0.0
         config._attn_implementation = attention_of(net_class, attention)
         super().__init__(net_class(config), sample_rate, config.d_model)
@@ -57,8 +59,8 @@ class WhisperEncoder(Encoder):
         self.longest = 2 * int(config.max_source_positions)  # in mel frames
         self.log_mel = WhisperLogMel(n_mels, int(preprocessor.get("n_fft", 400)), hop, sample_rate)
 
+    @override
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """See the class."""
         if waveform.shape[1] <= self.longest * self.hop:
             return self._run(waveform, lengths)
         windows = [clip[:n].split(self.window(n)) for clip, n in zip(waveform, lengths.tolist(), strict=True)]
@@ -71,24 +73,24 @@ class WhisperEncoder(Encoder):
         return nn.utils.rnn.pad_sequence(joined, batch_first=True).transpose(1, 2), total
 
     def window(self, length: int) -> int:
-        """The samples in each window of a clip of ``length`` samples: an even number of mel frames."""
+        """Return the samples in each window of a clip of ``length`` samples: an even number of mel frames."""
         frames = max(1, math.ceil(length / self.hop))
         windows = math.ceil(frames / self.longest)
         return math.ceil(frames / windows / 2) * 2 * self.hop
 
     def _run(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """All states of clips that the net has positions for."""
-        frames = ((lengths + self.hop - 1) // self.hop).clamp(min=1)  # mel frames whose centre lies in the clip
+        """Return all states of clips that the net has positions for."""
+        frames = ((lengths + self.hop - 1) // self.hop).clamp(min=1)  # mel frames centred in the clip
         total = (frames + self.silence).clamp(max=self.longest)
         mel = self.log_mel(waveform, int(total.max()))
         if self.training and self.mask is not None:
             mel = self.mask(mel.transpose(1, 2), frames).transpose(1, 2)
-        # Beyond its silence a clip alone has the convolutions' zero border; so it has in a batch.
+        # Beyond its silence a clip alone has the convolutions' zero border; a clip in a batch has the same.
         valid = frame_mask(total, mel.shape[-1])[:, None]
         hidden = nn.functional.gelu(self.net.conv1(mel * valid)) * valid
         hidden = nn.functional.gelu(self.net.conv2(hidden)).transpose(1, 2)
         hidden = hidden + self.net.embed_positions.weight[: hidden.shape[1]]
-        # A stem that is frozen is in evaluation mode, whatever the layers above it are in.
+        # A frozen stem is in evaluation mode, whatever the mode of the layers above it.
         hidden = nn.functional.dropout(hidden, self.net.dropout, self.net.conv2.training)
         attended = self._attended((total + 1) // 2, hidden.shape[1])
         states = [hidden]
@@ -100,7 +102,7 @@ class WhisperEncoder(Encoder):
         return stack_states([layer[:, :longest] for layer in states], frames), frames
 
     def _attended(self, frames: Tensor, longest: int) -> Tensor:
-        """Which frames are looked at, ``(batch, 1, 1, frame)``: a choice for fused attention, else added to the scores."""
+        """Return the attention mask, ``(batch, 1, 1, frame)``: booleans for fused attention, else added to the scores."""
         valid = frame_mask(frames, longest)[:, None, None]
         if self.fused:
             return valid
@@ -109,19 +111,19 @@ class WhisperEncoder(Encoder):
     # ---- its parts
 
     @property
+    @override
     def blocks(self) -> nn.ModuleList:
-        """See `Encoder`."""
         layers: nn.ModuleList = self.net.layers
         return layers
 
     @property
+    @override
     def feature_extractor(self) -> nn.Module:
-        """See `Encoder`."""
         return nn.ModuleList([self.net.conv1, self.net.conv2])
 
     @property
+    @override
     def stem(self) -> list[nn.Module]:
-        """See `Encoder`."""
         return [self.net.conv1, self.net.conv2, self.net.embed_positions]
 
     def _cut(self, layers: int) -> None:
@@ -130,10 +132,10 @@ class WhisperEncoder(Encoder):
 
 
 class WhisperLogMel(nn.Module):
-    """Log-mel energies as transformers' ``WhisperFeatureExtractor`` makes them, on the device, of any number of frames.
+    """Log-mel energies like those of transformers' ``WhisperFeatureExtractor``, on the device, of any number of frames.
 
-    Frames are centred at multiples of the hop; the waveform is mirrored before its start, and silent after its end, as in
-    a run padded to 30 s. No energy is more than 80 dB below the clip's greatest.
+    Frames are centred at multiples of the hop; the waveform is mirrored before its start, and silent after its end, as
+    in a run padded to 30 s. No energy is more than 80 dB below the clip's highest.
 
     Shapes:
         - waveform: ``(batch, sample)``, full scale = 1, zero-padded on the right
@@ -141,8 +143,8 @@ class WhisperLogMel(nn.Module):
 
     Args:
         n_mels: Bands on Slaney's mel scale, from 0 to 8 kHz.
-        n_fft: Of the Hann window, in samples.
-        hop: From one frame to the next, in samples.
+        n_fft: Length of the Hann window in samples.
+        hop: Distance of frames in samples.
         sample_rate: In Hz.
 
     Example:
@@ -162,8 +164,8 @@ class WhisperLogMel(nn.Module):
         self.register_buffer("filters", torch.tensor(filters.T, dtype=torch.float32), persistent=False)
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
 
+    @override
     def forward(self, waveform: Tensor, frames: int) -> Tensor:
-        """See the class."""
         with torch.autocast(waveform.device.type, enabled=False):  # half precision cannot hold power spectra
             half = self.n_fft // 2
             samples = max((frames - 1) * self.hop, 1) + half

@@ -118,7 +118,7 @@ class Bypass(nn.Module):
 
 
 def test_a_layer_whose_weight_is_taken_without_a_call_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"Bypass takes the weight of q_proj .* can be adapted: out\."):
+    with pytest.raises(ConfigError, match=r"among out; got q_proj, .* Bypass uses the weight"):
         add_lora(nn.Sequential(Bypass()), 2, 2.0, targets=["q_proj"])
     add_lora(nn.Sequential(Bypass()), 2, 2.0, targets=["out"])
 
@@ -178,9 +178,13 @@ def test_dropout_is_for_training_alone() -> None:
 @pytest.mark.parametrize(
     ("rank", "targets", "says"),
     [
-        (2, ["q_proj", "query"], "LoRA on query: no linear layer .* fc1, fc2, k_proj, out_proj, q_proj, v_proj"),
-        (0, ["q_proj"], "rank 0"),
-        (2, [], "0 targets"),
+        (
+            2,
+            ["q_proj", "query"],
+            "among fc1, fc2, k_proj, out_proj, q_proj, v_proj; got query, which is no linear layer",
+        ),
+        (0, ["q_proj"], "at least 1 target; got 0 and 1"),
+        (2, [], "at least 1 target; got 2 and 0"),
     ],
 )
 def test_settings_that_would_train_nothing_are_refused(rank: int, targets: list[str], says: str) -> None:

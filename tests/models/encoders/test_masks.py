@@ -96,6 +96,6 @@ def test_without_shares_and_in_evaluation_nothing_changes_and_nothing_is_drawn(m
     ("settings", "named"),
     [({"time_share": 1.0}, "time_share"), ({"feature_share": -0.1}, "feature_share"), ({"time_span": 0}, "time_span")],
 )
-def test_settings_that_cannot_be_are_refused(settings: dict[str, float], named: str) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, float], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         SpanMask(**settings)  # type: ignore[arg-type]
