@@ -44,9 +44,7 @@ def same(ours: Weights, theirs: Weights) -> bool:
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_the_architecture_survives_json_and_a_checkpoint_and_takes_the_weights(
-    name: str, make_checkpoint: Make
-) -> None:
+def test_architecture_survives_json_and_a_checkpoint_and_loads_the_weights(name: str, make_checkpoint: Make) -> None:
     architecture, weights = fetch(str(make_checkpoint(name)))
     assert json.loads(json.dumps(architecture)) == architecture
     file = io.BytesIO()
@@ -61,7 +59,7 @@ def test_the_architecture_survives_json_and_a_checkpoint_and_takes_the_weights(
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_weights_are_those_that_transformers_loads(name: str, make_checkpoint: Make) -> None:
+def test_weights_equal_those_of_transformers(name: str, make_checkpoint: Make) -> None:
     net = transformers.AutoModel.from_pretrained(make_checkpoint(name))
     net = net.encoder if name.startswith("whisper") else net
     expected = {f"net.{key}": tensor for key, tensor in net.state_dict().items() if key != "masked_spec_embed"}
@@ -71,7 +69,7 @@ def test_weights_are_those_that_transformers_loads(name: str, make_checkpoint: M
     assert learned is None if name.startswith("whisper") else torch.equal(learned, net.masked_spec_embed)
 
 
-def test_an_untrained_encoder_says_nothing_of_where_it_was(folder: Path) -> None:
+def test_architecture_does_not_reveal_local_paths(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text()) | {"_name_or_path": str(folder), "torch_dtype": "float16"}
     (folder / "config.json").write_text(json.dumps(config))
     architecture, _ = fetch(str(folder))
@@ -81,7 +79,7 @@ def test_an_untrained_encoder_says_nothing_of_where_it_was(folder: Path) -> None
     assert architecture["sha256"] == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
-def test_weights_in_half_precision_come_in_single(folder: Path) -> None:
+def test_half_precision_weights_are_read_in_single_precision(folder: Path) -> None:
     _, single = fetch(str(folder))
     rewrite(folder, lambda weights: {name: tensor.half() for name, tensor in weights.items()})
     _, half = fetch(str(folder))
@@ -89,7 +87,7 @@ def test_weights_in_half_precision_come_in_single(folder: Path) -> None:
     assert same(half, {name: tensor.half().float() for name, tensor in single.items()})
 
 
-def test_old_settings_of_a_configuration_have_no_effect(folder: Path) -> None:
+def test_obsolete_settings_have_no_effect(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text()) | {"gradient_checkpointing": True, "layerdrop": 0.5}
     (folder / "config.json").write_text(json.dumps(config))
     encoder = build_encoder(fetch(str(folder))[0])
@@ -115,7 +113,7 @@ def test_old_settings_of_a_configuration_have_no_effect(folder: Path) -> None:
         ("whisper 80", "WhisperForAudioClassification"),
     ],
 )
-def test_a_head_or_decoder_beside_the_encoder_is_left_out(name: str, head: str, make_checkpoint: Make) -> None:
+def test_heads_and_decoders_are_left_out(name: str, head: str, make_checkpoint: Make) -> None:
     folder = make_checkpoint(name, head)
     _, weights = fetch(str(folder))
     net = getattr(transformers, head).from_pretrained(folder)
@@ -140,7 +138,7 @@ def test_both_spellings_of_weight_norm_are_read(folder: Path) -> None:
     assert same(fetch(str(folder))[1], new)
 
 
-def test_parts_with_an_index_are_one_checkpoint(folder: Path) -> None:
+def test_indexed_parts_are_one_checkpoint(folder: Path) -> None:
     _, whole = fetch(str(folder))
     weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
@@ -161,7 +159,7 @@ def test_parts_with_an_index_are_one_checkpoint(folder: Path) -> None:
         fetch(str(folder))
 
 
-def test_a_mask_that_was_never_learned_is_zero(folder: Path) -> None:
+def test_missing_mask_embedding_is_zero(folder: Path) -> None:
     rewrite(folder, lambda weights: {k: v for k, v in weights.items() if k != "masked_spec_embed"})
     assert not fetch(str(folder))[1]["masked_spec_embed"].any()
 
@@ -182,14 +180,14 @@ def test_unknown_weights_are_named(folder: Path) -> None:
         fetch(str(folder))
 
 
-def test_an_encoder_beside_a_prefixed_encoder_is_unknown(make_checkpoint: Make, tmp_path: Path) -> None:
+def test_unprefixed_encoder_beside_a_prefixed_one_is_unknown(make_checkpoint: Make, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(make_checkpoint("hubert base", "HubertForCTC"), tmp_path / "two"))
     rewrite(folder, lambda weights: weights | {"encoder.layer_norm.bias": torch.zeros(32)})
     with pytest.raises(ConfigError, match=r"1 unknown: encoder.layer_norm.bias.$"):
         fetch(str(folder))
 
 
-def test_misshapen_weights_are_named_with_both_shapes(folder: Path) -> None:
+def test_weights_of_another_shape_are_named_with_both_shapes(folder: Path) -> None:
     rewrite(folder, lambda weights: weights | {"encoder.layer_norm.bias": torch.zeros(31)})
     with pytest.raises(ConfigError, match=r"1 of another shape: encoder.layer_norm.bias \(31,\) for \(32,\)"):
         fetch(str(folder))
@@ -199,7 +197,7 @@ def test_misshapen_weights_are_named_with_both_shapes(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
-def test_a_missing_or_damaged_json_is_named(name: str, folder: Path) -> None:
+def test_missing_or_damaged_json_is_named(name: str, folder: Path) -> None:
     for text, message in (("{", f"{name} must be JSON"), ("[]", f"{name} must hold a JSON object")):
         (folder / name).write_text(text)
         with pytest.raises(ConfigError, match=message):
@@ -208,19 +206,19 @@ def test_a_missing_or_damaged_json_is_named(name: str, folder: Path) -> None:
     with pytest.raises(ConfigError, match=f"{name} must be JSON"):
         fetch(str(folder))
     (folder / name).unlink()
-    with pytest.raises(ConfigError, match=f"must have {name}, .* wav2vec2-base has none"):
+    with pytest.raises(ConfigError, match=f"must have {name}, .*wav2vec2-base has none"):
         fetch(str(folder))
 
 
 @pytest.mark.parametrize("keep", [0, 5, 1000, -7])
-def test_cut_off_weights_are_said_to_be_damaged(keep: int, folder: Path) -> None:
+def test_truncated_weights_are_reported_as_damaged(keep: int, folder: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ConfigError, match=r"model.safetensors is damaged or incomplete"):
         fetch(str(folder))
 
 
-def test_a_pickle_is_read_only_if_asked_for(folder: Path) -> None:
+def test_pickle_is_read_only_on_request(folder: Path) -> None:
     _, safe = fetch(str(folder))
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
@@ -242,7 +240,7 @@ class Harmful:
         return Path.touch, (Path("harmed"),)  # type: ignore[return-value]
 
 
-def test_a_pickle_runs_no_code(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pickle_runs_no_code(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     torch.save({"a": Harmful()}, folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
@@ -252,12 +250,12 @@ def test_a_pickle_runs_no_code(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("checkpoint", ["./nothing", "~/no such folder", "/no/such/folder"])
-def test_a_path_that_does_not_exist_is_not_looked_for_on_the_hub(checkpoint: str) -> None:
+def test_missing_path_is_not_looked_up_on_the_hub(checkpoint: str) -> None:
     with pytest.raises(ConfigError, match=f"must be a folder with config.json, .* got {checkpoint}"):
         fetch(checkpoint)
 
 
-def test_a_folder_is_found_from_home_and_by_a_relative_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_is_found_from_home_and_by_relative_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(folder.parent))
     expected, _ = fetch(str(folder))
     assert fetch("~/wav2vec2-base")[0] == expected
@@ -280,14 +278,14 @@ def test_a_folder_is_found_from_home_and_by_a_relative_name(folder: Path, monkey
         ({"conv_stride": [5, 2]}, "No encoder can be built"),
     ],
 )
-def test_what_cannot_be_built_is_said(change: dict[str, object], message: str, folder: Path) -> None:
+def test_unbuildable_architecture_is_refused(change: dict[str, object], message: str, folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text()) | change
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ConfigError, match=message):
         fetch(str(folder))
 
 
-def test_a_preprocessor_of_another_whisper_is_refused(make_checkpoint: Make) -> None:
+def test_preprocessor_of_another_whisper_is_refused(make_checkpoint: Make) -> None:
     architecture, _ = fetch(str(make_checkpoint("whisper 80")))
     architecture["preprocessor"]["feature_size"] = 128
     with pytest.raises(ConfigError, match=r"must be 80, as in config.json; got 128"):
@@ -296,7 +294,7 @@ def test_a_preprocessor_of_another_whisper_is_refused(make_checkpoint: Make) -> 
         build_encoder(fetch(str(make_checkpoint("whisper 80")))[0], silence=-1)
 
 
-def test_a_package_that_is_not_installed_is_named() -> None:
+def test_missing_package_is_named() -> None:
     with pytest.raises(ConfigError, match=r"need the package no_such_one. Run pip install 'ser\[pretrained\]'"):
         library("no_such_one.inner")
 
@@ -320,7 +318,7 @@ def fill(cache: Path, folder: Path, revision: str = "main") -> Path:
     return Path(shutil.copytree(folder, repository / "snapshots" / COMMIT))
 
 
-def test_a_checkpoint_in_the_cache_needs_no_network(cache: Path, make_checkpoint: Make) -> None:
+def test_cached_checkpoint_needs_no_network(cache: Path, make_checkpoint: Make) -> None:
     fill(cache, make_checkpoint("wavlm base"))
     architecture, weights = fetch("owner/tiny")
     local, expected = fetch(str(make_checkpoint("wavlm base")))
@@ -329,14 +327,14 @@ def test_a_checkpoint_in_the_cache_needs_no_network(cache: Path, make_checkpoint
     assert fetch("owner/tiny", revision=COMMIT)[0] == architecture
 
 
-def test_a_revision_is_looked_up_by_its_name(cache: Path, make_checkpoint: Make) -> None:
+def test_revision_is_looked_up_by_name(cache: Path, make_checkpoint: Make) -> None:
     fill(cache, make_checkpoint("hubert base"), revision="refs-of-mine")
     assert fetch("owner/tiny", revision="refs-of-mine")[0]["revision"] == COMMIT
     with pytest.raises(ConfigError, match="owner/tiny is incomplete in the hub's cache"):
         fetch("owner/tiny")
 
 
-def test_what_is_not_in_the_cache_and_cannot_be_fetched_says_how_to_get_it(cache: Path, make_checkpoint: Make) -> None:
+def test_uncached_checkpoint_without_network_states_how_to_get_it(cache: Path, make_checkpoint: Make) -> None:
     with pytest.raises(
         ConfigError, match=r"\(config.json is missing\).*`hf download owner/tiny`.*model.encoder.checkpoint"
     ):
@@ -348,12 +346,12 @@ def test_what_is_not_in_the_cache_and_cannot_be_fetched_says_how_to_get_it(cache
         fetch("owner/tiny")
 
 
-def test_a_name_that_is_neither_a_folder_nor_an_id_is_refused(cache: Path) -> None:
+def test_name_that_is_neither_folder_nor_id_is_refused(cache: Path) -> None:
     with pytest.raises(ConfigError, match=r"must be a folder or an id on the hub .* got a/b/c"):
         fetch("a/b/c")
 
 
-def test_what_the_hub_says_is_passed_on(monkeypatch: pytest.MonkeyPatch, cache: Path, make_checkpoint: Make) -> None:
+def test_errors_of_the_hub_are_reported(monkeypatch: pytest.MonkeyPatch, cache: Path, make_checkpoint: Make) -> None:
     import httpx
     from huggingface_hub import errors
 

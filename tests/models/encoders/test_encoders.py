@@ -51,7 +51,7 @@ def transformers_states(name: str, make_checkpoint: Make, values: Tensor) -> Ten
 
 
 @pytest.mark.parametrize("name", RAW)
-def test_states_in_a_padded_batch_are_those_of_transformers_for_the_clip_alone(
+def test_states_in_padded_batch_equal_transformers_for_the_clip_alone(
     name: str, load: Load, make_checkpoint: Make
 ) -> None:
     encoder = load(name)
@@ -70,7 +70,7 @@ def test_states_in_a_padded_batch_are_those_of_transformers_for_the_clip_alone(
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_a_clip_alone_and_in_two_batches_is_the_same(name: str, load: Load) -> None:
+def test_clip_alone_and_in_two_batches_gets_the_same_states(name: str, load: Load) -> None:
     encoder = load(name)
     waveform, lengths = clips()
     with torch.no_grad():
@@ -83,7 +83,7 @@ def test_a_clip_alone_and_in_two_batches_is_the_same(name: str, load: Load) -> N
 
 
 @pytest.mark.parametrize("name", ["wav2vec2 base", "hubert with batch norm", "data2vec"])
-def test_transformers_own_padded_run_is_not_the_same(name: str, make_checkpoint: Make) -> None:
+def test_transformers_padded_run_differs(name: str, make_checkpoint: Make) -> None:
     """The reason for what keeps padding out: without it, these families fail the test above."""
     net = transformers.AutoModel.from_pretrained(make_checkpoint(name)).eval().double()
     waveform, _ = clips([3001, 9000])
@@ -93,7 +93,7 @@ def test_transformers_own_padded_run_is_not_the_same(name: str, make_checkpoint:
 
 
 @pytest.mark.parametrize("name", ["wav2vec2 base", "wavlm base"])
-def test_front_end_is_that_of_transformers(name: str, load: Load, make_checkpoint: Make) -> None:
+def test_front_end_equals_transformers(name: str, load: Load, make_checkpoint: Make) -> None:
     extract = transformers.Wav2Vec2FeatureExtractor.from_pretrained(make_checkpoint(name))
     waveform, lengths = clips()
     rows = [row[:n].float().numpy() for row, n in zip(waveform, LENGTHS, strict=True)]
@@ -108,7 +108,7 @@ def test_front_end_is_that_of_transformers(name: str, load: Load, make_checkpoin
 
 
 @pytest.mark.parametrize("name", ["whisper 80", "whisper 128"])
-def test_log_mel_is_that_of_transformers(name: str, load: Load, make_checkpoint: Make) -> None:
+def test_log_mel_equals_transformers(name: str, load: Load, make_checkpoint: Make) -> None:
     extract = transformers.WhisperFeatureExtractor.from_pretrained(make_checkpoint(name))
     waveform, _ = clips([31 * 160 + 1])
     expected = extract(waveform[0].float().numpy(), sampling_rate=16000, return_tensors="pt").input_features.double()
@@ -120,7 +120,7 @@ def test_log_mel_is_that_of_transformers(name: str, load: Load, make_checkpoint:
 
 @pytest.mark.parametrize("name", ["whisper 80", "whisper 128"])
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_with_silence_to_the_end_whisper_is_transformers_padded_run(
+def test_whisper_with_30_s_of_silence_equals_transformers(
     name: str, attention: str, load: Load, make_checkpoint: Make
 ) -> None:
     encoder = load(name, attention=attention, silence=2.0)
@@ -133,7 +133,7 @@ def test_with_silence_to_the_end_whisper_is_transformers_padded_run(
         torch.testing.assert_close(states[i, :, : frames[i]], expected[:, : frames[i]], **EXACT)
 
 
-def test_what_enters_whispers_transformer_is_that_of_the_padded_run(load: Load, make_checkpoint: Make) -> None:
+def test_whispers_transformer_input_equals_the_padded_run(load: Load, make_checkpoint: Make) -> None:
     """With some silence behind it, all of it; without, but for the last frame, which the convolutions' border reaches."""
     waveform, lengths = clips([6000])
     encoder = load("whisper 80", silence=0.1)
@@ -146,7 +146,7 @@ def test_what_enters_whispers_transformer_is_that_of_the_padded_run(load: Load, 
     assert (bare[0, 0, -1] - expected[int(frames) - 1]).abs().max() > 1e-3
 
 
-def test_silence_behind_a_clip_changes_whispers_states(load: Load) -> None:
+def test_silence_after_a_clip_changes_whispers_states(load: Load) -> None:
     waveform, lengths = clips([6000])
     with torch.no_grad():
         one, frames = load("whisper 80", silence=1.0)(waveform, lengths)
@@ -157,7 +157,7 @@ def test_silence_behind_a_clip_changes_whispers_states(load: Load) -> None:
     assert torch.equal(one, default)
 
 
-def test_a_recording_longer_than_whispers_positions_is_run_in_equal_windows(load: Load) -> None:
+def test_recording_longer_than_whispers_positions_is_split_into_equal_windows(load: Load) -> None:
     encoder = load("whisper 80")
     samples = 70000  # 438 mel frames: 3 windows of at most 200, in even numbers 146, 146, 146
     waveform, lengths = clips([samples, 6000])
@@ -171,7 +171,7 @@ def test_a_recording_longer_than_whispers_positions_is_run_in_equal_windows(load
     assert not states[1, :, 19:].any()
 
 
-def test_windows_hold_every_frame_once(load: Load) -> None:
+def test_windows_cover_every_frame_once(load: Load) -> None:
     encoder = load("whisper 80")
     assert isinstance(encoder, WhisperEncoder)
     for length in (0, 1, 31999, 32000, 32001, 64000, 64001, 1_000_003):
@@ -187,7 +187,7 @@ def test_windows_hold_every_frame_once(load: Load) -> None:
 
 @pytest.mark.parametrize("name", MADE)
 @pytest.mark.parametrize("length", [1, 5, 48])
-def test_a_clip_shorter_than_a_frame_is_one_frame_and_the_same_in_a_batch(name: str, length: int, load: Load) -> None:
+def test_clip_shorter_than_a_frame_is_one_frame_alone_and_in_a_batch(name: str, length: int, load: Load) -> None:
     encoder = load(name)
     waveform, lengths = clips([length, 6000])
     with torch.no_grad():
@@ -199,7 +199,7 @@ def test_a_clip_shorter_than_a_frame_is_one_frame_and_the_same_in_a_batch(name: 
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_keeping_fewer_layers_leaves_their_states(name: str, load: Load) -> None:
+def test_keeping_fewer_layers_keeps_their_states(name: str, load: Load) -> None:
     encoder, lower = load(name), load(name)
     lower.keep(2)
     waveform, lengths = clips()
@@ -214,7 +214,7 @@ def test_keeping_fewer_layers_leaves_their_states(name: str, load: Load) -> None
 
 
 @pytest.mark.parametrize("name", ["wav2vec2 large", "whisper 80", "conformer"])
-def test_the_final_norm_goes_with_the_last_layer(name: str, load: Load) -> None:
+def test_final_norm_is_dropped_with_the_last_layer(name: str, load: Load) -> None:
     encoder = load(name)
     before = {n.removeprefix("net.encoder.").removeprefix("net.") for n in encoder.state_dict()}
     encoder.keep(1)
@@ -223,7 +223,7 @@ def test_the_final_norm_goes_with_the_last_layer(name: str, load: Load) -> None:
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_blocks_and_stem_are_all_but_what_is_above_them(name: str, load: Load) -> None:
+def test_blocks_and_stem_cover_all_but_the_layers_above(name: str, load: Load) -> None:
     encoder = load(name)
     encoder.keep(2)  # drops the final norm
     held = {id(p) for part in [*encoder.blocks, *encoder.stem] for p in part.parameters()}
@@ -249,7 +249,7 @@ class Recorder(nn.Module):
 
 
 @pytest.mark.parametrize("name", ["wav2vec2 base", "wavlm large", "data2vec", "sew", "whisper 80"])
-def test_the_mask_is_called_in_training_alone(name: str, load: Load) -> None:
+def test_mask_is_called_in_training_only(name: str, load: Load) -> None:
     encoder = without_dropout(load(name))
     waveform, lengths = clips([6000, 6000, 3001])
     bare, frames = encoder(waveform, lengths)
@@ -306,7 +306,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(name: str, load: Load) 
 
 
 @pytest.mark.parametrize("name", ["wav2vec2 base", "hubert with batch norm", "data2vec", "wavlm base", "conformer"])
-def test_training_too_is_blind_to_padding(name: str, load: Load) -> None:
+def test_training_ignores_padding(name: str, load: Load) -> None:
     """The gradient of a batch is the sum of the clips' own."""
     encoder = without_dropout(load(name))
     waveform, lengths = clips([6000, 3001])
@@ -323,7 +323,7 @@ def test_training_too_is_blind_to_padding(name: str, load: Load) -> None:
             torch.testing.assert_close(together[parameter], p.grad, rtol=1e-9, atol=1e-8)
 
 
-def test_a_frozen_stem_holds_nothing_for_a_backward_pass(load: Load) -> None:
+def test_frozen_stem_stores_no_activations(load: Load) -> None:
     encoder = load("wav2vec2 base").train()
     encoder.feature_extractor.requires_grad_(False)
     outputs = []
@@ -333,7 +333,7 @@ def test_a_frozen_stem_holds_nothing_for_a_backward_pass(load: Load) -> None:
 
 
 @pytest.mark.parametrize("name", ["wav2vec2 base", "data2vec", "whisper 80"])
-def test_half_precision_stays_close_and_comes_out_single(name: str, load: Load) -> None:
+def test_half_precision_states_are_close_and_float32(name: str, load: Load) -> None:
     encoder = load(name).float()
     waveform, lengths = clips()
     waveform = waveform.float()
@@ -346,7 +346,7 @@ def test_half_precision_stays_close_and_comes_out_single(name: str, load: Load) 
 
 
 @pytest.mark.parametrize(("width", "kernel"), [(768, 128), (1024, 128), (768, 19)])
-def test_the_positional_convolutions_of_real_encoders_are_right_in_half_precision(width: int, kernel: int) -> None:
+def test_positional_convolutions_of_real_encoders_are_right_in_half_precision(width: int, kernel: int) -> None:
     """On this processor, with their 16 groups: those of tiny ones are not everywhere (see `tests.checkpoints`)."""
     torch.manual_seed(0)
     features, weight = torch.randn(2, width, 150).bfloat16(), torch.randn(width, width // 16, kernel).bfloat16()
@@ -356,7 +356,7 @@ def test_the_positional_convolutions_of_real_encoders_are_right_in_half_precisio
 
 
 @pytest.mark.parametrize("name", ["wav2vec2 base", "hubert base", "data2vec", "whisper 80"])
-def test_both_kinds_of_attention_give_the_same(name: str, load: Load) -> None:
+def test_both_kinds_of_attention_give_the_same_states(name: str, load: Load) -> None:
     waveform, lengths = clips()
     with torch.no_grad():
         fused, _ = load(name, attention="sdpa")(waveform, lengths)
@@ -364,7 +364,7 @@ def test_both_kinds_of_attention_give_the_same(name: str, load: Load) -> None:
     torch.testing.assert_close(plain, fused, **EXACT)
 
 
-def test_attention_is_chosen_by_what_the_family_has(make_checkpoint: Make) -> None:
+def test_auto_attention_depends_on_the_family(make_checkpoint: Make) -> None:
     waves, _ = fetch(str(make_checkpoint("wav2vec2 base")))
     bent, _ = fetch(str(make_checkpoint("wavlm base")))
     assert build_encoder(waves).net.config._attn_implementation == "sdpa"

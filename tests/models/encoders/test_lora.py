@@ -71,7 +71,7 @@ def without_gradient(module: nn.Module) -> list[str]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_output_is_as_before_until_training_starts(family: str) -> None:
+def test_adapters_do_not_change_the_output_before_training(family: str) -> None:
     module = encoder_of(family)
     before = output(encoder_of(family).requires_grad_(False))  # frozen: WavLM's attention rounds by whether it is
     add_lora(module, rank=3, alpha=4.5, targets=default_targets(family))
@@ -80,7 +80,7 @@ def test_the_output_is_as_before_until_training_starts(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_only_adapters_train_and_all_of_them(family: str) -> None:
+def test_exactly_the_adapters_are_trained(family: str) -> None:
     module = adapted(family)
     assert {n for n, p in module.named_parameters() if p.requires_grad} == {
         n for n, _ in module.named_parameters() if "lora_" in n
@@ -93,7 +93,7 @@ def test_only_adapters_train_and_all_of_them(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_an_adapter_on_any_linear_layer_takes_part_or_is_refused(family: str) -> None:
+def test_adapter_on_any_linear_layer_has_an_effect_or_is_refused(family: str) -> None:
     names = {n.rpartition(".")[2] for n, layer in encoder_of(family).named_modules() if isinstance(layer, nn.Linear)}
     assert len(names) >= 6
     taken = set()
@@ -117,14 +117,14 @@ class Bypass(nn.Module):
         return result
 
 
-def test_a_layer_whose_weight_is_taken_without_a_call_is_refused() -> None:
+def test_layer_whose_weight_is_used_without_a_call_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"among out; got q_proj, .* Bypass uses the weight"):
         add_lora(nn.Sequential(Bypass()), 2, 2.0, targets=["q_proj"])
     add_lora(nn.Sequential(Bypass()), 2, 2.0, targets=["out"])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_merging_keeps_the_output_and_leaves_plain_layers(family: str) -> None:
+def test_merging_keeps_the_output_and_restores_plain_layers(family: str) -> None:
     plain, module = encoder_of(family).double(), adapted(family).double()
     unmerged = output(module)
     assert has_lora(module)
@@ -139,7 +139,7 @@ def test_merging_keeps_the_output_and_leaves_plain_layers(family: str) -> None:
     torch.testing.assert_close(output(plain.requires_grad_(False)), output(module), **EXACT)
 
 
-def test_a_merged_weight_has_the_scaled_product_added() -> None:
+def test_merging_adds_the_scaled_product_to_the_weight() -> None:
     plain, module = nn.Sequential(nn.Linear(5, 7)).double(), nn.Sequential(nn.Linear(5, 7)).double()
     module.load_state_dict(plain.state_dict())
     add_lora(module, rank=2, alpha=3.0, targets=["0"])
@@ -158,7 +158,7 @@ def test_merging_without_adapters_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_state_comes_back_in_a_fresh_encoder(family: str) -> None:
+def test_adapter_state_loads_into_a_new_encoder(family: str) -> None:
     module, fresh = adapted(family), encoder_of(family)
     nn.init.normal_(next(fresh.parameters()))
     add_lora(fresh, rank=3, alpha=4.5, targets=default_targets(family))
@@ -166,7 +166,7 @@ def test_a_state_comes_back_in_a_fresh_encoder(family: str) -> None:
     assert torch.equal(output(fresh), output(module))
 
 
-def test_dropout_is_for_training_alone() -> None:
+def test_dropout_applies_in_training_only() -> None:
     module = nn.Sequential(nn.Linear(50, 50))
     add_lora(module, rank=2, alpha=2.0, dropout=0.5, targets=["0"])
     nn.init.normal_(module.state_dict()["0.lora_B.default.weight"])
@@ -187,14 +187,14 @@ def test_dropout_is_for_training_alone() -> None:
         (2, [], "at least 1 target; got 2 and 0"),
     ],
 )
-def test_settings_that_would_train_nothing_are_refused(rank: int, targets: list[str], says: str) -> None:
+def test_settings_that_train_nothing_are_refused(rank: int, targets: list[str], says: str) -> None:
     module = encoder_of("whisper")
     with pytest.raises(ConfigError, match=says):
         add_lora(module, rank, 2.0, targets=targets)
     assert not has_lora(module)
 
 
-def test_without_peft_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_without_peft_states_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ConfigError, match=r"pip install 'ser\[pretrained\]'"):
         add_lora(encoder_of("whisper"), 2, 2.0)
