@@ -83,7 +83,7 @@ class Encoder(nn.Module, ABC):
         """
         if not 1 <= layers <= len(self.blocks):
             raise ConfigError(
-                f"model.encoder.layer must be at most {len(self.blocks)}, its transformer layers; got {layers}."
+                f"layers must be from 1 to {len(self.blocks)}, the transformer layers of the encoder; got {layers}."
             )
         if layers < len(self.blocks):
             self._cut(layers)

@@ -209,7 +209,7 @@ def test_keeping_fewer_layers_keeps_their_states(name: str, load: Load) -> None:
     assert lower.n_states == fewer.shape[1] == 3
     torch.testing.assert_close(fewer, states[:, :3], **EXACT)
     lower.keep(2)
-    with pytest.raises(ConfigError, match=r"must be at most 2, .* got 3"):
+    with pytest.raises(ConfigError, match=r"must be from 1 to 2, .* got 3"):
         lower.keep(3)
 
 
