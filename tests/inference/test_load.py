@@ -1,4 +1,4 @@
-"""A checkpoint alone gives the model back; what is not one runs nothing and is refused in words."""
+"""A model is loaded from its checkpoint alone; other files run no code and are refused with a plain error."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Trainings of a pretrained encoder: gone on with, read back without its checkpoint, scored again, frozen as it was."""
+"""Training of a pretrained encoder: resumed, loaded without its checkpoint, rescored, with frozen weights unchanged."""
 
 import json
 import shutil
@@ -55,7 +55,7 @@ TRAININGS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 class Trained(NamedTuple):
-    """A run of three epochs, the same one stopped in the third and gone on with; its checkpoint is gone by now."""
+    """A run of three epochs, and the same one stopped in the third and resumed; the encoder's checkpoint is deleted."""
 
     whole: Path
     resumed: Path

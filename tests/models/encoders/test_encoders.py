@@ -1,4 +1,4 @@
-"""Encoders give what transformers gives the clip alone, whatever it is padded with, and whatever stands beside it."""
+"""Encoders give the states that transformers gives the clip alone, whatever its padding and batch."""
 
 import copy
 from collections.abc import Callable
