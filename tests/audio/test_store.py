@@ -493,7 +493,7 @@ def test_a_full_disk_leaves_nothing_half_made_and_an_older_store_as_it_was(
 PREPARE = """
 import sys, time
 from pathlib import Path
-from ser import waveforms
+from ser.audio import store as waveforms
 from ser.corpora.savee import Savee
 
 corpus, home, log, stop_at = Savee(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
