@@ -306,7 +306,7 @@ def test_tensorboard_writes_events_for_the_fold(sooner: Command, quick: list[str
 def test_an_audit_reports_leaks_and_writes_splits_that_can_be_read_again(sooner: Command, tmp_path: Path) -> None:
     done = sooner("audit", "protocol=random", "out=found.json", "splits=split.json")
     assert done.returncode == 0, done.stderr
-    assert "protocol=random: Random clips" in done.stdout
+    assert "protocol=random: Random folds of clips" in done.stdout
     assert "not speaker-independent (100 % of test clips by training speakers" in done.stdout
     found = json.loads((tmp_path / "found.json").read_text())
     assert {finding["fold"] for finding in found} == set(range(5))

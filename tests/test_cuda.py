@@ -29,7 +29,7 @@ def run(
     return next(runs.glob("*/metrics.json")).parent
 
 
-def test_a_checkpoint_from_the_gpu_predicts_the_same_on_the_cpu(run: Path, tmp_path: Path) -> None:
+def test_checkpoint_from_gpu_predicts_the_same_on_cpu(run: Path, tmp_path: Path) -> None:
     clip = tmp_path / "clip.wav"
     soundfile.write(clip, 0.1 * np.random.default_rng(0).standard_normal(16000), 16000)
     tables = [ser.load(run, device=device).predict(clip) for device in ("cpu", "cuda")]

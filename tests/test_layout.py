@@ -79,27 +79,27 @@ def room_of(module: str) -> int:
     return ROOMS.index(room)
 
 
-def test_imports_come_from_above() -> None:
+def test_imports_follow_the_room_order() -> None:
     upward = [f"{m} imports {name}" for m in MODULES for name in edges(m) if room_of(name) > room_of(m)]
     assert upward == []
 
 
-def test_no_imports_run_in_a_circle() -> None:
+def test_there_are_no_circular_imports() -> None:
     tuple(TopologicalSorter({module: edges(module) for module in MODULES}).static_order())
 
 
-def test_imports_are_found_wherever_they_are() -> None:
+def test_import_search_finds_nested_imports() -> None:
     text = "import ser.corpora.labels\ndef f():\n  from ser.evaluation import metrics\n  from ser.models.cnn import A\n"
     assert set(imports(ast.parse(text))) == {"ser.corpora.labels", "ser.evaluation.metrics", "ser.models.cnn"}
     assert edges("ser") >= {"ser.inference.load", "ser.models.classifier"}
 
 
-def test_the_top_level_is_small() -> None:
+def test_top_level_is_small() -> None:
     assert len(list(PACKAGE.glob("*.py"))) <= 9
     assert len([f for f in PACKAGE.iterdir() if f.is_dir() and f.name != "__pycache__"]) <= 18
 
 
-def test_the_first_rooms_do_not_import_torch(tmp_path: Path) -> None:
+def test_first_rooms_do_not_import_torch(tmp_path: Path) -> None:
     modules = [m for m in MODULES if m != "ser" and not is_entry_point(m) and room_of(m) < WITHOUT_TORCH]
     assert len(modules) > 30
     done = run("layout_probe", code=f"import {', '.join(modules)}\n" + HEAVY, folder=tmp_path)
@@ -114,7 +114,7 @@ NAMED_ALIKE = {
 }
 
 
-def test_a_public_function_has_its_name_alone() -> None:
+def test_public_function_names_are_unique() -> None:
     modules_of: dict[str, list[str]] = {}
     for module, file in MODULES.items():
         if module == "ser":  # its functions are those of the same names inside, imported when they are called
@@ -145,7 +145,7 @@ def test_files_are_short_and_clean() -> None:
     assert [fault for file in FILES for fault in faults(file)] == []
 
 
-def test_faults_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checks_find_violations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = tmp_path / "bad.py"
     bad.write_text("print(1)\ntry:\n    x = '/home/me'\nexcept:\n    pass\n" + "\n" * 400)
     monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
@@ -186,7 +186,7 @@ COMPOSED = [m for m in COMMANDS if "@command(" in MODULES[m].read_text()]
     [(command, ["--help"]) for command in COMMANDS] + [(command, ["--cfg", "job"]) for command in COMPOSED],
     ids=lambda value: value if isinstance(value, str) else value[0],
 )
-def test_help_and_configuration_come_at_once(command: str, arguments: list[str], tmp_path: Path) -> None:
+def test_help_and_configuration_are_fast(command: str, arguments: list[str], tmp_path: Path) -> None:
     done = run(command, *arguments, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr.endswith("HEAVY []"), done.stderr
@@ -194,7 +194,7 @@ def test_help_and_configuration_come_at_once(command: str, arguments: list[str],
     assert list(tmp_path.iterdir()) == []
 
 
-def test_importing_the_package_imports_nothing_heavy(tmp_path: Path) -> None:
+def test_package_import_is_light(tmp_path: Path) -> None:
     code = "import sys; before = set(sys.modules); import ser; print(sorted(m for m in set(sys.modules) - before))"
     done = run(code=code, folder=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -202,6 +202,6 @@ def test_importing_the_package_imports_nothing_heavy(tmp_path: Path) -> None:
     assert not re.search(r"'(torch|numpy|pandas|lightning|hydra)\b", done.stdout)
 
 
-def test_a_run_that_does_import_torch_would_be_seen(tmp_path: Path) -> None:
+def test_check_detects_an_import_of_torch(tmp_path: Path) -> None:
     (tmp_path / "heavy_one.py").write_text("import torch\n")
     assert run("heavy_one", folder=tmp_path).stderr.endswith("HEAVY ['torch']")

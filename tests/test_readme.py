@@ -46,7 +46,7 @@ def test_each_example_is_one_python_file_and_one_yaml() -> None:
 
 
 @pytest.mark.slow
-def test_examples_train_without_a_change_to_an_existing_file(tmp_path: Path) -> None:
+def test_examples_train_without_changes_to_existing_files(tmp_path: Path) -> None:
     for part in ("ser", "conf"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     before = files(tmp_path)
@@ -73,17 +73,17 @@ def test_examples_train_without_a_change_to_an_existing_file(tmp_path: Path) -> 
     assert cmpfiles(ROOT, tmp_path, sorted(before), shallow=False)[1:] == ([], [])
 
 
-def test_the_model_in_the_readme_is_the_one_that_is_trained() -> None:
+def test_readme_shows_the_trained_model() -> None:
     shown = next(block for block in code_blocks(README) if "class " in block)
     assert shown.strip() in re.sub(r"  # .*", "", examples()["ser/models/mean_pool.py"])
 
 
-def test_the_readme_is_short() -> None:
+def test_readme_is_short() -> None:
     assert len(README.splitlines()) <= 120
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_what_a_page_links_to_is_there(page: Path) -> None:
+def test_links_of_pages_exist(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []

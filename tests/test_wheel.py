@@ -21,7 +21,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_the_wheel_carries_every_configuration_and_the_demo(wheel: Path) -> None:
+def test_wheel_contains_every_configuration_and_the_demo(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     tracked = {f"ser/conf/{p.relative_to(ROOT / 'conf')}" for p in (ROOT / "conf").rglob("*.yaml")}
     assert tracked <= names
@@ -30,7 +30,7 @@ def test_the_wheel_carries_every_configuration_and_the_demo(wheel: Path) -> None
     assert not any(name.startswith(("tests/", "scripts/", "conf/")) for name in names)
 
 
-def test_an_installed_wheel_trains_from_any_directory(wheel: Path, tmp_path: Path) -> None:
+def test_installed_wheel_trains_from_any_directory(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
     elsewhere = tmp_path / "elsewhere"

@@ -1,4 +1,4 @@
-"""One recording: decode it, mix it down, resample and trim it, the same way for a store and for a file that is scored.
+"""Decoding of one recording: mix down, resample and trim it, in the same way for a store and for a file to be scored.
 
 soundfile decodes (WAV, AIFF, FLAC, OGG, Opus, MP3), soxr resamples at its HQ setting.
 """
@@ -20,13 +20,13 @@ SILENCE_PEAK = 1e-3
 
 @dataclass(frozen=True)
 class AudioSettings:
-    """What is done to every clip when it is decoded.
+    """Settings of the decoding of every clip.
 
     Args:
         sample_rate: In Hz.
-        trim_db: Leading and trailing silence is cut where every 25 ms frame is this many dB under the clip's loudest
-            frame, but for 50 ms at either end; ``None`` keeps all.
-        min_ms: A clip with less sound than this is left out.
+        trim_db: Leading and trailing 25 ms frames that are this many dB below the clip's loudest frame are cut, except
+            50 ms at either end; ``None`` keeps everything.
+        min_ms: Clips with less sound than this, in milliseconds, are left out.
 
     Raises:
         ConfigError: If a number is out of its range.
@@ -47,7 +47,7 @@ class AudioSettings:
         """Return the settings of ``audio`` in a configuration.
 
         Raises:
-            ConfigError: If it has a setting of another name.
+            ConfigError: If it has an unknown setting.
         """
         names = [field.name for field in fields(cls)]
         for name in config:
@@ -66,8 +66,8 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
         ``(sample,)`` float32, full scale = 1, and the file's sampling rate in Hz. Channels are averaged.
 
     Raises:
-        AudioError: If the file is missing, empty, a Git-LFS pointer, not audio, or holds NaN or infinity. The first word
-            of its message after the path's colon says which.
+        AudioError: If the file is missing, empty, a Git-LFS pointer, not audio, or holds NaN or infinity. Its message
+            states which, after the path.
     """
     import soundfile
 
@@ -90,7 +90,7 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
 
 
 def to_mono(samples: np.ndarray, name: str = "the array") -> np.ndarray:
-    """The mean over channels of ``(sample,)`` or ``(sample, channel)``, as float32.
+    """Return the mean over channels of ``(sample,)`` or ``(sample, channel)``, as float32.
 
     Raises:
         AudioError: If a sample is NaN or infinite.
@@ -109,14 +109,14 @@ def resample(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:
-    """Float in [-1, 1] to int16 with rounding; what is beyond full scale is clipped."""
+    """Round floats in [-1, 1] to int16; values beyond full scale are clipped."""
     return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2")
 
 
 def trim(samples: np.ndarray, sample_rate: int, trim_db: float) -> np.ndarray:
     """Cut leading and trailing silence: frames of 25 ms, every 10 ms, more than ``trim_db`` below the loudest.
 
-    50 ms are left at either end, so that a soft onset or a fading vowel is not cut into.
+    50 ms are kept at either end, so that soft onsets and fading vowels stay whole.
     """
     frame, hop, margin = (round(ms * sample_rate / 1000) for ms in (25, 10, 50))
     if len(samples) <= frame:
@@ -129,9 +129,9 @@ def trim(samples: np.ndarray, sample_rate: int, trim_db: float) -> np.ndarray:
 
 
 def standardise(samples: np.ndarray, rate: int, settings: AudioSettings) -> np.ndarray:
-    """Mono float samples at any rate to what a store holds: resampled, trimmed, int16.
+    """Convert mono float samples at any rate to those of a store: resampled, trimmed, int16.
 
-    The same function prepares a corpus and a file that a user scores, so that both give the same prediction.
+    The same function prepares a corpus and a file to be scored, so that both give the same prediction.
     """
     at_rate = resample(samples, rate, settings.sample_rate)
     if settings.trim_db is not None:

@@ -5,16 +5,16 @@ https://ismir2002.ismir.net/proceedings/02-FP04-2.pdf: a 32-bit word every frame
 energies over neighbouring bands and frames. Copies share some words exactly, and few of their other bits differ.
 
 1. Identical: the same SHA-256 of samples.
-2. Candidates: clips that share a word, or nearly: but for bits that one of them is least sure of.
-3. Alike: most bits are equal in the frames that the clips then have in common.
+2. Candidates: clips that share a word, or a word that differs only in the least certain bits of one of them.
+3. Alike: most bits are equal in the frames that the clips have in common.
 4. Confirmed: the waveforms correlate. A practised speaker's takes of a sentence have as many equal bits as a noisy copy
-   (five in six), but another phase. ``python benchmarks/duplicates.py`` prints how far both measures tell them apart.
+   (five in six), but another phase. ``python benchmarks/duplicates.py`` prints how well both measures separate them.
 
 A copy may be resampled, louder or softer, inverted, trimmed, coded as MP3, somewhat noisy or clipped. It is not found at
-another speed or pitch, recorded again in a room, or where the two share less than some 0.7 s of speech.
+another speed or pitch, recorded again in a room, or if the two share less than about 0.7 s of speech.
 
-Weighed and left: Chromaprint (a C library; its words span two seconds, for music); mean MFCCs (two takes of a sentence
-are closer than a take and its noisy copy); correlating all waveforms with all (hours, where this takes seconds).
+Rejected alternatives: Chromaprint (a C library; its words span two seconds, for music); mean MFCCs (two takes of a sentence
+are closer than a take and its noisy copy); correlating all pairs of waveforms (hours instead of seconds).
 """
 
 import hashlib
@@ -39,7 +39,7 @@ RATE = 8000
 FRAME, HOP = 1600, 80
 """200 ms, so that a frame half a hop off has almost the same bits; every 10 ms."""
 EDGES_HZ = np.geomspace(300, 3000, 34)
-"""33 bands for 32 differences, narrow enough to part harmonics: what telephones and low bit rates keep of speech."""
+"""33 bands for 32 differences, narrow enough to separate harmonics, in the range that telephones and low bit rates keep."""
 GATE_DB = 20.0
 """A frame this far below its clip's loudest is ignored: the bits of silence are those of its noise."""
 UNSURE = 2
@@ -55,7 +55,7 @@ CORRELATED = 0.75
 
 
 def find_duplicates(stores: Sequence[Store], cache: Path | None = None) -> pd.DataFrame:
-    """Find the pairs of clips, within and across stores, that are one recording.
+    """Find the pairs of clips, within and across stores, that are the same recording.
 
     Args:
         stores: Prepared corpora, each once.
@@ -85,18 +85,18 @@ def find_duplicates(stores: Sequence[Store], cache: Path | None = None) -> pd.Da
 
 
 def compare_clips(stores: Sequence[Store], alike: float = ALIKE) -> pd.DataFrame:
-    """Compare the clips whose words meet: what `find_duplicates` calls near-identical is what correlates here.
+    """Compare the clips that share words. `find_duplicates` calls those that correlate near-identical.
 
     Args:
         stores: Prepared corpora.
-        alike: Least share of equal bits.
+        alike: Minimum share of equal bits.
 
     Returns:
-        A row per pair of different contents that are alike: ``one``, ``other`` (SHA-256 of samples), ``similarity`` and
-        ``correlation``, the largest of the two waveforms' where they overlap, up to sign.
+        A row per pair of different but alike contents: ``one``, ``other`` (SHA-256 of samples), ``similarity`` and
+        ``correlation``, the largest absolute correlation of the two waveforms in their overlap.
     """
     every = [_Clip(s, *row) for s in stores for row in s.manifest[["start", "length", "sha256"]].to_numpy()]
-    clips = list({clip.sha256: clip for clip in every}.values())  # else copies make each other's words common
+    clips = list({clip.sha256: clip for clip in every}.values())  # otherwise copies make each other's words common
     rows = [
         (clips[a].sha256, clips[b].sha256, similarity, _correlation(clips[a], clips[b], offset))
         for a, b, offset, similarity in _alike(_Prints.of(clips), alike).itertuples(index=False, name=None)
@@ -110,8 +110,8 @@ def words_of(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     Shapes:
         - waveform: ``(sample,)`` at `RATE`, in any unit
-        - returns: words ``(frame,)`` uint32; the bits that are least sure, ``(frame, UNSURE)`` uint32 with one bit set;
-          whether the frame has a say, ``(frame,)``. No frames where there are less than 210 ms.
+        - returns: words ``(frame,)`` uint32; the least certain bits, ``(frame, UNSURE)`` uint32 with one bit set; whether
+          the frame is loud enough to count, ``(frame,)``. No frames if there are less than 210 ms.
 
     Example:
         >>> noise = np.random.default_rng(0).normal(size=8000)
@@ -172,7 +172,7 @@ def _find(stores: Sequence[Store]) -> pd.DataFrame:
     none = pd.DataFrame({"id": [], "sha256": []}, dtype=str)
     clips = pd.concat([none, *(store.manifest[["id", "sha256"]] for store in stores)])
     if len(twice := clips["id"][clips["id"].duplicated()]):
-        raise ValueError(f"{twice.iloc[0]} occurs twice; give each corpus in one store.")
+        raise ValueError(f"stores must hold each utterance once; got {twice.iloc[0]} twice. Give one store per corpus.")
     sides = ("_one", "_other")
     same = clips.merge(clips, on="sha256", suffixes=sides).query("id_one < id_other").assign(similarity=1.0)
     near = compare_clips(stores).query(f"correlation >= {CORRELATED}").merge(clips, left_on="one", right_on="sha256")
@@ -185,7 +185,7 @@ def _find(stores: Sequence[Store]) -> pd.DataFrame:
 
 
 def _candidates(prints: _Prints) -> np.ndarray:
-    """Clips of which a word meets: ``(candidate, 3)``: a, b > a, and how many frames later b has what a has."""
+    """Return pairs of clips that share a word: ``(candidate, 3)``: a, b > a, and the frames by which b is later."""
     frame = np.flatnonzero(prints.says)
     variants = [prints.words[frame]]
     for bit in prints.unsure[frame].T:
@@ -208,7 +208,7 @@ def _candidates(prints: _Prints) -> np.ndarray:
 
 
 def _alike(prints: _Prints, least: float) -> pd.DataFrame:
-    """Each pair of clips once, at the shift at which most bits are equal: ``a``, ``b``, ``offset``, ``similarity``."""
+    """Return each pair of clips once, at the shift with most equal bits: ``a``, ``b``, ``offset``, ``similarity``."""
     candidates = _candidates(prints)
     parts = [candidates[i : i + 20_000] for i in range(0, len(candidates), 20_000)]  # some 100 MB of frames each
     similarity = np.concatenate([np.zeros(0), *(_equal_bits(prints, *part.T) for part in parts)])
@@ -218,10 +218,10 @@ def _alike(prints: _Prints, least: float) -> pd.DataFrame:
 
 
 def _equal_bits(prints: _Prints, a: np.ndarray, b: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """The share of equal bits, ``(candidate,)``, in frames where both clips have a say; 0 where `OVERLAP` lacks."""
+    """Return the share of equal bits, ``(candidate,)``, in frames that count in both clips; 0 if fewer than `OVERLAP`."""
     length = np.diff(prints.first)
     start = np.maximum(0, -offset)
-    count = np.minimum(length[a], length[b] - offset) - start  # 1 at least: the frame whose word met
+    count = np.minimum(length[a], length[b] - offset) - start  # at least 1: the frame of the shared word
     begin = np.cumsum(count) - count
     step = np.arange(count.sum()) - np.repeat(begin, count)
     one = np.repeat(prints.first[a] + start, count) + step
@@ -233,16 +233,16 @@ def _equal_bits(prints: _Prints, a: np.ndarray, b: np.ndarray, offset: np.ndarra
 
 
 def _correlation(a: _Clip, b: _Clip, offset: int) -> float:
-    """The peak, at most two hops off, of the normalised cross-correlation of the waveforms between 300 and 3000 Hz."""
+    """Return the peak, within two hops, of the waveforms' normalised cross-correlation between 300 and 3000 Hz."""
     from scipy.fft import irfft, next_fast_len, rfft
 
     x, y = a.waveform()[max(0, -offset) * HOP :], b.waveform()[max(0, offset) * HOP :]
     length = min(len(x), len(y))
-    size = next_fast_len(length + 2 * HOP, real=True)  # with as many zeros as lags, so that nothing wraps round
+    size = next_fast_len(length + 2 * HOP, real=True)  # with as many zeros as lags, so that nothing wraps around
     x, y = (rfft(w[:length], size) for w in (x, y))
     hertz = np.arange(len(x)) * RATE / size
     inside = (hertz >= EDGES_HZ[0]) & (hertz <= EDGES_HZ[-1])
-    finer, reach = 4, 2 * HOP * 4  # lags of a quarter of a sample, lest the peak lie between two
+    finer, reach = 4, 2 * HOP * 4  # lags of a quarter of a sample, in case the peak lies between two
     products = np.abs(irfft(x * y.conj() * inside, finer * size)) * finer * size / 2  # as sums over the bins inside
     peak = max(products[: reach + 1].max(), products[-reach:].max())
     return float(peak / max(np.linalg.norm(x[inside]) * np.linalg.norm(y[inside]), np.finfo(np.float32).tiny))

@@ -1,14 +1,14 @@
-"""Decode once: every clip as 16 kHz mono int16 in one memory-mapped file, with a manifest and a card.
+"""Waveform stores: every clip decoded once, as 16 kHz mono int16 in one memory-mapped file, with a manifest and a card.
 
 A store is a folder:
 
 - ``waveforms.i16``: all clips end to end, little-endian int16, full scale = 32768, then as many zeros as the longest clip
-  has samples, so that a window of that length fits behind any clip's start
+  has samples, so that a window of that length fits from any clip's start
 - ``manifest.parquet``: `ser.corpora.manifest` plus ``start`` and ``length`` in samples, and ``sha256`` of the clip's samples
-- ``card.json``: settings, counts, hours, what was left out and why, and a fingerprint of contents and settings
+- ``card.json``: settings, counts, hours, the clips that were left out and why, and a fingerprint of contents and settings
 
-It is built in a temporary folder under a lock and renamed into place: two jobs that start together prepare once, and a
-killed one leaves nothing half-made.
+It is built in a temporary folder under a lock and renamed into place: two jobs that start together prepare it once, and a
+killed job leaves no partial store.
 """
 
 import hashlib
@@ -29,15 +29,16 @@ from ser.audio.decode import SILENCE_PEAK, AudioSettings, read_audio, standardis
 from ser.corpora.corpus import Corpus
 from ser.corpora.manifest import Utterance, to_table
 from ser.errors import AudioError, BadCorpusError, CorpusNotFoundError
+from ser.runtime.words import counted
 
 KNOWN_BAD = "known bad"
 FORMAT = 2
-"""Raised when what a store holds changes, so that older ones are prepared again."""
+"""Increased when the format changes, so that older stores are prepared again."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with a file: ``kind`` is one of a few words, ``left_out`` whether the store goes without it."""
+    """A problem of a file: ``kind`` is its short name, ``left_out`` whether the store excludes the clip."""
 
     utterance: str
     path: str
@@ -51,9 +52,9 @@ class Store:
     """A prepared corpus on disk.
 
     Attributes:
-        folder: Where it is.
+        folder: Its folder.
         manifest: One row per clip: `ser.corpora.manifest` with ``start``, ``length`` and ``sha256``.
-        card: What ``card.json`` holds.
+        card: The contents of ``card.json``.
     """
 
     folder: Path
@@ -67,25 +68,25 @@ class Store:
 
     @cached_property
     def samples(self) -> np.ndarray:
-        """All clips end to end, and the zeros behind them: ``(sample,)`` int16, memory-mapped; writing changes no file."""
+        """All clips end to end, then zeros: ``(sample,)`` int16, memory-mapped. Writing to it does not change the file."""
         return np.memmap(self.folder / "waveforms.i16", dtype="<i2", mode="c")
 
 
 def prepare(
     corpus: Corpus, folder: str | Path, settings: AudioSettings, *, strict: bool = False, rebuild: bool = False
 ) -> Store:
-    """The store of a corpus: opened if it is there and still fits the files, else made.
+    """Open the store of a corpus. A missing or outdated store is created first.
 
     Args:
-        corpus: Whose clips to decode.
-        folder: Where stores are kept; this one goes in a folder of its own below it.
-        settings: Rate and trimming.
-        strict: Make a file that cannot be used an error instead of leaving it out.
-        rebuild: Decode again even if the store fits.
+        corpus: The corpus to decode.
+        folder: The folder of all stores; this one is a folder below it.
+        settings: Sampling rate and trimming.
+        strict: Raise an error for an unusable file instead of leaving it out.
+        rebuild: Decode again even if the store is up to date.
 
     Raises:
-        CorpusNotFoundError: If the corpus is absent, and no store of it either.
-        BadCorpusError: If ``strict`` and a file cannot be used, or if none can.
+        CorpusNotFoundError: If neither the corpus nor a store of it exists.
+        BadCorpusError: If ``strict`` and a file is unusable, or if all files are.
     """
     from filelock import FileLock
 
@@ -105,13 +106,13 @@ def prepare(
 
 
 def _key(corpus: Corpus, settings: AudioSettings) -> str:
-    """Names a store by its settings and the corpus's folder, so that two copies of a corpus do not fight over one."""
+    """Return the hash in a store's name, of its settings and the corpus's folder, so that two copies have two stores."""
     text = json.dumps([FORMAT, asdict(settings), str(corpus.root.resolve())])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _listed(corpus: Corpus, target: Path) -> list[Utterance] | None:
-    """The corpus's clips, or ``None`` where they are gone but their store is there (a node that has only the store)."""
+    """Return the corpus's clips; ``None`` if they are missing but their store exists (a machine with only the store)."""
     try:
         return list(corpus.utterances())
     except CorpusNotFoundError:
@@ -121,7 +122,7 @@ def _listed(corpus: Corpus, target: Path) -> list[Utterance] | None:
 
 
 def _source_hash(utterances: Sequence[Utterance]) -> str:
-    """Changes when a file is added, removed, renamed or written to, or when what its name means changes."""
+    """Return a hash that changes when a file is added, removed, renamed or modified, or its name is parsed differently."""
     digest = hashlib.sha256()
     for utterance in utterances:
         status = utterance.path.stat()
@@ -144,7 +145,7 @@ def _open(target: Path) -> Store:
 
 
 def _opened(target: Path, strict: bool) -> Store:
-    """A store that is there; where ``strict``, an error if files had to be left out when it was made."""
+    """Return an existing store; if ``strict``, raise an error if it left out files."""
     store = _open(target)
     if strict:
         _refuse(Problem(**p) for p in store.card["problems"])
@@ -152,7 +153,7 @@ def _opened(target: Path, strict: bool) -> Store:
 
 
 def _decode(utterance: Utterance, settings: AudioSettings) -> tuple[np.ndarray | None, list[Problem]]:
-    """One clip as the store holds it, or ``None``; and what is wrong with it."""
+    """Return the samples of one clip as stored, ``None`` if it is unusable, and its problems."""
 
     def problem(kind: str, detail: str, left_out: bool = True) -> Problem:
         return Problem(utterance.id, str(utterance.path), kind, detail, left_out)
@@ -176,7 +177,7 @@ def _decode(utterance: Utterance, settings: AudioSettings) -> tuple[np.ndarray |
 def _decode_all(
     utterances: Sequence[Utterance], settings: AudioSettings, title: str
 ) -> Iterator[tuple[Utterance, np.ndarray | None, list[Problem]]]:
-    """Decode in threads (soundfile and soxr release the lock), in order, with a progress bar on a terminal."""
+    """Decode in threads (soundfile and soxr release the GIL), in order, with a progress bar on a terminal."""
     from rich.progress import track
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -193,7 +194,7 @@ def _decode_all(
 def _build(
     corpus: Corpus, utterances: Sequence[Utterance], target: Path, settings: AudioSettings, source: str, strict: bool
 ) -> Store:
-    """Decode into a temporary folder, then put it in place in one step."""
+    """Decode into a temporary folder, then move it into place in one step."""
     work = target.with_name(f"{target.name}.part")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
@@ -203,8 +204,8 @@ def _build(
             _refuse(problems)
         if not kept:
             raise BadCorpusError(
-                f"None of the {len(utterances)} clips of {corpus.title} under {corpus.root} can be used; "
-                f"the first: {problems[0].kind}: {problems[0].path}: {problems[0].detail}"
+                f"None of the {len(utterances)} clips of {corpus.title} under {corpus.root} is usable. "
+                f"The first problem is {problems[0].kind}: {problems[0].path}: {problems[0].detail}"
             )
         manifest = to_table(kept)
         manifest["length"] = np.asarray(lengths, dtype=np.int64)
@@ -291,15 +292,18 @@ def _card(
 
 
 def _strays(corpus: Corpus) -> list[str]:
-    """A sentence on audio that is in the folder but is no clip of the corpus, if there is any."""
+    """Return a note on audio files in the folder that are not clips of the corpus, if there are any."""
     if not (strays := corpus.strays()):
         return []
-    return [f"{len(strays)} audio files are no clips of this corpus and stay out, {strays[0]} for one."]
+    return [f"{counted(len(strays), 'audio file')} not of this corpus left out, for example {strays[0]}."]
 
 
 def _refuse(problems: Iterable[Problem]) -> None:
     """Raise if any file had to be left out."""
-    if bad := [p for p in problems if p.left_out and p.kind != KNOWN_BAD]:  # nobody has better copies of those
+    if bad := [p for p in problems if p.left_out and p.kind != KNOWN_BAD]:  # those are damaged in the release itself
         lines = "\n".join(f"  {p.kind}: {p.path}: {p.detail}" for p in bad[:20])
         more = f"\n  and {len(bad) - 20} more" if len(bad) > 20 else ""
-        raise BadCorpusError(f"{len(bad)} files cannot be used, and strict=true makes that an error:\n{lines}{more}")
+        raise BadCorpusError(
+            f"Every file must be usable with strict=true; got {counted(len(bad), 'unusable file')}:\n{lines}{more}\n"
+            "Replace them, or set strict=false to leave them out."
+        )

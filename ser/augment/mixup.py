@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 
 class Mixup(nn.Module):
-    """Add to each clip another of the batch, with a weight from a Beta distribution.
+    """Mix each clip with another of the batch, with a weight from a Beta distribution.
 
     Args:
-        alpha: Both parameters of the Beta distribution; smaller mixes less.
-        share: Of the batches that are mixed at all.
+        alpha: Both parameters of the Beta distribution; smaller values mix less.
+        share: Share of batches that are mixed.
     """
 
     domain: ClassVar[str] = "features"
@@ -24,12 +24,12 @@ class Mixup(nn.Module):
         self.alpha, self.share = alpha, share
 
     def forward(self, x: Tensor, lengths: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See the package."""
+        """Return mixed clips, the longer of their lengths, and mixed targets; see `ser.augment` for the shapes."""
         if float(torch.rand(())) >= self.share:
             return x, lengths, target
         alpha = torch.full((len(x),), self.alpha, device=x.device)
         weight = torch.distributions.Beta(alpha, alpha).sample()
-        weight = torch.maximum(weight, 1 - weight)  # the clip itself stays the louder one
+        weight = torch.maximum(weight, 1 - weight)  # the clip itself stays dominant
         other = torch.randperm(len(x), device=x.device)
         share = weight.view(-1, *[1] * (x.dim() - 1))
         mixed = share * x + (1 - share) * x[other]

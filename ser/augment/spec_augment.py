@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 
 class SpecAugment(nn.Module):
-    """Set random bands and frames to zero, the mean of normalised features; each clip draws its own.
+    """Set random bands and frames of each clip to zero, the mean of normalised features.
 
     Args:
-        bands: How many stretches of bands.
-        band_width: The widest such stretch, in bands; widths are uniform from 0.
-        times: How many stretches of time.
-        time_share: The longest such stretch, as a share of the clip.
+        bands: Number of masked ranges of bands.
+        band_width: Maximum width of such a range, in bands; widths are uniform from 0.
+        times: Number of masked ranges of time.
+        time_share: Maximum length of such a range, as a share of the clip.
     """
 
     domain: ClassVar[str] = "features"
@@ -26,7 +26,7 @@ class SpecAugment(nn.Module):
         self.bands, self.band_width, self.times, self.time_share = bands, band_width, times, time_share
 
     def forward(self, x: Tensor, lengths: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See the package."""
+        """Return masked features with the same lengths and targets; see `ser.augment` for the shapes."""
         batch, n_features, frames = x.shape
         height = torch.full((batch,), float(n_features), device=x.device)
         band = _stretches(height, self.bands, height.new_full((batch,), self.band_width), n_features)
@@ -35,8 +35,8 @@ class SpecAugment(nn.Module):
 
 
 def _stretches(extent: Tensor, count: int, widest: Tensor, size: int) -> Tensor:
-    """True within ``count`` random stretches of ``(0, extent)``: ``(batch, size)``."""
+    """Return a mask that is true within ``count`` random ranges of ``(0, extent)``: ``(batch, size)``."""
     width = torch.rand(count, len(extent), device=extent.device) * widest
     start = torch.rand(count, len(extent), device=extent.device) * (extent - width).clamp(min=0)
-    at = torch.arange(size, device=extent.device) + 0.5  # middles, so that the first is masked as often as the last
+    at = torch.arange(size, device=extent.device) + 0.5  # centres, so that the first is masked as often as the last
     return ((at >= start[..., None]) & (at < (start + width)[..., None])).any(dim=0)

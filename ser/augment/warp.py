@@ -1,6 +1,6 @@
-"""Stretch in time and shift along the mel axis: other speaking rates, other vocal tracts.
+"""Stretch in time and shift along the mel axis, to simulate other speaking rates and vocal tracts.
 
-Shifting mel bands is the cheap kin of vocal tract length perturbation (Jaitly and Hinton, 2013).
+Shifting mel bands approximates vocal tract length perturbation (Jaitly and Hinton, 2013) at low cost.
 """
 
 from typing import ClassVar
@@ -15,8 +15,8 @@ class Warp(nn.Module):
     """Resample each clip's features bilinearly to another length and another position on the mel axis.
 
     Args:
-        stretch: The most by which a clip gets longer or shorter, as a share of its length.
-        shift: The most by which bands move up or down, in bands; bands that come from outside repeat the edge.
+        stretch: Maximum change of a clip's length, as a share of it.
+        shift: Maximum shift up or down, in bands; bands from outside repeat the edge.
     """
 
     domain: ClassVar[str] = "features"
@@ -26,12 +26,12 @@ class Warp(nn.Module):
         self.stretch, self.shift = stretch, shift
 
     def forward(self, x: Tensor, lengths: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See the package."""
+        """Return warped features with their new lengths and the same targets; see `ser.augment` for the shapes."""
         batch, n_features, frames = x.shape
         factor = 1 + self.stretch * (2 * torch.rand(batch, device=x.device) - 1)
         warped = (lengths * factor).round().long().clamp(min=1)
         longest = int(warped.max())
-        # Where each new frame and band comes from, in old frames and bands, then in grid_sample's -1..1.
+        # Source position of each new frame and band, in old frames and bands, then in grid_sample's -1..1.
         time = (torch.arange(longest, device=x.device) + 0.5) * (lengths / warped)[:, None] - 0.5
         time = torch.minimum(time, (lengths - 1)[:, None].to(time.dtype))  # never from the padding
         band = torch.arange(n_features, device=x.device) + self.shift * (2 * torch.rand(batch, 1, device=x.device) - 1)

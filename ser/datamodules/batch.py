@@ -14,9 +14,9 @@ class Batch(NamedTuple):
         - target: ``(batch,)`` class positions, or ``(batch, class)`` rows that sum to 1 where targets are soft
         - index: ``(batch,)`` rows of the data module's manifest
         - speaker: ``(batch,)`` positions in the data module's ``speakers``
-        - features: what the model's features are of the waveform, ``(batch, feature, frame)`` and ``(batch,)`` in frames,
-          where they were computed before (`ser.datamodules.cache`); the waveform then has no samples
-        - whole: how many utterances the batch has in all processes together, which share it; ``None`` if only these
+        - features: the model's features of the waveform, ``(batch, feature, frame)`` and ``(batch,)`` in frames, if they
+          are cached (`ser.datamodules.cache`); the waveform then has no samples
+        - whole: number of utterances of the batch over all processes that share it; ``None`` without other processes
     """
 
     waveform: Tensor

@@ -32,7 +32,7 @@ class LengthBuckets(Sampler[list[int]]):
     ) -> None:
         if min(batch_size, max(1, len(lengths))) < shares:
             few = f"batch_size={batch_size}" if batch_size < shares else f"A side of {len(lengths)} clips"
-            raise ConfigError(f"{few} is too few for {shares} processes that share each batch: train on fewer devices.")
+            raise ConfigError(f"{few} is too few for {shares} processes that share each batch. Train on fewer devices.")
         self.shares = shares
         self.lengths, self.batch_size, self.shuffle, self.seed, self.pool = lengths, batch_size, shuffle, seed, pool
         self.epoch = 0

@@ -1,11 +1,11 @@
-"""Features that no training changes, computed once for each utterance and then read from one memory-mapped file.
+"""Cache of features that training does not change: computed once per utterance, then read from a memory-mapped file.
 
 A cache is a folder beside the waveform stores, named by a hash of what its features depend on:
 
 - ``features.f32``: the frames of all utterances end to end, little-endian float32, each frame with all its features, then as
-  many zeros as the longest utterance has frames, so that a window of that length fits behind any utterance's start
+  many zeros as the longest utterance has frames, so that a window of that length fits from any utterance's start
 - ``index.i64``: little-endian int64 ``(utterance, 2)``, the row of the data module's manifest and its frames, in that order
-- ``card.json``: what the features are of
+- ``card.json``: what the features depend on, and their counts
 
 It grows utterance by utterance under a lock: an interrupted job resumes where it stopped, and two jobs that start together
 compute once.
@@ -46,7 +46,7 @@ class FeatureCache:
     """The features of every utterance of a data module.
 
     Args:
-        folder: Of a finished cache.
+        folder: The folder of a finished cache.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -147,8 +147,8 @@ def _compute(folder: Path, key: Mapping[str, Any], count: int, n_features: int, 
         free = shutil.disk_usage(folder).free / 2**30
         raise ConfigError(
             f"{folder} cannot be written ({error.strerror}; {free:.1f} GiB are free). Make room and run the same command "
-            "again: it goes on. model.head.pool=mean or a single model.encoder.layer needs less; "
-            "model.encoder.cache=false needs none."
+            "again to resume. model.head.pool=mean or a single model.encoder.layer needs less; model.encoder.cache=false "
+            "needs none."
         ) from error
     counts = {"n_features": n_features, "utterances": count, "frames": int(index[:, 1].sum()), "longest": longest}
     write_json({**key, **counts}, folder / "card.json")

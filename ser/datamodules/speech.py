@@ -1,7 +1,7 @@
-"""`SpeechDataModule`: one or several corpora, one fold of one protocol, one label scheme.
+"""The data module: one or several corpora, one fold of one protocol, one label scheme.
 
-Where the samples fit on the device they live there as int16: a batch is a list of row numbers until it arrives, and is
-gathered and converted on the device. Where they do not fit, workers read them from the memory map.
+If the samples fit on the device, they are kept there as int16: a batch is a list of row numbers until it arrives, and is
+gathered and converted on the device. Otherwise, workers read them from the memory map.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ class Loading:
         batch_size: Clips in a training batch; evaluation takes twice as many.
         resident: Keep all samples on the device: ``True``, ``False``, or ``auto`` (if they take at most half of its free
             memory; on a CPU always, since batches are gathered from the memory map itself).
-        workers: Processes that read the memory map where the samples are not resident.
+        workers: Processes that read the memory map if the samples are not resident.
         seed: Seed of the order of batches.
 
     Raises:
@@ -67,17 +67,17 @@ class SpeechDataModule(L.LightningDataModule):
     """Utterances with targets, ready to train on: one fold of a plan.
 
     Args:
-        plan: Who trains, tunes and tests; several corpora are trained and tested on together.
+        plan: The folds; several corpora are trained and tested on together.
         fold: The fold of the plan.
         loading: How batches are read.
 
     Attributes:
         labelled: The manifest, targets and classes.
         split: The fold's rows of the manifest.
-        findings: What the audit found in the fold.
+        findings: The audit's findings in the fold.
 
     Raises:
-        SplitError: If there is no such fold, or its audit refuses it.
+        SplitError: If the fold does not exist, or its audit finds an error.
     """
 
     def __init__(self, plan: Plan, fold: int = 0, loading: Loading | None = None) -> None:
@@ -104,7 +104,7 @@ class SpeechDataModule(L.LightningDataModule):
         return self.plan.stamps(self.fold, self.findings)
 
     def check_fitted(self, rows: np.ndarray) -> None:
-        """Check that statistics were taken from the training side only; see `ser.protocols.audit.check_fitted`."""
+        """Check that statistics were computed on the training side only; see `ser.protocols.audit.check_fitted`."""
         check_fitted(self.split, rows)
 
     def class_counts(self) -> dict[str, int]:
@@ -131,10 +131,10 @@ class SpeechDataModule(L.LightningDataModule):
         """Give batches features instead of waveforms. Missing features are computed and stored first.
 
         Args:
-            key: All that the features depend on besides the waveforms, as plain JSON.
+            key: Everything that the features depend on besides the waveforms, as plain JSON.
             features: Computes the features of a batch.
             n_features: Features per frame.
-            device: Where to compute them.
+            device: Device that computes them.
         """
         self.use_waveforms()
         manifest = self.labelled.manifest
@@ -195,8 +195,8 @@ class SpeechDataModule(L.LightningDataModule):
 
         Args:
             index: Rows.
-            device: Where to gather them.
-            longest: Samples to pad to; ``None`` is the length of the longest clip.
+            device: Device of the batch.
+            longest: Number of samples to pad to; ``None`` uses the length of the longest clip.
 
         Shapes:
             - index: ``(batch,)``
@@ -256,7 +256,7 @@ class SpeechDataModule(L.LightningDataModule):
 
 
 class _Loaded(NamedTuple):
-    """A process's share of a batch: its rows of the manifest, and the longest length and the count of the whole batch."""
+    """A process's share of a batch: its rows of the manifest, and the longest length and size of the whole batch."""
 
     index: Tensor  # type: ignore[assignment]  # as in Batch
     longest: int

@@ -1,4 +1,4 @@
-"""Log-mel energies with torchaudio, on the device, without frames that reach over a clip's end."""
+"""Log-mel energies with torchaudio, on the device, without frames that extend beyond a clip's end."""
 
 import torch
 import torchaudio
@@ -12,8 +12,8 @@ from ser.features.precision import at_least_float32
 class LogMel(nn.Module):
     """Log-mel energies of a padded batch of waveforms.
 
-    Frames start every ``hop_ms`` and lie wholly within the clip (Kaldi's ``snip_edges``), so that padding cannot reach
-    them; a clip shorter than one frame is filled up with silence to one.
+    Frames start every ``hop_ms`` and lie entirely within the clip (Kaldi's ``snip_edges``), so that padding cannot affect
+    them; a clip shorter than one frame is padded with silence to one.
 
     Shapes:
         - waveform: ``(batch, sample)``, full scale = 1, zero-padded on the right
@@ -24,7 +24,7 @@ class LogMel(nn.Module):
         sample_rate: In Hz.
         n_mels: Bands on the HTK mel scale.
         window_ms: Hann window length in milliseconds.
-        hop_ms: From one frame to the next, in milliseconds.
+        hop_ms: Time from one frame to the next in milliseconds.
         low_hz: Lower edge of the lowest band.
         high_hz: Upper edge of the highest band; ``None`` is half the sampling rate.
         floor: Added to the power before the logarithm; digital silence gives ``log(floor)``.
@@ -59,12 +59,12 @@ class LogMel(nn.Module):
         )
         if empty := int((self.mel.mel_scale.fb.sum(dim=0) == 0).sum()):
             raise ConfigError(
-                f"features.n_mels={n_mels} leaves {empty} bands without any of the FFT's {self.fft // 2 + 1} bins. "
-                "Take fewer bands, a longer features.window_ms, or a higher features.low_hz."
+                f"features.n_mels must leave no band empty; got {n_mels}, which leaves {empty} bands without any of the "
+                f"FFT's {self.fft // 2 + 1} bins. Set fewer bands, a longer features.window_ms, or a higher features.low_hz."
             )
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """See the class."""
+        """Return the log-mel energies and the number of frames of each clip."""
         frames = 1 + (lengths - self.fft).clamp(min=0) // self.hop
         missing = self.fft - waveform.shape[-1]
         if missing > 0:

@@ -1,11 +1,11 @@
-"""Which frames of a padded batch are real."""
+"""The mask of valid frames in a padded batch."""
 
 import torch
 from torch import Tensor
 
 
 def frame_mask(lengths: Tensor, frames: int) -> Tensor:
-    """True where a frame lies within its clip.
+    """Return a mask that is true for frames within their clip.
 
     Shapes:
         - lengths: ``(batch,)``

@@ -1,11 +1,11 @@
-"""In which precision sums over frames are taken."""
+"""The precision of sums over frames."""
 
 import torch
 from torch import Tensor
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """Return half precision as float32, which sums over frames need; float32 and float64 stay what they are.
+    """Convert half precision to float32, which sums over frames need; float32 and float64 stay unchanged.
 
     Example:
         >>> [at_least_float32(torch.ones(1, dtype=d)).dtype for d in (torch.bfloat16, torch.float64)]

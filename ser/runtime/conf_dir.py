@@ -1,4 +1,4 @@
-"""Where the configuration is: ``conf/`` beside the package, or ``ser/conf`` in an installed wheel."""
+"""The folder of the configuration: ``conf/`` beside the package, or ``ser/conf`` in an installed wheel."""
 
 from pathlib import Path
 
@@ -9,12 +9,10 @@ def conf_dir() -> str:
     """Return the absolute path of the folder with ``train.yaml``.
 
     Raises:
-        ConfigError: If neither place holds it.
+        ConfigError: If neither exists.
     """
     package = Path(__file__).resolve().parent.parent
     for folder in (package / "conf", package.parent / "conf"):
         if (folder / "train.yaml").is_file():
             return str(folder)
-    raise ConfigError(
-        f"There is no configuration at {package / 'conf'}: the installation is incomplete. Install ser again."
-    )
+    raise ConfigError(f"{package / 'conf'} must hold the configuration; got no train.yaml there. Install ser again.")

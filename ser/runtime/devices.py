@@ -1,4 +1,4 @@
-"""The devices of this machine, without torch: how many trainings fit beside each other, and which GPU is whose."""
+"""The devices of this machine: the number of trainings that fit at once, and the GPU of each. Does not import torch."""
 
 import os
 import tempfile
@@ -7,36 +7,36 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 _held: list[FileLock] = []
-"""Of the GPU that this process has taken, for as long as it lives."""
+"""Locks of the GPU that this process has taken, held until it ends."""
 
 
 def gpus() -> list[str]:
-    """The NVIDIA GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    """Return the NVIDIA GPUs that this process may use, as named in ``CUDA_VISIBLE_DEVICES``."""
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
     return [str(number) for number, _ in enumerate(Path("/dev").glob("nvidia[0-9]*"))]
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def jobs_at_once() -> int:
-    """One a GPU; without one, four on a small machine, a quarter of the cores on a large one, and never more than cores."""
+    """Return the number of parallel jobs: one per GPU; without one, a quarter of the cores, but at least four if possible."""
     return len(gpus()) or min(cores(), max(4, cores() // 4))
 
 
 def take_gpu(folder: Path | None = None) -> str | None:
-    """Take one of several GPUs for this process, which then sees no other; a process that has one keeps it.
+    """Reserve one of several GPUs for this process, which then sees no other; a process that has one keeps it.
 
-    Call it before CUDA is initialised. Processes of any user's sweeps find each other by locks in a folder of the machine.
+    Call it before CUDA is initialised. Locks in a folder of the machine coordinate the sweeps of all users.
 
     Args:
-        folder: Of the locks.
+        folder: Folder of the locks.
 
     Returns:
-        Its name; ``None`` where there are not several, or all are taken.
+        Name of the GPU; ``None`` if there is at most one, if all are taken, or if this process already has one.
     """
     there = gpus()
     if len(there) < 2 or _held:

@@ -1,8 +1,8 @@
-"""Training in several processes, one a device: who they are, what the first of them decides for all, and how they start.
+"""Training in several processes, one per device: their ranks, communication and start.
 
-All of them run the same training, whose batches they share (`ser.datamodules.speech`); the first alone writes. ``torchrun``
-and ``srun`` start them, on one machine or several; otherwise `launch` does, on this one, so that a notebook and a job of a
-sweep train like a command does.
+All processes run the same training and share its batches (`ser.datamodules.speech`); only the first writes files.
+``torchrun`` and ``srun`` start them, on one machine or several; otherwise `launch` starts them on this one, so that
+notebooks and jobs of a sweep train like a command.
 """
 
 import logging
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 STARTED = "TORCHELASTIC_RUN_ID"
-"""In the environment of a process that torchrun started, with its rank."""
+"""Environment variable of processes that torchrun started."""
 STEP = "SLURM_STEP_NUM_TASKS"
-"""In that of a process that srun started: how many of them it did."""
+"""Environment variable of processes that srun started: their number."""
 MEETING = "SER_MEETING"
-"""In that of a process of `launch`: the file by which they meet, where a port that is free now might be taken by then."""
+"""Environment variable of processes of `launch`: the file for their rendezvous (a free port might be taken by then)."""
 RESULT = "result"
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
-"""How `launch` starts processes: as copies of one that has imported what they need, and nothing else; macOS may not."""
+"""Start method of `launch`: processes are copies of a server that has imported what they need; unsafe on macOS."""
 TO_A_JOB = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
-"""What a cluster sends to all processes of a job, of which the one that handles it (submitit's) stops the others."""
+"""Signals that a cluster sends to all processes of a job; the process that handles them (submitit's) stops the others."""
 GRACE_SECONDS, FAILED_SECONDS = 30.0, 2.0
-"""For the processes of a training that is stopped to end by themselves; for those of one that has failed."""
+"""Time for the processes to end by themselves after an interruption, and after a failure."""
 
 
 def is_member() -> bool:
@@ -50,20 +50,20 @@ def is_member() -> bool:
 
 
 def process_rank() -> int:
-    """Which of the processes this is, from 0; 0 where it is alone."""
+    """Return the rank of this process, from 0; 0 for a single process."""
     return _dist().get_rank() if _is_joined() else 0
 
 
 def world_size() -> int:
-    """How many processes train together; 1 where this is alone."""
+    """Return the number of processes that train together; 1 for a single process."""
     return _dist().get_world_size() if _is_joined() else 1
 
 
 def on_first_process(make: Callable[[], T]) -> T:
-    """What the first process makes, in all of them, and so an error of it; the others wait for it.
+    """Call a function on the first process and return its result, or raise its error, on all processes.
 
     Args:
-        make: Called in the first process only. What it makes is pickled.
+        make: The function. Its result must be picklable.
 
     Example:
         >>> on_first_process(lambda: 7)
@@ -86,7 +86,7 @@ def on_first_process(make: Callable[[], T]) -> T:
 
 
 def all_reduce_sum(values: "torch.Tensor") -> "torch.Tensor":
-    """The sum of the processes' tensors, with gradients, in all of them; the tensor itself where there is one process."""
+    """Return the sum of the processes' tensors, with gradients; the tensor itself for a single process."""
     if world_size() == 1:
         return values
     from torch.distributed.nn.functional import all_reduce
@@ -96,17 +96,19 @@ def all_reduce_sum(values: "torch.Tensor") -> "torch.Tensor":
 
 
 def processes(trainer: Mapping[str, Any]) -> int:
-    """How many processes a training is to be shared by on this machine, one a device.
+    """Return the number of processes of a training on this machine, one per device.
 
     Args:
         trainer: The settings of ``trainer``.
 
     Raises:
-        ConfigError: If there are several, but no strategy that says how; or none; or other machines that nobody starts on.
+        ConfigError: If the number of devices is invalid, if several devices have no strategy, or if several machines are
+            set without torchrun or srun.
     """
     if trainer.get("num_nodes", 1) != 1 and not is_member():
         raise ConfigError(
-            f"trainer.num_nodes={trainer['num_nodes']}: torchrun or srun begins the training on each of them."
+            f"trainer.num_nodes must be 1 without torchrun or srun; got {trainer['num_nodes']}. Start the training on each "
+            "machine with one of them."
         )
     asked, one = trainer["devices"], "strategy" not in trainer
     if one and asked in (1, "auto"):
@@ -121,17 +123,19 @@ def processes(trainer: Mapping[str, Any]) -> int:
             f'trainer.devices must be an integer of 1 or more, a list of device indices or "auto"; got {asked!r}.'
         )
     if one and count > 1:
-        raise ConfigError(f"trainer.devices={asked}: several devices train one model with trainer=ddp or trainer=fsdp.")
+        raise ConfigError(
+            f"trainer.devices must be 1 device without a strategy; got {asked}. Use trainer=ddp or trainer=fsdp."
+        )
     return count
 
 
 def cluster_environment() -> "ClusterEnvironment":
-    """What tells Lightning which of the processes this is: torchrun, srun, or that it is alone.
+    """Return Lightning's environment for this process: torchrun, SLURM, or a single process.
 
-    Lightning's own guess takes a process that is alone in a job of SLURM for the first of as many as the job may start.
+    Lightning's own detection treats a single process in a SLURM job as the first of all processes the job may start.
 
     Raises:
-        ConfigError: If srun was not told how many processes a machine has, which Lightning needs to know.
+        ConfigError: If srun was started without ``--ntasks-per-node``, which Lightning requires.
     """
     from lightning.fabric.plugins.environments.lightning import LightningEnvironment
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
@@ -144,25 +148,26 @@ def cluster_environment() -> "ClusterEnvironment":
     try:
         return SLURMEnvironment(auto_requeue=False)
     except RuntimeError as error:  # of `--ntasks` alone
-        raise ConfigError("srun starts the processes of a training with --ntasks-per-node=<how many>.") from error
+        raise ConfigError("srun must be started with --ntasks-per-node=<number>; got none. Add the option.") from error
 
 
 @contextmanager
 def joined(trainer: Mapping[str, Any]) -> Iterator[None]:
-    """Meet the other processes, where there are any, for as long as the block runs.
+    """Join the other processes, if there are any, while the block runs.
 
     Args:
         trainer: The settings of ``trainer``.
 
     Raises:
-        ConfigError: If there are other processes, and the settings are of one.
+        ConfigError: If there are other processes, but the settings have no strategy for several.
     """
     if not is_member():
         yield
         return
     if "strategy" not in trainer:
         raise ConfigError(
-            "torchrun and srun start several processes of one training: take trainer=ddp or trainer=fsdp."
+            "trainer must be ddp or fsdp for several processes of torchrun or srun; got the default. Add trainer=ddp or "
+            "trainer=fsdp."
         )
     import torch
 
@@ -180,25 +185,25 @@ def joined(trainer: Mapping[str, Any]) -> Iterator[None]:
 
 
 def launch(count: int, function: Callable[..., T], *arguments: Any) -> T:
-    """Call a function in several new processes of this machine, and give what the first of them returns.
+    """Call a function in several new processes on this machine, and return the result of the first.
 
     Args:
-        count: How many.
-        function: Of a module; it meets the others in `joined`.
-        arguments: Its own, which can be pickled.
+        count: Number of processes.
+        function: Function of a module; it joins the other processes by `joined`.
+        arguments: Its arguments, which must be picklable.
 
     Raises:
         RunError: If a process was killed.
-        Exception: What ended the first process that failed; the others are then stopped.
+        Exception: The error of the first process that failed; the others are then stopped.
     """
     from multiprocessing import resource_tracker
 
     from torch.multiprocessing import get_context
     from torch.multiprocessing.spawn import ProcessException, start_processes
 
-    if METHOD == "forkserver":  # which the first launch starts; those after it find it, and so begin at once
+    if METHOD == "forkserver":  # the first launch starts the server; later launches reuse it and start at once
         get_context(METHOD).set_forkserver_preload(["lightning", function.__module__])
-        resource_tracker.ensure_running()  # which the server would begin with, and which lets SIGTERM through again
+        resource_tracker.ensure_running()  # the server would start it, and it unblocks SIGTERM
     handled = [number for number in TO_A_JOB if callable(signal.getsignal(number))]
     with tempfile.TemporaryDirectory(prefix="ser-") as folder:
         given = (Path(folder), count, dict(os.environ), handled, function, arguments)
@@ -209,11 +214,11 @@ def launch(count: int, function: Callable[..., T], *arguments: Any) -> T:
                 pass
         except ProcessException as error:
             raise _reason(Path(folder), context, error.error_index) from error
-        except BaseException:  # Ctrl-C, or a cluster's signal: theirs too
+        except BaseException:  # Ctrl-C or a cluster's signal stops them too
             _stop(context)
             raise
         result = Path(folder) / RESULT
-        if not result.exists():  # Ctrl-C has reached them, and not this process
+        if not result.exists():  # Ctrl-C reached them, but not this process
             raise KeyboardInterrupt
         made, seconds = pickle.loads(result.read_bytes())
     phases.count(seconds)
@@ -222,8 +227,8 @@ def launch(count: int, function: Callable[..., T], *arguments: Any) -> T:
 
 @contextmanager
 def _held_back(signals: Sequence[int]) -> Iterator[None]:
-    """Let signals wait until the block ends, and never reach the processes that it starts."""
-    if not signals:  # Windows has none of this
+    """Block signals until the block ends; the processes started in it never receive them."""
+    if not signals:  # Windows has no signal masks
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
@@ -242,7 +247,7 @@ def _member(
     function: Callable[..., Any],
     arguments: Any,
 ) -> None:
-    """A process of `launch`: as torchrun would have started it."""
+    """Run one process of `launch`, with the environment that torchrun would set."""
     import torch
 
     if handled:
@@ -250,7 +255,7 @@ def _member(
     Thread(target=_end_with_parent, daemon=True).start()
     ranks = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "GROUP_RANK": 0}
     where = {MEETING: f"file://{folder / 'meeting'}", STARTED: "ser"}
-    os.environ.clear()  # it is that of the first launch
+    os.environ.clear()  # the server has the environment of the first launch
     os.environ.update({name: str(value) for name, value in {**environ, **ranks, **where}.items()})
     logging.captureWarnings(True)
     torch.set_num_threads(max(1, torch.get_num_threads() // count))
@@ -258,7 +263,7 @@ def _member(
         with phases.recorded() as seconds:
             made = function(*arguments)
     except Exception as error:
-        if not isinstance(error, SerError):  # whoever meets it elsewhere has nothing else of where it was raised
+        if not isinstance(error, SerError):  # the traceback is lost in other processes
             error.add_note(f"In process {number + 1} of {count}:\n{traceback.format_exc()}")
         file = folder / f"{number}.error"
         try:
@@ -271,7 +276,7 @@ def _member(
 
 
 def _end_with_parent() -> None:
-    """Leave nothing that trains on where the process that launched this one was killed: the run is gone on with by others."""
+    """End this process if its parent was killed: another process may resume the run."""
     parent = parent_process()
     assert parent is not None
     wait([parent.sentinel])
@@ -279,15 +284,18 @@ def _end_with_parent() -> None:
 
 
 def _reason(folder: Path, context: "ProcessContext", first: int) -> Exception:
-    """What the first process that failed says of it; those that it left alone fail after it, or are killed here."""
+    """Return the error of the first process that failed; the others fail after it or are killed."""
     codes = [process.exitcode for process in context.processes]
     code = codes[first]
     if code is not None and code < 0 and code not in (-signal.SIGTERM, -signal.SIGINT):
         name = signal.Signals(-code).name
-        return RunError(f"Process {first + 1} of {len(codes)} was killed ({name}): did memory run out?")
+        return RunError(
+            f"Process {first + 1} of {len(codes)} was killed ({name}), possibly because memory ran out. Use a smaller "
+            "batch_size or resume with ckpt=last."
+        )
     errors = sorted(folder.glob("*.error"), key=lambda file: file.stat().st_mtime_ns)
     if not errors:
-        return RunError(f"The processes of the training ended with the exit codes {codes}, and no word.")
+        return RunError(f"The processes of the training ended with exit codes {codes} and without an error message.")
     error: Exception = pickle.loads(errors[0].read_bytes())
     return error
 
@@ -303,7 +311,7 @@ def _stop(context: "ProcessContext") -> None:
 
 
 def _is_joined() -> bool:
-    """Whether this process has met others; torch is not imported to say no."""
+    """Whether this process has joined others; does not import torch."""
     there = sys.modules.get("torch.distributed")
     return there is not None and there.is_available() and there.is_initialized()
 

@@ -1,4 +1,4 @@
-"""A file that is either the old one or the whole new one: written beside its place, then moved there."""
+"""Atomic writes: a file is written under a temporary name beside its place, then moved there."""
 
 import json
 import secrets
@@ -10,9 +10,9 @@ from typing import Any
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the same folder; move it to ``path`` if the block ends well, else remove it.
+    """Yield a temporary path in the same folder; move it to ``path`` if the block succeeds, else remove it.
 
-    The temporary name keeps the suffix, since writers choose their format by it. Folders that lack are made.
+    The temporary name keeps the suffix, since writers choose their format by it. Missing folders are created.
 
     Example:
         >>> import tempfile
@@ -32,10 +32,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_json(value: Any, path: Path) -> None:
-    """Write plain JSON whole or not at all.
+    """Write plain JSON atomically.
 
     Raises:
-        ValueError: If it holds NaN or an infinity, which JSON does not have.
+        ValueError: If the value contains NaN or infinity, which JSON does not support.
     """
     text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
     with replacing(path) as unfinished:

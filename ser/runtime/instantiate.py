@@ -1,6 +1,6 @@
-"""Make an object out of a mapping with ``_target_``, the class's import path: the whole of the registry.
+"""Instantiate an object from a mapping with ``_target_``, the import path of its class. There is no other registry.
 
-A checkpoint carries such mappings too, so only a class of the expected kind is ever called.
+Checkpoints contain such mappings too, so only classes of the expected kind are called.
 """
 
 import inspect
@@ -19,7 +19,7 @@ def instantiate(config: Mapping[str, Any], kind: type[T], **more: Any) -> T:
     """Call the class that ``config["_target_"]`` names with the other entries, and ``more``, as its arguments.
 
     Raises:
-        ConfigError: If the class does not exist, is no ``kind``, or does not take these arguments.
+        ConfigError: If the class does not exist, is not a ``kind``, or does not take these arguments.
 
     Example:
         >>> from ser.corpora.labels import LabelScheme
@@ -69,14 +69,14 @@ def settings_from(cls: type[T], entries: Mapping[str, Any], name: str) -> T:
 
 
 def find_class(path: str, kind: type[T]) -> type[T]:
-    """The class at an import path.
+    """Return the class at an import path.
 
     Raises:
         ConfigError: If it does not exist or is no subclass of ``kind``.
     """
     module, _, name = moved(path).rpartition(".")
     if not (module and name) or path.startswith("."):
-        raise ConfigError(f"_target_ is {path!r}, but it takes the import path of a class, such as ser.models.cnn.CNN.")
+        raise ConfigError(f"_target_ must be the import path of a class, such as ser.models.cnn.CNN; got {path!r}.")
     try:
         found = getattr(import_module(module), name)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What files of version 0.1 say otherwise: the one place that knows how runs and checkpoints looked then."""
+"""Migration of runs and checkpoints of version 0.1: the only module that knows their format."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,16 +13,16 @@ MOVED = {
     "ser.studies.comparison.Comparison": "ser.comparison.leaderboard.Leaderboard",
     "ser.studies": "ser.comparison",
 }
-"""Where modules and packages are now; the first that fits holds."""
+"""Maps old import paths to new ones; the first match applies."""
 TASK = ("classes", "audio", "features", "normalise", "augment", "optimizer", "loss", "stamps")
-"""What models of version 0.1 took beside the sizes of their own net."""
+"""Arguments of models of version 0.1 besides those of their own network."""
 ENCODER = ("checkpoint", "revision", "pickle", "layer", "silence", "attention", "batch_seconds", "cache")
 FINETUNE = ("front_end", "lora", "mask", "gradient_checkpointing", "compile")
 HEAD = ("pool", "hidden", "dropout", "swap")
 
 
 def moved(path: str) -> str:
-    """Return the import path of today.
+    """Return the current import path.
 
     Example:
         >>> moved("ser.labels.LabelScheme"), moved("ser.models.cnn.CNN")
@@ -35,14 +35,14 @@ def moved(path: str) -> str:
 
 
 def moved_targets(config: Any) -> Any:
-    """Return a configuration with every ``_target_`` in it as it is today."""
+    """Return a configuration with the current import path in every ``_target_``."""
     if isinstance(config, Mapping):
         return {key: moved(str(value)) if key == "_target_" else moved_targets(value) for key, value in config.items()}
     return [moved_targets(value) for value in config] if isinstance(config, list) else config
 
 
 def run_block(block: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ``run`` entry of a metrics.json with ``splits``, the hash of each fold's split, as it is today.
+    """Return the ``run`` entry of a metrics.json in the current form: ``splits`` has the hash of each fold's split.
 
     Example:
         >>> run_block({"fold": 3, "split_hash": "b45a"}), run_block({"split_hash": ["b45a", "07c1"]})
@@ -56,7 +56,7 @@ def run_block(block: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def migrated_hparams(old: Mapping[str, Any]) -> Settings:
-    """Return the hyperparameters of a checkpoint as this version's models take them."""
+    """Return the hyperparameters of a checkpoint in the form of this version's models."""
     if "task" in old:
         return dict(old)
     task = {name: old[name] for name in ("classes", "audio", "features")}
@@ -68,7 +68,7 @@ def migrated_hparams(old: Mapping[str, Any]) -> Settings:
 
 
 def migrated_config(config: Mapping[str, Any]) -> Settings:
-    """Return the settings of a training as this version composes them."""
+    """Return the settings of a training in the form of this version."""
     if "optimizer" not in config.get("model", {}):
         return dict(config)
     model = dict(config["model"])
@@ -101,7 +101,7 @@ def _normalise(by: str) -> Settings:
 
 
 def _pretrained(net: Mapping[str, Any], optimizer: Mapping[str, Any]) -> Settings:
-    """Return the three groups of a pretrained model's settings, and its architecture where a checkpoint has it."""
+    """Return the three groups of a pretrained model's settings, and its architecture if a checkpoint has it."""
     finetune = {name: net[name] for name in FINETUNE if name in net}
     finetune |= {"layers": net["trained"], "lr": optimizer.get("encoder_lr")}
     finetune["layer_decay"] = optimizer.get("layer_decay", 1.0)

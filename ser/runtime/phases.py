@@ -1,4 +1,4 @@
-"""Where the time of a run goes: named phases, each of which counts its own seconds and not those of phases inside it."""
+"""Time measurement of a run by named phases. Each counts its own seconds without those of phases inside it."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ _inside: ContextVar[float] = ContextVar("inside", default=0.0)
 
 @contextmanager
 def recorded() -> Iterator[Seconds]:
-    """Give a table that the phases of the block add their seconds to.
+    """Yield a table to which the phases of the block add their seconds.
 
     Example:
         >>> with recorded() as seconds:
@@ -30,7 +30,7 @@ def recorded() -> Iterator[Seconds]:
 
 
 def count(seconds: Mapping[str, float]) -> None:
-    """Add what was counted elsewhere, such as in another process, where somebody records."""
+    """Add seconds that were measured elsewhere, such as in another process, to the recorded ones."""
     if (known := _seconds.get()) is not None:
         for name, spent in seconds.items():
             known[name] = known.get(name, 0.0) + spent
@@ -39,7 +39,7 @@ def count(seconds: Mapping[str, float]) -> None:
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
-    """Count the seconds of the block, less those of phases in it, where somebody records them."""
+    """Record the seconds of the block, without those of phases in it, under a name."""
     began, token = time.perf_counter(), _inside.set(0.0)
     try:
         yield

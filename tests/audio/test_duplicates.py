@@ -69,7 +69,7 @@ ALTERATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("alteration", ALTERATIONS)
-def test_an_altered_copy_is_near_identical_to_its_source_and_to_nothing_else(
+def test_altered_copy_is_near_identical_only_to_its_source(
     alteration: str, clip: np.ndarray, demo: Store, tmp_path: Path
 ) -> None:
     voice = demo.manifest[demo.manifest["speaker"] == "demo/m01"]  # everything that it could be mistaken for
@@ -87,7 +87,7 @@ def test_rates_of_stores_may_differ(clip: np.ndarray, tmp_path: Path) -> None:
     assert rows(find_duplicates([at_16, faster])) == []
 
 
-def test_takes_of_a_sentence_are_no_duplicates(demo: Store) -> None:
+def test_takes_of_a_sentence_are_not_duplicates(demo: Store) -> None:
     """Each voice of the demo corpus says everything twice, by one script: nothing recorded is more alike."""
     assert find_duplicates([demo]).empty
     alike = compare_clips([demo])
@@ -97,7 +97,7 @@ def test_takes_of_a_sentence_are_no_duplicates(demo: Store) -> None:
     assert alike["correlation"].max() < duplicates.CORRELATED - 0.2
 
 
-def test_the_same_samples_are_identical_within_and_across_stores(clip: np.ndarray, tmp_path: Path) -> None:
+def test_equal_samples_are_identical_within_and_across_stores(clip: np.ndarray, tmp_path: Path) -> None:
     one = store_of(tmp_path / "one", {"b": clip, "a": clip, "short": clip[:100]})
     two = store_of(tmp_path / "two", {"c": clip, "brief": clip[:100]})
     found = find_duplicates([one, two])
@@ -106,7 +106,7 @@ def test_the_same_samples_are_identical_within_and_across_stores(clip: np.ndarra
     assert (found["similarity"] == 1).all()
 
 
-def test_a_copy_of_two_identical_clips_is_near_both(clip: np.ndarray, demo: Store, tmp_path: Path) -> None:
+def test_copy_of_two_identical_clips_is_near_identical_to_both(clip: np.ndarray, demo: Store, tmp_path: Path) -> None:
     unrelated = clip_of(demo, "demo/f02_s3_ang_1")
     clips = {"z": clip, "m": 0.5 * clip, "a": clip, "x": unrelated, "y": unrelated, "w": 0.5 * unrelated}
     assert rows(find_duplicates([store_of(tmp_path / "s", clips)])) == [
@@ -126,7 +126,7 @@ def test_overlapping_cuts_of_one_recording_are_duplicates(clip: np.ndarray, tmp_
     assert ("end", "start") not in found
 
 
-def test_silence_hum_and_noise_say_nothing(tmp_path: Path) -> None:
+def test_silence_hum_and_noise_are_not_duplicates(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     hum = 3000 * np.sin(2 * np.pi * 50 * np.arange(2 * RATE) / RATE)  # under the bands
     clips = {f"zeros {n}": np.zeros(n) for n in (100, 40000)}
@@ -161,7 +161,7 @@ def test_independent_noises_share_half_their_bits() -> None:
     assert share == pytest.approx(0.5, abs=0.03)
 
 
-def test_a_word_is_the_signs_of_differences_over_bands_and_frames() -> None:
+def test_word_holds_the_signs_of_differences_over_bands_and_frames() -> None:
     """By the definition, one bit at a time, with numpy's own Fourier transform in double precision."""
     wave = np.random.default_rng(0).normal(size=duplicates.FRAME + 5 * duplicates.HOP)
     window = np.hanning(duplicates.FRAME)
@@ -181,7 +181,7 @@ def test_a_word_is_the_signs_of_differences_over_bands_and_frames() -> None:
     assert says.all()
 
 
-def test_the_table_is_kept_and_read_again(clip: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_is_cached(clip: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = store_of(tmp_path / "one", {"a": clip}), store_of(tmp_path / "two", {"b": 0.5 * clip})
     cache = tmp_path / "cache"
     found = find_duplicates([one, two], cache)
@@ -200,16 +200,16 @@ def test_the_table_is_kept_and_read_again(clip: np.ndarray, tmp_path: Path, monk
     assert len(list(cache.iterdir())) == 3
 
 
-def test_no_stores_and_no_duplicates_give_the_same_columns(clip: np.ndarray, tmp_path: Path) -> None:
+def test_empty_tables_have_the_same_columns(clip: np.ndarray, tmp_path: Path) -> None:
     for found in (find_duplicates([]), find_duplicates([store_of(tmp_path / "s", {"a": clip})])):
         assert list(found.columns) == ["one", "other", "kind", "similarity"]
         assert found.empty
         assert found["similarity"].dtype == np.float64
 
 
-def test_an_id_in_two_stores_is_refused(clip: np.ndarray, tmp_path: Path) -> None:
+def test_id_in_two_stores_is_an_error(clip: np.ndarray, tmp_path: Path) -> None:
     one, two = store_of(tmp_path / "one", {"a": clip}), store_of(tmp_path / "two", {"a": 0.5 * clip})
-    with pytest.raises(ValueError, match="a occurs twice; give each corpus in one store"):
+    with pytest.raises(ValueError, match="must hold each utterance once; got a twice"):
         find_duplicates([one, two])
 
 
@@ -222,7 +222,7 @@ def ravdess(stores: Path) -> Store:
 
 
 @pytest.mark.corpora
-def test_ravdess_holds_one_recording_twice(ravdess: Store) -> None:
+def test_ravdess_has_one_duplicate_recording(ravdess: Store) -> None:
     """Its 720 pairs of takes hold one whose second take is the first; see `ser.corpora.ravdess`."""
     found = find_duplicates([ravdess])
     assert rows(found) == [(*pair, "identical") for pair in Ravdess.identical]

@@ -71,7 +71,7 @@ def test_every_16_bit_value_survives_unchanged(tmp_path: Path) -> None:
     np.testing.assert_array_equal(standardise(samples, rate, SETTINGS), every)
 
 
-def test_full_scale_is_rounded_and_clipped_never_wrapped() -> None:
+def test_full_scale_is_rounded_and_clipped() -> None:
     values = np.array([1.0, 1.5, -1.0, -1.5, 0.4 / 32768, 0.6 / 32768, -0.6 / 32768], dtype=np.float32)
     assert to_int16(values).tolist() == [32767, 32767, -32768, -32768, 0, 1, -1]
 
@@ -94,7 +94,7 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
         (".mp3", "MP3", "MPEG_LAYER_III", 0.02),
     ],
 )
-def test_each_format_gives_the_sound_that_was_written(
+def test_each_format_is_decoded_unchanged(
     tmp_path: Path, suffix: str, container: str, subtype: str, tolerance: float
 ) -> None:
     wrote = sine(440, 16000)
@@ -108,7 +108,7 @@ def test_each_format_gives_the_sound_that_was_written(
 
 
 @pytest.mark.parametrize("rate", [96000, 48000, 44100, 24414, 22050, 8000])
-def test_a_resampled_sine_is_the_sine_at_the_new_rate(rate: int) -> None:
+def test_resampled_sine_is_the_sine_at_the_new_rate(rate: int) -> None:
     """Frequency, amplitude and time of the corpora's rates, against the closed form."""
     got = standardise(sine(1000, rate).astype(np.float32), rate, SETTINGS) / 32768
     expected = sine(1000, 16000)
@@ -118,7 +118,7 @@ def test_a_resampled_sine_is_the_sine_at_the_new_rate(rate: int) -> None:
 
 
 @pytest.mark.parametrize(("hertz", "rate"), [(9000, 48000), (20000, 44100), (40000, 96000), (11000, 24414)])
-def test_what_is_above_half_the_rate_does_not_fold_back(hertz: float, rate: int) -> None:
+def test_resampling_does_not_alias(hertz: float, rate: int) -> None:
     got = resample(sine(hertz, rate).astype(np.float32), rate, 16000)
     assert np.abs(got[1000:15000]).max() < 0.5e-3  # 60 dB under what went in
 
@@ -132,7 +132,7 @@ def test_what_is_above_half_the_rate_does_not_fold_back(hertz: float, rate: int)
         (None, "unreadable: No such file"),
     ],
 )
-def test_a_file_that_is_no_recording_is_named_with_what_it_is(tmp_path: Path, content: bytes | None, told: str) -> None:
+def test_unreadable_file_is_named_with_the_reason(tmp_path: Path, content: bytes | None, told: str) -> None:
     path = tmp_path / "x.wav"
     if content is not None:
         path.write_bytes(content)
@@ -162,14 +162,14 @@ def test_trimming_is_relative_to_the_loudest_frame() -> None:
 
 
 @pytest.mark.parametrize("samples", [np.zeros(16000), np.ones(100), np.ones(401)])
-def test_trimming_leaves_silence_and_short_clips_whole(samples: np.ndarray) -> None:
+def test_trimming_keeps_silent_and_short_clips_whole(samples: np.ndarray) -> None:
     np.testing.assert_array_equal(trim(samples, 16000, 30.0), samples)
 
 
 # Stores
 
 
-def test_a_store_holds_every_clip_sample_by_sample_and_zeros_behind(savee: Path, home: Path) -> None:
+def test_store_holds_every_clip_and_then_zeros(savee: Path, home: Path) -> None:
     store = prepare(Savee(savee), home, SETTINGS)
     assert [Path(p).stem for p in store.manifest["path"]] == sorted(NAMES)
     for row, path in enumerate(store.manifest["path"]):
@@ -183,14 +183,14 @@ def test_a_store_holds_every_clip_sample_by_sample_and_zeros_behind(savee: Path,
     assert store.card["problems"] == []
 
 
-def test_writing_to_the_samples_changes_no_file(savee: Path, home: Path) -> None:
+def test_writing_to_samples_does_not_change_the_file(savee: Path, home: Path) -> None:
     store = prepare(Savee(savee), home, SETTINGS)
     first = int(store.samples[0])
     store.samples[0] = first + 1
     assert int(prepare(Savee(savee), home, SETTINGS).samples[0]) == first
 
 
-def test_trimming_is_a_setting_and_none_keeps_all(savee: Path, home: Path) -> None:
+def test_trimming_is_optional(savee: Path, home: Path) -> None:
     padded = np.concatenate([np.zeros(16000, np.int16), noise(0.5), np.zeros(16000, np.int16)])
     soundfile.write(savee / "DC_a01.wav", padded, 16000)
     whole = prepare(Savee(savee), home, SETTINGS)
@@ -232,7 +232,7 @@ def crema(tmp_path: Path) -> Path:
     return root.parent
 
 
-def test_each_problem_is_listed_with_its_kind_and_the_rest_is_kept(crema: Path, home: Path) -> None:
+def test_problems_are_listed_by_kind_and_other_clips_are_kept(crema: Path, home: Path) -> None:
     store = prepare(Crema(crema), home, SETTINGS)
     problems = {(p["utterance"].removeprefix("crema/"), p["kind"], p["left_out"]) for p in store.card["problems"]}
     assert problems == {
@@ -254,8 +254,8 @@ def test_each_problem_is_listed_with_its_kind_and_the_rest_is_kept(crema: Path, 
     np.testing.assert_array_equal(clip(store, 2), noise(0.3, 2))
 
 
-def test_strict_names_the_files_that_cannot_be_used_and_makes_nothing(crema: Path, home: Path) -> None:
-    with pytest.raises(BadCorpusError, match="7 files cannot be used, and strict=true") as caught:
+def test_strict_names_unusable_files_and_writes_nothing(crema: Path, home: Path) -> None:
+    with pytest.raises(BadCorpusError, match="strict=true; got 7 unusable files") as caught:
         prepare(Crema(crema), home, SETTINGS, strict=True)
     for kind, name in BROKEN.items():
         # What the release itself has wrong is no error: nobody has a better copy.
@@ -265,20 +265,20 @@ def test_strict_names_the_files_that_cannot_be_used_and_makes_nothing(crema: Pat
     assert left_in(home) == []
 
 
-def test_strict_holds_for_a_store_that_is_there_and_when_its_corpus_is_gone(crema: Path, home: Path) -> None:
+def test_strict_applies_to_existing_stores_without_their_corpus(crema: Path, home: Path) -> None:
     prepare(Crema(crema), home, SETTINGS)
-    with pytest.raises(BadCorpusError, match="7 files cannot be used"):
+    with pytest.raises(BadCorpusError, match="got 7 unusable files"):
         prepare(Crema(crema), home, SETTINGS, strict=True)
     shutil.rmtree(crema)
-    with pytest.raises(BadCorpusError, match="7 files cannot be used"):
+    with pytest.raises(BadCorpusError, match="got 7 unusable files"):
         prepare(Crema(crema), home, SETTINGS, strict=True)
 
 
-def test_strict_takes_a_corpus_whose_files_can_all_be_used(savee: Path, home: Path) -> None:
+def test_strict_accepts_a_corpus_without_problems(savee: Path, home: Path) -> None:
     assert len(prepare(Savee(savee), home, SETTINGS, strict=True).manifest) == 5
 
 
-def test_a_corpus_of_which_nothing_can_be_used_is_an_error(savee: Path, home: Path) -> None:
+def test_corpus_without_usable_files_is_an_error(savee: Path, home: Path) -> None:
     for path in savee.iterdir():
         path.write_text(POINTER)
     with pytest.raises(BadCorpusError, match=r"None of the 5 clips of SAVEE.*LFS pointer.*DC_a01\.wav"):
@@ -286,10 +286,10 @@ def test_a_corpus_of_which_nothing_can_be_used_is_an_error(savee: Path, home: Pa
     assert left_in(home) == []
 
 
-def test_the_card_counts_audio_that_is_no_clip(savee: Path, home: Path) -> None:
+def test_card_counts_stray_audio(savee: Path, home: Path) -> None:
     soundfile.write(savee / "outtake.wav", noise(0.2), 16000)
     store = prepare(Savee(savee), home, SETTINGS)
-    assert any("1 audio files" in note and "outtake.wav" in note for note in store.card["notes"])
+    assert any("1 audio file " in note and "outtake.wav" in note for note in store.card["notes"])
     assert len(store.manifest) == 5
 
 
@@ -309,7 +309,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_a_second_call_decodes_nothing(savee: Path, home: Path, decoded: list[str]) -> None:
+def test_second_call_decodes_nothing(savee: Path, home: Path, decoded: list[str]) -> None:
     first = prepare(Savee(savee), home, SETTINGS)
     assert sorted(decoded) == sorted(NAMES)
     decoded.clear()
@@ -337,7 +337,7 @@ def rename(root: Path) -> None:
 
 
 @pytest.mark.parametrize("alter", [change, add, remove, rename])
-def test_an_altered_corpus_is_prepared_again(
+def test_changed_corpus_is_prepared_again(
     savee: Path, home: Path, decoded: list[str], alter: Callable[[Path], None]
 ) -> None:
     before = prepare(Savee(savee), home, SETTINGS)
@@ -358,13 +358,13 @@ def test_rebuild_decodes_again(savee: Path, home: Path, decoded: list[str]) -> N
 
 
 @pytest.mark.parametrize("file", ["waveforms.i16", "manifest.parquet", "card.json"])
-def test_a_store_that_lacks_a_file_is_prepared_again(savee: Path, home: Path, file: str) -> None:
+def test_store_with_a_missing_file_is_prepared_again(savee: Path, home: Path, file: str) -> None:
     store = prepare(Savee(savee), home, SETTINGS)
     (store.folder / file).unlink()
     assert prepare(Savee(savee), home, SETTINGS).fingerprint == store.fingerprint
 
 
-def test_a_store_cut_short_is_prepared_again(savee: Path, home: Path) -> None:
+def test_truncated_store_is_prepared_again(savee: Path, home: Path) -> None:
     store = prepare(Savee(savee), home, SETTINGS)
     with (store.folder / "waveforms.i16").open("r+b") as file:
         file.truncate(100)
@@ -377,7 +377,7 @@ class Relabelled(Savee):
     emotions: ClassVar[dict[str, str]] = {**Savee.emotions, "a": "fear"}
 
 
-def test_the_fingerprint_knows_settings_labels_and_samples(savee: Path, home: Path) -> None:
+def test_fingerprint_depends_on_settings_labels_and_samples(savee: Path, home: Path) -> None:
     seen = [prepare(Savee(savee), home, SETTINGS).fingerprint]
     seen.append(prepare(Savee(savee), home, AudioSettings(sample_rate=8000)).fingerprint)
     seen.append(prepare(Savee(savee), home, AudioSettings(trim_db=60.0)).fingerprint)
@@ -389,7 +389,9 @@ def test_the_fingerprint_knows_settings_labels_and_samples(savee: Path, home: Pa
     assert len(set(seen)) == 5
 
 
-def test_the_fingerprint_knows_no_path_and_no_date(savee: Path, home: Path, tmp_path: Path, decoded: list[str]) -> None:
+def test_fingerprint_does_not_depend_on_path_or_date(
+    savee: Path, home: Path, tmp_path: Path, decoded: list[str]
+) -> None:
     here = prepare(Savee(savee), home, SETTINGS)
     shutil.copytree(savee, tmp_path / "elsewhere" / "savee")
     there = prepare(Savee(tmp_path / "elsewhere" / "savee"), home, SETTINGS)
@@ -400,7 +402,7 @@ def test_the_fingerprint_knows_no_path_and_no_date(savee: Path, home: Path, tmp_
     assert (again.fingerprint, len(decoded)) == (here.fingerprint, 15)
 
 
-def test_a_store_opens_when_the_corpus_is_gone(savee: Path, home: Path) -> None:
+def test_store_opens_without_its_corpus(savee: Path, home: Path) -> None:
     before = prepare(Savee(savee), home, SETTINGS)
     shutil.rmtree(savee)
     after = prepare(Savee(savee), home, SETTINGS)
@@ -408,7 +410,7 @@ def test_a_store_opens_when_the_corpus_is_gone(savee: Path, home: Path) -> None:
     np.testing.assert_array_equal(after.samples, before.samples)
 
 
-def test_a_corpus_that_is_nowhere_is_not_found(home: Path, tmp_path: Path) -> None:
+def test_missing_corpus_without_a_store_is_an_error(home: Path, tmp_path: Path) -> None:
     with pytest.raises(CorpusNotFoundError, match="SAVEE is not at"):
         prepare(Savee(tmp_path / "none"), home, SETTINGS)
 
@@ -417,7 +419,7 @@ def test_a_corpus_that_is_nowhere_is_not_found(home: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("stop", [RuntimeError, KeyboardInterrupt])
-def test_an_exception_midway_leaves_nothing_and_the_next_call_succeeds(
+def test_failed_preparation_leaves_nothing_and_can_be_repeated(
     savee: Path, home: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
 ) -> None:
     def stopping(path: Path) -> tuple[np.ndarray, int]:
@@ -476,7 +478,7 @@ def full_for_card(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("fill", [full_for_samples, full_for_manifest, full_for_card])
 @pytest.mark.parametrize("older", [False, True])
-def test_a_full_disk_leaves_nothing_half_made_and_an_older_store_as_it_was(
+def test_full_disk_keeps_the_old_store_and_no_partial_one(
     savee: Path, home: Path, monkeypatch: pytest.MonkeyPatch, fill: Callable[[pytest.MonkeyPatch], None], older: bool
 ) -> None:
     before = prepare(Savee(savee), home, SETTINGS) if older else None
@@ -531,7 +533,7 @@ def lines(log: Path) -> Iterable[str]:
     return log.read_text().splitlines() if log.exists() else []
 
 
-def test_a_killed_process_leaves_no_store_and_the_next_call_succeeds(savee: Path, home: Path, tmp_path: Path) -> None:
+def test_killed_preparation_leaves_no_store_and_can_be_repeated(savee: Path, home: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.with_suffix(".go").touch()
     process = start(savee, home, log, 3, "one")
@@ -545,7 +547,7 @@ def test_a_killed_process_leaves_no_store_and_the_next_call_succeeds(savee: Path
     assert left_in(home) == [store.folder.name]
 
 
-def test_two_processes_that_start_together_prepare_once(savee: Path, home: Path, tmp_path: Path) -> None:
+def test_concurrent_processes_prepare_once(savee: Path, home: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     processes = [start(savee, home, log, 0, name) for name in ("one", "two")]
     wait_for(lambda: log.with_suffix(".one").exists() and log.with_suffix(".two").exists())
@@ -579,7 +581,7 @@ def corpora() -> Path:
         ("ravdess/Actor_05/03-01-02-01-02-02-05.wav", "ravdess/Actor_05/03-01-02-01-02-02-05.flac", 48000, "WAV"),
     ],
 )
-def test_originals_sound_like_others_conversions_of_them(
+def test_originals_match_published_conversions(
     corpora: Path, original: str, converted: str, rate: int, container: str
 ) -> None:
     path = corpora / "originals" / original
@@ -594,7 +596,7 @@ def test_originals_sound_like_others_conversions_of_them(
 
 
 @pytest.mark.corpora
-def test_the_mp3s_that_the_listeners_heard_decode(corpora: Path) -> None:
+def test_released_mp3s_decode(corpora: Path) -> None:
     paths = sorted((corpora / "originals" / "crema" / "AudioMP3").glob("*.mp3"))
     assert len(paths) == 6
     for path in paths:
@@ -605,7 +607,7 @@ def test_the_mp3s_that_the_listeners_heard_decode(corpora: Path) -> None:
 
 
 @pytest.mark.corpora
-def test_the_released_16_khz_wav_is_kept_bit_by_bit(corpora: Path, home: Path) -> None:
+def test_released_16_khz_wav_is_kept_bit_for_bit(corpora: Path, home: Path) -> None:
     store = prepare(Crema(corpora / "originals" / "crema"), home, SETTINGS)
     assert len(store.manifest) == 7
     wrote, _ = soundfile.read(store.manifest["path"][0], dtype="int16")
@@ -613,7 +615,7 @@ def test_the_released_16_khz_wav_is_kept_bit_by_bit(corpora: Path, home: Path) -
 
 
 @pytest.mark.corpora
-def test_the_duplicate_of_ravdess_is_found_by_its_content(corpora: Path, home: Path) -> None:
+def test_duplicate_of_ravdess_is_found_by_content(corpora: Path, home: Path) -> None:
     store = prepare(Ravdess(corpora / "originals" / "ravdess"), home, SETTINGS)
     (problem,) = store.card["problems"]
     assert problem["kind"] == "duplicate"

@@ -32,7 +32,7 @@ def step_of(file: Path) -> nn.Module:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
-def test_each_file_makes_a_step_that_keeps_the_contract(file: Path) -> None:
+def test_each_augmentation_keeps_the_shapes(file: Path) -> None:
     step = step_of(file)
     assert step.domain in ("waveform", "features")
     torch.manual_seed(0)
@@ -59,7 +59,7 @@ def test_each_file_makes_a_step_that_keeps_the_contract(file: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_masks_are_no_wider_than_asked_for_and_differ_between_clips(seed: int) -> None:
+def test_masks_respect_their_width_and_differ_between_clips(seed: int) -> None:
     torch.manual_seed(seed)
     x, lengths, target = torch.ones(32, 80, 200), torch.full((32,), 200), torch.eye(32)
     out, _, _ = SpecAugment(bands=1, band_width=8.0, times=0, time_share=0.0)(x, lengths, target)
@@ -73,7 +73,7 @@ def test_masks_are_no_wider_than_asked_for_and_differ_between_clips(seed: int) -
     assert ((times[:, 1:] != times[:, :-1]).sum(dim=1) <= 2).all(), "one stretch"
 
 
-def test_masked_time_is_a_share_of_the_clip_and_not_of_the_batch() -> None:
+def test_masked_time_is_a_share_of_the_clip_not_of_the_batch() -> None:
     torch.manual_seed(0)
     lengths = torch.tensor([10, 200])
     for _ in range(20):
@@ -106,7 +106,7 @@ def test_lengths_follow_the_factor() -> None:
     assert abs(float(counts.float().mean()) - 100) < 3
 
 
-def test_a_ramp_stretched_is_a_ramp_from_its_start_to_its_end() -> None:
+def test_stretched_ramp_is_a_ramp() -> None:
     torch.manual_seed(0)
     ramp = torch.arange(100.0).expand(20, 4, 100)
     out, counts, _ = Warp(stretch=0.3, shift=0.0)(ramp, torch.full((20,), 100), torch.ones(20, 1))
@@ -117,7 +117,7 @@ def test_a_ramp_stretched_is_a_ramp_from_its_start_to_its_end() -> None:
         torch.testing.assert_close(row[:n], expected, atol=1e-3, rtol=0)
 
 
-def test_a_shift_moves_bands_by_no_more_than_asked_for_and_repeats_the_edge() -> None:
+def test_shift_respects_its_maximum_and_repeats_the_edge() -> None:
     torch.manual_seed(0)
     ramp = torch.arange(80.0)[:, None].expand(50, 80, 30)
     out, _, _ = Warp(stretch=0.0, shift=3.0)(ramp, torch.full((50,), 30), torch.ones(50, 1))
@@ -137,7 +137,7 @@ def test_warping_never_reads_the_padding() -> None:
     assert float((outs[0] - outs[1]).abs().max()) < 50
 
 
-def test_mixing_conserves_the_targets_and_the_clip_stays_the_louder_one() -> None:
+def test_mixup_keeps_target_sums_and_the_clip_dominant() -> None:
     torch.manual_seed(0)
     x = torch.eye(64)[:, :, None].expand(64, 64, 5).clone()  # each clip is a band of its own
     target = torch.eye(64)
@@ -150,7 +150,7 @@ def test_mixing_conserves_the_targets_and_the_clip_stays_the_louder_one() -> Non
             assert (counts == 5).all()
 
 
-def test_a_mixture_is_as_long_as_the_longer_clip() -> None:
+def test_mixed_clip_has_the_longer_length() -> None:
     torch.manual_seed(0)
     x, lengths, target = batch()
     out, counts, soft = Mixup(alpha=1.0)(x, lengths, target)
@@ -160,7 +160,7 @@ def test_a_mixture_is_as_long_as_the_longer_clip() -> None:
         assert not out[i, :, n:].any()
 
 
-def test_mixing_no_share_is_the_identity() -> None:
+def test_mixup_with_zero_share_is_the_identity() -> None:
     x, lengths, target = batch()
     out, counts, soft = Mixup(share=0.0)(x, lengths, target)
     assert torch.equal(out, x)

@@ -22,7 +22,7 @@ def padding(batches: list[list[int]], length: Tensor) -> int:
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("clips", [1, 2, 7, 8, 9, 63, 64, 65, 129])
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 8])
-def test_every_clip_comes_once_and_none_alone(clips: int, batch_size: int, shuffle: bool) -> None:
+def test_every_clip_comes_once_and_no_batch_has_one_clip(clips: int, batch_size: int, shuffle: bool) -> None:
     sampler = LengthBuckets(lengths(clips), batch_size, shuffle=shuffle, pool=2)
     for epoch in range(3):
         sampler.set_epoch(epoch)
@@ -35,7 +35,7 @@ def test_every_clip_comes_once_and_none_alone(clips: int, batch_size: int, shuff
             assert min(sizes) > 1
 
 
-def test_the_order_is_of_the_seed_and_the_epoch_and_of_nothing_else() -> None:
+def test_order_depends_only_on_seed_and_epoch() -> None:
     length = lengths(100)
 
     def epoch(number: int, seed: int = 0) -> list[list[int]]:
@@ -54,7 +54,7 @@ def test_the_order_is_of_the_seed_and_the_epoch_and_of_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_epoch_set_is_honoured_through_a_loader(workers: int) -> None:
+def test_epoch_is_set_through_a_loader(workers: int) -> None:
     sampler = LengthBuckets(lengths(20), 4, shuffle=True)
     loader = DataLoader(
         Positions(), batch_size=None, sampler=sampler, num_workers=workers, persistent_workers=workers > 0
@@ -71,7 +71,7 @@ class Positions:
         return torch.tensor(positions)
 
 
-def test_batches_hold_far_less_padding_than_random_ones() -> None:
+def test_batches_have_far_less_padding_than_random_ones() -> None:
     length = lengths(1000)
     order = np.random.default_rng(0).permutation(1000)
     random = [part.tolist() for part in np.array_split(order, 125)]
@@ -79,7 +79,7 @@ def test_batches_hold_far_less_padding_than_random_ones() -> None:
     assert padding(bucketed, length) < 0.35 * padding(random, length)
 
 
-def test_a_shuffled_epoch_still_mixes_clips_and_lengths() -> None:
+def test_shuffled_epoch_mixes_clips_and_lengths() -> None:
     length = lengths(256)
     met: Counter[int] = Counter()
     sampler = LengthBuckets(length, 8, shuffle=True)
@@ -93,7 +93,7 @@ def test_a_shuffled_epoch_still_mixes_clips_and_lengths() -> None:
     assert len(met) > 30  # clip 0 meets more than the same seven neighbours
 
 
-def test_unshuffled_clips_come_longest_first_whatever_the_epoch() -> None:
+def test_unshuffled_clips_come_longest_first_in_every_epoch() -> None:
     length = lengths(50)
     sampler = LengthBuckets(length, 8, shuffle=False)
     flat = [i for batch in sampler for i in batch]

@@ -71,7 +71,7 @@ def folder_of(stores: Path) -> Path:
     return folder
 
 
-def test_what_was_computed_is_found_and_not_computed_again(tmp_path: Path) -> None:
+def test_cached_features_are_not_computed_again(tmp_path: Path) -> None:
     compute = Computer()
     check(opened(tmp_path / "stores", compute))
     assert sorted(compute.rows) == list(range(COUNT))
@@ -79,7 +79,7 @@ def test_what_was_computed_is_found_and_not_computed_again(tmp_path: Path) -> No
     assert json.loads((folder_of(tmp_path / "stores") / "card.json").read_text())["encoder"] == "tiny"
 
 
-def test_each_key_has_a_folder_of_its_own(tmp_path: Path) -> None:
+def test_each_key_has_its_own_folder(tmp_path: Path) -> None:
     check(opened(tmp_path, Computer()))
     compute = Computer()
     check(opened(tmp_path, compute, {"encoder": "other"}))
@@ -94,7 +94,7 @@ def stopped(stores: Path, after: int) -> Path:
 
 
 @pytest.mark.parametrize("after", [0, 4, 12, 20])
-def test_a_job_that_was_stopped_goes_on_where_it_stopped(tmp_path: Path, after: int) -> None:
+def test_stopped_job_resumes_where_it_stopped(tmp_path: Path, after: int) -> None:
     stopped(tmp_path, after)
     compute = Computer()
     check(opened(tmp_path, compute))
@@ -104,7 +104,7 @@ def test_a_job_that_was_stopped_goes_on_where_it_stopped(tmp_path: Path, after: 
 
 @pytest.mark.parametrize("features", [0, 4, 40])
 @pytest.mark.parametrize("records", [0, 5, 16])
-def test_half_a_batch_behind_whole_ones_is_cut_off(tmp_path: Path, features: int, records: int) -> None:
+def test_partial_batch_at_the_end_is_removed(tmp_path: Path, features: int, records: int) -> None:
     folder = stopped(tmp_path, 8)
     index = next(iter({*folder.iterdir()} - {folder / "features.f32"}))
     with (folder / "features.f32").open("ab") as file:
@@ -116,7 +116,7 @@ def test_half_a_batch_behind_whole_ones_is_cut_off(tmp_path: Path, features: int
     assert sorted(compute.rows) == list(range(COUNT - 8))
 
 
-def test_features_that_were_cut_behind_their_records_are_computed_again(tmp_path: Path) -> None:
+def test_truncated_features_are_computed_again(tmp_path: Path) -> None:
     folder = stopped(tmp_path, 8)
     with (folder / "features.f32").open("r+b") as file:
         file.truncate(file.seek(0, 2) - 4)
@@ -126,7 +126,7 @@ def test_features_that_were_cut_behind_their_records_are_computed_again(tmp_path
 
 
 @pytest.mark.parametrize("left", [0.0, 0.5, 0.99])
-def test_a_finished_file_that_was_cut_short_is_filled_up(tmp_path: Path, left: float) -> None:
+def test_truncated_finished_file_is_completed(tmp_path: Path, left: float) -> None:
     check(opened(tmp_path, Computer()))
     features = folder_of(tmp_path) / "features.f32"
     whole = features.read_bytes()
@@ -138,7 +138,7 @@ def test_a_finished_file_that_was_cut_short_is_filled_up(tmp_path: Path, left: f
 
 
 @pytest.mark.parametrize("when", ["before", "behind"])
-def test_filling_up_that_is_stopped_leaves_nothing_wrong(
+def test_interrupted_completion_leaves_no_wrong_features(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     check(opened(tmp_path, Computer()))
@@ -156,7 +156,7 @@ def test_filling_up_that_is_stopped_leaves_nothing_wrong(
 
 
 @pytest.mark.parametrize("name", ["features.f32", "card.json", "all but the features"])
-def test_a_file_that_was_deleted_is_made_again(tmp_path: Path, name: str) -> None:
+def test_deleted_file_is_computed_again(tmp_path: Path, name: str) -> None:
     check(opened(tmp_path, Computer()))
     for file in folder_of(tmp_path).iterdir():
         if (file.name == name) or (name == "all but the features" and file.suffix not in (".f32", ".json")):
@@ -164,7 +164,7 @@ def test_a_file_that_was_deleted_is_made_again(tmp_path: Path, name: str) -> Non
     check(opened(tmp_path, Computer()))
 
 
-def test_a_full_disk_is_said_and_what_was_written_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_reported_and_written_features_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append, written = cache._append, []
 
     def full(file: Any, rows: Tensor, *more: Tensor) -> np.ndarray:
@@ -177,7 +177,8 @@ def test_a_full_disk_is_said_and_what_was_written_is_kept(tmp_path: Path, monkey
     with monkeypatch.context() as patch:
         patch.setattr(cache, "_append", full)
         with pytest.raises(
-            ConfigError, match=r"No space left.*GiB are free.*goes on.*model\.layer.*model\.cache=false"
+            ConfigError,
+            match=r"No space left.*GiB are free.*again to resume.*model\.encoder\.layer.*model\.encoder\.cache=false",
         ):
             opened(tmp_path, Computer())
     compute = Computer()
@@ -192,7 +193,7 @@ class Slow(Computer):
             yield batch
 
 
-def test_threads_that_start_together_compute_once(tmp_path: Path) -> None:
+def test_concurrent_threads_compute_once(tmp_path: Path) -> None:
     compute, caches = Slow(), list[FeatureCache]()
     threads = [threading.Thread(target=lambda: caches.append(opened(tmp_path, compute))) for _ in range(4)]
     for thread in threads:
@@ -211,7 +212,7 @@ def open_and_note(stores: Path, notes: Path) -> None:
     (notes / f"{multiprocessing.current_process().name}.json").write_text(json.dumps(compute.rows))
 
 
-def test_processes_that_start_together_compute_once(tmp_path: Path) -> None:
+def test_concurrent_processes_compute_once(tmp_path: Path) -> None:
     stores, notes = tmp_path / "stores", tmp_path / "notes"
     notes.mkdir()
     fork = multiprocessing.get_context("fork")

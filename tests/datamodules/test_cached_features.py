@@ -83,7 +83,7 @@ def use_cache(model: Pretrained, data: SpeechDataModule) -> Path:
     "settings_of",
     [("model.head.pool=attentive",), ("model.head.pool=mean", "model.encoder.layer=1"), ()],
 )
-def test_cached_features_are_those_of_the_waveforms(config: Config, settings_of: tuple[str, ...]) -> None:
+def test_cached_features_equal_those_of_the_waveforms(config: Config, settings_of: tuple[str, ...]) -> None:
     model, data = made_of(config(*settings_of))
     rows = np.random.default_rng(0).permutation(36)
     with model.evaluating():
@@ -111,7 +111,7 @@ def test_cached_features_are_those_of_the_waveforms(config: Config, settings_of:
     assert batch.waveform.shape[1] > 8000
 
 
-def test_a_cache_is_known_by_all_that_its_features_depend_on(
+def test_cache_key_has_everything_that_features_depend_on(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And by no more: the head and the fold are of no matter."""
@@ -144,7 +144,7 @@ def test_a_cache_is_known_by_all_that_its_features_depend_on(
 
 
 @pytest.mark.parametrize("overrides", [("model.finetune.layers=1",), (LORA,), ("model.encoder.cache=false",)])
-def test_features_that_change_are_not_cached(config: Config, overrides: tuple[str, ...]) -> None:
+def test_trainable_features_are_not_cached(config: Config, overrides: tuple[str, ...]) -> None:
     model, _ = made_of(config(*overrides))
     assert model.cache_key() is None
 
@@ -156,7 +156,7 @@ def test_features_of_augmented_waveforms_are_not_cached(config: Config) -> None:
     assert model.cache_key() is None
 
 
-def test_an_encoder_hears_every_clip_once_in_all_epochs_folds_and_runs(config: Config, heard: list[int]) -> None:
+def test_encoder_computes_every_clip_once_over_epochs_folds_and_runs(config: Config, heard: list[int]) -> None:
     experiment.train(config("fold=all", "trainer.max_epochs=2"))
     assert sum(heard) == 36
     experiment.train(config("seed=1", "model.head.hidden=8"))
@@ -184,7 +184,7 @@ def test_interrupted_computation_of_features_is_resumed(
     assert sum(heard) == 36
 
 
-def test_without_a_cache_the_same_comes_out(config: Config, heard: list[int]) -> None:
+def test_results_without_a_cache_are_the_same(config: Config, heard: list[int]) -> None:
     remembered = experiment.train(config("trainer.max_epochs=3"))
     heard.clear()
     plain = experiment.train(config("trainer.max_epochs=3", "model.encoder.cache=false"))

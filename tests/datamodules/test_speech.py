@@ -55,7 +55,7 @@ def assert_true_to_the_files(data: SpeechDataModule, got: Sequence[Batch]) -> No
 
 
 @pytest.mark.parametrize(("resident", "workers"), LOADING)
-def test_batches_are_the_files_sample_by_sample_once_an_epoch(make: Any, resident: bool, workers: int) -> None:
+def test_batches_have_the_samples_of_every_file_once_per_epoch(make: Any, resident: bool, workers: int) -> None:
     data = make(resident=resident, workers=workers)
     for loader, rows in ((data.train_dataloader(), data.split.train), (data.val_dataloader(), data.split.dev)):
         got = batches(data, loader)
@@ -64,7 +64,7 @@ def test_batches_are_the_files_sample_by_sample_once_an_epoch(make: Any, residen
         assert len(loader) == len(got)
 
 
-def test_loading_from_memory_or_in_workers_gives_the_same_bits(make: Any, savee: Corpus, ravdess: Corpus) -> None:
+def test_loading_from_memory_and_in_workers_gives_equal_bits(make: Any, savee: Corpus, ravdess: Corpus) -> None:
     runs = []
     for resident, workers in LOADING:
         data = make(ravdess, savee, resident=resident, workers=workers)
@@ -82,7 +82,7 @@ def test_loading_from_memory_or_in_workers_gives_the_same_bits(make: Any, savee:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize(("resident", "workers"), LOADING)
-def test_a_gpu_is_given_the_bits_that_a_cpu_is(make: Any, resident: bool, workers: int) -> None:
+def test_gpu_and_cpu_get_equal_bits(make: Any, resident: bool, workers: int) -> None:
     cpu, gpu = make(), make(resident=resident, workers=workers)
     device = torch.device("cuda", 0)
     for one, two in zip(cpu.batches(cpu.split.test, CPU), gpu.batches(gpu.split.test, device), strict=True):
@@ -109,7 +109,7 @@ def test_dropped_labels_do_not_shift_the_audio(make: Any) -> None:
     assert_true_to_the_files(data, list(data.batches(np.arange(18), CPU)))
 
 
-def test_batches_of_chosen_rows_come_longest_first_each_once(make: Any) -> None:
+def test_batches_of_chosen_rows_come_once_longest_first(make: Any) -> None:
     data = make()
     rows = np.array([50, 3, 17, 8, 9])
     got = list(data.batches(rows, CPU, batch_size=2))
@@ -150,7 +150,7 @@ def orders(data: SpeechDataModule, epochs: int) -> list[list[list[int]]]:
     return [[rows for e, rows in recorder.seen if e == epoch] for epoch in range(epochs)]
 
 
-def test_a_training_sees_all_every_epoch_in_an_order_of_its_seed(make: Any) -> None:
+def test_training_sees_every_clip_per_epoch_in_an_order_of_the_seed(make: Any) -> None:
     data = make(seed=5)
     first = orders(data, 3)
     assert first == orders(make(seed=5), 3)
@@ -190,12 +190,12 @@ class Uneven:
         return [Split(0, np.setdiff1d(split.train, calm), split.dev, split.test)]
 
 
-def test_a_class_that_nobody_trains_is_named(make: Any) -> None:
+def test_class_without_training_clips_is_named(make: Any) -> None:
     with pytest.raises(SplitError, match="Fold 0: train has no utterance of the class calm"):
         make(protocol=Uneven())
 
 
-def test_another_test_clip_changes_nothing_in_training(ravdess: Corpus, make: Any, tmp_path: Path) -> None:
+def test_changed_test_clip_does_not_change_training(ravdess: Corpus, make: Any, tmp_path: Path) -> None:
     root = shutil.copytree(ravdess.root, tmp_path / "ravdess")
     before = make(Ravdess(root))
     trained, counts = batches(before, before.train_dataloader()), before.class_counts()
@@ -212,7 +212,7 @@ def test_another_test_clip_changes_nothing_in_training(ravdess: Corpus, make: An
     assert tested[0].lengths.tolist() != next(iter(after.batches(after.split.test, CPU))).lengths.tolist()
 
 
-def test_votes_become_soft_targets_of_the_right_clips(make: Any, tmp_path: Path) -> None:
+def test_votes_become_soft_targets_of_their_clips(make: Any, tmp_path: Path) -> None:
     codes, letters = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD"), "ADFHNS"
     votes = ['"","A","D","F","H","N","S","fileName"']
     expected = {}
@@ -244,18 +244,18 @@ def test_votes_become_soft_targets_of_the_right_clips(make: Any, tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "value"), [("batch_size", 0), ("batch_size", 2.5), ("workers", -1), ("resident", "yes")]
 )
-def test_loading_names_the_setting_that_cannot_be_used(name: str, value: Any) -> None:
+def test_invalid_loading_setting_is_named(name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"{name} must be .*; got {value!r}\."):
         Loading(**{name: value})
 
 
-def test_labels_that_the_corpus_lacks_are_an_error(make: Any) -> None:
+def test_labels_missing_in_the_corpus_are_an_error(make: Any) -> None:
     with pytest.raises(LabelError, match="requires listeners' votes, but ravdess has none"):
         make(labels=LabelScheme("native", target="plurality"))
 
 
 @pytest.mark.parametrize("fold", [3, -1])
-def test_fold_out_of_range_is_refused_with_the_range(make: Any, fold: int) -> None:
+def test_fold_out_of_range_names_the_range(make: Any, fold: int) -> None:
     with pytest.raises(SplitError, match=rf"fold must be 0 to 2 for protocol=speaker_cv on this data; got {fold}\."):
         make(fold=fold)
     assert make(fold=2).split.fold == 2
@@ -270,7 +270,7 @@ class Leaking:
         return [Split(s.fold, s.train, s.dev, s.test) for s in RandomUtterances(3).splits(manifest)]
 
 
-def test_a_protocol_that_leaks_speakers_gives_no_data(make: Any) -> None:
+def test_protocol_that_leaks_speakers_is_an_error(make: Any) -> None:
     with pytest.raises(SplitError, match="train and dev share speakers: ravdess/01"):
         make(protocol=Leaking())
     assert make(protocol=RandomUtterances(3)).split.stamps == ("not speaker-independent",)
@@ -282,7 +282,7 @@ def test_synthetic_speech_is_stamped(make: Any, ravdess: Corpus, tiny_demo: Path
     assert SYNTHETIC in make(ravdess, Demo(tiny_demo)).stamps
 
 
-def test_auto_keeps_the_samples_where_they_can_be_gathered_from(make: Any) -> None:
+def test_auto_keeps_samples_resident_if_possible(make: Any) -> None:
     kinds = []
     for resident in ("auto", True, False):
         loader = make(resident=resident, workers=2).train_dataloader()

@@ -42,7 +42,9 @@ def recordings() -> dict[str, np.ndarray]:
     ("bands", "window_ms", "hop_ms", "low", "high"),
     [(64, 25.0, 10.0, 20.0, 8000.0), (80, 64.0, 16.0, 50.0, 8000.0), (40, 32.0, 8.0, 100.0, 7000.0)],
 )
-def test_is_what_librosa_gives(clip: str, bands: int, window_ms: float, hop_ms: float, low: float, high: float) -> None:
+def test_logmel_matches_librosa(
+    clip: str, bands: int, window_ms: float, hop_ms: float, low: float, high: float
+) -> None:
     if clip not in (clips := recordings()):
         pytest.skip("no real recordings: SER_CORPORA names no folder with RAVDESS")
     samples = clips[clip]
@@ -54,7 +56,7 @@ def test_is_what_librosa_gives(clip: str, bands: int, window_ms: float, hop_ms: 
 
 
 @pytest.mark.parametrize("window_ms", [25.0, 32.0, 64.0])
-def test_frames_are_those_that_fit_whole(window_ms: float) -> None:
+def test_frames_lie_within_the_clip(window_ms: float) -> None:
     made = LogMel(window_ms=window_ms, n_mels=40)
     for length in (1, made.fft - 1, made.fft, made.fft + made.hop - 1, made.fft + made.hop, 16000):
         features, frames = made(torch.zeros(1, length), torch.tensor([length]))
@@ -62,7 +64,7 @@ def test_frames_are_those_that_fit_whole(window_ms: float) -> None:
         assert int(frames) == features.shape[-1] == len(starts)
 
 
-def test_padding_changes_no_valid_frame_and_stays_zero() -> None:
+def test_padding_does_not_change_valid_frames_and_stays_zero() -> None:
     torch.manual_seed(0)
     made = LogMel().double()
     lengths = torch.tensor([16000, 9001, 3, 513])
@@ -77,12 +79,12 @@ def test_padding_changes_no_valid_frame_and_stays_zero() -> None:
         assert not together[i, :, int(count) :].any()
 
 
-def test_digital_silence_is_the_floor() -> None:
+def test_digital_silence_gives_the_floor() -> None:
     features, _ = LogMel(floor=1e-5)(torch.zeros(1, 4000), torch.tensor([4000]))
     torch.testing.assert_close(features, torch.full_like(features, math.log(1e-5)))
 
 
-def test_a_clip_shorter_than_a_frame_is_filled_up_with_silence() -> None:
+def test_clip_shorter_than_a_frame_is_padded_with_silence() -> None:
     made = LogMel()
     short = 0.1 * torch.randn(1, 100)
     filled = torch.nn.functional.pad(short, (0, made.fft - 100))
@@ -92,12 +94,14 @@ def test_a_clip_shorter_than_a_frame_is_filled_up_with_silence() -> None:
     torch.testing.assert_close(one, other, atol=0, rtol=0)
 
 
-def test_bands_without_a_bin_are_an_error_that_says_what_to_change() -> None:
-    with pytest.raises(ConfigError, match=r"n_mels=200 leaves \d+ bands .*window_ms"):
+def test_empty_bands_are_an_error_that_names_the_settings() -> None:
+    with pytest.raises(
+        ConfigError, match=r"n_mels must leave no band empty; got 200, which leaves \d+ bands .*window_ms"
+    ):
         LogMel(n_mels=200, window_ms=25.0)
 
 
-def test_half_precision_around_it_changes_nothing() -> None:
+def test_autocast_does_not_change_logmel() -> None:
     made, clip, length = LogMel(), 0.1 * torch.randn(1, 8000), torch.tensor([8000])
     plain, _ = made(clip, length)
     with torch.autocast("cpu", torch.bfloat16):
@@ -106,7 +110,7 @@ def test_half_precision_around_it_changes_nothing() -> None:
     torch.testing.assert_close(under, plain, atol=0, rtol=0)
 
 
-def test_ten_times_the_amplitude_is_one_offset_in_every_band() -> None:
+def test_tenfold_amplitude_adds_one_offset_to_every_band() -> None:
     made = LogMel(floor=1e-12).double()
     clip, length = 0.05 * torch.randn(1, 8000, dtype=torch.float64), torch.tensor([8000])
     quiet, loud = made(clip, length)[0], made(10 * clip, length)[0]

@@ -40,7 +40,7 @@ def test_every_kind_of_problem_is_counted_with_its_first_files(printed: str) -> 
     assert "Problems: 25 empty" in printed
     assert f"empty: and {25 - SHOWN} more" in printed
     assert printed.count("left out") == SHOWN
-    assert "1 audio files are no clips of this corpus" in printed
+    assert "1 audio file not of this corpus left out" in printed
     assert "reading.wav" in printed
 
 

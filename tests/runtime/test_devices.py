@@ -13,7 +13,7 @@ print(take_gpu(Path(sys.argv[1])), take_gpu(Path(sys.argv[1])), flush=True); \
 import os; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); sys.stdin.read()"
 
 
-def test_processes_take_a_gpu_each_and_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_process_takes_one_gpu_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-abc")
     line = [sys.executable, "-c", TAKE, str(tmp_path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -28,13 +28,13 @@ def test_processes_take_a_gpu_each_and_keep_it(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(("visible", "count"), [("0,1,2", 3), ("", 0), ("-1", 0), ("3", 1)])
-def test_gpus_are_those_that_may_be_used(visible: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_follow_cuda_visible_devices(visible: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert len(devices.gpus()) == count
 
 
 @pytest.mark.parametrize(("gpus", "cores", "jobs"), [(3, 64, 3), (0, 2, 2), (0, 8, 4), (0, 64, 16)])
-def test_as_many_jobs_at_once_as_a_machine_bears(
+def test_number_of_parallel_jobs_fits_the_machine(
     gpus: int, cores: int, jobs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devices, "gpus", lambda: ["0"] * gpus)

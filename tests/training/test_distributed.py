@@ -302,7 +302,7 @@ def test_sweep_job_starts_its_own_processes(settings: Settings, tiny_demo: Path,
     [
         (["trainer.devices=2"], "trainer=ddp"),
         (["trainer=ddp", "trainer.devices=0"], "trainer.devices must be an integer of 1 or more"),
-        ([*TWO, "trainer.num_nodes=2"], "torchrun or srun begins the training"),
+        ([*TWO, "trainer.num_nodes=2"], r"trainer\.num_nodes must be 1 without torchrun or srun; got 2"),
     ],
 )
 def test_wrong_settings_of_several_processes_are_named(settings: Settings, overrides: list[str], words: str) -> None:
@@ -312,7 +312,7 @@ def test_wrong_settings_of_several_processes_are_named(settings: Settings, overr
 
 def test_torchrun_without_a_strategy_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(distributed.STARTED, "x")
-    with pytest.raises(ConfigError, match="take trainer=ddp"):
+    with pytest.raises(ConfigError, match="Add trainer=ddp"):
         experiment.train(settings())
 
 
