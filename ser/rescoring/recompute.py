@@ -13,28 +13,29 @@ from ser.evaluation.summary import differences, summarise
 from ser.report import tables
 from ser.report.highlights import highlights_table
 from ser.runs.folder import DEV_PREDICTIONS, METRICS, PREDICTIONS, RunFolder
+from ser.runtime.words import counted
 
 if TYPE_CHECKING:
     from ser.datamodules.speech import SpeechDataModule
     from ser.models.classifier import SpeechClassifier
 
 LOADING = {"resident": "auto", "workers": 0}
-"""How data is loaded where a run's folder does not say."""
+"""How data is loaded if the run's folder does not say."""
 SAME_PROBABILITY = 1e-5
-"""Two scorings of a clip agree within this: a hundred roundings of single precision, as another device or batch makes."""
+"""The largest difference between two scorings of a clip: about a hundred float32 roundings, from another device or batch."""
 
 
 def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False) -> None:
-    """Print a run's numbers as its predictions give them.
+    """Print a run's numbers, recomputed from its predictions, and check them against its metrics.
 
     Args:
-        folder: Of a run, or of a ``fold=all`` run.
-        corpora: Where to look for a corpus that is no longer where the run found it; for ``rescore``.
+        folder: The run's folder, of one fold or of all.
+        corpora: Folder to search for a corpus that is no longer where the run found it; for ``rescore``.
         stores: Folder of the prepared waveform stores; for ``rescore``.
-        rescore: Score the test speakers again with the run's checkpoints, on the corpus, and take those predictions.
+        rescore: Score the test speakers again with the run's checkpoints, and use these predictions.
 
     Raises:
-        RunError: If the run is incomplete, or a number, a target or a probability is not what the run says it is.
+        RunError: If the run is incomplete, or a number, target or probability differs from the stored one.
     """
     from rich.console import Console
 
@@ -57,15 +58,18 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
     tolerance = SAME_PROBABILITY if rescore else 1e-9
     if changed := differences(stored, summary, tolerance):
         shown = "\n".join(f"  {difference}" for difference in changed[:20])
-        raise RunError(f"{folder / METRICS} does not hold what {source} gives; {len(changed)} places differ:\n{shown}")
-    console.print(f"All {_count(stored)} numbers of {METRICS} come out the same from {source}.")
+        raise RunError(
+            f"{folder / METRICS} must hold the numbers that {source} gives; got "
+            f"{counted(len(changed), 'difference')}:\n{shown}"
+        )
+    console.print(f"All {_count(stored)} numbers of {METRICS} agree with {source}.")
 
 
 def scored_again(run: RunFolder, corpora: str, stores: str) -> pd.DataFrame:
-    """Return the predictions table that a run's checkpoints give now, fold by fold.
+    """Score a run's test speakers with its checkpoints, and return the predictions of all folds.
 
     Raises:
-        RunError: If the corpus on disk is not what the run was trained on.
+        RunError: If the corpus on disk differs from the one that the run was trained on.
     """
     from ser.inference.score import score
 
@@ -76,16 +80,16 @@ def scored_again(run: RunFolder, corpora: str, stores: str) -> pd.DataFrame:
 def rebuilt_folds(
     run: RunFolder, corpora: str, stores: str, device: str = "cpu"
 ) -> "Iterator[tuple[SpeechDataModule, SpeechClassifier, RunFolder]]":
-    """Yield each fold of a run as it was trained: its data, set up, its model, and its folder.
+    """Yield the data (set up), the model and the folder of each fold of a run.
 
     Args:
-        run: Of one fold or several.
-        corpora: Where to look for a corpus that is no longer where the run found it.
+        run: A finished run, of one fold or several.
+        corpora: Folder to search for a corpus that is no longer where the run found it.
         stores: Folder of the prepared waveform stores.
-        device: Where to put the models.
+        device: Device of the models.
 
     Raises:
-        RunError: If the corpus on disk is not what the run was trained on.
+        RunError: If the corpus on disk differs from the one that the run was trained on.
     """
     from ser.inference.load import load
     from ser.protocols.plan import planned
@@ -101,37 +105,41 @@ def rebuilt_folds(
         data = build_data(config, plan, number)
         if plan.fingerprint != fold.about["fingerprint"]:
             raise RunError(
-                f"{fold.path} was trained on data with the fingerprint {fold.about['fingerprint']}; what is on disk has "
-                f"{plan.fingerprint}. Its numbers cannot be computed again from other recordings or settings."
+                f"The data of {fold.path} must have the fingerprint {fold.about['fingerprint']}; got {plan.fingerprint}. "
+                "Give the recordings and settings that it was trained with: paths.corpora=<folder>."
             )
         yield data, load(fold.checkpoint, device), fold
 
 
 def check_same_predictions(old: pd.DataFrame, new: pd.DataFrame, run: RunFolder) -> None:
-    """Check that a checkpoint still gives what a run's predictions say.
+    """Check that a checkpoint still gives the stored predictions of a run.
 
     Args:
-        old: The run's predictions table.
-        new: The one that the checkpoint gives.
-        run: For the messages.
+        old: The stored predictions table.
+        new: The predictions table of the checkpoint.
+        run: The run, named in the error.
 
     Raises:
-        RunError: Unless both hold the same utterances, targets and, within rounding, probabilities.
+        RunError: Unless both have the same utterances, targets and, within rounding, probabilities.
     """
     keys = ["fold", "utterance"]
     one, two = (table.sort_values(keys).reset_index(drop=True) for table in (old, new))
     if list(one.columns) != list(two.columns) or not one[[*keys, "target"]].equals(two[[*keys, "target"]]):
-        raise RunError(f"{run.path / PREDICTIONS} has other utterances or targets than the checkpoint's data gives.")
+        raise RunError(
+            f"{run.path / PREDICTIONS} must have the utterances and targets of the run's split; got others. "
+            "Give a folder that was not changed after the run."
+        )
     apart = abs(predictions.probabilities(one) - predictions.probabilities(two)).max(axis=1)
     if (worst := apart.argmax()) is not None and apart[worst] > SAME_PROBABILITY:
         raise RunError(
-            f"{run.path / PREDICTIONS} is not what the checkpoint gives: {int((apart > SAME_PROBABILITY).sum())} "
-            f"utterances differ, {one['utterance'][worst]} most, by {apart[worst]:.2g}."
+            f"{run.path / PREDICTIONS} must hold the checkpoint's probabilities; got differences in "
+            f"{counted(int((apart > SAME_PROBABILITY).sum()), 'utterance')}, at most {apart[worst]:.2g} "
+            f"({one['utterance'][worst]}). Give a folder that was not changed after the run."
         )
 
 
 def _count(value: object) -> int:
-    """Numbers in plain JSON."""
+    """Count the numbers in plain JSON."""
     if isinstance(value, dict):
         return sum(_count(v) for v in value.values())
     if isinstance(value, list):

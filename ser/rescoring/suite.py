@@ -1,4 +1,4 @@
-"""`Suite`: score a finished run's test speakers again, otherwise than it was scored, and report what comes of it."""
+"""`Suite`: score a finished run's test speakers again under other conditions, and report the result."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -20,31 +20,31 @@ from ser.runtime.files import replacing
 
 
 class Suite(ABC):
-    """What a file of ``conf/suite`` names by ``_target_``.
+    """A way to score a finished run again; a file in ``conf/suite`` names it by ``_target_``.
 
     Attributes:
-        name: Names the files that are written into the run's folder.
-        settings: What the numbers depend on beside the run, as plain JSON; kept beside them.
+        name: Name of the files that it writes into the run's folder.
+        settings: What the numbers depend on besides the run, as plain JSON; stored with them.
     """
 
     name: str
     settings: dict[str, Any]
 
     def run(self, folder: Path, corpora: str, stores: str) -> None:
-        """Score every fold of a run, on a GPU where there is one, and report the folds together.
+        """Score every fold of a run, on a GPU if there is one, and report the folds together.
 
-        In the run's folder, under the suite's name: ``.parquet`` has every prediction, ``.json`` the numbers, ``.png`` a
-        picture of them.
+        Three files in the run's folder have the suite's name: ``.parquet`` holds every prediction, ``.json`` the numbers
+        and ``.png`` a picture of them.
 
         Args:
-            folder: Of a run, or of a ``fold=all`` run.
-            corpora: Where to look for a corpus that is no longer where the run found it.
-            stores: Folder of the prepared waveform stores, and of the features that models have cached.
+            folder: The run's folder, of one fold or of all.
+            corpora: Folder to search for a corpus that is no longer where the run found it.
+            stores: Folder of the prepared waveform stores, and of cached features.
 
         Raises:
-            ConfigError: If the suite says nothing of such a run.
-            RunError: If the corpus on disk is not what the run was trained on, or the checkpoint does not give the run's
-                predictions, so that nothing can be compared to them.
+            ConfigError: If the suite does not apply to the run.
+            RunError: If the corpus on disk differs from the one that the run was trained on, or the checkpoint does not
+                give the stored predictions.
         """
         run = RunFolder(folder)
         about = run.about
@@ -72,23 +72,23 @@ class Suite(ABC):
         """Score a fold's test speakers.
 
         Args:
-            model: The fold's.
-            data: The fold's, set up.
-            same: Predictions table of ``data.split.test`` as the run scored it, in its order.
-            fold: Its folder.
+            model: The fold's model.
+            data: The fold's data, set up.
+            same: Predictions table of ``data.split.test`` as the run scored it, in that order.
+            fold: The fold's folder.
 
         Returns:
-            Predictions tables, one below the other, with columns behind that say which is which.
+            The predictions tables, concatenated, with further columns that tell them apart.
         """
 
     @abstractmethod
     def measure(self, table: pd.DataFrame) -> dict[str, Any]:
-        """Every number that is reported, from the tables of all folds; plain JSON."""
+        """Compute every reported number from the tables of all folds, as plain JSON."""
 
     @abstractmethod
     def draw(self, measured: Mapping[str, Any], path: Path, title: str, stamps: tuple[str, ...]) -> None:
-        """Draw what was measured."""
+        """Draw the numbers."""
 
     @abstractmethod
     def lay_out(self, measured: Mapping[str, Any], title: str, stamps: tuple[str, ...]) -> Table:
-        """Lay out what was measured for the terminal."""
+        """Lay out the numbers for the terminal."""

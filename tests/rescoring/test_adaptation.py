@@ -1,4 +1,4 @@
-"""The curve over known clips ends at the run's own numbers, begins at the training speakers' mean, and knows k in between."""
+"""The curve over known clips: from no known clip to the run's own numbers."""
 
 import json
 import shutil
@@ -17,9 +17,9 @@ from rich.console import Console
 from torch import Tensor
 
 import ser
-from ser import evaluate
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError, RunError
+from ser.evaluate import main
 from ser.evaluation import predictions
 from ser.evaluation.intervals import speaker_interval
 from ser.evaluation.metrics import uar
@@ -81,7 +81,7 @@ def measured(scored: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def guesses(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with probabilities out of the air, which differ from draw to draw as a better model's would."""
+    """The table with random probabilities, which differ between draws."""
     random = np.random.default_rng(0)
     names = [predictions.PREFIX + name for name in predictions.classes(table)]
     made = table.copy()
@@ -91,7 +91,7 @@ def guesses(table: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture
 def run(trained: Path, tmp_path: Path) -> Path:
-    """A copy of the run, to write into."""
+    """A copy of the run that a test may change."""
     return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
@@ -116,7 +116,7 @@ def clips(data: SpeechDataModule) -> dict[str, Tensor]:
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[np.ndarray]]:
-    """The rows that speakers were known by, scoring by scoring."""
+    """The rows of the known clips, for each scoring."""
     seen: list[np.ndarray] = []
     moments = SpeechClassifier.moments
 
@@ -133,7 +133,9 @@ def of(table: pd.DataFrame, k: object, draw: int = 0, fold: int | None = None) -
     return table[kept if fold is None else kept & (table["fold"] == fold)].sort_values(["fold", "utterance"])
 
 
-def test_everything_known_is_what_the_run_stored(scored: Path, table: pd.DataFrame, measured: dict[str, Any]) -> None:
+def test_all_clips_known_gives_the_stored_predictions(
+    scored: Path, table: pd.DataFrame, measured: dict[str, Any]
+) -> None:
     stored = predictions.read_predictions(scored / "predictions.parquet").sort_values(["fold", "utterance"])
     metrics = json.loads((scored / "metrics.json").read_text())
     assert list(table.columns) == [*stored.columns, "k", "draw"]
@@ -151,10 +153,10 @@ def test_everything_known_is_what_the_run_stored(scored: Path, table: pd.DataFra
     assert measured["suite"] == {"ks": [1, 3, 50], "draws": 3, "seed": 0}
 
 
-def test_nobody_known_is_the_training_speakers_mean(
+def test_no_clip_known_uses_the_training_mean(
     table: pd.DataFrame, model: SpeechClassifier, clips: dict[str, Tensor]
 ) -> None:
-    """A model that was told of no speaker scores each clip alone."""
+    """Without known clips, each clip is scored as if alone."""
     rows = of(table, 0, fold=0)
     alone = [model.probabilities(clips[u], torch.tensor([clips[u].shape[1]]))[0] for u in rows["utterance"]]
     np.testing.assert_allclose(predictions.probabilities(rows), torch.stack(alone), rtol=0, atol=SAME_PROBABILITY)
@@ -181,10 +183,10 @@ def test_k_clips_of_every_speaker_are_known(
     assert len({tuple(rows) for rows in threes}) == 3, "draws do not differ"
 
 
-def test_the_statistics_are_those_of_the_k_clips(
+def test_statistics_are_of_the_k_clips(
     data: SpeechDataModule, model: SpeechClassifier, heard: list[np.ndarray], clips: dict[str, Tensor]
 ) -> None:
-    """In NumPy, clip by clip: the mean and variance of three clips' frames count 3 / 7, the training speakers' the rest."""
+    """In NumPy, clip by clip: the moments of three clips have the weight 3 / 7, those of the training speakers 4 / 7."""
     known = score(model, data, data.split.test)
     heard.clear()
     table = Adaptation([3], 1, 0).score_fold(model, data, known, RunFolder(Path()))
@@ -214,7 +216,7 @@ def test_the_statistics_are_those_of_the_k_clips(
         np.testing.assert_allclose(logits.double().softmax(dim=1)[0], expected, rtol=0, atol=SAME_PROBABILITY)
 
 
-def test_draws_are_those_of_the_seed(data: SpeechDataModule, model: SpeechClassifier) -> None:
+def test_draws_depend_on_the_seed(data: SpeechDataModule, model: SpeechClassifier) -> None:
     known = score(model, data, data.split.test)
     one, again, other = (
         Adaptation([2], 2, seed).score_fold(model, data, known, RunFolder(Path())) for seed in (0, 0, 1)
@@ -224,7 +226,7 @@ def test_draws_are_those_of_the_seed(data: SpeechDataModule, model: SpeechClassi
     assert abs(apart).max() > 1e-4
 
 
-def test_remembered_features_are_computed_once_and_give_the_same(
+def test_cached_features_are_computed_once_with_the_same_result(
     run: Path, stores: Path, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "curve", lambda *_, **__: None)  # takes a second, and is tested elsewhere
@@ -243,9 +245,7 @@ def test_remembered_features_are_computed_once_and_give_the_same(
     pd.testing.assert_frame_equal(again, table, check_exact=False, rtol=0, atol=SAME_PROBABILITY)
 
 
-def test_the_numbers_are_those_of_the_table(
-    table: pd.DataFrame, guesses: pd.DataFrame, measured: dict[str, Any]
-) -> None:
+def test_numbers_are_of_the_table(table: pd.DataFrame, guesses: pd.DataFrame, measured: dict[str, Any]) -> None:
     again = measure_adaptation(table)
     assert {key: measured[key] for key in again} == again
     names = np.array(predictions.classes(table))
@@ -262,7 +262,7 @@ def test_the_numbers_are_those_of_the_table(
     assert curve[1]["uar_sd"] > 0
 
 
-def test_the_interval_is_one_of_the_mean_over_draws(guesses: pd.DataFrame) -> None:
+def test_interval_is_of_the_mean_over_draws(guesses: pd.DataFrame) -> None:
     counts = [predictions.confusion_by_speaker(of(guesses, 1, draw))[1] for draw in range(3)]
     mean = speaker_interval(np.stack(counts, axis=1), lambda draws: np.asarray(uar(draws).mean(axis=-1)))
     interval = measure_adaptation(guesses)["curve"][1]["uar_interval"]
@@ -270,13 +270,13 @@ def test_the_interval_is_one_of_the_mean_over_draws(guesses: pd.DataFrame) -> No
     assert interval["low"] < interval["high"]
 
 
-def test_a_run_that_does_not_adapt_is_refused(tmp_path: Path, stores: Path) -> None:
+def test_run_without_speaker_normalisation_is_refused(tmp_path: Path, stores: Path) -> None:
     write_metrics({"run": {"stamps": ["synthetic speech"]}}, tmp_path / "metrics.json")
-    with pytest.raises(ConfigError, match=r"Train it with model\.normalise=speaker"):
+    with pytest.raises(ConfigError, match=r"must be trained with normalise=speaker"):
         Adaptation(**SMALL).run(tmp_path, "corpora", str(stores))
 
 
-def test_predictions_that_the_checkpoint_does_not_give_stop_it(run: Path, stores: Path) -> None:
+def test_predictions_that_differ_from_the_checkpoint_are_refused(run: Path, stores: Path) -> None:
     for file in run.glob("adaptation.*"):
         file.unlink()
     stored = predictions.read_predictions(run / "fold_0" / "predictions.parquet")
@@ -300,7 +300,7 @@ def test_predictions_that_the_checkpoint_does_not_give_stop_it(run: Path, stores
         ("seed", 0.5),
     ],
 )
-def test_a_suite_that_cannot_be_made_is_refused(key: str, value: Any) -> None:
+def test_invalid_settings_are_refused(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"suite\.{key} "):
         Adaptation(**{**SMALL, key: value})
 
@@ -310,18 +310,18 @@ def test_every_file_of_conf_suite_names_a_suite(file: Path) -> None:
     assert find_class(OmegaConf.load(file)["_target_"], Suite)
 
 
-def test_what_is_no_suite_is_refused() -> None:
+def test_other_classes_are_refused_as_a_suite() -> None:
     with pytest.raises(ConfigError, match=r"CNN is not a Suite"):
         instantiate({"_target_": "ser.models.cnn.CNN"}, Suite)
 
 
-def test_the_command_writes_the_curve_and_shows_it(
+def test_command_writes_and_prints_the_curve(
     run: Path, stores: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     GlobalHydra.instance().clear()
     line = ["evaluate", f"run={run}", f"paths.stores={stores}", "suite=adaptation"]
     monkeypatch.setattr("sys.argv", [*line, "suite.ks=[2]", "suite.draws=1"])
-    evaluate.main()
+    main()
     plain = json.loads((run / "adaptation.json").read_text())
     assert [point["k"] for point in plain["curve"]] == [0, 2, "all"]
     assert (run / "adaptation.png").stat().st_size > 10_000
@@ -330,7 +330,7 @@ def test_the_command_writes_the_curve_and_shows_it(
     assert "draws" not in printed
 
 
-def test_the_table_says_everything_in_80_columns(measured: dict[str, Any]) -> None:
+def test_table_fits_80_columns(measured: dict[str, Any]) -> None:
     console = Console(width=80)
     with console.capture() as capture:
         console.print(report.curve_table(measured, "demo, speaker_cv: adaptation", ("speaker-adapted",)))
@@ -346,10 +346,10 @@ def test_the_table_says_everything_in_80_columns(measured: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("intervals", [True, False])
-def test_the_picture_has_the_curve(
+def test_picture_shows_the_curve(
     guesses: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, intervals: bool
 ) -> None:
-    """With the intervals of six speakers, and of one, who has none."""
+    """With intervals (six speakers) and without (one speaker)."""
     figures: list[Figure] = []
     savefig = Figure.savefig
 

@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ser import verify
 from ser.evaluation import predictions
 from ser.runs.card import write_card
 from ser.runs.folder import RunFolder
@@ -21,6 +20,7 @@ from ser.runs.verification import Check, UncheckedError
 from ser.runs.verification import verify as checks_of
 from ser.runtime.files import write_json
 from ser.training import experiment
+from ser.verify import main
 from tests.conftest import Settings
 from tests.runs.conftest import LEFT_OUT, read
 
@@ -324,7 +324,7 @@ def test_a_class_that_is_no_protocol_is_not_called(
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int | str | None:
     monkeypatch.setattr(sys, "argv", ["verify", *map(str, arguments)])
     with pytest.raises(SystemExit) as stopped:
-        verify.main()
+        main()
     return stopped.value.code
 
 

@@ -1,1 +1,1 @@
-"""How many unlabelled clips of a speaker a speaker-adapted model must know: UAR over their number."""
+"""Adaptation: the UAR of a speaker-adapted model over the number of unlabelled clips that it knows of each speaker."""

@@ -1,4 +1,4 @@
-"""UAR over the number of known clips, as a table for the terminal and as a curve."""
+"""The report of `Adaptation`: UAR over the number of known clips, as a table for the terminal and as a curve."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,12 +13,12 @@ from ser.report.tables import change_cells, ends, heading
 
 
 def curve_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] = ()) -> Table:
-    """Lay out UAR by known clips, and its change from nobody known in percentage points; bold where its interval has no 0.
+    """Lay out UAR by known clips, and its change from no known clip in percentage points; bold if its interval excludes 0.
 
     Args:
         measured: See `ser.rescoring.adaptation.results.measure_adaptation`.
         title: What was scored.
-        stamps: What nobody may overlook, in capitals behind the title.
+        stamps: The run's stamps, in capitals after the title.
     """
     table = Table(title=heading(title, stamps), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD)
     for column in ("known clips", "UAR", "sd", "95 % interval", "change", "95 % interval"):
@@ -30,26 +30,26 @@ def curve_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] =
     draws, (fewest, most) = _draws(measured), measured["clips_per_speaker"]
     clips = str(most) if fewest == most else f"{fewest} to {most}"
     table.caption = f"{measured['n_utterances']} utterances, {measured['n_speakers']} speakers of {clips} clips, "
-    table.caption += "all scored for every row. Known clips are unlabelled. "
+    table.caption += "all scored for every row. UAR: recall averaged over the classes. Known clips are unlabelled. "
     if draws > 1:
-        table.caption += f"UAR: the mean of {draws} draws of them; sd: between draws. "
-    table.caption += "Intervals are over speakers. Changes in percentage points from nobody known, in bold where the "
-    table.caption += "interval leaves out 0."
+        table.caption += f"Each UAR is the mean of {draws} draws of them; sd: between draws. "
+    table.caption += "Intervals are over speakers. Changes are in percentage points from no known clip, in bold if the "
+    table.caption += "interval excludes 0."
     if caution := measured["curve"][0]["uar_interval"]["caution"]:
         table.caption += f" Caution: {caution}."
     return table
 
 
 def curve(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Sequence[str] = ()) -> None:
-    """Draw UAR over the number of known clips, at even distances, with nobody known as a dashed line.
+    """Draw UAR over the number of known clips, evenly spaced, with no known clip as a dashed line.
 
     The band is one standard deviation between draws to either side; bars are 95 % intervals over speakers.
 
     Args:
         measured: See `ser.rescoring.adaptation.results.measure_adaptation`.
-        path: Where to; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
-        title: Above the picture.
-        stamps: What nobody may overlook; see `ser.report.drawing.drawing`.
+        path: File to write; the suffix gives the format (``.png``, ``.svg``, ``.pdf``).
+        title: Title above the picture.
+        stamps: The run's stamps; see `ser.report.drawing.drawing`.
     """
     import seaborn as sns
 
@@ -76,7 +76,7 @@ def curve(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Sequen
         axes.set_xlabel("known clips of each test speaker, unlabelled")
         axes.set_ylabel("UAR (%)")
         axes.grid(visible=False, axis="x")
-        # The title is the legend's, as the layout keeps room for one thing above the panel.
+        # The legend carries the title, as the layout reserves room for one item above the panel.
         look: dict[str, Any] = {"title": title, "title_fontproperties": {"size": 12.5, "weight": "bold"}}
         figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9.5, **look)
         sns.despine(fig=figure)

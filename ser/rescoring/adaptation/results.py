@@ -1,8 +1,8 @@
-"""The numbers of the curve, from its table and nothing else: UAR by known clips, and what they gain.
+"""The numbers of the curve, computed from its table alone: UAR by the number of known clips, and the gain.
 
-All draws score the same clips, so that the mean of their UARs is the UAR of their confusion counts added up, of all speakers
-and of any resample of them: the interval over speakers of that sum is one of the mean. It speaks of other speakers; the
-standard deviation over draws, of the UAR over all speakers, speaks of other clips of the same ones.
+All draws score the same clips, so the mean of their UARs is the UAR of their summed confusion counts, for all speakers and
+for any resample of them. The interval over speakers of that sum is therefore an interval of the mean. It tells how the result
+varies with other speakers; the standard deviation over draws tells how it varies with other known clips of the same speakers.
 """
 
 from collections.abc import Iterator
@@ -20,17 +20,17 @@ ALL = "all"
 
 
 def measure_adaptation(table: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
-    """Every number that the report shows; plain JSON.
+    """Compute every number that the report shows, as plain JSON.
 
     Args:
-        table: As `ser.rescoring.adaptation.run.Adaptation.score_fold` returns it, of one fold or several, pooled by draw.
-        seed: Of the bootstrap; that of `ser.evaluation.summary` gives ``all`` the interval of ``metrics.json``.
+        table: From `ser.rescoring.adaptation.run.Adaptation.score_fold`, of one fold or several, pooled by draw.
+        seed: Seed of the bootstrap; the default gives ``all`` the interval of ``metrics.json``.
 
     Returns:
         ``curve``, a list in the order of ``k`` (0, 1, ... ``all``): ``draws``; ``uar``, the mean over draws, and ``uar_sd``,
-        the standard deviation (n - 1), ``None`` of one draw; ``change``, the UAR minus that of k = 0. ``uar_interval`` and
+        the standard deviation (n - 1), ``None`` for one draw; ``change``, the UAR minus that of k = 0. ``uar_interval`` and
         ``change_interval`` are those of `ser.evaluation.intervals.speaker_interval`, the latter paired by speaker.
-        ``clips_per_speaker`` has the fewest and the most that a speaker has in a fold.
+        ``clips_per_speaker`` is the smallest and the largest number of clips of a speaker in a fold.
     """
     everything = table[table["k"] == ALL]
     clips = everything.groupby(["fold", "speaker"]).size()
@@ -46,13 +46,13 @@ def measure_adaptation(table: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
 
 
 def _in_order(ks: np.ndarray) -> Iterator[int | str]:
-    """0, 1, ... ``all``."""
+    """Yield 0, 1, ... ``all``."""
     yield from sorted(int(k) for k in ks if k != ALL)
     yield ALL
 
 
 def _by_draw(rows: pd.DataFrame) -> np.ndarray:
-    """Confusion counts, ``(draw, speaker, class, class)``."""
+    """Return confusion counts, ``(draw, speaker, class, class)``."""
     return np.stack([predictions.confusion_by_speaker(drawn)[1] for _, drawn in rows.groupby("draw")])
 
 

@@ -1,8 +1,8 @@
-"""Score a speaker-adapted run with only some of each test speaker's clips known; write and print the curve.
+"""`Adaptation`: score a speaker-adapted run with only some of each test speaker's clips known.
 
-What is known of a speaker is where the features lie, never a label (`ser.features.normalise.Normalise`). All clips of a
-speaker are scored every time, those that are known among them: a user's own recordings are both, too, and every point of the
-curve is then of the same utterances.
+What is known of a speaker is the mean and deviation of the features, never a label (`ser.features.normalise.Normalise`).
+All clips of a speaker are scored every time, the known ones too: in use, recordings are also both known and scored, and every
+point of the curve is of the same utterances.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from rich.progress import track
 from rich.table import Table
+from typing_extensions import override
 
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
@@ -29,56 +30,58 @@ from ser.runs.folder import RunFolder
 class Adaptation(Suite):
     """The curve of UAR over the number of known clips.
 
-    Which clips are known is drawn (see `first`), the same ones for every model, and along the curve each draw adds to the
-    clips that it had. Nobody known, k = 0, and everything known, k = all, are always scored, once: nothing is drawn.
+    The known clips are drawn at random (see `first`), the same for every model; along the curve each draw adds to its clips.
+    No clip (k = 0) and all clips (k = all) are always scored, once, as nothing is drawn.
 
     Args:
-        ks: How many clips of each test speaker are known; of a speaker who has fewer, all.
-        draws: How many for each of ``ks``.
-        seed: Of the draws.
+        ks: Numbers of known clips for each test speaker; of a speaker with fewer, all are known.
+        draws: Number of draws for each of ``ks``.
+        seed: Seed of the draws.
 
     Raises:
-        ConfigError: If one of them is not a whole number in its range.
+        ConfigError: If one of them is not an integer in its range.
     """
 
     def __init__(self, ks: Sequence[int], draws: int, seed: int) -> None:
         if not isinstance(ks, list | tuple) or not all(_is_whole(k, 1) for k in ks):
-            raise ConfigError(f"suite.ks are numbers of clips, 1 or more (0 and all are always scored), not {ks!r}.")
+            raise ConfigError(
+                f"suite.ks must be a list of integers of at least 1; got {ks!r}. 0 and all are always scored."
+            )
         if not _is_whole(draws, 1):
-            raise ConfigError(f"suite.draws is a whole number, 1 or more, not {draws!r}.")
+            raise ConfigError(f"suite.draws must be an integer of at least 1; got {draws!r}. Give a number such as 10.")
         if not _is_whole(seed, 0):
-            raise ConfigError(f"suite.seed is a whole number, 0 or more, not {seed!r}.")
+            raise ConfigError(f"suite.seed must be an integer of at least 0; got {seed!r}. Give a number such as 0.")
         self.ks, self.draws, self.seed = sorted(set(ks)), draws, seed
         self.name, self.settings = "adaptation", {"ks": self.ks, "draws": draws, "seed": seed}
 
+    @override
     def run(self, folder: Path, corpora: str, stores: str) -> None:
-        """See `ser.rescoring.suite.Suite`; a run whose model does not normalise by speaker is refused."""
         if ADAPTED not in RunFolder(folder).about["stamps"]:
             raise ConfigError(
-                f"{folder} does not normalise by speaker, so it has nothing to learn from a speaker's clips. "
-                "Train it with normalise=speaker."
+                f"The run must be trained with normalise=speaker for suite=adaptation; got {folder}, whose model does not "
+                "use a speaker's clips. Train with normalise=speaker."
             )
         super().run(folder, corpora, stores)
 
+    @override
     def measure(self, table: pd.DataFrame) -> dict[str, Any]:
-        """See `ser.rescoring.adaptation.results.measure_adaptation`."""
         return measure_adaptation(table)
 
+    @override
     def draw(self, measured: Mapping[str, Any], path: Path, title: str, stamps: tuple[str, ...]) -> None:
-        """See `ser.rescoring.adaptation.report.curve`."""
         report.curve(measured, path, title, stamps=stamps)
 
+    @override
     def lay_out(self, measured: Mapping[str, Any], title: str, stamps: tuple[str, ...]) -> Table:
-        """See `ser.rescoring.adaptation.report.curve_table`."""
         return report.curve_table(measured, title, stamps)
 
     def score_fold(
         self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, fold: RunFolder
     ) -> pd.DataFrame:
-        """Score a fold's test speakers with ``k`` of their clips known, for each ``k`` in ``ks``; see `Suite.score_fold`.
+        """Score a fold's test speakers with ``k`` of their clips known, for each ``k`` in ``ks``.
 
         Returns:
-            Predictions tables, one below the other, with the columns ``k`` (``0``, ``1``, ... ``all``) and ``draw`` behind.
+            The predictions tables, concatenated, with the further columns ``k`` (``0``, ``1``, ... ``all``) and ``draw``.
         """
         rows = data.split.test
         speaker = data.labelled.manifest["speaker"].to_numpy(dtype=str)[rows]
@@ -93,11 +96,11 @@ class Adaptation(Suite):
 
 
 def first(speaker: np.ndarray, k: int, random: np.random.Generator) -> np.ndarray:
-    """Positions of the first ``k`` clips of every speaker, in a random order: a corpus's own is by emotion.
+    """Return the positions of ``k`` random clips of every speaker, or of all where there are fewer.
 
     Shapes:
         - speaker: ``(clip,)`` names
-        - returns: ``(known clip,)``; the same generator with a larger ``k`` gives these clips and more
+        - returns: ``(known clip,)``; the same random state with a larger ``k`` gives these clips and more
 
     Example:
         >>> found = first(np.array(["b", "a", "a", "b", "a"]), 2, np.random.default_rng(0))

@@ -1,1 +1,1 @@
-"""Test speech as users record it: noisy, reverberant, coded, too quiet, cut short."""
+"""Robustness: test speech as users record it, such as noisy, reverberant, coded, too quiet or cut short."""

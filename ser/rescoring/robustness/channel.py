@@ -1,4 +1,4 @@
-"""What lies between a mouth and a file: a room, a level, an overload, a narrow band, a telephone line.
+"""Effects of the recording channel: room, level, clipping, bandwidth, telephone line.
 
 Sources: Polack, 1988, La transmission de l'énergie sonore dans les salles (thesis, Université du Maine), for the decaying
 noise; ITU-T G.711, https://www.itu.int/rec/T-REC-G.711, for 8-bit mu-law at 8 kHz.
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torchaudio
 from torch import Tensor
+from typing_extensions import override
 
 from ser.errors import ConfigError
 from ser.rescoring.robustness.conditions import Effect, Scene, cut, power
@@ -21,33 +22,33 @@ from ser.rescoring.robustness.conditions import Effect, Scene, cut, power
 TELEPHONE_HZ = 8000
 BAND_HZ = (300.0, 3400.0)
 TAPS = 257
-"""Of the telephone's filter at 8 kHz: its edges are 100 Hz wide."""
+"""Length of the telephone's filter at 8 kHz, whose transition bands are 100 Hz wide."""
 MU = 255.0
 
 
 class Gain(Effect):
-    """Louder or quieter. Nothing is clipped at full scale: `Clipping` does that."""
+    """A gain. Nothing is clipped at full scale: `Clipping` does that."""
 
     family: ClassVar[str] = "gain"
     quantity: ClassVar[str] = "gain"
     unit: ClassVar[str] = "dB"
     between: ClassVar[tuple[float, float]] = (-100.0, 100.0)
 
+    @override
     def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:
-        """See `Effect.apply`."""
         return waveform * 10 ** (level / 20), lengths
 
 
 class Clipping(Effect):
-    """A share of the samples, the largest, is cut down to the smallest among them; the level is not made up for."""
+    """Clipping of the largest samples, a given share, to the smallest among them; the lost level is not restored."""
 
     family: ClassVar[str] = "clipping"
     quantity: ClassVar[str] = "samples clipped"
     unit: ClassVar[str] = "%"
     between: ClassVar[tuple[float, float]] = (0.0, 100.0)
 
+    @override
     def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:
-        """See `Effect.apply`."""
         falling = waveform.abs().sort(dim=1, descending=True).values  # the padding's zeros come last
         clipped = (lengths.double() * level / 100).ceil().long()
         ceiling = falling.gather(1, clipped[:, None] - 1)
@@ -58,12 +59,12 @@ class Clipping(Effect):
 class Reverberation(Effect):
     """A room's impulse response: the direct sound, then noise that decays by 60 dB in the reverberation time.
 
-    Each utterance has a room of its own. The direct sound keeps its place, the clip its length (what rings on after the end
-    is lost) and its RMS.
+    Each utterance has its own room. The direct sound keeps its position, and the clip its RMS and its length: the decay after
+    the end is cut off.
 
     Args:
         levels: Reverberation times in seconds.
-        direct_db: Energy of the direct sound over that of the decay; 0 dB is the distance where they are equal.
+        direct_db: Ratio of the energies of the direct sound and the decay in dB; 0 is the distance where they are equal.
     """
 
     direct_db: float
@@ -73,8 +74,8 @@ class Reverberation(Effect):
     unit: ClassVar[str] = "s"
     between: ClassVar[tuple[float, float]] = (0.01, 10.0)
 
+    @override
     def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:
-        """See `Effect.apply`."""
         drawn = [self.response(random, level, scene.rate) for random in scene.draws]
         responses = torch.from_numpy(np.stack(drawn).astype(np.float32)).to(waveform.device)
         heard, _ = cut(torchaudio.functional.fftconvolve(waveform, responses)[:, : waveform.shape[1]], lengths)
@@ -83,7 +84,7 @@ class Reverberation(Effect):
         return heard * louder.float()[:, None], lengths
 
     def response(self, random: np.random.Generator, t60: float, rate: int) -> np.ndarray:
-        """An impulse response of ``t60`` seconds at ``rate`` Hz, ``(tap,)``; the first tap is the direct sound, 1."""
+        """Return an impulse response of ``t60`` seconds at ``rate`` Hz, ``(tap,)``; the first tap is the direct sound, 1."""
         seconds = np.arange(1, round(t60 * rate)) / rate
         decay = random.standard_normal(len(seconds)) * 10 ** (-3 * seconds / t60)
         decay *= np.sqrt(10 ** (-self.direct_db / 10) / np.square(decay).sum())
@@ -91,43 +92,47 @@ class Reverberation(Effect):
 
 
 class Resampling(Effect):
-    """Recorded at a lower rate and brought back, so that the upper band is gone."""
+    """A recording at a lower rate, resampled back, without the upper band."""
 
     family: ClassVar[str] = "resampling"
     quantity: ClassVar[str] = "recorded at"
     unit: ClassVar[str] = "Hz"
     between: ClassVar[tuple[float, float]] = (999.0, math.inf)
 
+    @override
     def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:
-        """See `Effect.apply`."""
         if level >= scene.rate:
-            raise ConfigError(f"Resampling to {level:g} Hz takes nothing from a model that hears {scene.rate} Hz.")
+            raise ConfigError(
+                f"Resampling.levels must be below the model's {scene.rate} Hz; got {level:g}. Give lower rates, or leave the "
+                "effect out."
+            )
         return at_rate(waveform, lengths, scene.rate, round(level), lambda low, _: low), lengths
 
 
 class Telephone(Effect):
-    """300 to 3400 Hz, 8000 mu-law samples a second; the bit rate says of how many bits (64 kbit/s: 8)."""
+    """A telephone line: 300 to 3400 Hz, 8000 mu-law samples a second, whose bits follow from the bit rate (64 kbit/s: 8)."""
 
     family: ClassVar[str] = "codec"
     quantity: ClassVar[str] = "bit rate"
     unit: ClassVar[str] = "kbit/s"
     between: ClassVar[tuple[float, float]] = (15.0, 129.0)
 
+    @override
     def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:
-        """See `Effect.apply`."""
         from scipy.signal import firwin  # late: scipy.signal takes half a second to import
 
         taps = torch.from_numpy(firwin(TAPS, BAND_HZ, pass_zero=False, fs=TELEPHONE_HZ))[None].to(waveform.device)
 
         def line(low: Tensor, _: Tensor) -> Tensor:
-            banded = torchaudio.functional.fftconvolve(low.double(), taps, mode="same")  # few roundings to another step
+            # In double precision, where few samples round to another step.
+            banded = torchaudio.functional.fftconvolve(low.double(), taps, mode="same")
             return mu_law(banded, bits=round(1000 * level / TELEPHONE_HZ)).float()
 
         return at_rate(waveform, lengths, scene.rate, TELEPHONE_HZ, line), lengths
 
 
 def mu_law(samples: Tensor, bits: int) -> Tensor:
-    """Round samples to mu-law steps, as many on either side of a true zero; beyond full scale they are clipped.
+    """Round samples to mu-law steps, symmetric about an exact zero; samples beyond full scale are clipped.
 
     torchaudio's mu-law has no zero, and would turn silence into a constant.
 
@@ -144,20 +149,20 @@ def mu_law(samples: Tensor, bits: int) -> Tensor:
 def at_rate(
     waveform: Tensor, lengths: Tensor, rate: int, low_rate: int, change: Callable[[Tensor, Tensor], Tensor]
 ) -> Tensor:
-    """The batch brought to another rate, changed there, and brought back; a clip is at either rate as long as it lasts.
+    """Return a batch that was resampled to another rate, changed there, and resampled back.
 
-    Resampled by a windowed sinc of 64 zero crossings a side, on the device.
+    The resampling filter is a windowed sinc with 64 zero crossings on each side; it runs on the batch's device.
 
     Args:
         waveform: ``(batch, sample)``, zero beyond a clip's length.
         lengths: ``(batch,)`` in samples.
-        rate: Of the waveform, in Hz.
-        low_rate: The other, in Hz.
-        change: Takes the waveform and the lengths at that rate, and gives a waveform of the same lengths.
+        rate: Sampling rate of the waveform in Hz.
+        low_rate: Sampling rate of the change in Hz.
+        change: Takes the waveform and the lengths at that rate, and returns a waveform of the same lengths.
     """
     resample = partial(torchaudio.functional.resample, lowpass_filter_width=64)
     low_lengths = -(-lengths * low_rate // rate)  # rounded up, as resampling does
-    # Cut before each step: what rings on behind a clip would be there or not as others in the batch are longer or not.
+    # Cut before each step: filter ringing after a clip's end would otherwise depend on the other clips of the batch.
     low, _ = cut(resample(waveform, rate, low_rate), low_lengths)
     changed, _ = cut(change(low, low_lengths), low_lengths)
     back: Tensor = resample(changed, low_rate, rate)[:, : waveform.shape[1]]

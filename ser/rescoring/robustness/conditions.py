@@ -1,8 +1,8 @@
-"""A condition: one effect at one level, put on a batch of waveforms before a model hears it.
+"""Conditions: one effect at one level each, applied to a batch of waveforms before scoring.
 
-An effect is a class that ``conf/suite/*.yaml`` names by ``_target_``, with its levels; another level is a number there. What
-is random is drawn on the CPU, from a generator of the seed, the effect's name and the utterance's id: a clip hears the same
-whatever the batch, the order, the device and the model, and along the levels of an effect.
+An effect is a class that ``conf/suite/*.yaml`` names by ``_target_``, with its levels. Random numbers are drawn on the CPU,
+from a generator seeded by the seed, the effect's name and the utterance's id: a clip gets the same noise in any batch, order,
+device and model, and at all levels of an effect.
 """
 
 import hashlib
@@ -23,14 +23,14 @@ from ser.errors import ConfigError
 from ser.runtime.instantiate import instantiate
 
 CLEAN = "clean"
-"""Speech as it is: a condition that every suite has."""
+"""Unchanged speech: a condition of every suite."""
 
 
 class Talkers:
-    """The training speech of one fold, to be talked over; dev and test speech is never drawn.
+    """Background speakers: the training speech of one fold, never its dev or test speech.
 
     Args:
-        data: Set up.
+        data: The fold's data, set up.
     """
 
     def __init__(self, data: SpeechDataModule) -> None:
@@ -41,9 +41,9 @@ class Talkers:
         self._ends = np.cumsum([store.card["samples"] for store in data.plan.stores])
 
     def draw(self, random: np.random.Generator, samples: int, count: int) -> np.ndarray:
-        """Speech of several speakers, a clip each, from a random point on and over again where it is too short.
+        """Draw speech of several speakers, one clip each, from a random point and repeated to the length needed.
 
-        Speakers differ as long as there are enough of them.
+        The speakers are different if there are enough of them.
 
         Shapes:
             - returns: ``(count, samples)`` float32, each of RMS 1
@@ -64,12 +64,12 @@ class Talkers:
 
 
 class Scene(NamedTuple):
-    """Where a batch is heard.
+    """What an effect needs to know about a batch.
 
     Attributes:
-        rate: Of the waveforms, in Hz.
-        draws: A generator for each clip.
-        talkers: Who talks in the background; ``None`` where nobody can.
+        rate: Sampling rate of the waveforms in Hz.
+        draws: A random generator for each clip.
+        talkers: The background speakers; ``None`` if there are none.
     """
 
     rate: int
@@ -79,13 +79,13 @@ class Scene(NamedTuple):
 
 @dataclass(frozen=True)
 class Effect(ABC):
-    """What is done to waveforms, at some levels.
+    """A change to waveforms, at one or several levels.
 
     Args:
-        levels: In the unit of the class, from mild to severe.
+        levels: Levels in the unit of the class, from mild to severe.
 
     Raises:
-        ConfigError: If there is no level, one is there twice, or one is out of its range.
+        ConfigError: If there is no level, or a level is repeated or out of range.
     """
 
     levels: Sequence[float]
@@ -93,30 +93,32 @@ class Effect(ABC):
     family: ClassVar[str]
     """Effects of one family share a panel of the picture."""
     quantity: ClassVar[str]
-    """What the level is."""
+    """Name of what the level measures."""
     unit: ClassVar[str]
     between: ClassVar[tuple[float, float]] = (0.0, math.inf)
-    """A level lies above the first and below the second."""
+    """Exclusive lower and upper bounds of a level."""
 
     def __post_init__(self) -> None:
         low, high = self.between
         name = type(self).__name__
         if not self.levels or len(set(self.levels)) < len(self.levels):
-            raise ConfigError(f"{name}: levels are one number or several different ones, not {list(self.levels)}.")
+            raise ConfigError(
+                f"{name}.levels must be one or more different numbers; got {list(self.levels)}. Change the suite's levels."
+            )
         for level in self.levels:
             if not low < level < high:
-                raise ConfigError(f"{name}: a level lies between {low:g} and {high:g} {self.unit}, not at {level}.")
+                raise ConfigError(
+                    f"{name}.levels must be between {low:g} and {high:g} {self.unit}; got {level}. Change the suite's levels."
+                )
 
     @abstractmethod
     def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:
-        """The batch as it is heard.
-
-        What comes out beyond a clip's length is cut off by the caller.
+        """Return the changed batch; the caller cuts off what lies beyond a clip's length.
 
         Shapes:
             - waveform: ``(batch, sample)`` float32, full scale = 1, zero beyond a clip's length
             - lengths: ``(batch,)`` in samples
-            - returns: the same, perhaps of other lengths
+            - returns: the same, possibly with other lengths
         """
 
 
@@ -125,9 +127,9 @@ class Condition:
     """An effect at one of its levels.
 
     Attributes:
-        effect: Its name in the suite.
+        effect: Name of the effect in the suite.
         how: The effect.
-        level: In its unit.
+        level: The level in the effect's unit.
     """
 
     effect: str
@@ -136,28 +138,28 @@ class Condition:
 
     @property
     def name(self) -> str:
-        """For people: ``white 10 dB``."""
+        """Name of the condition, such as ``white 10 dB``."""
         return f"{self.effect} {self.level:g} {self.how.unit}"
 
     @property
     def settings(self) -> str:
-        """All that what is heard hangs on, but for the seed and the speech, as text."""
+        """Everything that the sound depends on, apart from the seed and the speech, as text."""
         options = {key: value for key, value in asdict(self.how).items() if key != "levels"}
         return json.dumps([type(self.how).__qualname__, self.effect, self.level, options], sort_keys=True)
 
     def apply(self, waveform: Tensor, lengths: Tensor, scene: Scene) -> tuple[Tensor, Tensor]:
-        """The batch as it is heard, zero beyond each clip's length; shapes as in `Effect.apply`."""
+        """Return the changed batch, zero beyond each clip's length; shapes as in `Effect.apply`."""
         return cut(*self.how.apply(waveform, lengths, self.level, scene))
 
 
 def conditions_of(effects: Mapping[str, Mapping[str, Any]]) -> list[Condition]:
-    """Every condition of a suite, in its order.
+    """Return every condition of a suite, in its order.
 
     Args:
-        effects: By name, ``_target_`` and arguments of an `Effect`.
+        effects: The ``_target_`` and arguments of each `Effect`, by name.
 
     Raises:
-        ConfigError: If there is none, a name cannot be part of a file's, or an effect cannot be made.
+        ConfigError: If there is none, a name is not valid in a file name, or an effect is invalid.
 
     Example:
         >>> quiet = {"_target_": "ser.rescoring.robustness.channel.Gain", "levels": [-10, -20]}
@@ -165,15 +167,17 @@ def conditions_of(effects: Mapping[str, Mapping[str, Any]]) -> list[Condition]:
         ['gain -10 dB', 'gain -20 dB']
     """
     if not effects:
-        raise ConfigError("The suite has no effects: it needs suite.effects, see conf/suite/robustness.yaml.")
+        raise ConfigError("suite.effects must name at least one effect; got none. See conf/suite/robustness.yaml.")
     if wrong := [name for name in effects if not re.fullmatch(r"\w+", name)]:
-        raise ConfigError(f"suite.effects: a name is made of letters, digits and _, not {wrong[0]!r}.")
+        raise ConfigError(
+            f"suite.effects must have names of letters, digits and _; got {wrong[0]!r}. Rename the effect."
+        )
     made = {name: instantiate(config, Effect) for name, config in effects.items()}
     return [Condition(name, how, float(level)) for name, how in made.items() for level in how.levels]
 
 
 def generator(seed: int, effect: str, utterance: str) -> np.random.Generator:
-    """The generator of what one utterance hears of one effect.
+    """Return the random generator of one utterance and effect.
 
     Example:
         >>> one, again = (generator(0, "white", "ravdess/03-01-01-01-01-01-01") for _ in range(2))
@@ -185,7 +189,7 @@ def generator(seed: int, effect: str, utterance: str) -> np.random.Generator:
 
 
 def cut(waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """The batch with zeros beyond each clip's length, and no wider than the longest.
+    """Return the batch with zeros beyond each clip's length, no wider than the longest clip.
 
     Example:
         >>> cut(torch.ones(2, 4), torch.tensor([1, 3]))[0].tolist()
@@ -197,7 +201,7 @@ def cut(waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def power(waveform: Tensor, lengths: Tensor) -> Tensor:
-    """Mean square over each clip's own samples, ``(batch,)`` float64.
+    """Return the mean square over each clip's own samples, ``(batch,)`` float64.
 
     Example:
         >>> power(torch.tensor([[2.0, 2.0, 0.0, 0.0]]), torch.tensor([2])).tolist()

@@ -1,6 +1,6 @@
-"""Noise at a signal-to-noise ratio: white, pink, and the babble of training speakers.
+"""Noise at a signal-to-noise ratio: white, pink, and babble of training speakers.
 
-The ratio is that of the mean powers over a clip as a whole, its pauses included. The sum is not clipped at full scale.
+The ratio is of the mean powers over the whole clip, pauses included. The sum is not clipped at full scale.
 """
 
 from abc import abstractmethod
@@ -10,17 +10,18 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ser.errors import ConfigError
 from ser.rescoring.robustness.conditions import Effect, Scene, power
 
 LOWEST_HZ = 20.0
-"""Below it pink noise would hide a third of its power, where nobody hears it and few microphones record it."""
+"""Lower limit of pink noise; a third of its power would otherwise be inaudible and below the range of most microphones."""
 
 
 @dataclass(frozen=True)
 class Noise(Effect):
-    """Noise added to each clip; a subclass draws it."""
+    """Noise added to each clip, drawn by a subclass."""
 
     family: ClassVar[str] = "noise"
     quantity: ClassVar[str] = "signal-to-noise ratio"
@@ -29,10 +30,10 @@ class Noise(Effect):
 
     @abstractmethod
     def draw(self, random: np.random.Generator, samples: int, scene: Scene) -> np.ndarray:
-        """Noise at any level, ``(samples,)``."""
+        """Draw noise of any level, ``(samples,)``."""
 
+    @override
     def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:
-        """See `Effect.apply`."""
         drawn = [self.draw(random, n, scene) for random, n in zip(scene.draws, lengths.tolist(), strict=True)]
         rows = [torch.from_numpy(noise.astype(np.float32)) for noise in drawn]
         noise = nn.utils.rnn.pad_sequence(rows, batch_first=True)
@@ -41,18 +42,18 @@ class Noise(Effect):
 
 
 class White(Noise):
-    """Gaussian noise of the same power at every frequency."""
+    """Gaussian noise of equal power at every frequency."""
 
+    @override
     def draw(self, random: np.random.Generator, samples: int, scene: Scene) -> np.ndarray:
-        """See `Noise.draw`."""
         return random.standard_normal(samples, dtype=np.float32)
 
 
 class Pink(Noise):
-    """Gaussian noise of the same power in every octave from 20 Hz up: -3 dB an octave."""
+    """Gaussian noise of equal power in every octave above 20 Hz (-3 dB per octave)."""
 
+    @override
     def draw(self, random: np.random.Generator, samples: int, scene: Scene) -> np.ndarray:
-        """See `Noise.draw`."""
         spectrum = np.fft.rfft(random.standard_normal(samples))
         hz = np.fft.rfftfreq(samples, 1 / scene.rate)
         return np.fft.irfft(spectrum * (hz >= LOWEST_HZ) / np.sqrt(np.maximum(hz, LOWEST_HZ)), samples)
@@ -60,14 +61,14 @@ class Pink(Noise):
 
 @dataclass(frozen=True)
 class Babble(Noise):
-    """Several of the fold's training speakers at once, each as loud as the others and in whatever emotion.
+    """Several of the fold's training speakers at once, equally loud, in any emotion.
 
     Args:
-        levels: See the module.
-        talkers: How many.
+        levels: Signal-to-noise ratios in dB.
+        talkers: Number of speakers.
 
     Raises:
-        ConfigError: If there is no talker.
+        ConfigError: If there is no speaker.
     """
 
     talkers: int
@@ -75,18 +76,18 @@ class Babble(Noise):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.talkers < 1:
-            raise ConfigError(f"Babble: talkers is {self.talkers}, but one has to talk.")
+            raise ConfigError(f"Babble.talkers must be at least 1; got {self.talkers}. Give a number such as 7.")
 
+    @override
     def draw(self, random: np.random.Generator, samples: int, scene: Scene) -> np.ndarray:
-        """See `Noise.draw`."""
         if scene.talkers is None:
-            raise ValueError("Babble needs the talkers of the scene.")
+            raise ValueError("scene.talkers must be given for Babble; got None.")
         together: np.ndarray = scene.talkers.draw(random, samples, self.talkers).sum(axis=0)
         return together
 
 
 def add(waveform: Tensor, lengths: Tensor, noise: Tensor, snr_db: float) -> Tensor:
-    """The sum of speech and noise at a signal-to-noise ratio.
+    """Return the sum of speech and noise at a signal-to-noise ratio.
 
     Shapes:
         - waveform, noise: ``(batch, sample)``, zero beyond a clip's length
@@ -97,6 +98,6 @@ def add(waveform: Tensor, lengths: Tensor, noise: Tensor, snr_db: float) -> Tens
         >>> add(speech, torch.tensor([2]), noise, snr_db=20.0)
         tensor([[ 1.1000, -0.9000]])
     """
-    floor = torch.finfo(torch.float64).tiny  # of noise that is digital silence: nothing is added
+    floor = torch.finfo(torch.float64).tiny  # for silent noise: nothing is added
     ratio = power(waveform, lengths) / power(noise, lengths).clamp(min=floor) * 10 ** (-snr_db / 10)
     return waveform + noise * ratio.sqrt().float()[:, None]

@@ -1,4 +1,4 @@
-"""A suite's numbers as a table for the terminal, and as curves: a panel a family, UAR over the levels with its interval."""
+"""The report of `Robustness`: a table for the terminal, and a panel of UAR over the levels for each family of effects."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = 3
-"""Of panels."""
+"""Panels in a row."""
 
 
 def conditions_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] = ()) -> Table:
-    """Lay out UAR by condition and its change from clean speech, in percentage points; bold where its interval has no 0.
+    """Lay out UAR by condition and its change from clean speech in percentage points; bold if its interval excludes 0.
 
     Args:
         measured: See `ser.rescoring.robustness.results.measure_robustness`.
         title: What was scored.
-        stamps: What nobody may overlook, in capitals behind the title.
+        stamps: The run's stamps, in capitals after the title.
     """
     table = Table(title=heading(title, stamps), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("condition")
@@ -40,22 +40,25 @@ def conditions_table(measured: Mapping[str, Any], title: str, stamps: Sequence[s
         family = row["family"]
         table.add_row(row["condition"], percent(row["uar"]), ends(row["uar_interval"]), *change_cells(row))
     table.caption = f"{measured['n_utterances']} utterances, {measured['n_speakers']} speakers. "
-    table.caption += "Changes in percentage points, in bold where the interval leaves out 0."
+    table.caption += (
+        "UAR: recall averaged over the classes. Intervals are over speakers. Changes are in percentage points "
+    )
+    table.caption += "from clean speech, in bold if the interval excludes 0."
     if caution := clean["uar_interval"]["caution"]:
         table.caption += f" Caution: {caution}."
     return table
 
 
 def curves(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Sequence[str] = ()) -> None:
-    """Draw UAR over the levels of each effect: a panel a family, mild on the left, clean speech as a dashed line.
+    """Draw UAR over the levels of each effect: one panel per family, mild on the left, clean speech as a dashed line.
 
-    Levels stand at even distances. Bands, or bars where an effect has one level, are 95 % intervals over speakers.
+    Levels are evenly spaced. Bands, or bars for an effect of one level, are 95 % intervals over speakers.
 
     Args:
         measured: See `ser.rescoring.robustness.results.measure_robustness`.
-        path: Where to; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
-        title: Above the picture.
-        stamps: What nobody may overlook; see `ser.report.drawing.drawing`.
+        path: File to write; the suffix gives the format (``.png``, ``.svg``, ``.pdf``).
+        title: Title above the picture.
+        stamps: The run's stamps; see `ser.report.drawing.drawing`.
     """
     import seaborn as sns
 
@@ -71,7 +74,7 @@ def curves(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Seque
         for row in grid:
             row[0].set_ylabel("UAR (%)")
         clean, chance = (line for line in grid[0, 0].lines if line.get_label() in ("clean", "chance"))
-        # The title is the legend's, as the layout keeps room for one thing above the panels.
+        # The legend carries the title, as the layout reserves room for one item above the panels.
         look: dict[str, Any] = {"title": title, "title_fontproperties": {"size": 12.5, "weight": "bold"}}
         figure.legend(handles=[clean, chance], loc="outside upper center", ncols=2, frameon=False, **look)
         sns.despine(fig=figure)
@@ -110,12 +113,12 @@ def _panel(axes: "Axes", rows: Sequence[Mapping[str, Any]], measured: Mapping[st
     if len(effects) > 1:
         look: dict[str, Any] = {"fontsize": 8, "handlelength": 1.2, "handletextpad": 0.4, "columnspacing": 0.7}
         beside: dict[str, Any] = {"bbox_to_anchor": (1.02, 1.0), "borderaxespad": 0.3, "borderpad": 0.1}
-        # Beside the title, where no curve is.
+        # Beside the title, clear of the curves.
         axes.legend(handles=lines, loc="lower right", ncols=len(lines), frameon=False, **look, **beside)
 
 
 def _in_order(rows: Sequence[Mapping[str, Any]]) -> list[float]:
-    """The levels of a family, rising or falling as those of its first effect with several do."""
+    """Return the levels of a family, ascending or descending as in its first effect with several levels."""
     by_effect: dict[str, list[float]] = {}
     for row in rows:
         by_effect.setdefault(row["effect"], []).append(row["level"])

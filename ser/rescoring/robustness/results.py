@@ -1,7 +1,7 @@
-"""The numbers of a suite, from its table and nothing else: UAR by condition, and its change from clean speech.
+"""The numbers of a suite, computed from its table alone: UAR by condition, and its change from clean speech.
 
-The change is paired: both are scored on the same speakers at once, so that what makes a speaker hard in either cancels out,
-and its interval is narrower than the two intervals suggest.
+The change is paired: both UARs are of the same resampled speakers, so the difficulty of a speaker cancels out and the
+interval of the change is narrower than the two intervals suggest.
 """
 
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ from ser.rescoring.robustness.conditions import CLEAN, Condition
 
 
 def measure_robustness(table: pd.DataFrame, conditions: Sequence[Condition], seed: int = 0) -> dict[str, Any]:
-    """Every number that the suite's report shows; plain JSON.
+    """Compute every number that the report shows, as plain JSON.
 
     Args:
-        table: As `ser.rescoring.robustness.run.Robustness.score_fold` gives it, of one fold or of several, pooled.
-        conditions: Of the suite, in its order.
-        seed: Of the bootstrap; that of `ser.evaluation.summary` gives clean speech the interval of ``metrics.json``.
+        table: From `ser.rescoring.robustness.run.Robustness.score_fold`, of one fold or several, pooled.
+        conditions: The suite's conditions, in its order.
+        seed: Seed of the bootstrap; the default gives clean speech the interval of ``metrics.json``.
 
     Returns:
-        ``clean`` (``uar``, ``uar_interval``) and ``conditions``, a list: the same, and ``change``, the UAR minus that of
-        clean speech, with ``change_interval``. Intervals are those of `ser.evaluation.intervals.speaker_interval`.
+        ``clean`` (``uar``, ``uar_interval``) and the list ``conditions``: the same for each, and ``change``, the UAR minus
+        that of clean speech, with ``change_interval``. Intervals are those of `ser.evaluation.intervals.speaker_interval`.
     """
     by_condition = {
         name: predictions.confusion_by_speaker(rows)[1] for name, rows in table.groupby("condition", sort=False)
@@ -49,13 +49,13 @@ def measure_robustness(table: pd.DataFrame, conditions: Sequence[Condition], see
 
 
 def _scores(counts: np.ndarray, seed: int) -> dict[str, Any]:
-    """UAR and its interval over speakers."""
+    """Return UAR and its interval over speakers."""
     return {"uar": float(uar(counts.sum(axis=0))), "uar_interval": asdict(speaker_interval(counts, uar, seed=seed))}
 
 
 def _change(counts: np.ndarray, clean: np.ndarray, seed: int) -> dict[str, Any]:
-    """UAR minus that of clean speech, and its interval over speakers: of both at once, ``(speaker, 2, class, class)``."""
-    both = np.stack([counts, clean], axis=1)
+    """Return UAR minus that of clean speech, and its interval over speakers, paired by speaker."""
+    both = np.stack([counts, clean], axis=1)  # (speaker, 2, class, class)
     interval = speaker_interval(both, _difference, seed=seed, bounds=(-1.0, 1.0))
     return {"change": float(_difference(both.sum(axis=0))), "change_interval": asdict(interval)}
 

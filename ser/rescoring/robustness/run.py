@@ -1,8 +1,8 @@
-"""Robustness: score each fold's test speakers under every condition of a suite, each kept as it is done; report them.
+"""`Robustness`: score each fold's test speakers under every condition of a suite.
 
-A part file, ``robustness/<effect>_<level>-<hash>.parquet`` in the fold's folder, is a predictions table. The hash is of
-the checkpoint, the speech, the seed and the condition's settings: a part that is there is not scored again, and one that was
-made from anything else is not found. So a suite that was stopped goes on.
+Each condition's predictions are stored as soon as they are computed, in ``robustness/<effect>_<level>-<hash>.parquet`` in
+the fold's folder. The hash is of the checkpoint, the speech, the seed and the condition's settings, so an interrupted suite
+resumes: a stored table is not computed again, and one of another checkpoint or setting is not found.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from rich.progress import track
 from rich.table import Table
+from typing_extensions import override
 
 from ser.datamodules.batch import Batch
 from ser.datamodules.speech import SpeechDataModule
@@ -29,26 +30,28 @@ from ser.rescoring.suite import Suite
 from ser.runs.folder import RunFolder
 
 FORMAT = 1
-"""Counted up when a condition comes to sound otherwise, so that parts of an older version are not kept."""
+"""Increased when a condition changes its sound, so that tables of an older version are not reused."""
 
 
 class Robustness(Suite):
-    """Conditions to score a run under; see `ser.rescoring.suite.Suite` for what is written.
+    """Conditions to score a run under.
 
     Args:
-        name: Names the run's files: ``robustness`` for ``robustness.json``.
-        seed: Of all that is drawn.
-        effects: See `ser.rescoring.robustness.conditions.conditions_of`.
+        name: Name of the files: ``robustness`` for ``robustness.json``.
+        seed: Seed of everything random.
+        effects: Effects by name, for `ser.rescoring.robustness.conditions.conditions_of`.
 
     Raises:
-        ConfigError: If the suite cannot be made.
+        ConfigError: If a setting is invalid.
     """
 
     def __init__(self, name: str, seed: int, effects: Mapping[str, Mapping[str, Any]]) -> None:
         if not name.isidentifier():
-            raise ConfigError(f"suite.name names files: letters, digits and _, not {name!r}.")
+            raise ConfigError(
+                f"suite.name must be made of letters, digits and _; got {name!r}. It names the suite's files."
+            )
         if not isinstance(seed, int) or isinstance(seed, bool):
-            raise ConfigError(f"suite.seed is a whole number, not {seed!r}.")
+            raise ConfigError(f"suite.seed must be an integer; got {seed!r}. Give a number such as 0.")
         self.name, self.seed = name, seed
         self.settings = {"name": name, "seed": seed, "effects": effects}
         self.conditions = conditions_of(effects)
@@ -56,11 +59,11 @@ class Robustness(Suite):
     def score_fold(
         self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, fold: RunFolder
     ) -> pd.DataFrame:
-        """Score a fold's test speakers under every condition that no part file holds yet; see `Suite.score_fold`.
+        """Score a fold's test speakers under every condition that is not stored yet.
 
         Returns:
-            The clean table and one a condition, one below the other, with the columns ``condition`` (``white 10 dB``),
-            ``family`` and ``level`` behind those of a predictions table; ``clean`` has no level.
+            The clean table and one for each condition, concatenated, with the further columns ``condition``
+            (``white 10 dB``), ``family`` and ``level``; ``clean`` has no level.
         """
         talkers = Talkers(data)
         digest = hashlib.sha256(fold.checkpoint.read_bytes()).hexdigest()
@@ -78,16 +81,16 @@ class Robustness(Suite):
             tables.append(there.assign(condition=condition.name, family=condition.how.family, level=condition.level))
         return pd.concat(tables, ignore_index=True)
 
+    @override
     def measure(self, table: pd.DataFrame) -> dict[str, Any]:
-        """See `ser.rescoring.robustness.results.measure_robustness`."""
         return measure_robustness(table, self.conditions)
 
+    @override
     def draw(self, measured: Mapping[str, Any], path: Path, title: str, stamps: tuple[str, ...]) -> None:
-        """See `ser.rescoring.robustness.report.curves`."""
         report.curves(measured, path, title, stamps=stamps)
 
+    @override
     def lay_out(self, measured: Mapping[str, Any], title: str, stamps: tuple[str, ...]) -> Table:
-        """See `ser.rescoring.robustness.report.conditions_table`."""
         return report.conditions_table(measured, title, stamps)
 
 
@@ -100,16 +103,16 @@ def probabilities_under(
     talkers: Talkers,
     batch_size: int | None = None,
 ) -> np.ndarray:
-    """Probabilities of some utterances as they are heard in a condition, each scored whole.
+    """Return the probabilities of some utterances under a condition, each scored whole.
 
     Args:
-        model: In any mode; it is scored in evaluation mode.
-        data: Set up.
+        model: A model in any mode; it is scored in evaluation mode.
+        data: The fold's data, set up.
         rows: Row positions in the data module's manifest.
-        condition: What is heard.
-        seed: Of what is drawn.
-        talkers: The fold's.
-        batch_size: No result depends on it; ``None`` bounds the memory of a batch as `ser.inference.score.score` does.
+        condition: The condition.
+        seed: Seed of everything random.
+        talkers: The fold's background speakers.
+        batch_size: Without effect on the result; ``None`` bounds a batch's memory as `ser.inference.score.score` does.
 
     Returns:
         ``(utterance, class)`` float64, in the order of ``rows``.

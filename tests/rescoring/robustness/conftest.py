@@ -1,4 +1,4 @@
-"""Clips of unlike lengths, one fold of the demo corpus, and a run of three folds that was trained on it for an epoch."""
+"""Clips of different lengths, one fold of the demo corpus, and a run of three folds, trained for one epoch."""
 
 import shutil
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 def shipped() -> dict[str, Any]:
-    """The suite in conf/suite/robustness.yaml."""
+    """Return the suite in conf/suite/robustness.yaml."""
     suite: dict[str, Any] = composed("suite=robustness", "run=none", config="evaluate")["suite"]
     return suite
 
@@ -33,7 +33,7 @@ def scene(count: int, effect: str = "effect", seed: int = 0, talkers: Talkers | 
 
 
 def hear(how: Effect, batch: Batch, level: float | None = None, talkers: Talkers | None = None, seed: int = 0) -> Batch:
-    """The batch as it is heard at a level: the effect's only one, unless said."""
+    """Return the batch under an effect, at its only level or the given one."""
     condition = Condition("effect", how, float(how.levels[0] if level is None else level))
     return condition.apply(*batch, scene(len(batch[1]), seed=seed, talkers=talkers))
 
@@ -77,5 +77,5 @@ def trained(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def run(trained: Path, tmp_path: Path) -> Path:
-    """A copy of the run, to write into."""
+    """A copy of the run that a test may change."""
     return Path(shutil.copytree(trained, tmp_path / "run"))

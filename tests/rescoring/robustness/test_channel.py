@@ -19,7 +19,7 @@ def tone(hz: float, seconds: float = 1.0, peak: float = 0.5) -> Batch:
 
 
 def level_db(before: Batch, after: Batch) -> float:
-    """What became of the RMS, in dB, away from the ends."""
+    """Return the change of the RMS in dB, away from the ends."""
     middle = slice(RATE // 4, -RATE // 4)
     one, two = (batch[0][0, middle].double().square().mean() for batch in (before, after))
     return float(10 * torch.log10(two / one))
@@ -32,7 +32,7 @@ def test_gain_is_exact_and_clips_nothing(db: float, speech: Batch) -> None:
 
 
 @pytest.mark.parametrize("percent", [1.0, 10.0, 33.3])
-def test_clipping_cuts_the_share_of_the_clips_own_samples(percent: float) -> None:
+def test_clipping_clips_the_given_share_of_samples(percent: float) -> None:
     random = np.random.default_rng(0)
     lengths = torch.tensor([16000, 4321])
     waveform = torch.from_numpy(random.laplace(size=(2, 16000)).astype(np.float32)) * 0.1
@@ -46,8 +46,8 @@ def test_clipping_cuts_the_share_of_the_clips_own_samples(percent: float) -> Non
 
 
 @pytest.mark.parametrize("t60", [0.3, 0.6, 1.0])
-def test_a_room_decays_by_60_db_in_its_time(t60: float) -> None:
-    """Schroeder, 1965, https://doi.org/10.1121/1.1909343: the energy yet to come, from -5 to -25 dB, extended to -60."""
+def test_reverberation_decays_by_60_db_in_its_time(t60: float) -> None:
+    """Schroeder, 1965, https://doi.org/10.1121/1.1909343: the remaining energy, from -5 to -25 dB, extrapolated to -60."""
     measured = []
     for utterance in range(8):
         response = Reverberation([t60], direct_db=0.0).response(generator(0, "x", str(utterance)), t60, RATE)
@@ -60,13 +60,13 @@ def test_a_room_decays_by_60_db_in_its_time(t60: float) -> None:
 
 
 @pytest.mark.parametrize("direct_db", [-6.0, 0.0, 6.0])
-def test_the_direct_sound_is_that_much_stronger_than_the_decay(direct_db: float) -> None:
+def test_direct_sound_has_the_given_ratio_to_the_decay(direct_db: float) -> None:
     response = Reverberation([0.5], direct_db=direct_db).response(generator(0, "x", "y"), 0.5, RATE)
     assert response[0] == 1.0
     assert 10 * np.log10(1 / np.square(response[1:]).sum()) == pytest.approx(direct_db, abs=1e-9)
 
 
-def test_reverberation_is_convolution_in_place_at_the_same_rms(speech: Batch) -> None:
+def test_reverberation_is_a_convolution_that_keeps_the_rms(speech: Batch) -> None:
     waveform, lengths = speech
     room = Reverberation([0.6], direct_db=0.0)
     heard, same = hear(room, speech)
@@ -78,7 +78,7 @@ def test_reverberation_is_convolution_in_place_at_the_same_rms(speech: Batch) ->
         np.testing.assert_allclose(heard[row, :n].numpy(), scale * wet, atol=1e-5)
 
 
-def test_the_direct_sound_keeps_its_place() -> None:
+def test_direct_sound_keeps_its_position() -> None:
     click = torch.zeros(1, RATE)
     click[0, 5000] = 1.0
     heard, _ = hear(Reverberation([0.3], direct_db=0.0), (click, torch.tensor([RATE])))
@@ -90,7 +90,7 @@ def test_the_direct_sound_keeps_its_place() -> None:
     ("rate", "hz", "kept"),
     [(8000, 3000, True), (8000, 5000, False), (4000, 1500, True), (4000, 2500, False), (4000, 7000, False)],
 )
-def test_resampling_keeps_what_is_below_half_the_rate(rate: int, hz: float, kept: bool) -> None:
+def test_resampling_keeps_frequencies_below_half_the_rate(rate: int, hz: float, kept: bool) -> None:
     before = tone(hz)
     after = hear(Resampling([rate]), before)
     assert after[0].shape == before[0].shape
@@ -101,11 +101,11 @@ def test_resampling_keeps_what_is_below_half_the_rate(rate: int, hz: float, kept
 
 
 def test_resampling_to_the_models_own_rate_is_refused(speech: Batch) -> None:
-    with pytest.raises(ConfigError, match="takes nothing from a model that hears 16000 Hz"):
+    with pytest.raises(ConfigError, match="must be below the model's 16000 Hz"):
         hear(Resampling([16000]), speech)
 
 
-def test_a_telephone_passes_300_to_3400_hz() -> None:
+def test_telephone_passes_300_to_3400_hz() -> None:
     line = Telephone([64])
     for hz in (500, 1000, 2000, 3200):
         assert level_db(tone(hz), hear(line, tone(hz))) == pytest.approx(0.0, abs=0.2)
@@ -113,7 +113,7 @@ def test_a_telephone_passes_300_to_3400_hz() -> None:
         assert level_db(tone(hz), hear(line, tone(hz))) < -40
 
 
-def test_mu_law_is_as_good_as_g_711_and_no_better(speech: Batch) -> None:
+def test_mu_law_has_the_error_of_g_711(speech: Batch) -> None:
     clip, lengths = speech[0][:1, : int(speech[1][0])], speech[1][:1]
     file = io.BytesIO()
     soundfile.write(file, clip[0].numpy(), 8000, format="WAV", subtype="ULAW")
@@ -126,7 +126,7 @@ def test_mu_law_is_as_good_as_g_711_and_no_better(speech: Batch) -> None:
     assert errors[0] < -34
 
 
-def test_mu_law_has_a_true_zero_and_is_symmetric() -> None:
+def test_mu_law_has_an_exact_zero_and_is_symmetric() -> None:
     coded = mu_law(torch.linspace(-1, 1, 100_001), 8)
     assert coded[50_000] == 0
     torch.testing.assert_close(coded, -coded.flip(0), rtol=0, atol=0)

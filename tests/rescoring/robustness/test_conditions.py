@@ -1,4 +1,4 @@
-"""What holds for every condition of the shipped suite, and what is refused."""
+"""Facts about every condition of the shipped suite, and the errors."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ every = pytest.mark.parametrize("condition", SHIPPED, ids=lambda c: c.name)
 
 
 def heard(condition: Condition, batch: Batch, order: list[int], talkers: Talkers, seed: int = 0) -> Batch:
-    """Some clips of the batch, cut to the longest, by their own generators."""
+    """Return some clips of the batch, cut to the longest, with their own generators."""
     lengths = batch[1][order]
     draws = [generator(seed, condition.effect, f"x/{i}") for i in order]
     return condition.apply(batch[0][order][:, : int(lengths.max())], lengths, Scene(RATE, draws, talkers))
 
 
 @every
-def test_padding_stays_zero_and_the_sound_finite(condition: Condition, speech: Batch, talkers: Talkers) -> None:
+def test_padding_stays_zero_and_samples_finite(condition: Condition, speech: Batch, talkers: Talkers) -> None:
     waveform, lengths = heard(condition, speech, [0, 1, 2, 3], talkers)
     assert waveform.dtype == torch.float32
     assert waveform.shape == (4, int(lengths.max()))
@@ -34,7 +34,7 @@ def test_padding_stays_zero_and_the_sound_finite(condition: Condition, speech: B
 
 
 @every
-def test_a_clip_hears_the_same_alone_and_in_any_order(condition: Condition, speech: Batch, talkers: Talkers) -> None:
+def test_batch_and_order_do_not_change_a_clip(condition: Condition, speech: Batch, talkers: Talkers) -> None:
     together, lengths = heard(condition, speech, [0, 1, 2, 3], talkers)
     order = [2, 0, 3]
     mixed, mixed_lengths = heard(condition, speech, order, talkers)
@@ -49,7 +49,7 @@ def test_a_clip_hears_the_same_alone_and_in_any_order(condition: Condition, spee
 
 
 @every
-def test_the_seed_decides_what_is_random(condition: Condition, speech: Batch, talkers: Talkers) -> None:
+def test_random_effects_depend_on_the_seed(condition: Condition, speech: Batch, talkers: Talkers) -> None:
     first, again, other = (heard(condition, speech, [0, 1], talkers, seed)[0] for seed in (0, 0, 1))
     torch.testing.assert_close(first, again, atol=0, rtol=0)
     assert (not torch.equal(first, other)) == (condition.effect in RANDOM)
@@ -59,7 +59,7 @@ def test_the_seed_decides_what_is_random(condition: Condition, speech: Batch, ta
 @pytest.mark.parametrize(
     "condition", [c for c in SHIPPED if c.name not in ("trim 30 dB", "truncation 2 s")], ids=lambda c: c.name
 )
-def test_something_is_changed(condition: Condition, speech: Batch, talkers: Talkers) -> None:
+def test_every_condition_changes_the_speech(condition: Condition, speech: Batch, talkers: Talkers) -> None:
     after, _ = heard(condition, speech, [0], talkers)
     before = speech[0][:1, : int(speech[1][0])]
     assert after.shape != before.shape or not torch.allclose(after, before, atol=1e-4)
@@ -80,10 +80,10 @@ GAIN = {"_target_": "ser.rescoring.robustness.channel.Gain", "levels": [1]}
 @pytest.mark.parametrize(
     ("effects", "words"),
     [
-        ({}, "no effects"),
-        ({"a/b": GAIN}, "letters, digits"),
-        ({"a": {**GAIN, "levels": []}}, "levels are"),
-        ({"a": {**GAIN, "levels": [1, 1.0]}}, "several different"),
+        ({}, "at least one effect"),
+        ({"a/b": GAIN}, "names of letters, digits"),
+        ({"a": {**GAIN, "levels": []}}, "one or more different numbers"),
+        ({"a": {**GAIN, "levels": [1, 1.0]}}, "one or more different numbers"),
         ({"a": {**GAIN, "levels": [float("nan")]}}, "between -100 and 100 dB"),
         ({"a": {**GAIN, "level": 1}}, "level"),
         ({"a": {"_target_": "ser.rescoring.robustness.channel.Loss", "levels": [1]}}, "no Loss"),
@@ -91,6 +91,6 @@ GAIN = {"_target_": "ser.rescoring.robustness.channel.Gain", "levels": [1]}
         ({"a": {"_target_": "ser.rescoring.robustness.channel.Clipping", "levels": [100]}}, "between 0 and 100 %"),
     ],
 )
-def test_a_suite_that_cannot_be_made_is_refused(effects: dict[str, Any], words: str) -> None:
+def test_invalid_effects_are_refused(effects: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         conditions_of(effects)

@@ -1,4 +1,4 @@
-"""Noise has the power and the colour that its name says, and babble comes from training speakers alone."""
+"""Noise has the power and spectrum that its name states, and babble consists of training speech only."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ EVERY = [White([10]), Pink([10]), Babble([10], talkers=7)]
 
 @pytest.mark.parametrize("snr", [20.0, 0.0, -5.0])
 @pytest.mark.parametrize("noise", EVERY, ids=lambda n: type(n).__name__)
-def test_the_ratio_is_had_over_each_clips_own_samples(
+def test_signal_to_noise_ratio_is_over_each_clips_own_samples(
     noise: Noise, snr: float, speech: Batch, talkers: Talkers
 ) -> None:
     waveform, lengths = speech
@@ -34,7 +34,7 @@ def test_the_ratio_is_had_over_each_clips_own_samples(
 
 
 @pytest.mark.parametrize(("noise", "slope"), [(White([0]), 0.0), (Pink([0]), -10 * np.log10(2))])
-def test_the_power_falls_by_the_octave_as_the_colour_says(noise: Noise, slope: float) -> None:
+def test_power_falls_per_octave_as_the_colour_states(noise: Noise, slope: float) -> None:
     samples = noise.draw(generator(0, "x", "y"), 60 * RATE, scene(1))
     hz, density = welch(samples, RATE, nperseg=4096)
     band = (hz >= 60) & (hz <= 7000)
@@ -50,14 +50,14 @@ def test_pink_noise_has_nothing_below_20_hz() -> None:
     assert power[hz < 20].sum() < 1e-20 * power.sum()
 
 
-def test_the_noise_is_the_same_along_the_levels(speech: Batch) -> None:
+def test_noise_is_the_same_at_all_levels(speech: Batch) -> None:
     waveform, _ = speech
     mild, severe = (hear(White([snr]), speech)[0] - waveform for snr in (20, 0))
     torch.testing.assert_close(10 * mild, severe, atol=1e-5, rtol=1e-4)
 
 
 def marked(data: SpeechDataModule, clip_of: Callable[[int, int], np.ndarray]) -> Talkers:
-    """Talkers over a corpus whose clips, by row and length, are made up."""
+    """Return background speakers of a corpus of constructed clips, by row and length."""
     manifest = data.labelled.manifest
     samples = np.zeros(data.plan.stores[0].card["samples"], np.int16)
     for row, (start, length) in enumerate(zip(manifest["start"], manifest["length"], strict=True)):
@@ -68,7 +68,7 @@ def marked(data: SpeechDataModule, clip_of: Callable[[int, int], np.ndarray]) ->
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_nobody_but_training_speakers_talks(data: SpeechDataModule, sign: int) -> None:
+def test_babble_consists_of_training_speakers_only(data: SpeechDataModule, sign: int) -> None:
     """Training clips hold a constant of one sign, dev and test clips of the other; at RMS 1 the sign is left."""
     value = np.full(len(data.labelled.manifest), -100 * sign)
     value[data.split.train] = 100 * sign
@@ -77,7 +77,7 @@ def test_nobody_but_training_speakers_talks(data: SpeechDataModule, sign: int) -
         np.testing.assert_allclose(talkers.draw(generator(seed, "x", "y"), 500, 7), sign, rtol=1e-6)
 
 
-def test_talkers_differ_as_long_as_there_are_enough_speakers(data: SpeechDataModule) -> None:
+def test_background_speakers_differ_if_there_are_enough(data: SpeechDataModule) -> None:
     """A click every 10, 20, ... samples, by speaker: at RMS 1 its square is how far apart they are."""
     speaker = data.labelled.manifest["speaker"].astype("category").cat.codes.to_numpy()
     talkers = marked(data, lambda row, n: np.where(np.arange(n) % (10 * (speaker[row] + 1)), 0, 30000))
@@ -89,7 +89,7 @@ def test_talkers_differ_as_long_as_there_are_enough_speakers(data: SpeechDataMod
     assert talkers.draw(generator(0, "x", "y"), 100, 2 * len(training)).shape == (2 * len(training), 100)
 
 
-def test_a_short_clip_talks_over_and_over(talkers: Talkers) -> None:
+def test_short_background_clips_are_repeated(talkers: Talkers) -> None:
     drawn = talkers.draw(generator(0, "x", "y"), 60 * RATE, 2)
     assert drawn.shape == (2, 60 * RATE)
     by_ten_seconds = np.sqrt(np.mean(np.square(drawn.reshape(2, 6, -1), dtype=np.float64), axis=2))
@@ -102,12 +102,12 @@ def test_silence_stays_silent() -> None:
 
 
 @pytest.mark.parametrize("talkers", [0, -1])
-def test_babble_needs_a_talker(talkers: int) -> None:
-    with pytest.raises(ConfigError, match="one has to talk"):
+def test_babble_without_speakers_is_refused(talkers: int) -> None:
+    with pytest.raises(ConfigError, match=r"Babble\.talkers must be at least 1"):
         Babble([0], talkers=talkers)
 
 
-def test_the_stores_are_only_read(data: SpeechDataModule, talkers: Talkers) -> None:
+def test_babble_does_not_change_the_store(data: SpeechDataModule, talkers: Talkers) -> None:
     file = Path(data.plan.stores[0].folder) / "waveforms.i16"
     before = file.read_bytes()
     talkers.draw(generator(0, "x", "y"), RATE, 7)

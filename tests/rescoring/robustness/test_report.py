@@ -43,7 +43,7 @@ def printed(*arguments: Any) -> str:
     return capture.get()
 
 
-def test_the_table_says_everything_in_80_columns() -> None:
+def test_table_fits_80_columns() -> None:
     numbers = measured()
     text = printed(numbers, "ravdess, luna5: robustness", ("synthetic speech",))
     assert max(map(len, text.splitlines())) <= 80
@@ -56,7 +56,7 @@ def test_the_table_says_everything_in_80_columns() -> None:
         assert f"{100 * row['change_interval']['high']:+.1f}]".replace("-", MINUS) in line
 
 
-def test_one_speaker_is_told() -> None:
+def test_table_of_one_speaker_has_no_intervals() -> None:
     assert printed(measured(intervals=False), "x").count("none") == 70
 
 
@@ -75,7 +75,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
 
 @pytest.mark.parametrize("intervals", [True, False])
-def test_the_picture_has_a_panel_a_family(figures: list[Figure], tmp_path: Path, intervals: bool) -> None:
+def test_picture_has_one_panel_per_family(figures: list[Figure], tmp_path: Path, intervals: bool) -> None:
     shown = (
         shipped()["effects"] if intervals else {name: shipped()["effects"][name] for name in ("white", "pink", "gsm")}
     )
@@ -95,7 +95,7 @@ def test_the_picture_has_a_panel_a_family(figures: list[Figure], tmp_path: Path,
 
 
 @pytest.mark.parametrize("effects", [None, {"white": shipped()["effects"]["white"]}], ids=["all", "one"])
-def test_no_words_lie_over_others(figures: list[Figure], tmp_path: Path, effects: dict[str, Any] | None) -> None:
+def test_texts_do_not_overlap(figures: list[Figure], tmp_path: Path, effects: dict[str, Any] | None) -> None:
     curves(measured(effects), tmp_path / "curves.png", "ravdess, luna5: robustness", stamps=("synthetic speech",))
     (figure,) = figures
     panels = [axes for axes in figure.axes if axes.get_visible()]
@@ -107,7 +107,7 @@ def test_no_words_lie_over_others(figures: list[Figure], tmp_path: Path, effects
     assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
 
 
-def test_one_family_alone_is_drawn(figures: list[Figure], tmp_path: Path) -> None:
+def test_single_family_is_drawn(figures: list[Figure], tmp_path: Path) -> None:
     gain = {"gain": {"_target_": "ser.rescoring.robustness.channel.Gain", "levels": [-10]}}
     curves(measured(gain), tmp_path / "one.png", "x")
     assert len(figures[0].axes) == 1

@@ -1,4 +1,4 @@
-"""A run under a suite: what it leaves, what it is compared to, and how it goes on where it was stopped."""
+"""A run scored under a suite: its files, its checks against the run, and resuming."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,9 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 import ser
-from ser import evaluate
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError, RunError
+from ser.evaluate import main
 from ser.evaluation import predictions
 from ser.evaluation.intervals import MANY_SPEAKERS
 from ser.evaluation.metrics import confusion, uar
@@ -34,7 +34,7 @@ def results_of(folder: Path, name: str = "small") -> tuple[pd.DataFrame, dict[st
     return pd.read_parquet(folder / f"{name}.parquet"), json.loads((folder / f"{name}.json").read_text())
 
 
-def test_a_suite_leaves_every_prediction_the_numbers_and_the_picture(run: Path, stores: Path) -> None:
+def test_suite_writes_predictions_numbers_and_picture(run: Path, stores: Path) -> None:
     Robustness(**SMALL).run(run, "corpora", str(stores))
     table, measured = results_of(run)
     stored = predictions.read_predictions(run / "predictions.parquet")
@@ -55,10 +55,10 @@ def test_a_suite_leaves_every_prediction_the_numbers_and_the_picture(run: Path, 
     assert (same["change"], same["change_interval"]["low"], same["change_interval"]["high"]) == (0.0, 0.0, 0.0)
     assert (quiet["effect"], quiet["family"], quiet["level"], quiet["unit"]) == ("gain", "gain", -40.0, "dB")
     apart = predictions.probabilities(table[table["condition"] == "gain -40 dB"]) - predictions.probabilities(clean)
-    assert abs(apart).max() > 1e-3, "nothing was heard otherwise"
+    assert abs(apart).max() > 1e-3, "the gain changed no prediction"
 
 
-def test_a_stopped_suite_goes_on_and_gives_what_it_would_have(
+def test_interrupted_suite_resumes_with_the_same_result(
     run: Path, stores: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "curves", lambda *_, **__: None)  # takes a second, and is tested elsewhere
@@ -87,7 +87,7 @@ def test_a_stopped_suite_goes_on_and_gives_what_it_would_have(
     assert scored == ["0 white 0 dB", "1 white 0 dB", "2 white 0 dB"]
 
 
-def test_parts_of_another_checkpoint_are_not_taken(run: Path, data: SpeechDataModule) -> None:
+def test_tables_of_another_checkpoint_are_not_reused(run: Path, data: SpeechDataModule) -> None:
     folder, suite = run / "fold_0", Robustness("small", 0, {"gain": GAIN})
     checkpoint = folder / "checkpoints" / "best.ckpt"
     tables = []
@@ -102,7 +102,7 @@ def test_parts_of_another_checkpoint_are_not_taken(run: Path, data: SpeechDataMo
     assert len(list((folder / "small").iterdir())) == 4
 
 
-def test_predictions_that_the_checkpoint_does_not_give_stop_it(run: Path, stores: Path) -> None:
+def test_predictions_that_differ_from_the_checkpoint_are_refused(run: Path, stores: Path) -> None:
     file = run / "fold_0" / "predictions.parquet"
     table = predictions.read_predictions(file)
     table.loc[3, ["p_angry", "p_sad"]] = [float(p) for p in table.loc[3, ["p_sad", "p_angry"]]]
@@ -112,7 +112,7 @@ def test_predictions_that_the_checkpoint_does_not_give_stop_it(run: Path, stores
     assert not (run / "small.json").exists()
 
 
-def test_no_result_depends_on_the_size_of_a_batch(trained: Path, data: SpeechDataModule) -> None:
+def test_batch_size_does_not_change_the_result(trained: Path, data: SpeechDataModule) -> None:
     model, talkers = ser.load(trained / "fold_0"), Talkers(data)
     effects = {name: {**effect, "levels": effect["levels"][-1:]} for name, effect in shipped()["effects"].items()}
     for condition in conditions_of(effects):
@@ -123,7 +123,7 @@ def test_no_result_depends_on_the_size_of_a_batch(trained: Path, data: SpeechDat
 
 
 def table_of(right: dict[str, dict[str, list[int]]]) -> pd.DataFrame:
-    """Clips of each speaker that are right (1) or not (0), of two classes in turn, by condition."""
+    """Return a table of clips that are right (1) or wrong (0) by condition and speaker, of two classes in turn."""
     rows = []
     for condition, speakers in right.items():
         for speaker, hits in speakers.items():
@@ -134,8 +134,8 @@ def table_of(right: dict[str, dict[str, list[int]]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_the_change_is_that_of_the_same_resamples_of_speakers() -> None:
-    """Against a loop that scores the speakers drawn, clip by clip, where there are enough of them for percentiles."""
+def test_change_is_paired_by_speaker() -> None:
+    """Compare with a loop that scores the resampled speakers clip by clip, for enough speakers for percentiles."""
     random = np.random.default_rng(0)
     speakers = [f"s{i:02}" for i in range(MANY_SPEAKERS)]
     hits = {c: {s: random.integers(2, size=8).tolist() for s in speakers} for c in ("clean", "gain 0 dB")}
@@ -162,7 +162,7 @@ def test_the_change_is_that_of_the_same_resamples_of_speakers() -> None:
     )
 
 
-def test_one_speaker_has_no_interval() -> None:
+def test_single_speaker_has_no_interval() -> None:
     (condition,) = conditions_of({"gain": {**GAIN, "levels": [0]}})
     measured = measure_robustness(table_of({c: {"a": [1, 0, 1, 1]} for c in ("clean", "gain 0 dB")}), [condition])
     assert measured["conditions"][0]["change_interval"]["low"] is None
@@ -170,19 +170,19 @@ def test_one_speaker_has_no_interval() -> None:
 
 
 @pytest.mark.parametrize(("key", "value", "words"), [("name", "a b", "suite.name"), ("seed", 0.5, "suite.seed")])
-def test_a_suite_that_cannot_be_made_is_refused(key: str, value: Any, words: str) -> None:
+def test_invalid_settings_are_refused(key: str, value: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Robustness(**{**SMALL, key: value})
 
 
-def test_the_command_scores_the_suite_that_it_is_given(
+def test_command_scores_the_given_suite(
     run: Path, stores: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     GlobalHydra.instance().clear()
     line = ["evaluate", f"run={run}", f"paths.stores={stores}", "suite=robustness", "~suite.effects"]
     line.append("+suite.effects.truncation={_target_: ser.rescoring.robustness.timing.Truncation, levels: [1, 0.5]}")
     monkeypatch.setattr("sys.argv", line)
-    evaluate.main()
+    main()
     table, measured = results_of(run, "robustness")
     assert [row["condition"] for row in measured["conditions"]] == ["truncation 1 s", "truncation 0.5 s"]
     assert len(table) == 3 * 36

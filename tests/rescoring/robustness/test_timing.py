@@ -9,7 +9,7 @@ from tests.rescoring.robustness.conftest import RATE, Batch, batch_of, hear
 
 
 @pytest.mark.parametrize("seconds", [0.25, 0.5, 1.0])
-def test_a_shift_is_silence_and_then_the_clip(seconds: float, speech: Batch) -> None:
+def test_shift_adds_leading_silence(seconds: float, speech: Batch) -> None:
     waveform, lengths = speech
     heard, later = hear(Shift([seconds]), speech)
     samples = int(seconds * RATE)
@@ -18,7 +18,7 @@ def test_a_shift_is_silence_and_then_the_clip(seconds: float, speech: Batch) -> 
     torch.testing.assert_close(heard[:, samples:], waveform, rtol=0, atol=0)
 
 
-def test_trimming_leaves_the_sound_and_50_ms() -> None:
+def test_trim_keeps_the_sound_and_50_ms() -> None:
     """A second of noise between half seconds that are 25 dB quieter, and one second of noise alone."""
     random = np.random.default_rng(0)
     loud, quiet = random.standard_normal(RATE) * 0.1, random.standard_normal(RATE // 2) * 0.1 * 10 ** (-25 / 20)
@@ -33,7 +33,7 @@ def test_trimming_leaves_the_sound_and_50_ms() -> None:
 
 
 @pytest.mark.parametrize("seconds", [2.0, 1.0, 0.5])
-def test_truncation_leaves_the_beginning(seconds: float) -> None:
+def test_truncation_keeps_the_beginning(seconds: float) -> None:
     random = np.random.default_rng(0)
     batch = batch_of([random.standard_normal(n) for n in (40000, 16000, 9000)])
     heard, lengths = hear(Truncation([seconds]), batch)
