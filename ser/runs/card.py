@@ -1,9 +1,9 @@
-"""A run's result card, ``card.json`` and ``card.html``: what was measured, on what and how, and how sure it is.
+"""A run's result card, ``card.json`` and ``card.html``: the numbers, their uncertainty, and how they were obtained.
 
-Every fact in it is read from the run's own files, whose SHA-256 it holds, so that `ser.runs.verification` can rebuild it and
-see whether anything was changed since.
+Every fact in it is read from the run's own files, whose SHA-256 it holds, so `ser.runs.verification` can rebuild it and find
+later changes.
 
-The idea of a card: Mitchell et al., 2019, Model cards for model reporting, https://doi.org/10.1145/3287560.3287596.
+Source of the idea: Mitchell et al., 2019, Model cards for model reporting, https://doi.org/10.1145/3287560.3287596.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ Card = dict[str, Any]
 """Plain JSON."""
 
 SCHEMA = 2
-"""Raised when a reader of older cards would misread a newer one. Under schema 1, each of several folds had its own card."""
+"""Increased when the meaning of an entry changes. Under schema 1, each of several folds had its own card."""
 FILES = (
     AUDIT,
     BEST,
@@ -56,24 +56,24 @@ FILES = (
     PROFILE,
     SPLIT,
 )
-"""What a card holds the SHA-256 of, in the run's folder and in those of its folds, where it is there."""
+"""Files whose SHA-256 a card holds, in the run's folder and in those of its folds, if they exist."""
 CORPUS_FACTS = ("title", "licence", "citation", "doi", "homepage", "notes", "synthetic")
 TRAINING_FACTS = ("seed", "parameters", "encoder", "epochs", "best_epoch", "dev_uar", "train_seconds")
 FOLD_FACTS = ("epochs", "best_epoch", "dev_uar")
 LEFT_OUT_FACTS = ("utterance", "kind", "detail")
-"""Of a file that was left out; not its path, which is on somebody's machine."""
+"""Facts about a file that was left out, without its path, which is of one machine."""
 
 
 def write_card(run: RunFolder, left_out: Sequence[Mapping[str, Any]] | None = None) -> Card:
     """Write ``card.json`` and ``card.html`` into the folder of a finished run, each whole or not at all.
 
     Args:
-        run: A finished one.
-        left_out: The files of the corpora that the run went without, as the stores' cards list their problems; ``None``
-            where nobody recorded them.
+        run: A finished run.
+        left_out: The corpora's files that the run could not use, as the stores' cards list them; ``None`` if they were not
+            recorded.
 
     Returns:
-        What ``card.json`` holds.
+        The content of ``card.json``.
 
     Raises:
         RunError: If the run is not finished, or a file cannot be read.
@@ -93,7 +93,7 @@ def write_card(run: RunFolder, left_out: Sequence[Mapping[str, Any]] | None = No
 def describe(
     run: RunFolder, when: str, left_out: Sequence[Mapping[str, Any]] | None, config: Mapping[str, Any] | None
 ) -> Card:
-    """Gather everything that a card says, but for ``files``, from the files of a run.
+    """Return the content of a card, without ``files``, from the files of a run.
 
     Raises:
         RunError: If a file is absent or cannot be read.
@@ -125,7 +125,7 @@ def describe(
 
 
 def hashes(run: RunFolder, schema: int = SCHEMA) -> dict[str, str]:
-    """Take the SHA-256 of each file of a run that a card vouches for, by its path in the folder."""
+    """Return the SHA-256 of each file that a card covers, by its path in the run's folder."""
     below = [fold.path.name for fold in run.folds if fold is not run]
     names = [*FILES, *(f"{fold}/{CARD}" for fold in below)]
     names += [f"{fold}/{name}" for fold in below for name in FILES if schema > 1]
@@ -138,12 +138,12 @@ def hashes(run: RunFolder, schema: int = SCHEMA) -> dict[str, str]:
 
 
 def config_of(run: RunFolder) -> dict[str, Any] | None:
-    """Return what a run is by its ``config.yaml``; ``None`` where there is none."""
+    """Return the settings that identify a run; ``None`` if it has no ``config.yaml``."""
     return run.config if run.whole.has(CONFIG) else None
 
 
 def _title(about: Mapping[str, Any], config: Mapping[str, Any] | None) -> str:
-    """``CNN on ravdess, luna5, fold 0``."""
+    """Return a title such as ``CNN on ravdess, luna5, fold 0``."""
     model = (config or {}).get("model")
     folds = list(about["splits"])
     on = f"{'+'.join(about['corpora'])}, {about['protocol']}, "
@@ -155,7 +155,7 @@ def _title(about: Mapping[str, Any], config: Mapping[str, Any] | None) -> str:
 
 
 def _training(run: RunFolder) -> dict[str, Any]:
-    """What training cost and chose; of several folds, ``folds`` has what each chose."""
+    """Return facts about the training; of several folds, ``folds`` has the epochs of each."""
     facts = {fact: run.about[fact] for fact in TRAINING_FACTS if fact in run.about}
     if len(run.folds) > 1:
         facts["folds"] = {
@@ -167,7 +167,7 @@ def _training(run: RunFolder) -> dict[str, Any]:
 
 
 def _corpora(names: Sequence[str], config: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Each corpus's name and, where the configuration names its class, the facts that the class declares."""
+    """Return each corpus's name and, if the configuration names its class, the facts that the class declares."""
     declared = (config or {}).get("data", {}).get("corpora", {})
     kinds = {name: find_class(str(declared[name]["_target_"]), Corpus) for name in names if name in declared}
     return [
@@ -177,7 +177,7 @@ def _corpora(names: Sequence[str], config: Mapping[str, Any] | None) -> list[dic
 
 
 def _without_rows(profile: Any) -> Any:
-    """A profile's single numbers: its tables, lists of rows, stay in the file."""
+    """Return a profile without its tables, which are lists of rows."""
     if not isinstance(profile, dict):
         return profile
     kept = {key: _without_rows(value) for key, value in profile.items() if not isinstance(value, list)}

@@ -1,4 +1,4 @@
-"""A result card as one HTML page that needs nothing beside it, and the checks of a run as a table for the terminal."""
+"""A result card as one self-contained HTML page, and the checks of a run as a table for the terminal."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +21,11 @@ MARKS = {True: Text("holds", style="green"), False: Text("DIFFERS", style="bold 
 
 
 def render(card: Mapping[str, Any], run: RunFolder) -> str:
-    """Lay out a card.
+    """Return the HTML page of a card.
 
     Args:
-        card: See `ser.runs.card`.
-        run: Its pictures are embedded, those that are there.
+        card: A card from `ser.runs.card`.
+        run: The run, whose pictures are embedded if they exist.
     """
     from jinja2 import Undefined
 
@@ -51,7 +51,7 @@ def checks_table(checks: Sequence[tuple[str, bool | None, str]], title: str) -> 
     """Lay out the checks of a run.
 
     Args:
-        checks: Name; whether it holds, ``None`` where it was not checked; the detail.
+        checks: Name, result (``None`` if it was not checked) and detail of each check.
         title: What was checked.
 
     Example:
@@ -71,31 +71,31 @@ def checks_table(checks: Sequence[tuple[str, bool | None, str]], title: str) -> 
 
 
 def commands(card: Mapping[str, Any]) -> list[str]:
-    """Say how the run was started: each different command line."""
+    """Return each different command line that started the run."""
     return list(dict.fromkeys(f"python -m ser.train {shlex.join(e['command'])}".strip() for e in card["environments"]))
 
 
 def limits(card: Mapping[str, Any]) -> Iterator[str]:
-    """Say what nobody should conclude from a card, a sentence or two each."""
+    """Yield what must not be concluded from a card, in one or two sentences each."""
     numbers, stamps = card["numbers"], card["stamps"]
     interval = numbers["uar_interval"]
     if any(stamp.startswith("synthetic") for stamp in stamps):
-        yield "Nothing about emotions in people. The speech is synthetic: the result says that the software runs."
+        yield "Nothing about emotions in people. The speech is synthetic: the result shows that the software runs."
     else:
         yield (
-            "Not that the model knows what people feel. Actors were asked to portray these emotions, mostly in set "
-            "sentences and a quiet room; spontaneous speech is harder, and a voice is no evidence of an inner state."
+            "Not that the model knows what people feel. Actors portrayed these emotions, mostly in fixed sentences and a "
+            "quiet room; spontaneous speech is harder, and a voice is no evidence of an inner state."
         )
     if any(stamp.startswith("not speaker-independent") for stamp in stamps):
-        yield "Not how it does on new speakers: it heard those who were tested."
+        yield "Not how the model performs on new speakers: it was trained on the speakers that it was tested on."
     if interval["low"] is not None:
         yield (
             "Not that a model is better because its UAR is a little higher. "
-            f"With {counted(numbers['n_speakers'], 'speaker')} the UAR is known no better than from "
-            f"{percent(interval['low'])} to {percent(interval['high'])}; compare models on the same split with a paired "
-            "test (python -m ser.compare)."
+            f"With {counted(numbers['n_speakers'], 'speaker')}, the interval of the UAR is from "
+            f"{percent(interval['low'])} to {percent(interval['high'])}. Compare models on the same split by a paired test "
+            "(python -m ser.compare)."
         )
-    yield "Not how another training would come out: the interval is about other speakers, and this is one random seed."
+    yield "Not the result of another training: the interval is over speakers, and this run has one random seed."
     if len(card["split"]) == 1:
         yield "Not the result of the whole protocol: this is one fold. Published numbers are of all folds (fold=all)."
-    yield "Not that it is fit for decisions about people, such as on work, schooling, health or policing."
+    yield "Not that the model is fit for decisions about people, such as in employment, education, health or policing."

@@ -47,7 +47,7 @@ def environment(seed: int, fingerprint: str, device: str) -> dict[str, Any]:
 
 
 def training_arguments(arguments: Iterable[str]) -> list[str]:
-    """Keep the arguments of a command that say what was trained: not where it ran or where its files are.
+    """Return the arguments of a command that say what was trained, without those that say where.
 
     Example:
         >>> training_arguments(["model=cnn", "ckpt=last", "paths.runs=/runs", "+data.corpora.demo.root=/demo", "fold=all"])

@@ -1,8 +1,8 @@
-"""`RunFolder`: what a run left on disk, and the only place that knows the names of its files.
+"""`RunFolder`: a run on disk, and the only module that spells the names of its files.
 
-``runs/<name>`` holds the results of all folds together; ``runs/<name>/fold_<k>`` what the training of one fold left. A run
-of one fold has the same shape. Version 0.1 put a single fold's files into the run's folder itself: such a folder is read as
-a run whose only fold lies in the same place.
+``runs/<name>`` holds the results of all folds together, ``runs/<name>/fold_<k>`` the files of one fold's training. A run of
+one fold has the same shape. Version 0.1 wrote a single fold's files into the run's folder itself: such a folder is read as a
+run whose only fold is in the same place.
 """
 
 import json
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CONFIG, MACHINE, LOG = "config.yaml", "machine.json", "run.log"
-"""What the run is; how it was launched and where its files are, which nothing is scored by; what was logged."""
+"""Settings that identify the run; settings and paths of its launch, which no result depends on; log."""
 METRICS, PROFILE, CARD, PAGE = "metrics.json", "profile.json", "card.json", "card.html"
 PREDICTIONS, DEV_PREDICTIONS, CONFUSION = "predictions.parquet", "dev_predictions.parquet", "confusion_matrix.png"
 SPLIT, AUDIT = "split.json", "audit.json"
 DEV_METRICS, ENVIRONMENT, HISTORY, CURVES = "dev_metrics.json", "environment.json", "metrics.csv", "training_curves.png"
-"""Of one fold: dev speakers alone, all that a search sees; machine and versions; a row an epoch; a picture of the rows."""
+"""Of one fold: numbers of the dev speakers, for a search; versions and device; one row per epoch; a picture of these rows."""
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
-"""Of one fold: the weights that were best on dev, which predict; and those to resume from."""
+"""Of one fold: the weights with the best dev UAR, for predictions; and the state to resume from."""
 FOLD = "fold_"
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run, or one of its folds, read from disk when it is asked for.
+    """A run or one of its folds, read from disk on access.
 
-    Everything raises `RunError`, with the file's name, where a file is absent, cut short or was changed.
+    Every property raises `RunError`, with the file's name, if a file is absent, truncated or changed.
 
     Args:
         path: ``runs/<name>``, or ``runs/<name>/fold_<k>``.
@@ -67,7 +67,7 @@ class RunFolder:
 
     @cached_property
     def folds(self) -> "tuple[RunFolder, ...]":
-        """The folds in their order; a fold is its own only one."""
+        """The folds in their order; of a fold, only itself."""
         found = [(fold_number(part), part) for part in self.path.glob(f"{FOLD}*") if fold_number(part) is not None]
         return tuple(RunFolder(part) for _, part in sorted(found)) or (self,)
 
@@ -78,14 +78,14 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the test speakers are scored: its metrics are there, which are written last but the card."""
+        """Whether the test speakers are scored: the metrics exist, which are written last except for the card."""
         return self.has(METRICS)
 
     def has(self, name: str) -> bool:
-        """Whether a file is there.
+        """Return whether a file exists.
 
         Raises:
-            RunError: If nobody may look.
+            RunError: If the folder cannot be read.
         """
         try:
             return (self.path / name).is_file()
@@ -94,7 +94,7 @@ class RunFolder:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The resolved settings that the run was launched with, as `ser.training.experiment.train` takes them."""
+        """The resolved settings of the launch, for `ser.training.experiment.train`."""
         config, machine = deepcopy(self._config), self.whole._optional_object(MACHINE) or {}
         for key, place in machine.get("places", {}).items():
             *above, last = key.split(".")
@@ -109,12 +109,12 @@ class RunFolder:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What the run is: its resolved settings without those that say how and where it was launched."""
+        """The resolved settings that identify the run, without those of its launch."""
         return essential(self._config)
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """The numbers of the test speakers; ``run`` in it is `about`."""
+        """The numbers of the test speakers; their entry ``run`` is `about`."""
         return self._metrics(METRICS)
 
     @cached_property
@@ -124,7 +124,7 @@ class RunFolder:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What the numbers are of: stamps, corpora, labels, protocol, splits, seed, ..."""
+        """Facts about the training: stamps, corpora, labels, protocol, splits, seed, ..."""
         about: dict[str, Any] = self.metrics["run"]
         return about
 
@@ -156,43 +156,43 @@ class RunFolder:
 
     @property
     def card(self) -> dict[str, Any] | None:
-        """The result card, see `ser.runs.card`; ``None`` where there is none."""
+        """The result card, see `ser.runs.card`; ``None`` if there is none."""
         return self._optional_object(CARD)
 
     @property
     def profile(self) -> dict[str, Any] | None:
-        """The numbers beyond the scores; ``None`` where there are none."""
+        """The numbers of `ser.evaluation.profile`; ``None`` if there are none."""
         return self._optional_object(PROFILE)
 
     @property
     def environment(self) -> dict[str, Any] | None:
-        """What a fold was trained with, see `ser.runs.environment`; ``None`` where nobody recorded it."""
+        """Versions and device of a fold's training, see `ser.runs.environment`; ``None`` if they were not recorded."""
         return self._optional_object(ENVIRONMENT)
 
     @property
     def audit(self) -> list[dict[str, Any]] | None:
-        """What the audit of the splits found; ``None`` where there was none."""
+        """The findings of the audit; ``None`` if there was none."""
         found: list[dict[str, Any]] | None = self._optional_json(self.path / AUDIT)
         return found
 
     @property
     def split_file(self) -> dict[str, Any]:
-        """Who trains, tunes and tests, as `ser.protocols.split_file` wrote it; empty where there is no such file."""
+        """The utterances of train, dev and test, see `ser.protocols.split_file`; empty if there is no such file."""
         return self._optional_object(SPLIT) or {}
 
     @property
     def checkpoint(self) -> Path:
-        """The file of the model to predict with: the best one on dev, of a run of one fold.
+        """The checkpoint file for predictions, of a run of one fold.
 
         Raises:
             RunError: If there is none, or there are several folds.
         """
         if len(self.folds) > 1:
             names = ", ".join(str(fold.path) for fold in self.folds)
-            raise RunError(f"{self.path} holds {len(self.folds)} folds, each a model of its own. Load one of {names}.")
+            raise RunError(f"{self.path} holds {len(self.folds)} folds, each with its own model. Load one of {names}.")
         if not self.folds[0].has(BEST):
             raise RunError(
-                f"{self.path} has no checkpoint ({BEST}). Give the folder of a run whose training came to its end."
+                f"{self.path} has no checkpoint ({BEST}). Give the folder of a run whose training has finished."
             )
         return self.folds[0].path / BEST
 
@@ -208,9 +208,9 @@ class RunFolder:
         except FileNotFoundError as error:
             raise RunError(f"There is no {file}. Give the folder of a run.") from error
         except (OSError, ValueError, OmegaConfBaseException, YAMLError) as error:
-            raise RunError(f"{file} is not a configuration: it was cut short or changed after the run.") from error
+            raise RunError(f"{file} must be a configuration; got a truncated or changed file. Train again.") from error
         if not isinstance(config, dict):
-            raise RunError(f"{file} is not a configuration: it was cut short or changed after the run.")
+            raise RunError(f"{file} must be a configuration; got a truncated or changed file. Train again.")
         return {str(key): value for key, value in migrated_config(moved_targets(config)).items()}
 
     def _described(self) -> str:
@@ -227,7 +227,9 @@ class RunFolder:
         if found is None:
             raise RunError(f"There is no {self.path / name}. Give the folder of a finished run, or finish it.")
         if not isinstance(found.get("run"), dict):
-            raise RunError(f"{self.path / name} does not say which run it is of: it was changed after the run.")
+            raise RunError(
+                f'{self.path / name} must have an entry "run"; got none, as the file was changed. Train again.'
+            )
         return {**found, "run": run_block(found["run"])}
 
     def _table(self, name: str) -> "pd.DataFrame":
@@ -252,16 +254,18 @@ class RunFolder:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise RunError(f"{file} is not JSON ({error}): it was cut short or changed after the run.") from error
+            raise RunError(
+                f"{file} must be JSON; got a file that was truncated or changed ({error}). Evaluate or train again."
+            ) from error
 
 
 def fold_folder(run: Path, number: int) -> Path:
-    """Return where a fold of a run goes."""
+    """Return the folder of a fold."""
     return run / f"{FOLD}{number}"
 
 
 def fold_number(path: Path) -> int | None:
-    """Return the number of a fold's folder; ``None`` for any other.
+    """Return the number of a fold's folder; ``None`` for other folders.
 
     Example:
         >>> fold_number(Path("runs/x/fold_12")), fold_number(Path("runs/x"))
@@ -272,7 +276,7 @@ def fold_number(path: Path) -> int | None:
 
 
 def checkpoint_of(path: str | Path) -> Path:
-    """Return the checkpoint to predict with: a checkpoint file itself, or that of a run's folder.
+    """Return the checkpoint for predictions: a checkpoint file itself, or that of a run's folder.
 
     Raises:
         RunError: If there is none, or the run has several folds.
@@ -282,7 +286,7 @@ def checkpoint_of(path: str | Path) -> Path:
 
 
 def new_folder(runs: Path, name: str) -> Path:
-    """Make ``runs/<name>-<date>-<time>``, with a number behind it if that is taken."""
+    """Make ``runs/<name>-<date>-<time>``, followed by a number if it exists."""
     stem = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     for number in range(1000):
         folder = runs / (stem if not number else f"{stem}-{number}")
@@ -291,11 +295,11 @@ def new_folder(runs: Path, name: str) -> Path:
         except FileExistsError:
             continue
         return folder
-    raise RunError(f"{runs} holds a thousand runs that began this second.")
+    raise RunError(f"{runs} must have a free name for {stem}; got none in a thousand. Start the run again.")
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    """Keep what a run is in ``config.yaml``, and how it was launched and where its files are in ``machine.json``."""
+    """Write the settings that identify a run to ``config.yaml``; its launch and its paths to ``machine.json``."""
     from omegaconf import OmegaConf
 
     kept = essential(config)
@@ -311,14 +315,14 @@ def newest_like(runs: Path, config: Mapping[str, Any]) -> Path:
     """Return the newest run folder of this configuration, to resume it.
 
     Raises:
-        RunError: If there is none; names what the nearest run differs in.
+        RunError: If there is none; names the settings in which the nearest run differs.
     """
     apart: list[tuple[list[str], Path]] = []
     for file in sorted(runs.glob(f"*/{CONFIG}"), key=lambda file: file.stat().st_mtime, reverse=True):
         try:
             different = differing(RunFolder(file.parent).settings, config)
         except RunError as error:
-            log.warning("%s It is passed over.", error)
+            log.warning("%s This run is skipped.", error)
             continue
         if not different:
             return file.parent
@@ -333,10 +337,10 @@ def newest_like(runs: Path, config: Mapping[str, Any]) -> Path:
 
 
 def check_same(folder: Path, config: Mapping[str, Any]) -> None:
-    """Check that a folder is empty of other runs.
+    """Check that a folder holds no other run.
 
     Raises:
-        RunError: If it holds a run of another configuration; names what differs.
+        RunError: If it holds a run of another configuration; names the settings that differ.
     """
     run = RunFolder(folder)
     if run.has(CONFIG) and (different := differing(run.settings, config)):

@@ -1,4 +1,4 @@
-"""What a run is, apart from how and where it was launched; and what a run is called."""
+"""The settings that identify a run, whatever its launch, and its name."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 ELSEWHERE = ("ckpt", "paths", "logger", "workers", "resident", "sweep", "retries")
-"""How a training is launched and what is written where: no result depends on it."""
+"""Settings of the launch and the output folders; no result depends on them."""
 LAUNCH = (*ELSEWHERE, "test", "space")
 """Settings in which two launches of the same run may differ."""
 TRAINER_LAUNCH = ("accelerator", "enable_progress_bar")
@@ -43,7 +43,7 @@ def run_name(config: Config) -> str:
 
 
 def safe(text: str) -> str:
-    """Replace what a folder's name should not hold by ``_``.
+    """Replace characters that are not safe in a folder's name by ``_``.
 
     Example:
         >>> safe("lr=0.1,wd=0")
@@ -53,9 +53,9 @@ def safe(text: str) -> str:
 
 
 def essential(config: Config) -> dict[str, Any]:
-    """Return the settings that say what a run is, without those that say how it was launched.
+    """Return the settings that identify a run, without those of its launch.
 
-    A file or folder of this machine is named without the folders above it; see `places`.
+    Absolute paths are cut to their last part; see `places`.
     """
     kept = {key: value for key, value in config.items() if key not in LAUNCH}
     if kept.get("trainer"):
@@ -75,12 +75,12 @@ def places(config: Config) -> dict[str, str]:
 
 
 def identity(config: Config) -> str:
-    """Return as text what makes two configurations the same run; where corpora lie does not."""
+    """Return a text that is equal for configurations of the same run, wherever its corpora are."""
     return json.dumps(_identity(config), sort_keys=True)
 
 
 def differing(old: Config, new: Config) -> list[str]:
-    """List the settings in which two configurations are not the same run, with both values.
+    """List the identifying settings that differ between two configurations, with both values.
 
     Example:
         >>> differing({"trainer": {"max_epochs": 1}, "ckpt": None}, {"trainer": {"max_epochs": 3}, "ckpt": "last"})

@@ -1,6 +1,6 @@
-"""What a run leaves beside its checkpoints: predictions, numbers, pictures and a card, all of them from the predictions.
+"""The results of a run: predictions, and the numbers, pictures and card computed from them.
 
-``metrics.json`` is written last but the card, so that a folder which has it is finished.
+``metrics.json`` is written last except for the card, so a folder that has it is finished.
 """
 
 import logging
@@ -40,10 +40,10 @@ def write_fold(fold: RunFolder, test: pd.DataFrame, dev: pd.DataFrame, about: Ma
     """Write the predictions and the numbers of one fold.
 
     Args:
-        fold: Its folder.
-        test: Predictions table, see `ser.evaluation.predictions`.
-        dev: The same of the dev side, which temperatures and conformal thresholds are fitted on.
-        about: What the numbers are of; kept beside them.
+        fold: The fold's folder.
+        test: Predictions table of the test side, see `ser.evaluation.predictions`.
+        dev: Predictions table of the dev side, for fitting temperatures and conformal thresholds.
+        about: Facts about the training, stored with the numbers.
     """
     predictions.write_predictions(dev, fold.path / DEV_PREDICTIONS)
     predictions.write_predictions(test, fold.path / PREDICTIONS)
@@ -54,11 +54,11 @@ def write_fold(fold: RunFolder, test: pd.DataFrame, dev: pd.DataFrame, about: Ma
 
 
 def write_results(run: RunFolder, left_out: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Pool what the folds of a run left, write the numbers, the pictures and the card, and print the numbers.
+    """Pool the folds of a run, write the numbers, pictures and card, and print the numbers.
 
     Args:
-        run: Its folds are finished.
-        left_out: Files that the corpora have and the run could not use.
+        run: A run whose folds are finished.
+        left_out: The corpora's files that the run could not use.
 
     Returns:
         The summary (`ser.evaluation.summary`).
@@ -68,7 +68,7 @@ def write_results(run: RunFolder, left_out: Sequence[Mapping[str, Any]]) -> dict
     for name in (PREDICTIONS, DEV_PREDICTIONS):
         tables_ = [fold.predictions if name == PREDICTIONS else fold.dev_predictions for fold in run.folds]
         predictions.write_predictions(pd.concat(tables_, ignore_index=True), run.path / name)
-    run = RunFolder(run.path)  # with the predictions of now
+    run = RunFolder(run.path)  # reads the pooled predictions
     splits = [fold.split_file for fold in run.folds]
     write_json({**splits[0], "folds": [split for file in splits for split in file["folds"]]}, run.path / SPLIT)
     write_json([finding for fold in run.folds for finding in fold.audit or []], run.path / AUDIT)
@@ -80,7 +80,7 @@ def write_results(run: RunFolder, left_out: Sequence[Mapping[str, Any]]) -> dict
     plots.confusion_matrix(summary, run.path / CONFUSION, title, stamps=marks)
     write_metrics({**summary, "run": about}, run.path / METRICS)
     write_card(RunFolder(run.path), left_out=[dict(file) for file in left_out])
-    console = get_console()  # quiet in a sweep
+    console = get_console()  # silenced in a sweep
     console.print(tables.results_table(summary, title, marks))
     console.print(tables.confusion_table(summary))
     if summary["n_folds"] > 1:
@@ -92,7 +92,7 @@ def write_results(run: RunFolder, left_out: Sequence[Mapping[str, Any]]) -> dict
 
 
 def title_of(about: Mapping[str, Any]) -> str:
-    """Name what a result is of.
+    """Return the title of a result.
 
     Example:
         >>> title_of({"corpora": ["ravdess"], "protocol": "luna5", "splits": {"3": "b45a"}})
@@ -103,10 +103,10 @@ def title_of(about: Mapping[str, Any]) -> str:
 
 
 def pooled(folds: Sequence[Mapping[str, Any]], untested: Sequence[str]) -> dict[str, Any]:
-    """Return what a result of all folds together is of: what they have in common, their stamps, splits and seconds.
+    """Return the facts about all folds together: common facts, and their stamps, splits and seconds.
 
     Args:
-        folds: What each fold's is of.
+        folds: The facts about each fold.
         untested: Classes that no fold tested.
     """
     about = {key: value for key, value in folds[0].items() if all(fold.get(key) == value for fold in folds)}
@@ -119,7 +119,7 @@ def pooled(folds: Sequence[Mapping[str, Any]], untested: Sequence[str]) -> dict[
 
 
 def pooled_stamps(stamps: Iterable[str], untested: Sequence[str]) -> list[str]:
-    """Return the stamps of several folds as they hold for all of their test utterances together.
+    """Return the stamps that hold for the test utterances of several folds together.
 
     Example:
         >>> pooled_stamps(["synthetic speech", "not tested: disgust", "synthetic speech"], untested=[])
@@ -132,11 +132,11 @@ def pooled_stamps(stamps: Iterable[str], untested: Sequence[str]) -> list[str]:
 
 
 def untested(summary: Mapping[str, Any]) -> list[str]:
-    """List the classes that no test utterance has."""
+    """List the classes without a test utterance."""
     return sorted(name for name, row in summary["per_class"].items() if not row["support"])
 
 
 def write_split(fold: RunFolder, data: "SpeechDataModule") -> None:
-    """Write which utterances train, tune and test, and what the audit found."""
+    """Write the utterances of train, dev and test, and the findings of the audit."""
     write_splits([data.split], data.labelled.manifest, fold.path / SPLIT, data.plan.protocol)
     write_json([{"fold": data.fold, **finding.plain()} for finding in data.findings], fold.path / AUDIT)

@@ -1,8 +1,7 @@
-"""The checks of a finished run: do its card, numbers, predictions, split and corpus say the same?
+"""The checks of a finished run: do its card, numbers, predictions, split and corpus agree?
 
-They show that what lies in a run's folder belongs together and was not changed since. They are no signature: who has made up
-predictions can write a card for them. Scoring the checkpoint again shows that:
-``python -m ser.evaluate run=... rescore=true``.
+They show that the files of a run belong together and were not changed. They are no signature: a card can be written for
+invented predictions. Scoring the checkpoint again reveals that: ``python -m ser.evaluate run=... rescore=true``.
 """
 
 import json
@@ -28,15 +27,15 @@ from ser.runtime.migration import migrated_config, moved_targets
 from ser.runtime.words import and_more
 
 TABLES = {PREDICTIONS: "test", DEV_PREDICTIONS: "dev"}
-"""The side of the split that each table is of."""
+"""The tables, and the side of the split that each is of."""
 SAME_SCORE, SAME_FIT = 1e-9, 1e-6
-"""How near a recomputed number is: of sums in another order; of what an optimiser fits, in another version of it."""
+"""Tolerances of recomputed numbers: of sums in another order, and of fits by another version of an optimiser."""
 SHOWN = 3
-"""Differences that a check spells out."""
+"""Number of differences that a check lists."""
 
 
 class Check(NamedTuple):
-    """Something that holds, that does not, or (``None``) that could not be checked; and why."""
+    """A check: its name, whether it holds (``None`` if it was not possible), and the detail."""
 
     name: str
     ok: bool | None
@@ -44,18 +43,18 @@ class Check(NamedTuple):
 
 
 class UncheckedError(RunError):
-    """What a check needs is not here; nothing speaks against the run."""
+    """A check is not possible, as something that it needs is absent."""
 
     exit_code = 2
 
 
 class Found(NamedTuple):
-    """What the corpora on disk give under a run's configuration.
+    """The facts that the corpora on disk give for a run's configuration.
 
     Attributes:
-        about: What metrics.json must then say in its ``run`` entry.
-        rows: The manifest with ``target``, a class name; by utterance.
-        hashes, stamps: Of each fold, by its number as text.
+        about: The expected facts of the ``run`` entry in the metrics.
+        rows: The manifest by utterance, with ``target``, a class name.
+        hashes, stamps: The split's hash and the stamps of each fold, by its number as text.
     """
 
     about: dict[str, Any]
@@ -65,22 +64,22 @@ class Found(NamedTuple):
 
 
 def verify(target: Path, corpora: str | None = None, stores: str | None = None) -> list[Check]:
-    """Check a run against its card, predictions, split and, where it is on disk, its corpus.
+    """Check a run against its card, predictions, split and, if it is on disk, its corpus.
 
     Args:
-        target: The folder of a run, of one fold or of ``fold=all``, or the ``card.json`` in it.
-        corpora: Where the corpora are; ``None`` looks where the run found them, then where every command looks.
-        stores: Folder of the prepared waveform stores; a corpus that is not in it yet is prepared into it.
+        target: The folder of a run or of a fold, or the ``card.json`` in it.
+        corpora: Folder of the corpora; ``None``: where the run found them, or else the default folder.
+        stores: Folder of the prepared waveform stores; a corpus that is not in it is prepared first.
 
     Returns:
-        All checks, with those that could not be done.
+        All checks, including those that were not possible.
 
     Raises:
         UncheckedError: If there are no predictions, without which nothing can be recomputed.
     """
     run = RunFolder((target.parent if target.is_file() else target).resolve())
     if not run.has(CARD) and run.whole.has(CARD):
-        run = run.whole  # whose card vouches for its folds
+        run = run.whole  # whose card covers its folds
     if not run.has(PREDICTIONS):
         raise UncheckedError(
             f"Nothing can be recomputed: there is no {PREDICTIONS} in {run.path}. Give the folder of a finished run, "
@@ -110,33 +109,35 @@ def _try(name: str, check: Callable[..., str], *arguments: Any) -> Check:
     except SerError as error:
         return Check(name, False, str(error))
     except (AttributeError, IndexError, KeyError, OSError, TypeError, ValueError) as error:
-        return Check(name, False, f"A file is not as a run writes it, and cannot be checked: {error!r}.")
+        return Check(
+            name, False, f"A file does not have the form that a run writes, so it cannot be checked: {error!r}."
+        )
 
 
 def _stored_card(run: RunFolder) -> dict[str, Any]:
     if (card := run.card) is None:
-        raise RunError(f"There is no {run.path / CARD}, which every finished run leaves.")
+        raise RunError(f"There is no {run.path / CARD}, which every finished run has.")
     return card
 
 
 def _card(run: RunFolder) -> str:
-    """What the card says is what the run's files say."""
+    """Check that the card agrees with the run's files."""
     card = _stored_card(run)
     files, schema, config = card.pop("files"), card.pop("schema"), card["config"]
     card["config"] = None if config is None else essential(migrated_config(moved_targets(config)))
     again = describe(run, card["when"], card["left_out"], config_of(run) or card["config"])
     again.pop("schema")
-    if schema == 1:  # whose title could have a path in it, and whose folds had cards of their own
+    if schema == 1:  # its title could include a path, and its folds had their own cards
         again["title"] = card["title"]
         again["training"].pop("folds", None)
     for corpus in (*card["corpora"], *again["corpora"]):
-        corpus.pop("notes", None)  # they grow with what is known of a corpus
-    _refuse(differences(card, again, 0.0), f"{CARD} does not say what the run's files say")
-    return f"says what the run's {len(files)} files say"
+        corpus.pop("notes", None)  # notes are added as more is known about a corpus
+    _refuse(differences(card, again, 0.0), f"{CARD} differs from the run's files")
+    return f"agrees with the run's {len(files)} files"
 
 
 def _files(run: RunFolder) -> str:
-    """Each file is the one that the card was made from."""
+    """Check that no file was changed after the card was written."""
     card = _stored_card(run)
     then, now = card["files"], hashes(run, card["schema"])
     changed = [f"{name} (gone)" if name not in now else name for name in sorted(then) if then[name] != now.get(name)]
@@ -147,39 +148,39 @@ def _files(run: RunFolder) -> str:
 
 
 def _numbers(run: RunFolder) -> str:
-    """The predictions give every number of the metrics."""
+    """Check that the predictions give every number of the metrics."""
     stored = {key: value for key, value in run.metrics.items() if key != "run"}
     again = summarise(run.predictions)
-    _refuse(differences(stored, again, SAME_SCORE), f"{METRICS} does not hold what {PREDICTIONS} gives")
-    return f"the predictions give a UAR of {percent(again['uar'])}, and all else in {METRICS}"
+    _refuse(differences(stored, again, SAME_SCORE), f"{METRICS} differs from what {PREDICTIONS} gives")
+    return f"the predictions give a UAR of {percent(again['uar'])} and all other numbers in {METRICS}"
 
 
 def _profile(run: RunFolder) -> str:
-    """The predictions give every number of the profile."""
+    """Check that the predictions give every number of the profile."""
     if (stored := run.profile) is None:
         raise UncheckedError(f"the run has no {PROFILE}")
     dev = run.dev_predictions if run.has(DEV_PREDICTIONS) else None
     again = json.loads(json.dumps(profile(run.predictions, dev)))
-    _refuse(differences(stored, again, SAME_FIT), f"{PROFILE} does not hold what the predictions give")
-    return f"the predictions give all that is in {PROFILE}"
+    _refuse(differences(stored, again, SAME_FIT), f"{PROFILE} differs from what the predictions give")
+    return f"the predictions give all numbers in {PROFILE}"
 
 
 def _split(run: RunFolder) -> str:
-    """The file of splits has the hashes that it says, which are the run's, and what was scored is what it lists."""
+    """Check that the file of splits has the run's hashes and lists the scored utterances."""
     if not (stored := run.split_file):
         raise UncheckedError(f"the run has no {SPLIT}")
     ids = pd.Series(sorted({id_ for fold in stored["folds"] for side in SIDES for id_ in fold[side]}), name="id")
     splits = read_splits(run.path / SPLIT, ids.to_frame())  # checks the hashes in the file
     hashes_ = {split.fold: split.hash(ids.to_frame()) for split in splits}
     if hashes_ != run.splits:
-        raise RunError(f"{SPLIT} has the folds {hashes_}, but {METRICS} is of {run.splits}.")
+        raise RunError(f"{SPLIT} has the folds {hashes_}, but {METRICS} has {run.splits}.")
     found = [finding["stamp"] for finding in run.audit or [] if finding["stamp"]]
     found += [stamp for split in splits for stamp in split.stamps]
     _refuse_without_stamps(run.about, pooled_stamps(found, untested(run.metrics)))
     for name, side in TABLES.items():
         if run.has(name):
             _refuse_other_utterances(_table(run, name), splits, ids, name, side)
-    return f"{', '.join(hashes_.values())}: what was scored is what it lists"
+    return f"{', '.join(hashes_.values())}: the scored utterances are those of the split"
 
 
 def _table(run: RunFolder, name: str) -> pd.DataFrame:
@@ -187,7 +188,7 @@ def _table(run: RunFolder, name: str) -> pd.DataFrame:
 
 
 def _refuse_without_stamps(about: Mapping[str, Any], stamps: Iterable[str]) -> None:
-    """Raise if a run does not say what it must; a stamp may go on, with the share that it concerns."""
+    """Raise if a run lacks a stamp; a stored stamp may continue with the share of clips that it concerns."""
     for stamp in stamps:
         if not any(said.startswith(stamp) for said in about["stamps"]):
             raise RunError(f"{METRICS} does not have a stamp that the result must carry: {stamp}.")
@@ -196,7 +197,7 @@ def _refuse_without_stamps(about: Mapping[str, Any], stamps: Iterable[str]) -> N
 def _refuse_other_utterances(
     table: pd.DataFrame, splits: Sequence[Split], ids: pd.Series, name: str, side: str
 ) -> None:
-    """Raise unless a table has the utterances of one side, fold by fold."""
+    """Raise unless a table has the utterances of one side of each fold."""
     scored = set(zip(table["fold"].astype(int), table["utterance"], strict=True))
     listed = {(split.fold, id_) for split in splits for id_ in ids.iloc[split.sides()[side]]}
     if apart := sorted(scored ^ listed):
@@ -208,29 +209,29 @@ def _refuse_other_utterances(
 
 
 def _pooling(run: RunFolder) -> str:
-    """The pooled predictions are those of all folds, one after another."""
+    """Check that the pooled predictions are those of all folds in their order."""
     each = [fold.splits for fold in run.folds]
     if each != [{fold: split_hash} for fold, split_hash in run.splits.items()]:
-        raise RunError(f"{METRICS} pools the folds {run.splits}, but the folders are of {each}.")
+        raise RunError(f"{METRICS} pools the folds {run.splits}, but the folders have {each}.")
     for name in TABLES:
         if run.has(name):
             joined = pd.concat([_table(fold, name) for fold in run.folds], ignore_index=True)
             if not _table(run, name).equals(joined):
-                raise RunError(f"{name} is not that of the folds, one after another ({len(run.folds)} of them).")
+                raise RunError(f"{name} differs from the concatenated tables of the {len(run.folds)} folds.")
     folds = len(run.folds)
-    return "the predictions of the fold" if folds == 1 else f"the predictions of {folds} folds, one after another"
+    return "the predictions of the fold" if folds == 1 else f"the predictions of {folds} folds in their order"
 
 
 def _corpus(run: RunFolder, corpora: str | None, stores: str | None) -> str:
-    """The corpora on disk give the run's fingerprint, labels, stamps and splits, and the facts of every utterance."""
+    """Check that the corpora on disk give the run's fingerprint, labels, stamps, splits and facts about every utterance."""
     config = run.settings if run.whole.has(CONFIG) else (run.card or {}).get("config")
     if config is None:
-        raise UncheckedError(f"the run has no {CONFIG}, which would name its corpora")
+        raise UncheckedError(f"the run has no {CONFIG}, which names its corpora")
     found = _find(config, corpora, stores)
     for part in dict.fromkeys([run, *run.folds]):
         where = f"{part.path.name}/{METRICS}"
         said = {key: part.about[key] for key in found.about}
-        _refuse(differences(said, found.about, 0.0), f"{where} is not of the corpora and settings here")
+        _refuse(differences(said, found.about, 0.0), f"{where} differs from the corpora and settings on disk")
         for fold, split_hash in part.about["splits"].items():
             if split_hash != found.hashes.get(fold):
                 raise RunError(
@@ -240,13 +241,13 @@ def _corpus(run: RunFolder, corpora: str | None, stores: str | None) -> str:
         for name in TABLES:
             if part.has(name):
                 _refuse_other_facts(_table(part, name), found.rows, f"{part.path.name}/{name}")
-    return f"{found.about['fingerprint']}: gives these speakers, targets and splits"
+    return f"{found.about['fingerprint']}: gives the same speakers, targets and splits"
 
 
 def _refuse_other_facts(table: pd.DataFrame, rows: pd.DataFrame, name: str) -> None:
-    """Raise unless the corpus says of each utterance what the table says."""
+    """Raise unless the corpus and the table agree on every utterance."""
     if strange := sorted(set(table["utterance"]) - set(rows.index)):
-        raise RunError(f"{name}: {len(strange)} utterances are not in the corpora here, {strange[0]} for one.")
+        raise RunError(f"{name}: {len(strange)} utterances are not in the corpora on disk, such as {strange[0]}.")
     expected = rows.loc[table["utterance"]]
     for column in ("corpus", "speaker", "sex", "sentence", "target"):
         said, given = (source[column].to_numpy(dtype=str) for source in (table, expected))
@@ -259,7 +260,7 @@ def _refuse_other_facts(table: pd.DataFrame, rows: pd.DataFrame, name: str) -> N
 
 
 def _find(config: Mapping[str, Any], corpora: str | None, stores: str | None) -> Found:
-    """Open or prepare the corpora that a configuration names; apply its labels and its protocol."""
+    """Open or prepare the corpora of a configuration, and apply its labels and protocol."""
     from omegaconf import OmegaConf
 
     usual = OmegaConf.create({"paths": OmegaConf.load(Path(conf_dir(), "paths", "default.yaml"))}).paths

@@ -1,4 +1,4 @@
-"""A finished run of three folds and one of a single fold, written by what writes runs, but for the training."""
+"""A finished run of three folds and one of a single fold, written as training does, with random predictions."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ def config_for(root: Path, stores: Path) -> dict[str, Any]:
 
 
 def guessed(plan: Plan, rows: np.ndarray, fold: int) -> pd.DataFrame:
-    """A predictions table as a model gives it that is right more often than not."""
+    """Return a predictions table of a model that is right more often than not."""
     manifest = plan.labelled.manifest.iloc[rows].reset_index(drop=True)
     table = manifest[["id", "corpus", "speaker", "sex", "sentence"]].rename(columns={"id": "utterance"})
     target = plan.labelled.target[rows]
@@ -46,7 +46,7 @@ def guessed(plan: Plan, rows: np.ndarray, fold: int) -> pd.DataFrame:
 
 
 def write_run(folder: Path, config: dict[str, Any], folds: range) -> Path:
-    """Write a run as training does, with guesses for predictions."""
+    """Write a run as training does, with random predictions."""
     write_config(folder, config)
     plan = planned(config)
     fingerprint = plan.fingerprint

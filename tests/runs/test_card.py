@@ -1,4 +1,4 @@
-"""Result cards say what a run's files say, in JSON and on a page that needs nothing beside it."""
+"""Result cards state the facts of a run's files, in JSON and on a self-contained page."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ class Page(HTMLParser):
         self.words += data + " "
 
 
-def test_a_card_has_the_numbers_of_metrics_json_and_where_they_come_from(finished: Path, finished_one: Path) -> None:
+def test_card_has_the_numbers_of_the_metrics_and_their_origin(finished: Path, finished_one: Path) -> None:
     for folder in (finished, finished_one):
         made, numbers = read(folder), read(folder, "metrics.json")
         about = numbers.pop("run")
@@ -63,19 +63,19 @@ def test_a_card_has_the_numbers_of_metrics_json_and_where_they_come_from(finishe
     assert read(finished_one)["split"] == {"0": read(finished_one, "split.json")["folds"][0]["hash"]}
 
 
-def test_its_hashes_are_those_of_the_files(finished: Path, finished_one: Path) -> None:
+def test_hashes_are_those_of_the_files(finished: Path, finished_one: Path) -> None:
     for folder, more in ((finished, {"fold_2/checkpoints/best.ckpt"}), (finished_one, {"fold_0/metrics.json"})):
         files = read(folder)["files"]
         assert files == {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files}
         assert files.keys() >= {"predictions.parquet", "dev_predictions.parquet", "metrics.json", "split.json"} | more
 
 
-def test_a_card_names_nobodys_folders(finished: Path) -> None:
+def test_card_has_no_paths(finished: Path) -> None:
     assert read(finished)["left_out"] == [{"utterance": "demo/x", "kind": "silent", "detail": "no sound"}]
     assert "paths" not in read(finished)["config"]
 
 
-def test_the_same_run_has_the_same_card(run: Path) -> None:
+def test_same_run_has_the_same_card(run: Path) -> None:
     before = read(run)
     again = card.write_card(RunFolder(run), [LEFT_OUT])
     assert again == read(run)
@@ -84,7 +84,7 @@ def test_the_same_run_has_the_same_card(run: Path) -> None:
     assert text == json.dumps(json.loads(text), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def test_the_page_needs_nothing_beside_it(finished: Path, finished_one: Path) -> None:
+def test_page_is_self_contained(finished: Path, finished_one: Path) -> None:
     for folder in (finished, finished_one):
         page = Page((folder / "card.html").read_text())
         assert page.fetched
@@ -93,7 +93,7 @@ def test_the_page_needs_nothing_beside_it(finished: Path, finished_one: Path) ->
         assert "url(" not in (folder / "card.html").read_text()
 
 
-def test_the_page_says_what_a_reader_must_know(finished: Path) -> None:
+def test_page_states_result_cautions_and_commands(finished: Path) -> None:
     words = " ".join(Page((finished / "card.html").read_text()).words.split())
     numbers = read(finished)["numbers"]
     low, high = (numbers["uar_interval"][end] for end in ("low", "high"))
@@ -105,6 +105,11 @@ def test_the_page_says_what_a_reader_must_know(finished: Path) -> None:
         "Guessing gives 16.7 %",
         "Nothing about emotions in people.",
         "Fold 2: All say the same.",
+        "fold epochs kept epoch dev UAR 0 2 2 50.0 % 1 3 2 51.0 % 2 4 2 52.0 %",
+        "Unweighted average recall: the share",
+        "Each such division is a fold.",
+        "Dev UAR: the UAR of the dev speakers",
+        "Stamp: a limit of the data",
         "demo/x (silent)",
         "python -m ser.train",
         "python -m ser.verify run",
@@ -112,7 +117,7 @@ def test_the_page_says_what_a_reader_must_know(finished: Path) -> None:
         assert said in words, said
 
 
-def test_what_a_run_says_of_itself_cannot_become_markup(run: Path) -> None:
+def test_stamps_cannot_become_markup(run: Path) -> None:
     metrics = read(run, "metrics.json")
     metrics["run"]["stamps"] = ["<script>alert(1)</script>"]
     write_json(metrics, run / "metrics.json")
@@ -122,7 +127,7 @@ def test_what_a_run_says_of_itself_cannot_become_markup(run: Path) -> None:
     assert "script" not in page.tags
 
 
-def test_what_a_run_may_lack_is_said_to_lack(finished: Path, tmp_path: Path) -> None:
+def test_page_names_missing_parts_of_a_run(finished: Path, tmp_path: Path) -> None:
     alone = tmp_path / "alone"
     alone.mkdir()
     for name in ("metrics.json", "predictions.parquet"):
@@ -136,7 +141,7 @@ def test_what_a_run_may_lack_is_said_to_lack(finished: Path, tmp_path: Path) -> 
     assert "How far to trust it" not in words
 
 
-def test_one_speaker_has_no_interval_and_a_class_may_have_no_clip(one: Path) -> None:
+def test_page_of_one_speaker_and_an_untested_class(one: Path) -> None:
     part = one / "fold_0"
     table = predictions.read_predictions(part / "predictions.parquet")
     table = table[(table["speaker"] == table["speaker"][0]) & (table["target"] != "sad")].reset_index(drop=True)
@@ -146,26 +151,26 @@ def test_one_speaker_has_no_interval_and_a_class_may_have_no_clip(one: Path) -> 
     assert read(one)["stamps"] == ["synthetic speech", "not tested: sad"]
     assert "Caution: 1 speaker: no interval" in words
     assert re.search(r"sad n/a .* 0 ", words)
-    assert "known no better than" not in words
+    assert "paired test" not in words
 
 
-def test_folds_trained_in_two_places_name_both(run: Path) -> None:
+def test_folds_of_two_devices_name_both(run: Path) -> None:
     assert len(read(run)["environments"]) == 1
     other = read(run / "fold_2", "environment.json") | {"device": "cuda:0"}
     write_json(other, run / "fold_2" / "environment.json")
     assert [e["device"] for e in card.write_card(RunFolder(run))["environments"]] == ["cpu", "cuda:0"]
 
 
-def test_a_run_that_is_not_finished_gets_no_card(run: Path) -> None:
+def test_unfinished_run_has_no_card(run: Path) -> None:
     for name in ("metrics.json", "predictions.parquet"):
         (run / name).unlink()
         with pytest.raises(RunError, match=name):
             card.write_card(RunFolder(run))
 
 
-def test_a_card_that_cannot_be_written_leaves_the_old_one(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_keeps_the_old_card(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> Iterator[str]:
-        raise OSError("stands for a full disk")
+        raise OSError("full disk")
 
     before = (run / "card.json").read_bytes()
     monkeypatch.setattr(card, "_as_json", fail)
@@ -178,18 +183,22 @@ def test_a_card_that_cannot_be_written_leaves_the_old_one(run: Path, monkeypatch
 @pytest.mark.parametrize(
     ("stamps", "said", "unsaid"),
     [
-        ([], "what people feel", "it heard those"),
+        ([], "what people feel", "trained on the speakers"),
         (["synthetic speech"], "The speech is synthetic", "what people feel"),
-        (["not speaker-independent (100 % of test clips)"], "it heard those who were tested", "synthetic"),
+        (
+            ["not speaker-independent (100 % of test clips)"],
+            "trained on the speakers that it was tested on",
+            "synthetic",
+        ),
     ],
 )
-def test_what_not_to_conclude_hangs_on_the_stamps(finished: Path, stamps: list[str], said: str, unsaid: str) -> None:
+def test_limits_depend_on_the_stamps(finished: Path, stamps: list[str], said: str, unsaid: str) -> None:
     text = " ".join(limits(read(finished) | {"stamps": stamps}))
     assert said in text
     assert unsaid not in text
 
 
-def test_the_highlights_are_those_of_the_profile(finished: Path) -> None:
+def test_highlights_are_those_of_the_profile(finished: Path) -> None:
     profile = read(finished, "profile.json")
     shown = {name: value for name, value, _ in highlights(profile)}
     assert shown == {name: value for name, value, _ in highlights(read(finished)["profile"])}

@@ -1,4 +1,4 @@
-"""Whatever is changed in a finished run is found, and what cannot be checked is said."""
+"""Verification finds every change to a finished run, and names what it cannot check."""
 
 import json
 import re
@@ -59,7 +59,7 @@ def edit(file: Path, change: Callable[[Any], object]) -> None:
     write_json(content, file)
 
 
-def test_an_untouched_run_holds_in_every_part(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+def test_unchanged_run_passes_every_check(run: Path, found: Callable[..., dict[str, Check]]) -> None:
     whole = found(run)
     assert all(check.ok for check in whole.values()), whole
     names = ["card", "files", "numbers", "profile", "split"]
@@ -68,28 +68,26 @@ def test_an_untouched_run_holds_in_every_part(run: Path, found: Callable[..., di
     assert whole == found(run / "card.json")
 
 
-def test_a_fold_is_verified_with_the_run_whose_card_vouches_for_it(
-    run: Path, found: Callable[..., dict[str, Check]]
-) -> None:
+def test_fold_is_verified_with_its_run(run: Path, found: Callable[..., dict[str, Check]]) -> None:
     (run / "fold_1" / "checkpoints" / "best.ckpt").write_bytes(b"other weights")
     assert failed(found(run / "fold_1")) == {"files"}
 
 
-def test_a_run_may_be_named_from_inside(one: Path, stores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_is_verified_from_inside_its_folder(one: Path, stores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder, target in ((one, Path()), (one, Path("card.json")), (one / "fold_0", Path())):
         monkeypatch.chdir(folder)
         assert [check.ok for check in checks_of(target, stores=str(stores))] == [True] * 9
 
 
 @pytest.mark.parametrize("fold", ["0", pytest.param("all", marks=pytest.mark.slow)])
-def test_a_training_leaves_a_run_that_holds(settings: Settings, stores: Path, fold: str) -> None:
+def test_trained_run_passes_every_check(settings: Settings, stores: Path, fold: str) -> None:
     folder = experiment.train(settings("trainer.max_epochs=1", f"fold={fold}"))
     checks = checks_of(folder, stores=str(stores))
     assert [check for check in checks if not check.ok] == []
     assert len(checks) == (9 if fold == "0" else 13)
 
 
-def test_one_probability_that_changes_no_number_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+def test_changed_probability_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
     file = run / "fold_0" / "predictions.parquet"
     table = predictions.read_predictions(file)
     predictions.write_predictions(table.assign(p_sad=table["p_sad"] + [1e-13, *[0.0] * (len(table) - 1)]), file)
@@ -98,7 +96,7 @@ def test_one_probability_that_changes_no_number_is_found(run: Path, found: Calla
     assert "fold_0/predictions.parquet" in checks["files"].detail
 
 
-def test_one_digit_of_metrics_json_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+def test_changed_digit_of_the_metrics_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
     file = one / "metrics.json"
     accuracy = json.dumps(read(one, "metrics.json")["accuracy"])
     replace_in(file, accuracy, accuracy[:5] + str((int(accuracy[5]) + 1) % 10) + accuracy[6:])
@@ -109,7 +107,7 @@ def test_one_digit_of_metrics_json_is_found(one: Path, found: Callable[..., dict
     assert failed(found(one)) == {"numbers"}
 
 
-def test_a_number_of_profile_json_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+def test_changed_number_of_the_profile_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
     edit(one / "profile.json", lambda p: p["groups"]["sex"][0].update(uar=0.99))
     assert failed(found(one)) == {"files", "profile"}
 
@@ -128,14 +126,14 @@ def test_a_number_of_profile_json_is_found(one: Path, found: Callable[..., dict[
         lambda card: card.update(more="text"),
     ],
 )
-def test_a_changed_card_is_found(
+def test_changed_card_is_found(
     one: Path, found: Callable[..., dict[str, Check]], change: Callable[[Any], object]
 ) -> None:
     edit(one / "card.json", change)
     assert failed(found(one)) == {"card"}
 
 
-def test_a_changed_page_or_checkpoint_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+def test_changed_page_or_checkpoint_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
     (one / "fold_0" / "checkpoints" / "best.ckpt").write_bytes(b"other weights")
     replace_in(one / "card.html", "% interval", "% certainty")
     checks = found(one)
@@ -143,7 +141,7 @@ def test_a_changed_page_or_checkpoint_is_found(one: Path, found: Callable[..., d
     assert re.search(r"SHA-256: card.html, fold_0/checkpoints/best.ckpt\.", checks["files"].detail)
 
 
-def test_a_hash_that_was_changed_with_its_file_does_not_hide_it(
+def test_change_in_one_fold_is_found_by_the_pooled_run(
     run: Path, one: Path, found: Callable[..., dict[str, Check]]
 ) -> None:
     def swap_two_clips(table: pd.DataFrame) -> pd.DataFrame:
@@ -152,15 +150,13 @@ def test_a_hash_that_was_changed_with_its_file_does_not_hide_it(
         return table
 
     forge(one, swap_two_clips)
-    assert failed(found(one)) == set()  # the run fits itself: only its checkpoint could tell
+    assert failed(found(one)) == set()  # the run is consistent: only scoring its checkpoint would tell
     fold = RunFolder(run / "fold_0")
     write_fold(RunFolder(fold.path), swap_two_clips(fold.predictions), fold.dev_predictions, fold.about)
     assert failed(found(run)) >= {"files", "pooling"}
 
 
-def test_a_target_that_all_else_was_made_to_fit_is_found_by_the_corpus(
-    one: Path, found: Callable[..., dict[str, Check]]
-) -> None:
+def test_consistently_changed_target_is_found_by_the_corpus(one: Path, found: Callable[..., dict[str, Check]]) -> None:
     was = predictions.read_predictions(one / "predictions.parquet")
     said = ["angry", "sad"][was["target"][0] == "angry"]
     forge(one, lambda table: table.assign(target=[said, *table["target"][1:]]))
@@ -173,19 +169,21 @@ def test_a_target_that_all_else_was_made_to_fit_is_found_by_the_corpus(
 
 
 @pytest.mark.parametrize("column", ["speaker", "sex", "sentence"])
-def test_who_spoke_is_held_to_the_corpus(one: Path, found: Callable[..., dict[str, Check]], column: str) -> None:
+def test_speaker_facts_are_compared_with_the_corpus(
+    one: Path, found: Callable[..., dict[str, Check]], column: str
+) -> None:
     forge(one, lambda table: table.assign(**{column: table[column].replace(table[column][0], "other")}))
     assert failed(found(one)) == {"corpus"}
 
 
-def test_another_split_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+def test_split_of_another_fold_is_found(run: Path, found: Callable[..., dict[str, Check]]) -> None:
     shutil.copy(run / "fold_1" / "split.json", run / "fold_0" / "split.json")
     assert failed(found(run)) == {"files", "fold_0 split"}
     write_card(RunFolder(run), [LEFT_OUT])
     assert failed(found(run)) == {"fold_0 split"}
 
 
-def test_an_utterance_moved_from_test_to_train_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+def test_utterance_moved_from_test_to_train_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
     file = one / "split.json"
     edit(file, lambda split: split["folds"][0]["train"].append(split["folds"][0]["test"].pop()))
     checks = found(one)
@@ -193,7 +191,7 @@ def test_an_utterance_moved_from_test_to_train_is_found(one: Path, found: Callab
     assert "edited after it was written" in checks["split"].detail
 
 
-def test_a_clip_that_was_left_unscored_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+def test_unscored_clip_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
     gone = predictions.read_predictions(one / "predictions.parquet")["utterance"][0]
     forge(one, lambda table: table[1:])
     checks = found(one)
@@ -201,7 +199,7 @@ def test_a_clip_that_was_left_unscored_is_found(one: Path, found: Callable[..., 
     assert gone in checks["split"].detail
 
 
-def test_a_stamp_cannot_be_taken_off(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+def test_removed_stamp_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
     edit(one / "metrics.json", lambda metrics: metrics["run"].update(stamps=[]))
     write_card(RunFolder(one), [LEFT_OUT])
     checks = found(one)
@@ -209,7 +207,7 @@ def test_a_stamp_cannot_be_taken_off(one: Path, found: Callable[..., dict[str, C
     assert "does not have a stamp that the result must carry: synthetic speech" in checks["corpus"].detail
 
 
-def test_a_stamp_of_the_audit_cannot_be_taken_off(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+def test_removed_stamp_of_the_audit_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
     edit(one / "audit.json", lambda findings: findings[0].update(stamp="dev speakers also train"))
     write_card(RunFolder(one), [LEFT_OUT])
     assert failed(found(one)) == {"split"}
@@ -219,7 +217,7 @@ def test_a_stamp_of_the_audit_cannot_be_taken_off(one: Path, found: Callable[...
     ("fact", "value"),
     [("seed", 1), ("fingerprint", "0" * 16), ("labels", "six"), ("protocol", "loso"), ("splits", {"0": "0"})],
 )
-def test_what_the_numbers_are_said_to_be_of_is_held_to_the_corpus(
+def test_facts_about_the_run_are_compared_with_the_corpus(
     one: Path, found: Callable[..., dict[str, Check]], fact: str, value: Any
 ) -> None:
     edit(one / "metrics.json", lambda metrics: metrics["run"].update({fact: value}))
@@ -227,7 +225,7 @@ def test_what_the_numbers_are_said_to_be_of_is_held_to_the_corpus(
     assert "corpus" in failed(found(one))
 
 
-def test_pooled_predictions_are_held_to_the_folds(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+def test_pooled_predictions_are_compared_with_the_folds(run: Path, found: Callable[..., dict[str, Check]]) -> None:
     file = run / "predictions.parquet"
     predictions.write_predictions(predictions.read_predictions(file).iloc[::-1].reset_index(drop=True), file)
     write_card(RunFolder(run), [LEFT_OUT])
@@ -236,14 +234,14 @@ def test_pooled_predictions_are_held_to_the_folds(run: Path, found: Callable[...
     assert "pooling" in failed(found(run))
 
 
-def test_without_its_corpus_a_run_is_checked_all_the_same(run: Path, tmp_path: Path) -> None:
+def test_run_is_checked_without_its_corpus(run: Path, tmp_path: Path) -> None:
     absent = {check.name: check for check in checks_of(run, str(tmp_path / "nowhere"), str(tmp_path / "stores"))}
     assert [name for name, check in absent.items() if not check.ok] == ["corpus"]
     assert absent["corpus"].ok is None
     assert absent["corpus"].detail.startswith("not checked: synthetic demo speech is not at")
 
 
-def test_a_corpus_that_lies_elsewhere_is_found_there(
+def test_moved_corpus_is_found(
     run: Path, found: Callable[..., dict[str, Check]], tiny_demo: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(tiny_demo, tmp_path / "elsewhere" / "demo")
@@ -252,7 +250,7 @@ def test_a_corpus_that_lies_elsewhere_is_found_there(
     assert "fingerprint" in found(run, corpora=str(tmp_path / "elsewhere"))["corpus"].detail
 
 
-def test_what_the_run_never_had_is_not_checked(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+def test_absent_files_are_not_checked(one: Path, found: Callable[..., dict[str, Check]]) -> None:
     for name in ("profile.json", "split.json", "audit.json", "dev_predictions.parquet"):
         (one / name).unlink()
     assert failed(found(one)) == {"card", "files"}
@@ -283,7 +281,7 @@ def test_what_the_run_never_had_is_not_checked(one: Path, found: Callable[..., d
         ("fold_0/environment.json", {"card", "files"}),
     ],
 )
-def test_a_file_that_was_cut_short_is_a_sentence(
+def test_truncated_file_is_reported_in_a_sentence(
     one: Path, found: Callable[..., dict[str, Check]], name: str, checks: set[str]
 ) -> None:
     file = one / name
@@ -296,19 +294,19 @@ def test_a_file_that_was_cut_short_is_a_sentence(
 
 @pytest.mark.parametrize("name", ["card.json", "metrics.json", "split.json", "audit.json", "profile.json"])
 @pytest.mark.parametrize("content", ["{}", "[1]", '{"run": 3, "files": 3, "folds": [3]}', "null"])
-def test_a_file_of_another_form_is_no_run_that_holds(
+def test_file_of_another_form_is_found(
     one: Path, found: Callable[..., dict[str, Check]], name: str, content: str
 ) -> None:
     (one / name).write_text(content)
     assert failed(found(one))
 
 
-def test_a_deleted_card_is_no_way_round(one: Path, found: Callable[..., dict[str, Check]]) -> None:
+def test_deleted_card_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
     (one / "card.json").unlink()
     assert failed(found(one)) == {"card", "files"}
 
 
-def test_a_class_that_is_no_protocol_is_not_called(
+def test_other_class_than_a_protocol_is_not_called(
     one: Path, found: Callable[..., dict[str, Check]], tmp_path: Path
 ) -> None:
     called = tmp_path / "called"
@@ -328,7 +326,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int | str | 
     return stopped.value.code
 
 
-def test_the_command_says_it_with_its_exit_code(
+def test_command_prints_checks_and_exits_with_the_result(
     one: Path, stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
@@ -342,7 +340,7 @@ def test_the_command_says_it_with_its_exit_code(
 
 
 @pytest.mark.parametrize("left", [["card.json"], [], ["card.json", "metrics.json", "split.json"]])
-def test_nothing_to_check_is_said_and_exits_2(
+def test_nothing_to_check_exits_2(
     one: Path, left: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "left"
@@ -353,10 +351,10 @@ def test_nothing_to_check_is_said_and_exits_2(
         with pytest.raises(UncheckedError, match=r"no predictions\.parquet"):
             checks_of(target)
         assert command(monkeypatch, target) == 2
-        assert capsys.readouterr().err.startswith("Nothing can be recomputed")
+        assert capsys.readouterr().err.strip().startswith("Nothing can be recomputed")
 
 
-def test_the_module_runs_without_torch(run: Path, stores: Path) -> None:
+def test_verification_does_not_import_torch(run: Path, stores: Path) -> None:
     code = "import sys; from ser.runs.verification import verify; from pathlib import Path; "
     code += f"checks = verify(Path({str(run)!r}), stores={str(stores)!r}); "
     code += "print(all(c.ok for c in checks), 'torch' in sys.modules)"

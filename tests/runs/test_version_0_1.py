@@ -1,4 +1,4 @@
-"""Runs of version 0.1 load, predict, verify, compare and are scored again as if they were made today."""
+"""Runs of version 0.1 load, predict, verify, compare and can be scored again."""
 
 from pathlib import Path
 

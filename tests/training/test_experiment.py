@@ -173,7 +173,7 @@ def test_evaluation_finds_a_changed_probability(finished: Path, tmp_path: Path, 
     table = predictions.read_predictions(folder / "predictions.parquet")
     table.loc[3, ["p_angry", "p_sad"]] = [float(p) for p in table.loc[3, ["p_sad", "p_angry"]]]
     predictions.write_predictions(table, folder / "predictions.parquet")
-    with pytest.raises(RunError, match="does not hold what"):
+    with pytest.raises(RunError, match="must hold the numbers that"):
         recompute(folder, "corpora", str(stores))
     with pytest.raises(RunError, match=table["utterance"][3]):
         recompute(folder, "corpora", str(stores), rescore=True)
