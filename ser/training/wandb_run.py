@@ -21,7 +21,7 @@ import pandas as pd
 from typing_extensions import override
 
 from ser.errors import ConfigError
-from ser.runs.folder import BEST, CARD, CONFUSION, CURVES, DEV_METRICS, HISTORY, SPLIT, RunFolder
+from ser.runs.folder import BEST, CARD, CONFIG, CONFUSION, CURVES, DEV_METRICS, HISTORY, SPLIT, RunFolder
 from ser.runs.identity import identity, run_name
 from ser.runtime.files import write_json
 from ser.training.tracking import Tracker, numbers_of
@@ -287,6 +287,6 @@ def _id(folder: Path) -> str:
 
 def _written(folder: Path, suffix: str) -> dict[str, Path]:
     """Files of a sweep's report, beside its jobs or in a folder of the report's own, by their path without the suffix."""
-    own = [child for child in folder.iterdir() if child.is_dir() and not (child / "config.yaml").exists()]
+    own = [child for child in folder.iterdir() if child.is_dir() and not (child / CONFIG).exists()]
     files = sorted([*folder.glob(f"*.{suffix}"), *(file for child in own for file in child.glob(f"*.{suffix}"))])
     return {file.relative_to(folder).with_suffix("").as_posix(): file for file in files}
