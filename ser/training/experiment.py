@@ -82,16 +82,15 @@ def _train(config: Config, plan: Plan, first: int, terminal: bool) -> Path:
     with distributed.joined(config["trainer"]):
         with phase("start"):
             data = build_data(config, plan, first)
+        alone = distributed.process_rank() == 0
         try:
             folder = distributed.on_first_process(lambda: _folder(config))
+            with logging_to(folder / LOG if alone else Path(os.devnull), terminal=terminal and alone):
+                _train_logged(config, folder, data)
         except PermissionError as error:
             raise RunError(
                 f"paths.runs and paths.run must be writable; got no permission for {error.filename}. Choose another folder."
             ) from error
-        alone = distributed.process_rank() == 0
-        log_file = folder / LOG if alone else Path(os.devnull)
-        with logging_to(log_file, terminal=terminal and alone):
-            _train_logged(config, folder, data)
     return folder
 
 

@@ -392,6 +392,6 @@ def test_command_without_checkpoint_names_the_missing_setting(arguments: list[st
     command = [sys.executable, "-m", "ser.train", *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "model.checkpoint has no value" in done.stderr
+    assert "Missing required setting: model.encoder.checkpoint" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()

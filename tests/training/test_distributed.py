@@ -34,7 +34,7 @@ from tests.sweeps.cluster import until
 from tests.training.test_experiment import FILES
 
 TWO = ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu")
-STILL = ("augment=[]", "callbacks.averaging=null", "trainer.max_epochs=3")
+STILL = ("augment=[]", "callbacks=[early_stopping]", "trainer.max_epochs=3")
 """No noise, which each process has of its own."""
 
 
