@@ -225,7 +225,7 @@ def test_ctrl_c_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
         ("labels.target=distribution", ["votes", "demo"]),
         ("protocol=luna5", ["ravdess", "speaker_cv"]),
         ("trainer.precision=8", ["precision"]),
-        ("trainer.devices=2", ["devices=2", "trainer=ddp"]),
+        ("trainer.devices=2", ["trainer.devices must be 1 device", "got 2", "trainer=ddp"]),
         ("trainer.max_epochs=0", ["trainer.max_epochs must be an integer of 1 or more; got 0"]),
         ("seed=-1", ["seed", "4294967295"]),
         ("data=[ravdess,savee]", ["Several corpora", "protocol=speaker_cv"]),

@@ -74,7 +74,7 @@ def test_ctrl_c_stops_the_sweep_and_the_same_command_goes_on(
 ) -> None:
     assert sweep("seed=0,888,1") == 130
     assert seeds(begun) == [0, 888]
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "Resume with the same command." in capsys.readouterr().err
     assert job.read_record(jobs(folder())[888]).state == "interrupted"
     assert sweep("seed=0,888,1") == 130
     assert seeds(begun) == [0, 888, 888]

@@ -370,5 +370,6 @@ def test_selection_by_dev_loss_keeps_the_epoch_of_least_loss(settings: Settings)
     best = int(history["dev_loss"].argmin())
     assert about["best_epoch"] == history["epoch"][best]
     assert about["dev_uar"] == pytest.approx(history["dev_uar"][best])
-    kept = torch.load(folder / "fold_0" / "checkpoints" / "best.ckpt", weights_only=True)
-    assert kept["epoch"] == about["best_epoch"]
+    dev = predictions.read_predictions(folder / "fold_0" / "dev_predictions.parquet")
+    loss = -np.log([row[f"{predictions.PREFIX}{row['target']}"] for _, row in dev.iterrows()]).mean()
+    assert loss == pytest.approx(history["dev_loss"][best], abs=1e-4), "the kept weights are those of that epoch"
