@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -149,11 +150,18 @@ def test_trainable_features_are_not_cached(config: Config, overrides: tuple[str,
     assert model.cache_key() is None
 
 
-def test_features_of_augmented_waveforms_are_not_cached(config: Config) -> None:
-    """As by an augmentation of waveforms, which never gives the same clip twice."""
-    model, _ = made_of(config())
-    model.waveform_augment.append(torch.nn.Identity())
-    assert model.cache_key() is None
+@pytest.mark.parametrize("augmented", [False, True])
+def test_features_of_augmented_waveforms_are_not_cached(config: Config, augmented: bool) -> None:
+    """An augmentation of waveforms never gives the same clip twice."""
+    settings = config()
+    model, data = made_of(settings)
+    training = build.build_training(settings, model, data)
+    if augmented:
+        training.waveform_augment.append(torch.nn.Identity())
+    training._trainer = SimpleNamespace(datamodule=data, ckpt_path=None)  # type: ignore[assignment]
+    training.on_fit_start()
+    batch = next(iter(data.batches(data.split.train, torch.device("cpu"))))
+    assert (batch.features is None) == augmented
 
 
 def test_encoder_computes_every_clip_once_over_epochs_folds_and_runs(config: Config, heard: list[int]) -> None:
