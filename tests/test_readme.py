@@ -68,7 +68,10 @@ def test_examples_train_without_changes_to_existing_files(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     for model in ("meanpool", "gru"):
         assert list(tmp_path.glob(f"multirun/*/emodb-{model}-*/metrics.json")), done.stdout
-    assert "5 audio files are no clips" in next((tmp_path / "home" / "stores").glob("*/card.json")).read_text()
+    assert (
+        "5 audio files not of this corpus left out"
+        in next((tmp_path / "home" / "stores").glob("*/card.json")).read_text()
+    )
     assert files(tmp_path) - before == set(examples())
     assert cmpfiles(ROOT, tmp_path, sorted(before), shallow=False)[1:] == ([], [])
 
