@@ -82,7 +82,9 @@ def test_a_launcher_that_is_not_installed_asks_for_its_package(
     monkeypatch: pytest.MonkeyPatch, launcher: str, extra: str
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=rf"launcher={launcher} needs a package that is not installed: pip install 'ser\[{extra}\]'"):
+    with pytest.raises(
+        ConfigError, match=rf"launcher={launcher} needs a package that is not installed: pip install 'ser\[{extra}\]'"
+    ):
         command.check_launcher(["-m", "fold=0,1", f"launcher={launcher}"])
     command.check_launcher(["-m", "fold=0,1"])
 
