@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +12,7 @@ from ser.comparison.report import Report, present
 from ser.evaluation.summary import summarise
 from ser.report.drawing import drawing
 from ser.report.format import with_interval
+from ser.report.tables import simple_table
 from ser.runs.folder import RunFolder
 from ser.runs.identity import model_name
 
@@ -26,7 +26,9 @@ class CrossCorpusMatrix(Report):
     def write(self, folder: Path, runs: Sequence[Path]) -> None:
         """Write ``cross_corpus.csv``, ``cross_corpus.md`` and ``cross_corpus.png`` beside the runs, and print the table."""
         rows = transfers(runs)
-        present(rows, folder / "cross_corpus", cross_corpus_markdown(rows), cross_corpus_table(rows), cross_corpus_plot)
+        cells = _cells(rows)
+        lines = [("train \\ test", *cells), *cells.itertuples(name=None)]
+        present(rows, folder / "cross_corpus", lines, cross_corpus_table(rows), cross_corpus_plot)
 
 
 def transfers(folders: Sequence[Path]) -> pd.DataFrame:
@@ -51,33 +53,12 @@ def transfers(folders: Sequence[Path]) -> pd.DataFrame:
 
 def cross_corpus_table(rows: pd.DataFrame) -> Table:
     """Lay out the rows of `transfers` for the terminal: train down, test across."""
-    table = Table(
-        title="UAR in % [95 % interval over speakers]: train down, test across",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
-    table.add_column("train")
-    trains, tests = _axes(rows)
-    for test in tests:
-        table.add_column(test, justify="right")
-    for train in trains:
-        shown = [_cell(rows, train, test).replace("\n", " ") for test in tests]
-        table.add_row(
-            train, *(Text(text, style="bold" if train == test else "") for text, test in zip(shown, tests, strict=True))
-        )
+    cells = _cells(rows)
+    table = simple_table("UAR in % [95 % interval over speakers]: train down, test across", "train", *cells)
+    for train, shown in cells.iterrows():
+        table.add_row(str(train), *(Text(text, style="bold" if train == test else "") for test, text in shown.items()))
     table.caption = "Bold: within a corpus, other speakers. Others: all corpora but the tested one. UAR: mean recall."
     return table
-
-
-def cross_corpus_markdown(rows: pd.DataFrame) -> str:
-    """Lay out the rows of `transfers` as Markdown."""
-    trains, tests = _axes(rows)
-    lines = ["| train \\ test | " + " | ".join(tests) + " |", "|---" * (len(tests) + 1) + "|"]
-    lines += [
-        f"| {train} | " + " | ".join(_cell(rows, train, test).replace("\n", " ") for test in tests) + " |"
-        for train in trains
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def cross_corpus_plot(rows: pd.DataFrame, path: Path) -> None:
@@ -90,9 +71,8 @@ def cross_corpus_plot(rows: pd.DataFrame, path: Path) -> None:
     import seaborn as sns
     from matplotlib.patches import Rectangle
 
-    trains, tests = _axes(rows)
-    values = np.array([[100 * _value(rows, train, test, "uar") for test in tests] for train in trains])
-    texts = np.array([[_cell(rows, train, test) for test in tests] for train in trains])
+    values, texts = 100 * _grid(rows, "uar"), _cells(rows).map(lambda text: text.replace(" ", "\n", 1))
+    trains, tests = list(values.index), list(values.columns)
     chance = 100 / int(rows["classes"].max())
     with drawing(path, (1.7 * len(tests) + 2.6, 1.05 * len(trains) + 2.0), stamps=_stamps(rows)) as figure:
         axes = figure.add_subplot()
@@ -101,10 +81,10 @@ def cross_corpus_plot(rows: pd.DataFrame, path: Path) -> None:
             ax=axes,
             annot=texts,
             fmt="",
-            mask=np.isnan(values),
+            mask=values.isna(),
             cmap="Blues",
             vmin=chance,
-            vmax=max(chance + 1, float(np.nanmax(values)) * 1.15),
+            vmax=max(chance + 1, float(rows["uar"].max()) * 115),
             linewidths=1.5,
             linecolor="white",
             annot_kws={"fontsize": 10.5},
@@ -113,7 +93,8 @@ def cross_corpus_plot(rows: pd.DataFrame, path: Path) -> None:
             cbar_kws={"label": f"UAR (%), from chance ({chance:.1f})"},
         )
         axes.set(xlabel="test (speakers)", ylabel="train", facecolor="0.93")
-        axes.set_xticklabels([f"{test}\n({_speakers(rows, test)})" for test in tests])
+        speakers = rows.groupby("test")["speakers"].max()
+        axes.set_xticklabels([f"{test}\n({speakers[test]} speakers)" for test in tests])
         axes.tick_params(axis="both", rotation=0)
         for i, train in enumerate(trains):
             if train in tests:
@@ -126,24 +107,17 @@ def cross_corpus_plot(rows: pd.DataFrame, path: Path) -> None:
         )
 
 
-def _axes(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
-    tests = sorted(set(rows["test"]))
-    trains = sorted(set(rows["train"]), key=lambda name: (name == OTHERS, name))
-    return trains, tests
+def _grid(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return a column of the rows as training sets down, `OTHERS` last, by test corpora across."""
+    grid = rows.pivot_table(column, "train", "test", aggfunc="first", dropna=False)
+    return grid.loc[sorted(grid.index, key=lambda name: (name == OTHERS, name))]
 
 
-def _value(rows: pd.DataFrame, train: str, test: str, column: str) -> float:
-    found = rows.loc[(rows["train"] == train) & (rows["test"] == test), column]
-    return float("nan") if found.empty or found.isna().iloc[0] else float(found.iloc[0])
-
-
-def _cell(rows: pd.DataFrame, train: str, test: str) -> str:
-    uar, low, high = (_value(rows, train, test, column) for column in ("uar", "low", "high"))
-    return "" if np.isnan(uar) else with_interval(uar, low, high).replace(" ", "\n", 1)
-
-
-def _speakers(rows: pd.DataFrame, test: str) -> str:
-    return f"{int(rows.loc[rows['test'] == test, 'speakers'].max())} speakers"
+def _cells(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the UAR and interval of each cell as text, empty where there is none."""
+    scores = zip(rows["uar"], rows["low"], rows["high"], strict=True)
+    shown = ["" if np.isnan(uar) else with_interval(uar, low, high) for uar, low, high in scores]
+    return _grid(rows.assign(shown=shown), "shown").fillna("")
 
 
 def _stamps(rows: pd.DataFrame) -> list[str]:

@@ -29,7 +29,7 @@ from ser.evaluation.intervals import seed_and_speaker_interval, speaker_interval
 from ser.evaluation.predictions import confusion_by_speaker
 from ser.evaluation.selective import aurc
 from ser.protocols.stamps import ADAPTED
-from ser.runtime.files import replacing
+from ser.runtime.files import write_text
 
 Tables = dict[str, list[pd.DataFrame]]
 """By system: a predictions table a seed."""
@@ -61,13 +61,9 @@ def compare(folders: Sequence[Path], baseline: str | None = None, out: Path | No
 
     comparison, tables = rank_systems(*find(folders), baseline)
     out = out or Path(f"compare-{datetime.now():%Y%m%d-%H%M%S}")
-    texts = {
-        "csv": comparison_tables.frame(comparison).to_csv(index=False),
-        "md": comparison_tables.markdown(comparison),
-    }
-    for suffix, text in (texts | {"tex": comparison_tables.latex(comparison)}).items():
-        with replacing(out / f"comparison.{suffix}") as unfinished:
-            unfinished.write_text(text, encoding="utf-8")
+    write_text(comparison_tables.frame(comparison).to_csv(index=False), out / "comparison.csv")
+    write_text(comparison_tables.markdown(comparison), out / "comparison.md")
+    write_text(comparison_tables.latex(comparison), out / "comparison.tex")
     drawn = [
         comparison_plots.draw_section(section, its, out / "pictures" / section.group.name)
         for section, its in zip(comparison.sections, tables, strict=True)

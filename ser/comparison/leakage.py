@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from rich import box
 from rich.table import Table
 
 from ser.comparison.report import Report, present
@@ -22,6 +21,7 @@ from ser.evaluation.summary import summarise
 from ser.protocols.stamps import SPEAKER_DEPENDENT
 from ser.report.drawing import STAMP_COLOUR, drawing
 from ser.report.format import interval, percent, probability, with_interval
+from ser.report.tables import simple_table
 from ser.runs.folder import RunFolder
 from ser.runs.identity import model_name
 
@@ -50,7 +50,8 @@ class Leakage(Report):
     def write(self, folder: Path, runs: Sequence[Path]) -> None:
         """Write ``leakage.csv``, ``leakage.md`` and ``leakage.png`` beside the runs, and print the table."""
         rows = leaks(runs)
-        present(rows, folder / "leakage", leakage_markdown(rows), leakage_table(rows), leakage_plot)
+        lines = [HEADINGS, *_cells(rows, f" (**{SPEAKER_DEPENDENT}**)")]
+        present(rows, folder / "leakage", lines, leakage_table(rows), leakage_plot)
 
 
 def leaks(folders: Sequence[Path]) -> pd.DataFrame:
@@ -83,29 +84,17 @@ def leaks(folders: Sequence[Path]) -> pd.DataFrame:
             row |= {"p": test.p_value}
         rows.append(row)
     order = list(NAMES)
-    table = pd.DataFrame(rows)
-    rank = table["protocol"].map(lambda name: order.index(name) if name in order else len(order))
-    return table.assign(rank=rank).sort_values(["corpus", "model", "rank"], kind="stable").drop(columns="rank")
+    rows.sort(key=lambda row: (row["corpus"], row["model"], [*order, row["protocol"]].index(row["protocol"])))
+    return pd.DataFrame(rows)
 
 
 def leakage_table(rows: pd.DataFrame) -> Table:
     """Lay out the rows of `leaks` for the terminal."""
-    table = Table(title="What a leak buys: UAR in %", title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading in ("corpus", "protocol") else "right")
-    for cells, dependent in zip(_cells(rows), _dependent(rows), strict=True):
-        table.add_row(*cells, style="red" if dependent else "")
+    table = simple_table("What a leak buys: UAR in %", *HEADINGS, left=2)
+    for cells, stamps in zip(_cells(rows), rows["stamps"], strict=True):
+        table.add_row(*cells, style="red" if SPEAKER_DEPENDENT in stamps else "")
     table.caption = f"Red: {SPEAKER_DEPENDENT}. Differences are paired on the same utterances, by speaker."
     return table
-
-
-def leakage_markdown(rows: pd.DataFrame) -> str:
-    """Lay out the rows of `leaks` as Markdown."""
-    lines = ["| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|"]
-    for cells, dependent in zip(_cells(rows), _dependent(rows), strict=True):
-        cells[1] += f" (**{SPEAKER_DEPENDENT}**)" if dependent else ""
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
 
 
 def leakage_plot(rows: pd.DataFrame, path: Path) -> None:
@@ -141,7 +130,6 @@ def leakage_plot(rows: pd.DataFrame, path: Path) -> None:
         figure.supxlabel(fill(READING, int(14 * width)), fontsize=9, color="0.35")
         model = ", ".join(dict.fromkeys(rows["model"]))
         figure.suptitle(f"What a leak buys ({model}): red is {SPEAKER_DEPENDENT}", fontsize=12, fontweight="bold")
-        sns.despine(fig=figure)
 
 
 def _draw(axes: "Axes", at: int, row: Mapping[str, Any], colour: Any) -> None:
@@ -155,16 +143,14 @@ def _draw(axes: "Axes", at: int, row: Mapping[str, Any], colour: Any) -> None:
     axes.text(at + 0.12, uar, percent(row["uar"], ""), verticalalignment="center", fontsize=10, fontweight="bold")
 
 
-def _dependent(rows: pd.DataFrame) -> list[bool]:
-    return [SPEAKER_DEPENDENT in stamps for stamps in rows["stamps"]]
-
-
-def _cells(rows: pd.DataFrame) -> list[list[str]]:
+def _cells(rows: pd.DataFrame, mark: str = "") -> list[list[str]]:
+    """Return the rows as text under `HEADINGS`, with a mark behind the protocols that share speakers."""
     cells = []
     for row in rows.to_dict("records"):
         tested = row.get("p") is not None and not np.isnan(row["p"])
         gain = with_interval(row["gain"], row["gain_low"], row["gain_high"], signed=True) if tested else ""
         p = probability(row["p"]) if tested else ""
         scored = [percent(row["uar"], ""), interval(row["low"], row["high"])]
-        cells.append([row["corpus"], row["protocol"], str(row["folds"]), *scored, gain, p])
+        protocol = row["protocol"] + (mark if SPEAKER_DEPENDENT in row["stamps"] else "")
+        cells.append([row["corpus"], protocol, str(row["folds"]), *scored, gain, p])
     return cells

@@ -7,7 +7,7 @@ from ser.comparison.plots import SHOWN
 from ser.comparison.rows import COLUMNS, PAIR_COLUMNS, READING, UAR, Comparison, what_is_tested
 from ser.evaluation.comparison import SIGNIFICANT
 from ser.report.html import data_uri, template_environment
-from ser.runtime.files import replacing
+from ser.runtime.files import write_text
 
 TEMPLATE = "comparison.html.j2"
 
@@ -21,20 +21,16 @@ def write_page(comparison: Comparison, pictures: Sequence[Mapping[str, Path]], p
         path: Where to write.
     """
     drawn = [{name: data_uri(picture) for name, picture in its.items()} for its in pictures]
-    text = (
-        template_environment(Path(__file__).parent)
-        .get_template(TEMPLATE)
-        .render(
-            comparison=comparison,
-            sections=list(zip(comparison.sections, drawn, strict=True)),
-            columns=COLUMNS,
-            score=COLUMNS[UAR],
-            pair_columns=PAIR_COLUMNS,
-            reading=READING,
-            what_is_tested=what_is_tested,
-            shown=SHOWN,
-            significant=SIGNIFICANT,
-        )
+    page = template_environment(Path(__file__).parent).get_template(TEMPLATE)
+    text = page.render(
+        comparison=comparison,
+        sections=list(zip(comparison.sections, drawn, strict=True)),
+        columns=COLUMNS,
+        score=COLUMNS[UAR],
+        pair_columns=PAIR_COLUMNS,
+        reading=READING,
+        what_is_tested=what_is_tested,
+        shown=SHOWN,
+        significant=SIGNIFICANT,
     )
-    with replacing(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+    write_text(text, path)

@@ -109,7 +109,6 @@ def draw_speakers(
         axes.set(yticks=range(len(rows)), yticklabels=[fill(row.system, NAME) for row in rows])
         axes.set(ylim=(len(rows) - 0.35, -0.5), xlabel="UAR of a speaker (%);  ◆ pooled UAR with its 95 % interval")
         axes.grid(visible=False, axis="y")
-        _despine(figure)
 
 
 def recall(pooled: Mapping[str, pd.DataFrame], path: Path, stamps: Sequence[str] = ()) -> None:
@@ -129,7 +128,6 @@ def recall(pooled: Mapping[str, pd.DataFrame], path: Path, stamps: Sequence[str]
         axes.set(xlim=(0, 101), xlabel="recall (%)")
         axes.grid(visible=False, axis="y")
         figure.legend(loc="outside upper left", ncols=4, frameon=False)
-        _despine(figure)
 
 
 def confusions(pooled: Mapping[str, pd.DataFrame], path: Path, stamps: Sequence[str] = ()) -> None:
@@ -175,7 +173,6 @@ def reliabilities(
             axes.set_title(f"{fill(system, NAME)}\nECE {percent(rows[place].ece)}", fontsize=11)
             axes.set(xlim=(0, 102), ylim=(0, 102), xlabel="confidence (%)", aspect="equal")
             axes.set(ylabel="accuracy (%)" if place % columns == 0 else "")
-        _despine(figure)
 
 
 def risks(pooled: Mapping[str, pd.DataFrame], path: Path, stamps: Sequence[str] = ()) -> None:
@@ -190,7 +187,6 @@ def risks(pooled: Mapping[str, pd.DataFrame], path: Path, stamps: Sequence[str] 
         axes.set(ylabel="risk: errors among them (%)")
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False)
-        _despine(figure)
 
 
 def ranks(found: CriticalDifference, path: Path, stamps: Sequence[str] = ()) -> None:
@@ -248,9 +244,3 @@ def _panels(
 def _columns(panels: int, most: int) -> int:
     """Return the columns that leave the fewest places empty: 5 panels are 3 and 2, not 4 and 1."""
     return ceil(panels / ceil(panels / most))
-
-
-def _despine(figure: "Figure") -> None:
-    import seaborn as sns
-
-    sns.despine(fig=figure)

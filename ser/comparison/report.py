@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ser.runtime.files import replacing
+from ser.runtime.files import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,22 +26,26 @@ class Report(ABC):
 
 
 def present(
-    rows: "pd.DataFrame", file: Path, markdown: str, table: "Table", plot: "Callable[[pd.DataFrame, Path], None]"
+    rows: "pd.DataFrame",
+    file: Path,
+    lines: Sequence[Sequence[str]],
+    table: "Table",
+    plot: "Callable[[pd.DataFrame, Path], None]",
 ) -> None:
     """Write a study's rows as ``.csv``, ``.md`` and ``.png``, and print its table.
 
     Args:
         rows: What the study found.
         file: Where to write, without a suffix.
-        markdown: The rows as a table.
+        lines: The rows as text, below a row of headings, for Markdown.
         table: The same for the terminal.
         plot: Draws the rows into a file.
     """
     from rich.console import Console
 
-    for suffix, text in ((".csv", rows.to_csv(index=False)), (".md", markdown)):
-        with replacing(file.with_suffix(suffix)) as unfinished:
-            unfinished.write_text(text, encoding="utf-8")
+    head, *body = [f"| {' | '.join(cells)} |\n" for cells in lines]
+    write_text(rows.to_csv(index=False), file.with_suffix(".csv"))
+    write_text("".join([head, "|---" * len(lines[0]) + "|\n", *body]), file.with_suffix(".md"))
     picture = file.with_suffix(".png")
     plot(rows, picture)
     console = Console()

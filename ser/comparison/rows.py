@@ -235,12 +235,9 @@ def folds_in_words(numbers: Sequence[int]) -> str:
     """Return ``folds 0 to 4``, or ``folds 0, 2`` where some between them are missing."""
     if len(numbers) == 1:
         return f"fold {numbers[0]}"
-    whole = list(numbers) == list(range(numbers[0], numbers[-1] + 1))
-    return (
-        f"folds {numbers[0]} to {numbers[-1]}"
-        if whole and len(numbers) > 2
-        else "folds " + ", ".join(map(str, numbers))
-    )
+    if len(numbers) > 2 and list(numbers) == list(range(numbers[0], numbers[-1] + 1)):
+        return f"folds {numbers[0]} to {numbers[-1]}"
+    return "folds " + ", ".join(map(str, numbers))
 
 
 def where(group: Group) -> str:
@@ -248,14 +245,15 @@ def where(group: Group) -> str:
     return f"{group.name}, {group.facts['protocol']}, {group.facts['scored']}"
 
 
-def stamped_name(row: Row) -> str:
-    """Return a system's name with its stamps."""
-    return row.system + "".join(f" [{stamp.upper()}]" for stamp in row.stamps)
+def in_capitals(stamps: Sequence[str]) -> str:
+    """Return stamps as they follow what they are of."""
+    return "".join(f" [{stamp.upper()}]" for stamp in stamps)
 
 
 def row_cells(group: Group) -> list[tuple[str, ...]]:
-    """Return a group's rows as text: the system, then `COLUMNS`."""
-    return [(stamped_name(row), *(text(row) for text in COLUMNS.values())) for row in group.rows]
+    """Return a group's rows as text: the system and its stamps, then `COLUMNS`."""
+    names = (row.system + in_capitals(row.stamps) for row in group.rows)
+    return [(name, *(text(row) for text in COLUMNS.values())) for name, row in zip(names, group.rows, strict=True)]
 
 
 def pair_cells(pairs: Sequence[Pair]) -> list[tuple[str, ...]]:
@@ -265,18 +263,13 @@ def pair_cells(pairs: Sequence[Pair]) -> list[tuple[str, ...]]:
 
 def matrix_cells(comparison: Comparison) -> list[tuple[str, ...]]:
     """Return the table of systems and corpora as text: the corpora, then each system with its UAR on each of them."""
-    sections = comparison.sections
-    table = [("system", *(named_group(section.group) for section in sections))]
+    sections, groups = comparison.sections, [section.group for section in comparison.sections]
+    heads = [f"{g.where} (chance {percent(g.chance, '')}){in_capitals(g.stamps)}" for g in groups]
+    table = [("system", *heads)]
     for name in comparison.systems:
         rows = (comparison.row(name, section) for section in sections)
         table.append((name, *(COLUMNS[UAR](row) if row else "" for row in rows)))
     return table
-
-
-def named_group(group: Group) -> str:
-    """Return corpora, protocol and chance level, with the stamps of the systems."""
-    stamps = "".join(f" [{stamp.upper()}]" for stamp in group.stamps)
-    return f"{group.where} (chance {percent(group.chance, '')}){stamps}"
 
 
 def what_is_tested(section: Section) -> str:

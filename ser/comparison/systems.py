@@ -15,6 +15,7 @@ from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.runs.folder import CONFIG, RunFolder
 from ser.runs.identity import identity, model_name
+from ser.runtime.words import counted
 
 SCORED_ON = ("data", "audio", "labels", "protocol", "strict")
 """Settings that say what a system is scored on: part of what it is, but not of its name."""
@@ -116,7 +117,8 @@ def checked(run: RunFolder) -> RunFolder:
     folds = sorted(int(fold) for fold in run.predictions["fold"].unique())
     if folds != sorted(run.splits):
         raise RunError(
-            f"{run.path} has predictions of {_counted(len(folds))}, but split hashes of {_counted(len(run.splits))}. {REMEDY}"
+            f"{run.path} has predictions of {counted(len(folds), 'fold')}, but split hashes of "
+            f"{counted(len(run.splits), 'fold')}. {REMEDY}"
         )
     return run
 
@@ -138,7 +140,8 @@ def join_folds(found: Sequence[Pooled]) -> tuple[list[Pooled], list[str]]:
             notes.append(f"{run.runs[0].path}: {same[0].runs[0].path} has the same configuration, seed and fold")
         else:
             parts.append(run)
-    return [_joined(parts) for parts in kept.values()], notes
+    in_order = (sorted(parts, key=lambda part: min(part.splits)) for parts in kept.values())
+    return [Pooled(tuple(run for part in parts for run in part.runs)) for parts in in_order], notes
 
 
 def names(systems: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -175,14 +178,6 @@ def _walk(folder: Path) -> Iterator[RunFolder]:
         yield from _walk(path)
 
 
-def _counted(folds: int) -> str:
-    return f"{folds} fold{'' if folds == 1 else 's'}"
-
-
-def _joined(parts: Sequence[Pooled]) -> Pooled:
-    return Pooled(tuple(run for part in sorted(parts, key=lambda part: min(part.splits)) for run in part.runs))
-
-
 def _differing(values: Sequence[Any], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """Return where settings differ; those of another class or name differ as a whole."""
     if all(value == values[0] for value in values):
@@ -199,10 +194,6 @@ def _shown(system: Mapping[str, Any], path: Sequence[str]) -> str:
     for key in path:
         value = value.get(key)
     if isinstance(value, Mapping):
-        value = value.get("name") or _last(value.get("_target_", "")) or "+".join(value) or None
+        value = value.get("name") or value.get("_target_", "").rpartition(".")[2].lower() or "+".join(value) or None
     text = "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
     return text if len(text) <= VALUE_SHOWN else text[: VALUE_SHOWN - 1] + "…"
-
-
-def _last(target: str) -> str:
-    return target.rpartition(".")[2].lower()

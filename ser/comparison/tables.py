@@ -35,26 +35,28 @@ SHORT = {"accuracy": "acc.", "macro F1": "F1", "training": "time", f"seeds {TIME
 """Headers for the terminal."""
 CORPORA_SHOWN = 4
 """Corpora that fit beside each other in 80 columns."""
-LATEX = {"\\": r"\textbackslash{}", "±": r"$\pm$", MINUS: "$-$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-LATEX |= {
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    TIMES: r"$\times$",
-    "·": r"$\cdot$",
-    "…": r"\ldots{}",
-    **{c: "\\" + c for c in "&%$#_{}"},
-}
+LATEX = str.maketrans(
+    {c: "\\" + c for c in "&%$#_{}"}
+    | {MINUS: "$-$", "±": r"$\pm$", TIMES: r"$\times$", "·": r"$\cdot$", "…": r"\ldots{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"<": r"\textless{}", ">": r"\textgreater{}"}
+)
 
 
 def terminal(comparison: Comparison) -> RenderableType:
     """Lay out the tables for a terminal of 80 columns or more."""
-    parts: list[RenderableType] = [_banner(comparison.stamps)] if comparison.stamps else []
+    parts: list[RenderableType] = []
+    if comparison.stamps:
+        stamps = "  ·  ".join(stamp.upper() for stamp in comparison.stamps)
+        parts.append(Text(f"  {stamps}  ", style="bold white on red"))
     if len(comparison.sections) > 1:
         firsts = range(0, len(comparison.sections), CORPORA_SHOWN)
         parts += [_matrix_table(comparison, comparison.sections[i : i + CORPORA_SHOWN]) for i in firsts]
         parts += [Text(READING[2], style="dim"), Text()]
     for section in comparison.sections:
-        parts += _section_parts(section)
+        parts += [_group_table(section.group, where(section.group)), Text(section.headline, style="bold")]
+        parts += [*_cautions(section.cautions), Text()]
+        parts += [_pairs_table(section), Text()] if section.pairs else []
     parts.append(Text(READING[0], style="dim"))
     if any(section.pairs for section in comparison.sections):
         parts.append(Text(READING[1], style="dim"))
@@ -72,14 +74,14 @@ def markdown(comparison: Comparison) -> str:
         lines += [*_markdown_table(matrix_cells(comparison)), f"> {READING[2]}", ""]
     for section in comparison.sections:
         lines += [f"## {_plain(section.group.where)}", "", _plain(section.headline), ""]
-        lines += [*_markdown_group(section.group), *_markdown_cautions(section.cautions)]
+        lines += _markdown_group(section.group, section.cautions)
         if section.pairs:
             lines += ["### Paired tests", "", _plain(what_is_tested(section)), ""]
             lines += _markdown_table([("", *PAIR_COLUMNS), *pair_cells(section.pairs)])
     lines += [f"> {line}" for line in READING[:2]] + [""]
     for group in comparison.apart:
         lines += [f"## Set apart: {_plain(group.where)}, {_plain(group.apart)}", ""]
-        lines += [*_markdown_group(group), *_markdown_cautions(group.cautions)]
+        lines += _markdown_group(group, group.cautions)
     if comparison.notes:
         lines += ["## Skipped", "", *(f"- {_plain(note)}" for note in comparison.notes), ""]
     return "\n".join(lines)
@@ -128,40 +130,24 @@ def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
     return [head, "|---" + "|---:" * (len(rows[0]) - 1) + "|", *body, ""]
 
 
-def _markdown_group(group: Group) -> list[str]:
+def _markdown_group(group: Group, cautions: Sequence[str]) -> list[str]:
     facts = [f"- {name}: {_plain(fact)}" for name, fact in group.facts.items()]
-    return [*facts, "", *_markdown_table([("system", *COLUMNS), *row_cells(group)])]
-
-
-def _markdown_cautions(cautions: Sequence[str]) -> list[str]:
-    return [f"> Caution: {_plain(caution)}.\n" for caution in cautions]
-
-
-def _escaped(text: str) -> str:
-    return "".join(LATEX.get(character, character) for character in text)
-
-
-def _caption(group: Group) -> str:
-    facts = group.facts
-    apart = f" Set apart: {group.apart}." if group.apart else ""
-    return f"{where(group)}. Labels: {facts['labels']}. Data {facts['fingerprint']}.{apart}"
+    table = _markdown_table([("system", *COLUMNS), *row_cells(group)])
+    return [*facts, "", *table, *(f"> Caution: {_plain(caution)}.\n" for caution in cautions)]
 
 
 def _latex_group(group: Group) -> str:
-    return _latex_table([("system", *COLUMNS), *row_cells(group)], _caption(group), group.stamps)
+    apart = f" Set apart: {group.apart}." if group.apart else ""
+    caption = f"{where(group)}. Labels: {group.facts['labels']}. Data {group.fingerprint}.{apart}"
+    return _latex_table([("system", *COLUMNS), *row_cells(group)], caption, group.stamps)
 
 
 def _latex_table(rows: Sequence[Sequence[str]], caption: str, stamps: Sequence[str]) -> str:
-    loud = "".join(rf"\textbf{{{_escaped(stamp.upper())}.}} " for stamp in stamps)
-    head, *body = [" & ".join(_escaped(cell) for cell in row) + r" \\" for row in rows]
-    lines = [r"\begin{table}", r"\centering", rf"\caption{{{loud}{_escaped(caption)}}}"]
+    loud = "".join(rf"\textbf{{{stamp.upper().translate(LATEX)}.}} " for stamp in stamps)
+    head, *body = [" & ".join(cell.translate(LATEX) for cell in row) + r" \\" for row in rows]
+    lines = [r"\begin{table}", r"\centering", rf"\caption{{{loud}{caption.translate(LATEX)}}}"]
     lines += [rf"\begin{{tabular}}{{l{'r' * (len(rows[0]) - 1)}}}", r"\toprule", head, r"\midrule", *body]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
-
-
-def _banner(stamps: Sequence[str]) -> Text:
-    words = "  ·  ".join(stamp.upper() for stamp in stamps)
-    return Text(f"  {words}  ", style="bold white on red")
 
 
 def _table(title: Text) -> Table:
@@ -177,13 +163,6 @@ def _group_table(group: Group, title: str) -> Table:
     for row in group.rows:
         table.add_row(Text(row.system, style="bold"), *(COLUMNS[header](row) for header in kept))
     return table
-
-
-def _section_parts(section: Section) -> list[RenderableType]:
-    """Lay out the scores, the result in words, and the tests of a section."""
-    parts: list[RenderableType] = [_group_table(section.group, where(section.group))]
-    parts += [Text(section.headline, style="bold"), *_cautions(section.cautions), Text()]
-    return [*parts, _pairs_table(section), Text()] if section.pairs else parts
 
 
 def _cautions(cautions: Sequence[str]) -> list[RenderableType]:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from ser.errors import RunError
 from ser.evaluation import predictions
-from ser.evaluation.intervals import Interval, Statistic, speaker_interval, sums_of_drawn
+from ser.evaluation.intervals import Interval, Statistic, difference_interval, sums_of_drawn
 from ser.evaluation.metrics import uar
 
 SIGNIFICANT = 0.05
@@ -112,26 +112,19 @@ def paired(
         np.mean([predictions.confusion_by_speaker(table, names)[1] for table in side], axis=0)
         for side in (ones, others)
     )
-    both = np.stack([first, second], axis=1)  # (speaker, model, class, class)
-
-    def difference(counts: np.ndarray) -> np.ndarray:
-        scores = statistic(counts)
-        return np.asarray(scores[..., 0] - scores[..., 1])
-
-    interval = speaker_interval(both, difference, level=level, resamples=resamples, seed=seed, bounds=(-1.0, 1.0))
+    difference, interval = difference_interval(first, second, statistic, level=level, resamples=resamples, seed=seed)
     test = swap_test(first, second, statistic, swaps=swaps, seed=seed)
-    scores = statistic(both.sum(axis=0))
     return Paired(
-        one=float(scores[0]),
-        other=float(scores[1]),
-        difference=float(scores[0] - scores[1]),
+        one=float(statistic(first.sum(axis=0))),
+        other=float(statistic(second.sum(axis=0))),
+        difference=difference,
         interval=interval,
         p_value=test.p_value,
         smallest_p_value=test.smallest,
         swaps=test.swaps,
         exact=test.exact,
         seeds=(len(ones), len(others)),
-        caution=_caution(len(both), test.smallest),
+        caution=_caution(len(first), test.smallest),
     )
 
 

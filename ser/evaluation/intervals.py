@@ -160,6 +160,31 @@ def speaker_interval(
     return _interval(low, high, level, used, speakers, drawn, seed)
 
 
+def difference_interval(
+    one: np.ndarray,
+    other: np.ndarray,
+    statistic: Statistic = uar,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, Interval]:
+    """Return ``one - other`` in a score between 0 and 1 of the same speakers, and its interval, paired by speaker.
+
+    Shapes:
+        - one, other: ``(speaker, class, class)`` counts
+    """
+
+    def difference(counts: np.ndarray) -> np.ndarray:
+        scores = statistic(counts)
+        return np.asarray(scores[..., 0] - scores[..., 1])
+
+    both = np.stack([one, other], axis=1)  # (speaker, 2, class, class)
+    bounds = (-1.0, 1.0)
+    interval = speaker_interval(both, difference, level=level, resamples=resamples, seed=seed, bounds=bounds)
+    return float(difference(both.sum(axis=0))), interval
+
+
 def seed_and_speaker_interval(
     by_seed_and_speaker: np.ndarray,
     statistic: Statistic = uar,

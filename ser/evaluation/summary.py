@@ -13,7 +13,7 @@ import pandas as pd
 from ser.errors import RunError
 from ser.evaluation import metrics, predictions
 from ser.evaluation.intervals import speaker_interval
-from ser.runtime.files import replacing
+from ser.runtime.files import write_text
 
 Summary = dict[str, Any]
 """Plain JSON: strings, numbers, lists, dictionaries; ``None`` where a number is not defined."""
@@ -78,9 +78,7 @@ def write_metrics(summary: Mapping[str, Any], path: Path) -> None:
     Raises:
         ValueError: If the summary holds NaN or an infinity, which JSON does not have.
     """
-    text = json.dumps(summary, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
-    with replacing(path) as unfinished:
-        unfinished.write_text(text + "\n", encoding="utf-8")
+    write_text(json.dumps(summary, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n", path)
 
 
 def read_metrics(path: Path) -> Summary:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ser.errors import SplitError
 from ser.protocols.split import SIDES, Split
-from ser.runtime.files import replacing
+from ser.runtime.files import write_text
 from ser.runtime.words import and_more
 
 
@@ -68,8 +68,7 @@ def write_splits(splits: Sequence[Split], manifest: pd.DataFrame, path: Path, pr
         }
         for split in splits
     ]
-    with replacing(path) as unfinished:
-        unfinished.write_text(json.dumps({"protocol": protocol, "folds": folds}, indent=1), encoding="utf-8")
+    write_text(json.dumps({"protocol": protocol, "folds": folds}, indent=1), path)
 
 
 def read_splits(path: Path, manifest: pd.DataFrame) -> list[Split]:

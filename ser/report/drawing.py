@@ -30,7 +30,7 @@ def drawing(
     Args:
         path: Path of the file; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
         inches: Width and height, at 150 dots per inch; a stamp adds half an inch of height, or more.
-        grid: Whether axes have grid lines.
+        grid: Whether axes have grid lines, and no frame above and to the right.
         stamps: What no reader may overlook (``not speaker-independent``, ``synthetic speech``), in a strip below the
             picture.
 
@@ -59,6 +59,8 @@ def drawing(
         for text in words:
             _stamp(figure, text, strip / 2)
         yield figure
+        if grid:
+            sns.despine(fig=figure)
         with replacing(path) as unfinished:
             figure.savefig(unfinished, dpi=DPI)
 

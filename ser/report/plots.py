@@ -108,7 +108,6 @@ def training_curves(history: pd.DataFrame, best_epoch: int | None, path: Path, *
         grid[-1].set_xlabel("epoch")
         grid[-1].xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         grid[-1].set_xlim(history["epoch"].min() - 0.5, history["epoch"].max() + 0.5)
-        sns.despine(fig=figure)
         figure.align_ylabels(list(grid))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
+from rich import box, get_console
 from rich.align import Align
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ser.report import format
 from ser.report.format import UNDEFINED, percent
+from ser.report.highlights import highlights_table
 from ser.runtime.words import counted
 
 WIDTH = 80
@@ -55,6 +56,18 @@ def results_table(
     return Group(*parts, *(Text(note, style="dim") for note in notes), Text())
 
 
+def print_results(
+    summary: Mapping[str, Any], profile: Mapping[str, Any], title: str, stamps: Sequence[str], notes: Sequence[str] = ()
+) -> None:
+    """Print all tables of a run; arguments as of `results_table`, and `ser.report.highlights.highlights_table`."""
+    console = get_console()  # silenced in a sweep
+    console.print(results_table(summary, title, stamps, notes))
+    console.print(confusion_table(summary))
+    if summary["n_folds"] > 1:
+        console.print(folds_table(summary))
+    console.print(highlights_table(profile))
+
+
 def confusion_table(summary: Mapping[str, Any]) -> RenderableType:
     """Lay out the confusion matrix: counts, one row per target, one column per prediction.
 
@@ -62,10 +75,7 @@ def confusion_table(summary: Mapping[str, Any]) -> RenderableType:
         summary: See `ser.evaluation.summary.summarise`.
     """
     names = summary["classes"]
-    table = _table("Confusion (rows: target, columns: predicted)")
-    table.add_column("")
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = simple_table("Confusion (rows: target, columns: predicted)", "", *names, no_wrap=True)
     for i, (name, row) in enumerate(zip(names, summary["confusion"], strict=True)):
         table.add_row(name, *(Text(str(n), style="bold" if i == j else "") for j, n in enumerate(row)))
     return table
@@ -77,9 +87,7 @@ def folds_table(summary: Mapping[str, Any]) -> RenderableType:
     Args:
         summary: See `ser.evaluation.summary.summarise`.
     """
-    table = _table("By fold")
-    for column in ("fold", "utterances", "speakers", "UAR", "accuracy", "macro F1"):
-        table.add_column(column, justify="right")
+    table = simple_table("By fold", "fold", "utterances", "speakers", "UAR", "accuracy", "macro F1", left=0)
     folds = summary["folds"]
     for fold in folds["each"]:
         scores = [percent(fold[score]) for score in ("uar", "accuracy", "macro_f1")]
@@ -92,14 +100,13 @@ def folds_table(summary: Mapping[str, Any]) -> RenderableType:
 
 
 def _scores(summary: Mapping[str, Any], title: Text) -> Table:
-    table = _table(title)
-    table.add_column("score")
-    table.add_column("value", justify="right")
+    table = simple_table(title, "score", "value")
     table.add_column("", no_wrap=True)
     table.add_row(Text("UAR", style="bold"), Text(percent(summary["uar"]), style="bold"), _interval(summary))
     table.add_row("accuracy", percent(summary["accuracy"]))
     table.add_row("macro F1", percent(summary["macro_f1"]))
-    table.add_row("cross-entropy", _nats(summary["cross_entropy"]))
+    nats = summary["cross_entropy"]
+    table.add_row("cross-entropy", UNDEFINED if nats is None else f"{nats:.3f} nats")
     table.caption = ", ".join(counted(summary[f"n_{thing}s"], thing) for thing in ("utterance", "speaker", "fold"))
     return table
 
@@ -112,18 +119,27 @@ def _meaning(summary: Mapping[str, Any], stamps: Sequence[str]) -> str:
 
 
 def _classes(summary: Mapping[str, Any]) -> Table:
-    table = _table("By class")
-    table.add_column("class")
-    for column in ("recall", "precision", "F1", "support"):
-        table.add_column(column, justify="right")
+    table = simple_table("By class", "class", "recall", "precision", "F1", "support")
     for name in summary["classes"]:
         row = summary["per_class"][name]
         table.add_row(name, *(percent(row[score]) for score in ("recall", "precision", "f1")), str(row["support"]))
     return table
 
 
-def _table(title: str | Text) -> Table:
-    return Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+def simple_table(title: str | Text, *headings: str, left: int = 1, no_wrap: bool = False) -> Table:
+    """Return a table without rows: the first ``left`` columns are aligned left, the others, for numbers, right.
+
+    Args:
+        title: Title above it.
+        headings: One a column.
+        left: Number of columns with words.
+        no_wrap: Whether the numbers stay on one line.
+    """
+    table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    for column, heading in enumerate(headings):
+        numbers = column >= left
+        table.add_column(heading, justify="right" if numbers else "left", no_wrap=numbers and no_wrap)
+    return table
 
 
 def _stamp(stamps: Sequence[str]) -> RenderableType:
@@ -156,7 +172,3 @@ def change_cells(row: Mapping[str, Any]) -> tuple[Text, str]:
     interval = row["change_interval"]
     sure = interval["low"] is not None and (interval["high"] < 0 or interval["low"] > 0)
     return Text(percent(row["change"], "", signed=True), style="bold" if sure else ""), ends(interval, signed=True)
-
-
-def _nats(value: float | None) -> str:
-    return UNDEFINED if value is None else f"{value:.3f} nats"

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from rich import get_console
 
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.evaluation.profile import profile
 from ser.evaluation.summary import differences, summarise
-from ser.report import tables
-from ser.report.highlights import highlights_table
+from ser.report.tables import print_results
 from ser.runs.folder import DEV_PREDICTIONS, METRICS, PREDICTIONS, RunFolder
 from ser.runtime.words import counted
 
@@ -37,24 +37,16 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
     Raises:
         RunError: If the run is incomplete, or a number, target or probability differs from the stored one.
     """
-    from rich.console import Console
-
     run = RunFolder(folder)
     stored, about, table, source = dict(run.metrics), run.about, run.predictions, PREDICTIONS
     stored.pop("run")
     if rescore:
         source = "the checkpoint"
-        again = scored_again(run, corpora, stores)
-        check_same_predictions(table, again, run)
-        table = again
+        stored_table, table = table, scored_again(run, corpora, stores)
+        check_same_predictions(stored_table, table, run)
     summary = summarise(table)
-    title = f"{folder}, from {source}"
-    console = Console()
-    console.print(tables.results_table(summary, title, tuple(about["stamps"]), (about["labels"],)))
-    console.print(tables.confusion_table(summary))
-    if summary["n_folds"] > 1:
-        console.print(tables.folds_table(summary))
-    console.print(highlights_table(profile(table, run.dev_predictions if run.has(DEV_PREDICTIONS) else None)))
+    beyond = profile(table, run.dev_predictions if run.has(DEV_PREDICTIONS) else None)
+    print_results(summary, beyond, f"{folder}, from {source}", tuple(about["stamps"]), (about["labels"],))
     tolerance = SAME_PROBABILITY if rescore else 1e-9
     if changed := differences(stored, summary, tolerance):
         shown = "\n".join(f"  {difference}" for difference in changed[:20])
@@ -62,7 +54,7 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
             f"{folder / METRICS} must hold the numbers that {source} gives; got "
             f"{counted(len(changed), 'difference')}:\n{shown}"
         )
-    console.print(f"All {_count(stored)} numbers of {METRICS} agree with {source}.")
+    get_console().print(f"All {_count(stored)} numbers of {METRICS} agree with {source}.")
 
 
 def scored_again(run: RunFolder, corpora: str, stores: str) -> pd.DataFrame:

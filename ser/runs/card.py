@@ -33,7 +33,7 @@ from ser.runs.folder import (
     RunFolder,
 )
 from ser.runs.identity import model_name
-from ser.runtime.files import replacing
+from ser.runtime.files import write_text
 from ser.runtime.instantiate import find_class
 
 Card = dict[str, Any]
@@ -82,11 +82,9 @@ def write_card(run: RunFolder, left_out: Sequence[Mapping[str, Any]] | None = No
         raise RunError(f"There is no {run.path / PREDICTIONS}. Give the folder of a finished run.")
     when = datetime.now(UTC).isoformat(timespec="seconds")
     card = describe(run, when, left_out, config_of(run))
-    with replacing(run.path / PAGE) as unfinished:
-        unfinished.write_text(render(card, run), encoding="utf-8")
+    write_text(render(card, run), run.path / PAGE)
     card["files"] = hashes(run)
-    with replacing(run.path / CARD) as unfinished:
-        unfinished.write_text(_as_json(card), encoding="utf-8")
+    write_text(_as_json(card), run.path / CARD)
     return card
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ser.errors import RunError
 from ser.report.format import with_interval
 from ser.runs.identity import differing, essential, model_name, places
-from ser.runtime.files import replacing, write_json
+from ser.runtime.files import write_json, write_text
 from ser.runtime.migration import migrated_config, moved_targets, run_block
 from ser.runtime.words import and_more
 
@@ -306,8 +306,7 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     launch = {key: value for key, value in config.items() if key not in kept}
     trainer, kept_trainer = config.get("trainer") or {}, kept.get("trainer") or {}
     launch["trainer"] = {key: value for key, value in trainer.items() if key not in kept_trainer}
-    with replacing(folder / CONFIG) as unfinished:
-        unfinished.write_text(OmegaConf.to_yaml(OmegaConf.create(kept)), encoding="utf-8")
+    write_text(OmegaConf.to_yaml(OmegaConf.create(kept)), folder / CONFIG)
     write_json({"launch": launch, "places": places(config)}, folder / MACHINE)
 
 

@@ -8,14 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from rich import get_console
 
 from ser.evaluation import predictions
 from ser.evaluation.profile import profile
 from ser.evaluation.summary import summarise, write_metrics
 from ser.protocols.split_file import write_splits
 from ser.protocols.stamps import NOT_TESTED
-from ser.report import plots, tables
-from ser.report.highlights import highlights_table
+from ser.report import plots
+from ser.report.tables import print_results
 from ser.runs.card import FOLD_FACTS, write_card
 from ser.runs.folder import (
     AUDIT,
@@ -63,8 +64,6 @@ def write_results(run: RunFolder, left_out: Sequence[Mapping[str, Any]]) -> dict
     Returns:
         The summary (`ser.evaluation.summary`).
     """
-    from rich import get_console
-
     for name in (PREDICTIONS, DEV_PREDICTIONS):
         tables_ = [fold.predictions if name == PREDICTIONS else fold.dev_predictions for fold in run.folds]
         predictions.write_predictions(pd.concat(tables_, ignore_index=True), run.path / name)
@@ -80,14 +79,9 @@ def write_results(run: RunFolder, left_out: Sequence[Mapping[str, Any]]) -> dict
     plots.confusion_matrix(summary, run.path / CONFUSION, title, stamps=marks)
     write_metrics({**summary, "run": about}, run.path / METRICS)
     write_card(RunFolder(run.path), left_out=[dict(file) for file in left_out])
-    console = get_console()  # silenced in a sweep
-    console.print(tables.results_table(summary, title, marks))
-    console.print(tables.confusion_table(summary))
-    if summary["n_folds"] > 1:
-        console.print(tables.folds_table(summary))
-    console.print(highlights_table(beyond))
+    print_results(summary, beyond, title, marks)
     last = f"Labels: {about['labels']}", f"Run folder: {run.path}", f"Result card: {run.path / PAGE}"
-    console.print(*last, sep="\n", highlight=False, soft_wrap=True)
+    get_console().print(*last, sep="\n", highlight=False, soft_wrap=True)
     return summary
 
 

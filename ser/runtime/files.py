@@ -31,12 +31,16 @@ def replacing(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
+def write_text(text: str, path: Path) -> None:
+    """Write text atomically."""
+    with replacing(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
 def write_json(value: Any, path: Path) -> None:
     """Write plain JSON atomically.
 
     Raises:
         ValueError: If the value contains NaN or infinity, which JSON does not support.
     """
-    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
-    with replacing(path) as unfinished:
-        unfinished.write_text(text + "\n", encoding="utf-8")
+    write_text(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n", path)

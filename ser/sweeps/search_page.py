@@ -10,7 +10,7 @@ import pandas as pd
 
 from ser.report.format import percent
 from ser.report.html import data_uri, template_environment
-from ser.runtime.files import replacing
+from ser.runtime.files import replacing, write_text
 
 if TYPE_CHECKING:
     import optuna
@@ -122,19 +122,15 @@ def write_search_page(
         pictures: See `draw_search`.
         path: Where to write.
     """
-    text = (
-        template_environment(Path(__file__).parent)
-        .get_template(TEMPLATE)
-        .render(
-            columns=list(trials.columns),
-            rows=[[_shown(str(name), value) for name, value in row.items()] for _, row in trials.iterrows()],
-            chosen=chosen,
-            tested=tested,
-            pictures={PICTURES[name]: data_uri(file) for name, file in pictures.items()},
-        )
+    page = template_environment(Path(__file__).parent).get_template(TEMPLATE)
+    text = page.render(
+        columns=list(trials.columns),
+        rows=[[_shown(str(name), value) for name, value in row.items()] for _, row in trials.iterrows()],
+        chosen=chosen,
+        tested=tested,
+        pictures={PICTURES[name]: data_uri(file) for name, file in pictures.items()},
     )
-    with replacing(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+    write_text(text, path)
 
 
 def _shown(name: str, value: Any) -> str:

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.table import Table
 
 from ser.report.drawing import drawing
 from ser.report.format import percent
-from ser.report.tables import change_cells, ends, heading
+from ser.report.tables import change_cells, ends, heading, simple_table
 
 
 def curve_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] = ()) -> Table:
@@ -20,9 +19,8 @@ def curve_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] =
         title: What was scored.
         stamps: The run's stamps, in capitals after the title.
     """
-    table = Table(title=heading(title, stamps), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("known clips", "UAR", "sd", "95 % interval", "change", "95 % interval"):
-        table.add_column(column, justify="right", no_wrap=True)
+    headings = ("known clips", "UAR", "sd", "95 % interval", "change", "95 % interval")
+    table = simple_table(heading(title, stamps), *headings, left=0, no_wrap=True)
     for point in measured["curve"]:
         sd = "" if point["uar_sd"] is None else percent(point["uar_sd"], "")
         row = [str(point["k"]), percent(point["uar"]), sd, ends(point["uar_interval"])]
@@ -79,7 +77,6 @@ def curve(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Sequen
         # The legend carries the title, as the layout reserves room for one item above the panel.
         look: dict[str, Any] = {"title": title, "title_fontproperties": {"size": 12.5, "weight": "bold"}}
         figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9.5, **look)
-        sns.despine(fig=figure)
 
 
 def _draws(measured: Mapping[str, Any]) -> int:

@@ -13,18 +13,17 @@ import numpy as np
 import pandas as pd
 
 from ser.evaluation import predictions
-from ser.evaluation.intervals import speaker_interval
+from ser.evaluation.intervals import difference_interval, speaker_interval
 from ser.evaluation.metrics import uar
 
 ALL = "all"
 
 
-def measure_adaptation(table: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
+def measure_adaptation(table: pd.DataFrame) -> dict[str, Any]:
     """Compute every number that the report shows, as plain JSON.
 
     Args:
         table: From `ser.rescoring.adaptation.run.Adaptation.score_fold`, of one fold or several, pooled by draw.
-        seed: Seed of the bootstrap; the default gives ``all`` the interval of ``metrics.json``.
 
     Returns:
         ``curve``, a list in the order of ``k`` (0, 1, ... ``all``): ``draws``; ``uar``, the mean over draws, and ``uar_sd``,
@@ -41,7 +40,7 @@ def measure_adaptation(table: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
         "n_speakers": int(everything["speaker"].nunique()),
         "clips_per_speaker": [int(clips.min()), int(clips.max())],
         "classes": list(predictions.classes(table)),
-        "curve": [{"k": k, **_point(by_draw, nobody, seed)} for k, by_draw in counts.items()],
+        "curve": [{"k": k, **_point(by_draw, nobody)} for k, by_draw in counts.items()],
     }
 
 
@@ -56,19 +55,14 @@ def _by_draw(rows: pd.DataFrame) -> np.ndarray:
     return np.stack([predictions.confusion_by_speaker(drawn)[1] for _, drawn in rows.groupby("draw")])
 
 
-def _point(by_draw: np.ndarray, nobody: np.ndarray, seed: int) -> dict[str, Any]:
+def _point(by_draw: np.ndarray, nobody: np.ndarray) -> dict[str, Any]:
     uars, by_speaker = uar(by_draw.sum(axis=1)), by_draw.sum(axis=0)
-    both = np.stack([by_speaker, nobody], axis=1)  # (speaker, 2, class, class)
+    change, interval = difference_interval(by_speaker, nobody)
     return {
         "draws": len(uars),
         "uar": float(uars.mean()),
         "uar_sd": float(uars.std(ddof=1)) if len(uars) > 1 else None,
-        "uar_interval": asdict(speaker_interval(by_speaker, uar, seed=seed)),
-        "change": float(_difference(both.sum(axis=0))),
-        "change_interval": asdict(speaker_interval(both, _difference, seed=seed, bounds=(-1.0, 1.0))),
+        "uar_interval": asdict(speaker_interval(by_speaker)),
+        "change": change,
+        "change_interval": asdict(interval),
     }
-
-
-def _difference(counts: np.ndarray) -> np.ndarray:
-    scores = uar(counts)
-    return np.asarray(scores[..., 0] - scores[..., 1])

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from ser.report.drawing import drawing
 from ser.report.format import percent
-from ser.report.tables import change_cells, ends, heading
+from ser.report.tables import change_cells, ends, heading, simple_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,10 +26,8 @@ def conditions_table(measured: Mapping[str, Any], title: str, stamps: Sequence[s
         title: What was scored.
         stamps: The run's stamps, in capitals after the title.
     """
-    table = Table(title=heading(title, stamps), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("condition")
-    for column in ("UAR", "95 % interval", "change", "95 % interval"):
-        table.add_column(column, justify="right", no_wrap=True)
+    headings = ("condition", "UAR", "95 % interval", "change", "95 % interval")
+    table = simple_table(heading(title, stamps), *headings, no_wrap=True)
     clean = measured["clean"]
     table.add_row(Text("clean", style="bold"), percent(clean["uar"]), ends(clean["uar_interval"]))
     family = ""
@@ -40,10 +37,8 @@ def conditions_table(measured: Mapping[str, Any], title: str, stamps: Sequence[s
         family = row["family"]
         table.add_row(row["condition"], percent(row["uar"]), ends(row["uar_interval"]), *change_cells(row))
     table.caption = f"{measured['n_utterances']} utterances, {measured['n_speakers']} speakers. "
-    table.caption += (
-        "UAR: recall averaged over the classes. Intervals are over speakers. Changes are in percentage points "
-    )
-    table.caption += "from clean speech, in bold if the interval excludes 0."
+    table.caption += "UAR: recall averaged over the classes. Intervals are over speakers. Changes are in percentage "
+    table.caption += "points from clean speech, in bold if the interval excludes 0."
     if caution := clean["uar_interval"]["caution"]:
         table.caption += f" Caution: {caution}."
     return table
@@ -60,8 +55,6 @@ def curves(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Seque
         title: Title above the picture.
         stamps: The run's stamps; see `ser.report.drawing.drawing`.
     """
-    import seaborn as sns
-
     families = list(dict.fromkeys(row["family"] for row in measured["conditions"]))
     across = min(COLUMNS, len(families))
     down = -(-len(families) // across)
@@ -77,7 +70,6 @@ def curves(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Seque
         # The legend carries the title, as the layout reserves room for one item above the panels.
         look: dict[str, Any] = {"title": title, "title_fontproperties": {"size": 12.5, "weight": "bold"}}
         figure.legend(handles=[clean, chance], loc="outside upper center", ncols=2, frameon=False, **look)
-        sns.despine(fig=figure)
 
 
 def _panel(axes: "Axes", rows: Sequence[Mapping[str, Any]], measured: Mapping[str, Any]) -> None:

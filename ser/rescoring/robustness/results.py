@@ -12,18 +12,17 @@ import numpy as np
 import pandas as pd
 
 from ser.evaluation import predictions
-from ser.evaluation.intervals import speaker_interval
+from ser.evaluation.intervals import difference_interval, speaker_interval
 from ser.evaluation.metrics import uar
 from ser.rescoring.robustness.conditions import CLEAN, Condition
 
 
-def measure_robustness(table: pd.DataFrame, conditions: Sequence[Condition], seed: int = 0) -> dict[str, Any]:
+def measure_robustness(table: pd.DataFrame, conditions: Sequence[Condition]) -> dict[str, Any]:
     """Compute every number that the report shows, as plain JSON.
 
     Args:
         table: From `ser.rescoring.robustness.run.Robustness.score_fold`, of one fold or several, pooled.
         conditions: The suite's conditions, in its order.
-        seed: Seed of the bootstrap; the default gives clean speech the interval of ``metrics.json``.
 
     Returns:
         ``clean`` (``uar``, ``uar_interval``) and the list ``conditions``: the same for each, and ``change``, the UAR minus
@@ -38,28 +37,17 @@ def measure_robustness(table: pd.DataFrame, conditions: Sequence[Condition], see
         counts = by_condition[condition.name]
         about = {"condition": condition.name, "effect": condition.effect, "level": condition.level}
         about |= {k: getattr(condition.how, k) for k in ("family", "quantity", "unit")}
-        each.append({**about, **_scores(counts, seed), **_change(counts, clean, seed)})
+        change, interval = difference_interval(counts, clean)
+        each.append({**about, **_scores(counts), "change": change, "change_interval": asdict(interval)})
     return {
         "n_utterances": int((table["condition"] == CLEAN).sum()),
         "n_speakers": len(clean),
         "classes": list(predictions.classes(table)),
-        "clean": _scores(clean, seed),
+        "clean": _scores(clean),
         "conditions": each,
     }
 
 
-def _scores(counts: np.ndarray, seed: int) -> dict[str, Any]:
+def _scores(counts: np.ndarray) -> dict[str, Any]:
     """Return UAR and its interval over speakers."""
-    return {"uar": float(uar(counts.sum(axis=0))), "uar_interval": asdict(speaker_interval(counts, uar, seed=seed))}
-
-
-def _change(counts: np.ndarray, clean: np.ndarray, seed: int) -> dict[str, Any]:
-    """Return UAR minus that of clean speech, and its interval over speakers, paired by speaker."""
-    both = np.stack([counts, clean], axis=1)  # (speaker, 2, class, class)
-    interval = speaker_interval(both, _difference, seed=seed, bounds=(-1.0, 1.0))
-    return {"change": float(_difference(both.sum(axis=0))), "change_interval": asdict(interval)}
-
-
-def _difference(counts: np.ndarray) -> np.ndarray:
-    scores = uar(counts)
-    return np.asarray(scores[..., 0] - scores[..., 1])
+    return {"uar": float(uar(counts.sum(axis=0))), "uar_interval": asdict(speaker_interval(counts))}
