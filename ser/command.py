@@ -93,7 +93,7 @@ def check_launcher(arguments: Sequence[str]) -> None:
 
 
 def _exit(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"\n{message}\n")
+    sys.stderr.write(f"{message}\n")
     sys.exit(code)
 
 
@@ -118,7 +118,7 @@ def friendly_errors(resume: str = "", end: Callable[[str, int], NoReturn] = _exi
     except OSError as error:
         if (sentence := _sentence(error)) is None:
             raise
-        end(sentence, 1)
+        end(sentence, SerError.exit_code)
     except KeyboardInterrupt:
         _exit(f"Interrupted. No partial files were left.{resume}", 130)
 

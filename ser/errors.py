@@ -1,20 +1,22 @@
-"""Errors for people: each says what was wrong, where, and what to do next; entry points print them without a traceback."""
+"""Errors that a user can correct: each says what was wrong, where, and what to do; commands print them without a traceback.
+
+Exit codes of the commands: 0 for success, 2 where a command could not do its work, 1 where it did and the result is negative
+(an audit with errors, a number that differs, a job of a sweep that failed), and for an unforeseen error with its traceback.
+"""
 
 
 class SerError(Exception):
-    """Something the user can put right. The command line prints the message alone and exits with ``exit_code``."""
-
-    exit_code = 1
-
-
-class CorpusNotFoundError(SerError):
-    """The corpus is not where it was looked for; the message says where it comes from and how to get it."""
+    """An error that the user can correct. A command prints the message alone and exits with ``exit_code``."""
 
     exit_code = 2
 
 
+class CorpusNotFoundError(SerError):
+    """The corpus is not in its folder; the message says where it comes from and how to get it."""
+
+
 class DownloadError(SerError):
-    """A download stopped, or what came is not what was asked for. What did come is kept, so that it can resume."""
+    """A download stopped, or a file is not the one that was published. A partial file is kept, so that it can resume."""
 
 
 class BadCorpusError(SerError):
@@ -22,11 +24,11 @@ class BadCorpusError(SerError):
 
 
 class AudioError(SerError):
-    """A recording cannot be read, or holds nothing that can be scored.
+    """A recording cannot be read, or has no usable samples.
 
     Args:
-        name: The recording's path, or what else it is known by.
-        kind: What is wrong in a word or two: ``unreadable``, ``empty``, ``LFS pointer``, ``NaN``, ``silent``, ...
+        name: The recording's path, or another name of it.
+        kind: The fault in a word or two: ``unreadable``, ``empty``, ``LFS pointer``, ``NaN``, ``silent``, ...
         detail: The rest of the sentence.
     """
 
@@ -40,7 +42,7 @@ class LabelError(SerError):
 
 
 class SplitError(SerError):
-    """A split breaks its promise: a speaker on two sides, an empty side, an unknown fold."""
+    """A split is not valid: a speaker on two sides, an empty side, an unknown fold."""
 
 
 class ConfigError(SerError):
@@ -48,8 +50,14 @@ class ConfigError(SerError):
 
 
 class RunError(SerError):
-    """A run folder lacks something, or does not hold what its own files say."""
+    """A run folder is incomplete, or its files do not agree."""
 
 
 class PrunedError(SerError):
-    """A training was stopped by a search that has seen better ones."""
+    """A training was stopped by a search, as other trials were better."""
+
+
+class DifferenceError(RunError):
+    """A number, target or probability differs from the stored one."""
+
+    exit_code = 1

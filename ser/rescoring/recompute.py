@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from rich import get_console
 
-from ser.errors import RunError
+from ser.errors import DifferenceError, RunError
 from ser.evaluation import predictions
 from ser.evaluation.profile import profile
 from ser.evaluation.summary import differences, summarise
@@ -35,7 +35,8 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
         rescore: Score the test speakers again with the run's checkpoints, and use these predictions.
 
     Raises:
-        RunError: If the run is incomplete, or a number, target or probability differs from the stored one.
+        RunError: If the run is incomplete.
+        DifferenceError: If a number, target or probability differs from the stored one.
     """
     run = RunFolder(folder)
     stored, about, table, source = dict(run.metrics), run.about, run.predictions, PREDICTIONS
@@ -50,7 +51,7 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
     tolerance = SAME_PROBABILITY if rescore else 1e-9
     if changed := differences(stored, summary, tolerance):
         shown = "\n".join(f"  {difference}" for difference in changed[:20])
-        raise RunError(
+        raise DifferenceError(
             f"{folder / METRICS} must hold the numbers that {source} gives; got "
             f"{counted(len(changed), 'difference')}:\n{shown}"
         )
@@ -112,18 +113,18 @@ def check_same_predictions(old: pd.DataFrame, new: pd.DataFrame, run: RunFolder)
         run: The run, named in the error.
 
     Raises:
-        RunError: Unless both have the same utterances, targets and, within rounding, probabilities.
+        DifferenceError: Unless both have the same utterances, targets and, within rounding, probabilities.
     """
     keys = ["fold", "utterance"]
     one, two = (table.sort_values(keys).reset_index(drop=True) for table in (old, new))
     if list(one.columns) != list(two.columns) or not one[[*keys, "target"]].equals(two[[*keys, "target"]]):
-        raise RunError(
+        raise DifferenceError(
             f"{run.path / PREDICTIONS} must have the utterances and targets of the run's split; got others. "
             "Give a folder that was not changed after the run."
         )
     apart = abs(predictions.probabilities(one) - predictions.probabilities(two)).max(axis=1)
     if (worst := apart.argmax()) is not None and apart[worst] > SAME_PROBABILITY:
-        raise RunError(
+        raise DifferenceError(
             f"{run.path / PREDICTIONS} must hold the checkpoint's probabilities; got differences in "
             f"{counted(int((apart > SAME_PROBABILITY).sum()), 'utterance')}, at most {apart[worst]:.2g} "
             f"({one['utterance'][worst]}). Give a folder that was not changed after the run."

@@ -45,8 +45,6 @@ class Check(NamedTuple):
 class UncheckedError(RunError):
     """A check is not possible, as something that it needs is absent."""
 
-    exit_code = 2
-
 
 class Found(NamedTuple):
     """The facts that the corpora on disk give for a run's configuration.

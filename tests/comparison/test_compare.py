@@ -363,7 +363,7 @@ def test_the_command_writes_every_format_and_says_where(make: Make, tmp_path: Pa
 
 def test_the_command_ends_with_a_sentence_and_help_fits_a_page(tmp_path: Path) -> None:
     done = command(str(tmp_path), folder=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "no finished run" in done.stderr
     done = command("--help", folder=tmp_path)

@@ -108,7 +108,7 @@ def test_failed_trials_are_told_and_too_many_end_the_search(
         raise FloatingPointError("no number")
 
     monkeypatch.setattr(job, "train", fail)
-    assert search("hydra.sweeper.n_trials=9", "hydra.sweeper.max_failed=3") == 1
+    assert search("hydra.sweeper.n_trials=9", "hydra.sweeper.max_failed=3") == 2
     assert [trial.state for trial in study(tmp_path).trials] == [TrialState.FAIL] * 3
     error = capsys.readouterr().err
     assert "3 trials failed" in error
@@ -199,7 +199,7 @@ def test_several_objectives_have_a_front_and_the_first_chooses(search: Sweep, be
 def test_wrong_settings_are_sentences(
     search: Sweep, begun: Begun, wrong: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert search(*wrong) == 1
+    assert search(*wrong) == 2
     assert words in " ".join(capsys.readouterr().err.split())
     assert not begun
 
@@ -208,7 +208,7 @@ def test_a_search_without_its_package_says_what_to_install(
     search: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("ser.sweeps.search.find_spec", lambda _: None)
-    assert search() == 1
+    assert search() == 2
     assert "pip install 'ser[search]'" in capsys.readouterr().err
 
 

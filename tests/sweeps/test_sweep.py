@@ -110,7 +110,7 @@ def test_what_is_no_record_of_a_job_is_a_sentence(
     assert sweep("seed=0") == 0
     file = jobs(folder())[0] / "job.json"
     file.write_text("{")
-    assert sweep("seed=0") == 1
+    assert sweep("seed=0") == 2
     assert f"{file} is not the record of a job. Delete it" in capsys.readouterr().err
     file.unlink()
     assert sweep("seed=0") == 0
@@ -170,7 +170,7 @@ def test_a_sweep_s_folder_is_enough_to_go_on_and_takes_more_jobs(sweep: Sweep, b
 
 
 def test_what_is_no_sweep_s_folder_is_refused(sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert sweep(f"sweep.resume={tmp_path}") == 1
+    assert sweep(f"sweep.resume={tmp_path}") == 2
     assert "sweep.resume must be the folder of a sweep; got" in capsys.readouterr().err
 
 
