@@ -6,6 +6,7 @@ from pathlib import Path
 from ser.comparison.plots import SHOWN
 from ser.comparison.rows import COLUMNS, PAIR_COLUMNS, READING, UAR, Comparison, what_is_tested
 from ser.evaluation.comparison import SIGNIFICANT
+from ser.protocols.stamps import meaning
 from ser.report.html import data_uri, template_environment
 from ser.runtime.files import write_text
 
@@ -29,6 +30,7 @@ def write_page(comparison: Comparison, pictures: Sequence[Mapping[str, Path]], p
         score=COLUMNS[UAR],
         pair_columns=PAIR_COLUMNS,
         reading=READING,
+        meaning=meaning,
         what_is_tested=what_is_tested,
         shown=SHOWN,
         significant=SIGNIFICANT,

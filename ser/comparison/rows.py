@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ser.evaluation.comparison import SIGNIFICANT
 from ser.report.format import MINUS, UNDEFINED, duration, p_value, percent, probability, with_interval
+from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import and_more, counted
 
 HASHES_SHOWN = 6
@@ -108,9 +109,10 @@ class Group:
     def facts(self) -> dict[str, str]:
         """What the systems were scored on, in words."""
         first, hashes = self.rows[0], self.split_hashes
+        folds = folds_in_words(first.folds)
         return {
             "corpora": " + ".join(self.corpora),
-            "protocol": f"{self.protocol}, {folds_in_words(first.folds)}",
+            "protocol": ". ".join(filter(None, (f"{self.protocol}, {folds}", protocol_summary(self.protocol)))),
             "scored": f"{first.utterances} utterances of {first.speakers} speakers",
             "labels": f"{self.labels} ({', '.join(self.classes)})",
             "fingerprint": self.fingerprint,
@@ -242,7 +244,7 @@ def folds_in_words(numbers: Sequence[int]) -> str:
 
 def where(group: Group) -> str:
     """Return corpora, protocol, folds and size on a line."""
-    return f"{group.name}, {group.facts['protocol']}, {group.facts['scored']}"
+    return f"{group.where}, {folds_in_words(group.rows[0].folds)}, {group.facts['scored']}"
 
 
 def in_capitals(stamps: Sequence[str]) -> str:

@@ -25,8 +25,10 @@ from ser.comparison.rows import (
     what_is_tested,
     where,
 )
+from ser.protocols.stamps import meaning
 from ser.report.format import MINUS, percent
 from ser.report.tables import heading
+from ser.runtime.help_page import protocol_summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +59,10 @@ def terminal(comparison: Comparison) -> RenderableType:
         parts += [_group_table(section.group, where(section.group)), Text(section.headline, style="bold")]
         parts += [*_cautions(section.cautions), Text()]
         parts += [_pairs_table(section), Text()] if section.pairs else []
+    for protocol in dict.fromkeys(group.protocol for group in comparison.groups):
+        if summary := protocol_summary(protocol):
+            parts.append(Text(f"{protocol}: {summary}", style="dim"))
+    parts += [Text(f"{stamp.upper()}: {meaning(stamp)}", style="dim") for stamp in comparison.stamps if meaning(stamp)]
     parts.append(Text(READING[0], style="dim"))
     if any(section.pairs for section in comparison.sections):
         parts.append(Text(READING[1], style="dim"))
@@ -150,8 +156,8 @@ def _latex_table(rows: Sequence[Sequence[str]], caption: str, stamps: Sequence[s
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 
-def _table(title: Text) -> Table:
-    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
+def _table(title: Text, padding: int = 0) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, padding))
 
 
 def _group_table(group: Group, title: str) -> Table:
@@ -170,7 +176,7 @@ def _cautions(cautions: Sequence[str]) -> list[RenderableType]:
 
 
 def _pairs_table(section: Section) -> Table:
-    table = _table(Text(what_is_tested(section), style="bold"))
+    table = _table(Text(what_is_tested(section), style="bold"), padding=1)
     table.add_column("", overflow="fold")
     for header in PAIR_COLUMNS:
         table.add_column(header, justify="right", no_wrap=True)

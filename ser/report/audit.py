@@ -1,7 +1,6 @@
 """The findings of the leak audit in a protocol's folds, for the terminal."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -11,10 +10,11 @@ from rich.text import Text
 from ser.protocols.audit import Finding
 from ser.protocols.plan import Plan
 from ser.protocols.stamps import meaning
-from ser.runtime.conf_dir import conf_dir
-from ser.runtime.help_page import choice_description
+from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import counted
 
+LEVELS = "error: training refuses the fold. stamp: allowed by the protocol, and every result carries the stamp. note: information."
+"""What the levels of findings mean."""
 STYLES = {"error": "bold red", "stamp": "yellow", "note": "dim"}
 
 
@@ -41,13 +41,13 @@ def audit_report(plan: Plan, findings: Mapping[int, Sequence[Finding]]) -> Rende
     carried = Text("\n".join(f"Results carry the stamp: {s}. {meaning(s)}" for s in stamps), style=STYLES["stamp"])
     errors = sum(f.level == "error" for several in findings.values() for f in several)
     refused = Text(f"{counted(errors, 'error')}: training refuses these folds.", style=STYLES["error"])
-    return Group(_explained(plan.protocol), sizes, table, carried, refused if errors else Text("No errors."))
+    levels = Text(LEVELS, style="dim")
+    return Group(_explained(plan.protocol), sizes, table, levels, carried, refused if errors else Text("No errors."))
 
 
 def _explained(protocol: str) -> Text:
-    """Return the protocol with its description; a protocol without a file in ``conf/`` has none."""
-    file = Path(conf_dir()) / "protocol" / f"{protocol}.yaml"
-    return Text(f"protocol={protocol}: {choice_description(file)}" if file.is_file() else f"protocol={protocol}")
+    """Return the protocol with its description, if it has one."""
+    return Text(": ".join(filter(None, (f"protocol={protocol}", protocol_summary(protocol)))))
 
 
 def _folds_of(findings: Mapping[int, Sequence[Finding]]) -> dict[tuple[str, str, str], list[int]]:

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from ser.report.format import p_value, percent
+from ser.report.format import percent, probability
 from ser.runtime.words import counted
 
 
@@ -67,8 +67,9 @@ def _unevenness(fairness: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield (
                 f"Gap by {column}",
                 f"{percent(gap['gap'], ' points')}: {groups if gap['gap'] else every}",
-                f"UAR of the best group less that of the worst. Dealing the groups out at random gives "
-                f"{percent(gap['gap_by_chance'], ' points')} on average; {p_value(gap['p_value'])}.",
+                "UAR of the best group less that of the worst. Random groups give "
+                f"{percent(gap['gap_by_chance'], ' points')} on average; p, the probability that they give as large a gap: "
+                f"{probability(gap['p_value'])}.",
             )
 
 

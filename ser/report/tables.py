@@ -1,5 +1,7 @@
 """A run's numbers as tables for the terminal, 80 columns wide."""
 
+import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,18 +12,22 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ser.protocols.stamps import meaning
 from ser.report import format
 from ser.report.format import UNDEFINED, percent
 from ser.report.highlights import highlights_table
+from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import counted
 
 WIDTH = 80
 PER_CLASS = """\
 Recall: share of a class that was found. Precision: share of the answers that
 were right. F1: their harmonic mean. Support: utterances."""
-BY_FOLD = (
-    "A fold is one division of the speakers into training, development (dev) and test; sd: standard deviation between "
-    "folds. The UAR further up is of all folds' utterances together."
+FOLD = "A fold is one division of the clips into training, development (dev) and test."
+BY_FOLD = "Mean and standard deviation (sd) over folds. The UAR at the top is of all folds' utterances together."
+SCORES = (
+    "Macro F1: mean F1 of the classes. Cross-entropy: mean of -log of the probability of the right class; 0 is best, "
+    "guessing gives {guessing}."
 )
 
 
@@ -52,8 +58,19 @@ def results_table(
     parts: list[RenderableType] = [_stamp(stamps)] if stamps else []
     parts.append(_scores(summary, heading(title, stamps)))
     parts += [Text(f"Caution: {caution}.", style="bold yellow")] if caution else []
-    parts += [Text(_meaning(summary, stamps), style="dim"), Text(), _classes(summary), Text(PER_CLASS, style="dim")]
-    return Group(*parts, *(Text(note, style="dim") for note in notes), Text())
+    parts += [*_dim(_meaning(summary, stamps)), Text(), _classes(summary), Text(PER_CLASS, style="dim")]
+    return Group(*parts, *_dim(notes), Text())
+
+
+def run_notes(about: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the protocol and the labels of a run, each explained in a line.
+
+    Args:
+        about: The entry ``run`` of its metrics.
+    """
+    summary = protocol_summary(about["protocol"])
+    protocol = f"Protocol {about['protocol']}: {summary or 'not one of the package.'} {FOLD}"
+    return protocol, f"Labels: {about['labels']}."
 
 
 def print_results(
@@ -111,11 +128,19 @@ def _scores(summary: Mapping[str, Any], title: Text) -> Table:
     return table
 
 
-def _meaning(summary: Mapping[str, Any], stamps: Sequence[str]) -> str:
-    """Explain the scores, and the stamps if there are any, in one line each."""
-    chance = f"; chance: {percent(1 / len(summary['classes']))}" if summary["classes"] else ""
-    text = f"UAR: unweighted average recall, the mean recall of the classes{chance}."
-    return text + "\nStamp, in capitals: what a reader of this result must not overlook." * bool(stamps)
+def _meaning(summary: Mapping[str, Any], stamps: Sequence[str]) -> list[str]:
+    """Explain the scores, and each stamp."""
+    n_classes = len(summary["classes"])
+    chance = f"; chance: {percent(1 / n_classes)}" if n_classes else ""
+    scores = [
+        f"UAR: unweighted average recall, the mean recall of the classes{chance}.",
+        SCORES.format(guessing=f"{math.log(max(n_classes, 1)):.3f} nats"),
+    ]
+    return scores + [f"Stamp {stamp.upper()}: {meaning(stamp) or 'a limit of this result.'}" for stamp in stamps]
+
+
+def _dim(lines: Sequence[str]) -> list[Text]:
+    return [Text(textwrap.fill(line, WIDTH, break_on_hyphens=False), style="dim") for line in lines]
 
 
 def _classes(summary: Mapping[str, Any]) -> Table:
@@ -159,7 +184,7 @@ def _interval(summary: Mapping[str, Any]) -> str:
     interval = summary["uar_interval"]
     if interval["low"] is None:
         return "no interval"
-    return f"{ends(interval)}  {100 * interval['level']:g} % over {counted(interval['speakers'], 'speaker')}"
+    return f"{ends(interval)}  {100 * interval['level']:g} % interval over {counted(interval['speakers'], 'speaker')}"
 
 
 def ends(interval: Mapping[str, Any], *, signed: bool = False) -> str:

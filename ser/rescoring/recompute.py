@@ -11,7 +11,7 @@ from ser.errors import DifferenceError, RunError
 from ser.evaluation import predictions
 from ser.evaluation.profile import profile
 from ser.evaluation.summary import differences, summarise
-from ser.report.tables import print_results
+from ser.report.tables import print_results, run_notes
 from ser.runs.folder import DEV_PREDICTIONS, METRICS, PREDICTIONS, RunFolder
 from ser.runtime.words import counted
 
@@ -47,7 +47,7 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
         check_same_predictions(stored_table, table, run)
     summary = summarise(table)
     beyond = profile(table, run.dev_predictions if run.has(DEV_PREDICTIONS) else None)
-    print_results(summary, beyond, f"{folder}, from {source}", tuple(about["stamps"]), (about["labels"],))
+    print_results(summary, beyond, f"{folder}, from {source}", tuple(about["stamps"]), run_notes(about))
     tolerance = SAME_PROBABILITY if rescore else 1e-9
     if changed := differences(stored, summary, tolerance):
         shown = "\n".join(f"  {difference}" for difference in changed[:20])

@@ -10,10 +10,13 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ser.protocols.stamps import meaning
+from ser.report.audit import LEVELS
 from ser.report.format import percent
 from ser.report.highlights import highlights
 from ser.report.html import data_uri, template_environment
 from ser.runs.folder import CONFUSION, CURVES, RunFolder
+from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import counted
 
 TEMPLATE = "card.html.j2"
@@ -42,6 +45,10 @@ def render(card: Mapping[str, Any], run: RunFolder) -> str:
         confusion=data_uri(run.path / CONFUSION) if run.has(CONFUSION) else None,
         curves={number: data_uri(file) for number, file in curves.items() if file.is_file()},
         commands=commands(card),
+        findings=findings(card),
+        levels=LEVELS,
+        meaning=meaning,
+        protocol_summary=protocol_summary(card["protocol"]["name"]),
         highlights=list(highlights(card.get("profile") or {})),
         limits=list(limits(card)),
     )
@@ -63,11 +70,29 @@ def checks_table(checks: Sequence[tuple[str, bool | None, str]], title: str) -> 
         True
     """
     table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("check", "", "detail"):
+    for column in ("check", "result", "detail"):
         table.add_column(column)
     for name, ok, detail in checks:
         table.add_row(Text(name), MARKS[ok], Text(detail, style="dim" if ok is None else "", overflow="fold"))
     return table
+
+
+def findings(card: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return each different finding of the audit: its level, its folds in words, and its text."""
+    folds: dict[tuple[str, str], list[str]] = {}
+    for finding in card["audit"] or []:
+        folds.setdefault((finding["level"], finding["text"]), []).append(str(finding.get("fold", "")))
+    whole = len(card["split"])
+    return [
+        (level, "" if whole == 1 or "" in found else _folds_in_words(found, whole), text)
+        for (level, text), found in folds.items()
+    ]
+
+
+def _folds_in_words(found: Sequence[str], whole: int) -> str:
+    if len(found) == whole:
+        return "All folds"
+    return f"Fold{'s' if len(found) > 1 else ''} {', '.join(found)}"
 
 
 def commands(card: Mapping[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ from ser.evaluation.summary import summarise, write_metrics
 from ser.protocols.split_file import write_splits
 from ser.protocols.stamps import NOT_TESTED
 from ser.report import plots
-from ser.report.tables import print_results
+from ser.report.tables import print_results, run_notes
 from ser.runs.card import FOLD_FACTS, write_card
 from ser.runs.folder import (
     AUDIT,
@@ -79,8 +79,8 @@ def write_results(run: RunFolder, left_out: Sequence[Mapping[str, Any]]) -> dict
     plots.confusion_matrix(summary, run.path / CONFUSION, title, stamps=marks)
     write_metrics({**summary, "run": about}, run.path / METRICS)
     write_card(RunFolder(run.path), left_out=[dict(file) for file in left_out])
-    print_results(summary, beyond, title, marks)
-    last = f"Labels: {about['labels']}", f"Run folder: {run.path}", f"Result card: {run.path / PAGE}"
+    print_results(summary, beyond, title, marks, run_notes(about))
+    last = f"Run folder: {run.path}", f"Result card: {run.path / PAGE}"
     get_console().print(*last, sep="\n", highlight=False, soft_wrap=True)
     return summary
 

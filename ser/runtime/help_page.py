@@ -4,6 +4,8 @@ import re
 import textwrap
 from pathlib import Path
 
+from ser.runtime.conf_dir import conf_dir
+
 DESCRIBED = "protocol"
 """The group whose choices are explained in a line each."""
 
@@ -35,6 +37,12 @@ def _wrapped(name: str, text: str, width: int, indent: int, column: int) -> str:
     first = f"{' ' * indent}{name}".ljust(column - 1) + " "
     lines = textwrap.wrap(text, width - 1, initial_indent=first, subsequent_indent=" " * column, break_on_hyphens=False)
     return "\n".join(lines)
+
+
+def protocol_summary(name: str) -> str:
+    """Return a protocol's description in a sentence, as ``--help`` has it; empty for one without a file in ``conf/``."""
+    file = Path(conf_dir()) / "protocol" / f"{name}.yaml"
+    return choice_description(file) if file.is_file() else ""
 
 
 def choice_description(file: Path) -> str:

@@ -171,7 +171,7 @@ def where_time_went(records: Sequence[Record]) -> Table | None:
         box=SIMPLE_HEAD,
     )
     table.add_column("")
-    for column in ("share", "seconds", "median of a job"):
+    for column in ("share", "seconds", "median seconds of a job"):
         table.add_column(column, justify="right")
     for name, spent in phases.items():
         share = 100 * spent.sum() / whole.sum()

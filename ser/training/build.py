@@ -66,10 +66,10 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
     import lightning as L
     import torch
     from lightning.fabric.utilities.exceptions import MisconfigurationException
-    from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+    from lightning.pytorch.callbacks import ModelCheckpoint
     from lightning.pytorch.strategies import Strategy
 
-    from ser.training.callbacks import Averaging, Best, KeepSigterm, SeedEachBatch, Trial
+    from ser.training.callbacks import Averaging, Best, KeepSigterm, Progress, SeedEachBatch, Trial
 
     chosen = config["selection"]
     if chosen["by"] not in MODES:
@@ -91,7 +91,7 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
     settings = dict(config["trainer"])
     settings["enable_progress_bar"] = bool(settings["enable_progress_bar"]) and distributed.process_rank() == 0
     if settings["enable_progress_bar"]:
-        callbacks.append(RichProgressBar(leave=False))
+        callbacks.append(Progress(leave=False))
     if isinstance(strategy := settings.get("strategy"), Mapping):
         if any(isinstance(callback, Averaging) for callback in callbacks):
             raise ConfigError(

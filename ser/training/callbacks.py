@@ -9,7 +9,8 @@ from typing import Any
 import lightning as L
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging, early_stopping
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar, WeightAveraging, early_stopping
+from typing_extensions import override
 
 from ser.errors import ConfigError, PrunedError, RunError
 from ser.report.format import percent
@@ -41,6 +42,20 @@ class SeedEachBatch(L.Callback):
         """Seed the CPU's and every device's generator."""
         here = ((self.seed * 1_000_003 + trainer.current_epoch) * 1_000_003 + batch_idx) % 2**63
         torch.manual_seed((here + trainer.global_rank * RANK_STEP) % 2**63)  # each process draws its own noise
+
+
+class Progress(RichProgressBar):
+    """The progress bar of a terminal, with epochs counted from 1."""
+
+    @property
+    @override
+    def validation_description(self) -> str:
+        return "Dev speakers"
+
+    @override
+    def _get_train_description(self, current_epoch: int) -> str:
+        text = f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
+        return text.ljust(len(self.validation_description))
 
 
 class KeepSigterm(L.Callback):

@@ -104,7 +104,7 @@ def test_page_states_result_cautions_and_commands(finished: Path) -> None:
         "Caution: 6 speakers are too few",
         "Guessing gives 16.7 %",
         "Nothing about emotions in people.",
-        "Fold 2: All say the same.",
+        "All folds: All say the same.",
         "fold epochs kept epoch dev UAR 0 2 2 50.0 % 1 3 2 51.0 % 2 4 2 52.0 %",
         "Unweighted average recall: the share",
         "Each such division is a fold.",
@@ -138,7 +138,7 @@ def test_page_names_missing_parts_of_a_run(finished: Path, tmp_path: Path) -> No
     words = Page((alone / "card.html").read_text()).words
     for said in ("The run has no audit.", "The command was not recorded.", "not recorded", "demo, speaker_cv, fold 0"):
         assert said in words
-    assert "How far to trust it" not in words
+    assert "Beyond the scores" not in words
 
 
 def test_page_of_one_speaker_and_an_untested_class(one: Path) -> None:
