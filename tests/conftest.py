@@ -1,5 +1,6 @@
 """What many tests share: composed settings, and a corpus small enough to train on in seconds."""
 
+import gc
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,12 @@ DOT = bytes.fromhex(
     "0049454e44ae426082"
 )
 """A PNG of one pixel."""
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is imported and collected out of garbage collections, of which every training makes one."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Self-contained pages: styles are inline, pictures are embedded, and there are no scripts."""
 
 from base64 import b64encode
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,18 +11,20 @@ if TYPE_CHECKING:
 MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
-def template_environment(folder: Path) -> "Environment":
+@cache
+def template_environment(folder: Path, strict: bool = True) -> "Environment":
     """Return the Jinja environment of the templates in a folder; they may include those of this package.
 
     Args:
         folder: Folder of the templates.
+        strict: Whether a template that names an unknown value is an error.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # late: only pages need it
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined  # late: only pages need it
 
     return Environment(
         loader=FileSystemLoader([folder, Path(__file__).parent]),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=StrictUndefined if strict else Undefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )

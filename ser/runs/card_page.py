@@ -30,11 +30,7 @@ def render(card: Mapping[str, Any], run: RunFolder) -> str:
         card: A card from `ser.runs.card`.
         run: The run, whose pictures are embedded if they exist.
     """
-    from jinja2 import Undefined
-
-    environment = template_environment(Path(__file__).parent).overlay(
-        undefined=Undefined
-    )  # cards differ in their facts
+    environment = template_environment(Path(__file__).parent, strict=False)  # cards differ in their facts
     environment.filters["percent"] = percent
     environment.globals["counted"] = counted
     curves = {str(number): fold.path / CURVES for number, fold in zip(card["split"], run.folds, strict=False)}

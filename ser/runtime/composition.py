@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,7 @@ def _unknown(config: "DictConfig", command: str) -> Iterator[str]:
             yield from (f"{name}.{key}" for key in value if key not in known | made)
 
 
+@cache
 def _keys_of(group: Path, name: str) -> set[str]:
     """Return the keys that files of a group put below its name."""
     found: set[str] = set()
@@ -158,6 +160,7 @@ def _keys_of(group: Path, name: str) -> set[str]:
     return found
 
 
+@cache
 def _read(file: Path) -> dict[str, Any]:
     from omegaconf import OmegaConf
 

@@ -1,5 +1,6 @@
 """Sweeps whose jobs take no time: a training that writes what a sweep reads of one."""
 
+import copy
 import json
 import sys
 import time
@@ -8,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
 
 from ser.errors import ConfigError
 from ser.sweeps import job
@@ -17,6 +20,23 @@ from ser.sweeps.names import JOBS
 from ser.train import main
 
 Begun = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_composition() -> Iterator[None]:
+    """Compose the same overrides once; a sweep does for its plan, for its launcher and when it is repeated."""
+    composed: dict[Any, DictConfig] = {}
+    compose = ConfigLoaderImpl.load_configuration
+
+    def once(self: ConfigLoaderImpl, config_name: str, overrides: list[str], *rest: Any, **named: Any) -> DictConfig:
+        key = (Path.cwd(), config_name, *overrides, *rest, *sorted(named.items()))
+        if key not in composed:
+            composed[key] = compose(self, config_name, overrides, *rest, **named)
+        return copy.deepcopy(composed[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConfigLoaderImpl, "load_configuration", once)
+        yield
 
 
 @pytest.fixture
