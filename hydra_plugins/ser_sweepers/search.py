@@ -26,18 +26,21 @@ class OptunaSweeper(Sweeper):
     def sweep(self, arguments: Sequence[str]) -> None:
         """Search, then score the chosen settings on the test speakers; exit with 1 if that fails."""
         from ser.command import RESUME_SWEEP, friendly_errors
-        from ser.sweeps.search import Search, Settings, space_of
+        from ser.sweeps.search import Search, Settings, settings_of_space, space_of
         from ser.sweeps.sweep import Sweep
 
         assert self.config is not None
         assert self.hydra_context is not None
         assert self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        chosen = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
+        params, absent = settings_of_space(self.params, self.config)
+        chosen = parser.parse_overrides([*(f"{key}={value}" for key, value in params.items()), *arguments])
         settings = OmegaConf.to_container(OmegaConf.create(self.settings), resolve=True)
         with friendly_errors(RESUME_SWEEP):
             fixed, space = space_of(chosen)
             sweep = Sweep(self.config, self.hydra_context, self.launcher)
+            if absent:
+                sweep.say(f"Not searched, as the configuration has no such settings: {', '.join(absent)}")
             search = Search(sweep, Settings(**settings), fixed, space)  # type: ignore[arg-type]
             search.run()
             search.finish()

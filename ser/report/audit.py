@@ -13,7 +13,7 @@ from ser.protocols.stamps import meaning
 from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import counted
 
-LEVELS = "error: training refuses the fold. stamp: allowed by the protocol, and every result carries the stamp. note: information."
+LEVELS = "error: training refuses the fold. stamp: allowed, and every result carries the stamp. note: information."
 """What the levels of findings mean."""
 STYLES = {"error": "bold red", "stamp": "yellow", "note": "dim"}
 

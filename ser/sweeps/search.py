@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from ser.errors import ConfigError, RunError
 from ser.report.format import percent
@@ -303,6 +303,22 @@ def space_of(overrides: Sequence[Override]) -> "tuple[list[str], dict[str, BaseD
     last = {override.get_key_element(): override for override in overrides}
     fixed = [f"{key}={o.get_value_element_as_str()}" for key, o in last.items() if not o.is_sweep_override()]
     return fixed, {key: _distribution(key, override) for key, override in last.items() if override.is_sweep_override()}
+
+
+def settings_of_space(space: Mapping[str, str], config: DictConfig) -> tuple[dict[str, str], list[str]]:
+    """Separate the ranges of ``conf/space`` by whether the configuration has their settings: a loss may have no smoothing.
+
+    Returns:
+        The ranges of settings that the configuration has, and the names of the others.
+    """
+    here = {key: value for key, value in space.items() if _has(config, key)}
+    return here, [key for key in space if key not in here]
+
+
+def _has(config: DictConfig, key: str) -> bool:
+    above, _, last = key.rpartition(".")
+    node = OmegaConf.select(config, above) if above else config
+    return isinstance(node, DictConfig) and last in set(node)
 
 
 def _distribution(key: str, override: Override) -> "BaseDistribution":

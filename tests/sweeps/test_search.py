@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from ser.errors import ConfigError, PrunedError
 from ser.sweeps import job
 from ser.sweeps.search import _without_password, space_of
+from ser.training import experiment
 from ser.training.callbacks import PRUNER, Trial
 from tests.sweeps.conftest import Begun
 
@@ -219,6 +220,34 @@ def test_trials_that_are_all_alike_end_with_a_page(
     assert sweep(*arguments, "model.dropout=choice(0.3)") == 0
     assert "dropout 0.3" in capsys.readouterr().err
     assert {file.name for file in tmp_path.glob("multirun/*/search/*.png")} == {"history.png", "parallel.png"}
+
+
+OWN_LOSS = """\
+from ser.training.losses.cross_entropy import CrossEntropy
+
+
+class Plain(CrossEntropy):
+    def __init__(self, counts):
+        super().__init__(counts)
+"""
+
+
+@pytest.mark.slow
+def test_search_leaves_out_ranges_of_settings_that_the_loss_does_not_have(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plain_loss.py").write_text(OWN_LOSS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(job, "train", experiment.train)  # a real training
+    few = ("protocol.folds=3", "batch_size=8", "trainer.max_epochs=1", "trainer.accelerator=cpu", "fold=0")
+    loss = ("~loss", "+loss={_target_: plain_loss.Plain}")
+    assert sweep("hparams_search=optuna", "hydra.sweeper.n_trials=2", *few, *loss) == 0, capsys.readouterr().err
+    found = study(tmp_path).trials
+    assert [trial.state for trial in found] == [TrialState.COMPLETE] * 2
+    assert "optimizer.lr" in found[0].params
+    assert "loss.label_smoothing" not in found[0].params
+    said = "Not searched, as the configuration has no such settings: loss.label_smoothing"
+    assert said in " ".join(capsys.readouterr().err.split())
 
 
 def test_hydra_s_ranges_are_optuna_s() -> None:
