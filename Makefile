@@ -1,6 +1,7 @@
 # make train makes the environment and trains on the demo; make test runs the tests. Both need only Python 3.11 to 3.13.
 PYTHON ?= python3
 ARGS ?=
+MARKS ?= not slow
 VENV := .venv
 READY := $(VENV)/.ready
 
@@ -8,8 +9,8 @@ READY := $(VENV)/.ready
 
 help:
 	@echo "make train [ARGS='model=transformer data=ravdess paths.corpora=/data']   train, then report on test speakers"
-	@echo "make test  [ARGS='tests/models -k padding']                              run the tests"
-	@echo "make check                                                               lint, types and tests"
+	@echo "make test  [ARGS='tests/models -k padding'] [MARKS=slow]                 run the tests, without the slow ones"
+	@echo "make check                                                               lint, types and all tests"
 	@echo "make pin                                                                 pin the dependencies again"
 	@echo "make clean                                                               remove .venv and caches"
 
@@ -18,7 +19,8 @@ train: $(READY)
 
 # Up to four workers with one thread each, so that they do not compete for cores; the tests of a file share a worker.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile \
+		--no-loadscope-reorder -m "$(MARKS)" $(ARGS)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
@@ -27,7 +29,8 @@ lint: $(READY)
 types: $(READY)
 	$(VENV)/bin/mypy
 
-check: lint types test
+check: lint types
+	$(MAKE) test MARKS=
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "PYTHON must be Python 3.11, 3.12 or 3.13; got %d.%d ($(PYTHON)). Run make PYTHON=python3.12 ..." % v)'

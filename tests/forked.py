@@ -55,5 +55,5 @@ def _run(line: list[str], folder: Path, environment: dict[str, str], out: Path, 
 
     if "OMP_NUM_THREADS" in environment:  # which torch has looked at before
         torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
-    sys.argv = line
+    sys.argv, sys.path[:0] = line, [str(folder)]
     runpy.run_module(line[0], run_name="__main__", alter_sys=True)

@@ -112,8 +112,8 @@ def test_an_absent_corpus_says_how_to_get_it_and_exits_2(sooner: Command, name: 
     assert f"python -m ser.prepare data={data} download=true" in done.stderr or data == "savee"
 
 
-def test_a_training_writes_only_its_run_folder(command: Command, quick: list[str], tmp_path: Path) -> None:
-    done = command("train", *quick)  # with the default logger, and nobody logged in
+def test_a_training_writes_only_its_run_folder(sooner: Command, quick: list[str], tmp_path: Path) -> None:
+    done = sooner("train", *quick)  # with the default logger, and nobody logged in
     assert done.returncode == 0, done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}
     assert not list(tmp_path.rglob("wandb*"))
@@ -133,9 +133,9 @@ class Own(CNN):
 """
 
 
-def test_an_unforeseen_error_of_a_model_shows_its_traceback(command: Command, quick: list[str], tmp_path: Path) -> None:
+def test_an_unforeseen_error_of_a_model_shows_its_traceback(sooner: Command, quick: list[str], tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN)
-    done = command("train", *quick, "model._target_=own.Own")
+    done = sooner("train", *quick, "model._target_=own.Own")
     assert done.returncode == 1
     assert "Traceback (most recent call last)" in done.stderr
     assert 'own.py", line 6, in classify' in done.stderr
@@ -264,6 +264,7 @@ def test_a_failing_job_of_a_sweep_does_not_stop_the_others(sooner: Command, quic
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(sooner: Command, quick: list[str], tmp_path: Path) -> None:
     done = sooner(
         "train", "-m", *quick, "seed=0,1", "logger=wandb", "logger.artifacts=[split,card]", "logger.tags=[mine]"

@@ -1,6 +1,7 @@
 """Every file of ``conf/`` composes, and everything that it names exists and takes what it is given."""
 
 import ast
+import functools
 import inspect
 import shutil
 from collections.abc import Iterator, Mapping
@@ -83,10 +84,15 @@ def check(config: dict[str, Any], folder: Path) -> None:
     build.build_trainer(config, folder, [], L.Callback())
 
 
+@functools.cache
+def default_groups() -> set[str]:
+    return {*composed(), *OPTIONAL}
+
+
 def chosen(group: str, option: str) -> str:
     if (group, option) in (("features", "own"), ("model", "pretrained")):
         return "model=pretrained"
-    default = "+" if group not in composed() and group not in OPTIONAL else ""
+    default = "" if group in default_groups() else "+"
     return f"{default}{group}={option}"
 
 

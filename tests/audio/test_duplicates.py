@@ -221,6 +221,7 @@ def ravdess(stores: Path) -> Store:
     return prepare(Ravdess(root), stores, AudioSettings())
 
 
+@pytest.mark.slow
 @pytest.mark.corpora
 def test_ravdess_has_one_duplicate_recording(ravdess: Store) -> None:
     """Its 720 pairs of takes hold one whose second take is the first; see `ser.corpora.ravdess`."""

@@ -108,6 +108,7 @@ def named(corpora_root: Path, touch: Touch) -> tuple[Crema, list[str], Path]:
     return Crema(root), names, corpora_root / "crema"
 
 
+@pytest.mark.slow
 @pytest.mark.corpora
 def test_every_released_name_agrees_with_the_released_tables(named: tuple[Crema, list[str], Path]) -> None:
     crema, names, _ = named

@@ -174,6 +174,7 @@ def test_emobox_stamp_states_that_no_test_speaker_is_new(
     assert stamps(published, found(published, manifest)) == (f"{SPEAKER_DEPENDENT} ({words})",)
 
 
+@pytest.mark.slow
 @pytest.mark.corpora
 def test_random_split_separates_the_duplicate_of_ravdess(folder: Any, stores: Path) -> None:
     store = prepare(Ravdess(folder("ravdess")), stores, AudioSettings())

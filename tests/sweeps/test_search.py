@@ -69,6 +69,7 @@ def test_dev_speakers_choose_and_test_speakers_are_heard_once(
     assert "UAR of test speakers, chosen settings: " in error
 
 
+@pytest.mark.slow
 def test_more_trials_go_on_and_propose_what_is_new(search: Sweep, begun: Begun, tmp_path: Path) -> None:
     assert search("hydra.sweeper.n_trials=4") == 0
     before = rates(begun)
@@ -136,6 +137,7 @@ def test_pruned_trials_count_and_are_not_run_again(
     assert len(begun) <= 6
 
 
+@pytest.mark.slow
 def test_a_search_of_something_else_in_the_same_storage_is_another_study(search: Sweep, tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'shared.db'}"
     shared = f"hydra.sweeper.storage='{storage}'"
@@ -173,6 +175,7 @@ def test_no_record_holds_the_address_of_the_storage_and_so_its_password(search: 
     assert _without_password("postgresql+psycopg2://me:secret@here/db") == "postgresql+psycopg2://me:***@here/db"
 
 
+@pytest.mark.slow
 def test_several_objectives_have_a_front_and_the_first_chooses(search: Sweep, begun: Begun, tmp_path: Path) -> None:
     assert search("hydra.sweeper.n_trials=4", "hydra.sweeper.objectives=[dev_uar,parameters]") == 0
     found = study(tmp_path)
@@ -213,6 +216,7 @@ def test_a_search_without_its_package_says_what_to_install(
     assert "pip install 'ser[search]'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_trials_that_are_all_alike_end_with_a_page(
     sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -66,6 +66,7 @@ def what_a_cluster_sends() -> str:
     return "gone on"
 
 
+@pytest.mark.slow
 def test_signals_of_a_cluster_reach_only_a_process_that_handles_them() -> None:
     with pytest.raises(RunError, match="exit codes"):
         distributed.launch(2, what_a_cluster_sends)
@@ -199,6 +200,7 @@ def assert_resumes(config: dict[str, Any], whole: Path) -> None:
     pd.testing.assert_frame_equal(*tables)
 
 
+@pytest.mark.slow
 def test_sharded_weights_train_as_unsharded_ones(settings: Settings, tmp_path: Path) -> None:
     checkpoint = save_brisk(tmp_path / "checkpoint", "whisper 80", dropout=0.0)
     tuned = (
@@ -245,6 +247,7 @@ def stop_in_the_second_epoch(config: Mapping[str, Any]) -> str:
     return "stopped"
 
 
+@pytest.mark.slow
 def test_two_processes_train_all_folds_with_a_tracker(settings: Settings) -> None:
     still = (*STILL, "model.dropout=0", "protocol.folds=3", "trainer.max_epochs=1")
     alone = experiment.train(settings(*still, "logger=tensorboard"))
@@ -277,6 +280,7 @@ def test_torchrun_starts_the_processes(settings: Settings, tmp_path: Path, tiny_
     np.testing.assert_allclose(*(t.filter(like=predictions.PREFIX).to_numpy() for t in tables), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_sweep_job_starts_its_own_processes(settings: Settings, tiny_demo: Path, stores: Path) -> None:
     small = (*TWO, "trainer.max_epochs=1", "protocol.folds=3", "batch_size=8")
     mine = experiment.train(settings(*small))
