@@ -31,9 +31,8 @@ def prepare(*overrides: str, **settings: Any) -> "pd.DataFrame":
     from ser.prepare import prepare_corpora, store_summary
     from ser.runtime.composition import composed, written
 
-    return pd.DataFrame(
-        store_summary(store) for store in prepare_corpora(composed("prepare", written(overrides, settings)))
-    )
+    stores = prepare_corpora(composed("prepare", written(overrides, settings)))
+    return pd.DataFrame(map(store_summary, stores))
 
 
 def train(*overrides: str, **settings: Any) -> "RunFolder":

@@ -78,9 +78,6 @@ def _compose_and_run(task: Task, config_name: str) -> None:
 def check_launcher(arguments: Sequence[str]) -> None:
     """Refuse a launcher whose package is not installed, before Hydra calls it unknown.
 
-    Args:
-        arguments: Of a command line.
-
     Raises:
         ConfigError: If it is not installed.
     """
@@ -105,12 +102,7 @@ def _end_job(message: str, code: int) -> NoReturn:
 
 @contextmanager
 def friendly_errors(resume: str = "", end: Callable[[str, int], NoReturn] = _exit) -> Iterator[None]:
-    """End a command, or one job of a sweep, with a sentence in place of a traceback where the user can correct the error.
-
-    Args:
-        resume: How to continue after Ctrl-C.
-        end: Called with the sentence and the exit code.
-    """
+    """End a command, or one job of a sweep, with a sentence in place of a traceback where the user can correct the error."""
     try:
         yield
     except SerError as error:

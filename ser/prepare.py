@@ -29,8 +29,9 @@ def prepare_corpora(config: "DictConfig") -> "Iterator[Store]":
     from ser.audio.decode import AudioSettings
     from ser.audio.store import prepare
     from ser.protocols.plan import corpora_of
+    from ser.runtime.instantiate import settings_from
 
-    settings = AudioSettings.of(OmegaConf.to_container(config.audio))  # type: ignore[arg-type]
+    settings = settings_from(AudioSettings, OmegaConf.to_container(config.audio), "audio")  # type: ignore[arg-type]
     for corpus in corpora_of(config).values():
         if config.download:
             from ser.corpora.download import download

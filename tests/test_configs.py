@@ -22,7 +22,7 @@ from ser.errors import ConfigError
 from ser.protocols.plan import corpora_of
 from ser.protocols.split import Protocol
 from ser.runtime.conf_dir import conf_dir
-from ser.runtime.instantiate import find_class, instantiate
+from ser.runtime.instantiate import find_class, instantiate, settings_from
 from ser.training import build
 
 CONF = Path(conf_dir())
@@ -75,7 +75,7 @@ def check(config: dict[str, Any], folder: Path) -> None:
         if unknown := [key for key in keys if key not in inspect.signature(cls).parameters]:
             raise ConfigError(f"{node['_target_']} takes no {', '.join(unknown)}.")
     corpora_of(config)
-    AudioSettings.of(config["audio"])
+    settings_from(AudioSettings, config["audio"], "audio")
     instantiate(config["labels"], LabelScheme)
     instantiate(config["protocol"], Protocol)
     stub = SimpleNamespace(classes=("angry", "sad"), class_counts=lambda: {"angry": 1, "sad": 1}, stamps=())

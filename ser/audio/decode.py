@@ -3,11 +3,8 @@
 soundfile decodes (WAV, AIFF, FLAC, OGG, Opus, MP3), soxr resamples at its HQ setting.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from difflib import get_close_matches
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -41,22 +38,6 @@ class AudioSettings:
             value = getattr(self, name)
             if value is not None and not value >= least:
                 raise ConfigError(f"audio.{name} must be a number of {least} or more; got {value}.")
-
-    @classmethod
-    def of(cls, config: Mapping[str, Any]) -> "AudioSettings":
-        """Return the settings of ``audio`` in a configuration.
-
-        Raises:
-            ConfigError: If it has an unknown setting.
-        """
-        names = [field.name for field in fields(cls)]
-        for name in config:
-            if name not in names:
-                nearest = get_close_matches(name, names, n=1, cutoff=0.0)[0]
-                raise ConfigError(
-                    f"audio must have the settings {', '.join(names)} only; got {name}. Did you mean audio.{nearest}?"
-                )
-        return cls(**config)
 
 
 def read_audio(path: str | Path) -> tuple[np.ndarray, int]:

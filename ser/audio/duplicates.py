@@ -87,10 +87,6 @@ def find_duplicates(stores: Sequence[Store], cache: Path | None = None) -> pd.Da
 def compare_clips(stores: Sequence[Store], alike: float = ALIKE) -> pd.DataFrame:
     """Compare the clips that share words. `find_duplicates` calls those that correlate near-identical.
 
-    Args:
-        stores: Prepared corpora.
-        alike: Minimum share of equal bits.
-
     Returns:
         A row per pair of different but alike contents: ``one``, ``other`` (SHA-256 of samples), ``similarity`` and
         ``correlation``, the largest absolute correlation of the two waveforms in their overlap.

@@ -49,13 +49,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Store:
-    """A prepared corpus on disk.
-
-    Attributes:
-        folder: Its folder.
-        manifest: One row per clip: `ser.corpora.manifest` with ``start``, ``length`` and ``sha256``.
-        card: The contents of ``card.json``.
-    """
+    """A prepared corpus on disk; see the module for its manifest and its card."""
 
     folder: Path
     manifest: pd.DataFrame
@@ -199,7 +193,7 @@ def _build(
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:
-        problems, kept, hashes, lengths = _write_samples(corpus, utterances, work, settings)
+        problems, kept = _write_samples(corpus, utterances, work, settings)
         if strict:
             _refuse(problems)
         if not kept:
@@ -207,10 +201,10 @@ def _build(
                 f"None of the {len(utterances)} clips of {corpus.title} under {corpus.root} is usable. "
                 f"The first problem is {problems[0].kind}: {problems[0].path}: {problems[0].detail}"
             )
-        manifest = to_table(kept)
-        manifest["length"] = np.asarray(lengths, dtype=np.int64)
-        manifest["start"] = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
-        manifest["sha256"] = hashes
+        manifest = to_table(utterance for utterance, _, _ in kept)
+        manifest["length"] = np.array([length for _, length, _ in kept], dtype=np.int64)
+        manifest["start"] = manifest["length"].cumsum() - manifest["length"]
+        manifest["sha256"] = [content for _, _, content in kept]
         card = _card(corpus, manifest, settings, source, problems, utterances)
         manifest.to_parquet(work / "manifest.parquet", index=False)
         (work / "card.json").write_text(json.dumps(card, indent=1) + "\n")
@@ -223,18 +217,13 @@ def _build(
 
 def _write_samples(
     corpus: Corpus, utterances: Sequence[Utterance], work: Path, settings: AudioSettings
-) -> tuple[list[Problem], list[Utterance], list[str], list[int]]:
-    problems: list[Problem] = []
-    kept: list[Utterance] = []
-    hashes: list[str] = []
-    lengths: list[int] = []
+) -> tuple[list[Problem], list[tuple[Utterance, int, str]]]:
+    """Write the clips end to end; return the problems, and each clip with its samples and their SHA-256."""
+    known = {u: reason for u in utterances if (reason := corpus.wrong_with(u))}
+    problems = [Problem(u.id, str(u.path), KNOWN_BAD, reason, True) for u, reason in known.items()]
+    good = [u for u in utterances if u not in known]
+    kept: list[tuple[Utterance, int, str]] = []
     first: dict[str, str] = {}
-    good: list[Utterance] = []
-    for utterance in utterances:
-        if reason := corpus.wrong_with(utterance):
-            problems.append(Problem(utterance.id, str(utterance.path), KNOWN_BAD, reason, True))
-        else:
-            good.append(utterance)
     with (work / "waveforms.i16").open("wb") as file:
         for utterance, clip, found in _decode_all(good, settings, corpus.title):
             problems += found
@@ -246,11 +235,9 @@ def _write_samples(
                 problems.append(Problem(utterance.id, str(utterance.path), "duplicate", detail, False))
             first.setdefault(content, utterance.id)
             file.write(clip.tobytes())
-            kept.append(utterance)
-            hashes.append(content)
-            lengths.append(len(clip))
-        file.write(bytes(2 * max(lengths, default=0)))
-    return problems, kept, hashes, lengths
+            kept.append((utterance, len(clip), content))
+        file.write(bytes(2 * max((length for _, length, _ in kept), default=0)))
+    return problems, kept
 
 
 def _card(

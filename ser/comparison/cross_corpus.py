@@ -62,12 +62,7 @@ def cross_corpus_table(rows: pd.DataFrame) -> Table:
 
 
 def cross_corpus_plot(rows: pd.DataFrame, path: Path) -> None:
-    """Draw the heat map, an interval in every cell; the diagonal (within a corpus, other speakers) is framed.
-
-    Args:
-        rows: See `transfers`.
-        path: Where to write; the suffix is the format.
-    """
+    """Draw the heat map, an interval in every cell; the diagonal (within a corpus, other speakers) is framed."""
     import seaborn as sns
     from matplotlib.patches import Rectangle
 

@@ -98,12 +98,7 @@ def leakage_table(rows: pd.DataFrame) -> Table:
 
 
 def leakage_plot(rows: pd.DataFrame, path: Path) -> None:
-    """Draw the UAR and interval of each protocol, a panel a corpus; red is not speaker-independent.
-
-    Args:
-        rows: See `leaks`.
-        path: Where to write; the suffix is the format.
-    """
+    """Draw the UAR and interval of each protocol, a panel a corpus; red is not speaker-independent."""
     import seaborn as sns
 
     corpora = list(dict.fromkeys(rows["corpus"]))

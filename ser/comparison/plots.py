@@ -42,11 +42,6 @@ Tables = Mapping[str, Sequence[pd.DataFrame]]
 def draw_section(section: Section, tables: Tables, folder: Path) -> dict[str, Path]:
     """Draw every picture of a section as SVG into a folder.
 
-    Args:
-        section: The systems that are compared.
-        tables: Their predictions.
-        folder: Where to write; created if needed.
-
     Returns:
         The files by what they show: ``speakers``, ``recall``, ``confusion``, ``reliability``, ``risk_coverage``, and with
         three systems or more ``critical_difference``.

@@ -17,12 +17,7 @@ class Report(ABC):
 
     @abstractmethod
     def write(self, folder: Path, runs: Sequence[Path]) -> None:
-        """Write files into a sweep's folder, and print what they say.
-
-        Args:
-            folder: The folder of the sweep.
-            runs: The folders of its finished jobs.
-        """
+        """Write files into a sweep's folder, and print what they say."""
 
 
 def present(
@@ -32,15 +27,7 @@ def present(
     table: "Table",
     plot: "Callable[[pd.DataFrame, Path], None]",
 ) -> None:
-    """Write a study's rows as ``.csv``, ``.md`` and ``.png``, and print its table.
-
-    Args:
-        rows: What the study found.
-        file: Where to write, without a suffix.
-        lines: The rows as text, below a row of headings, for Markdown.
-        table: The same for the terminal.
-        plot: Draws the rows into a file.
-    """
+    """Write a study's rows as ``.csv``, ``.md`` (``lines``, the headings first) and ``.png``, and print its table."""
     from rich.console import Console
 
     head, *body = [f"| {' | '.join(cells)} |\n" for cells in lines]

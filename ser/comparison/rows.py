@@ -20,7 +20,6 @@ class Row:
     """A system's scores, each between 0 and 1.
 
     Attributes:
-        system: Its name.
         uar, low, high: Pooled UAR (the mean over seeds) and its 95 % interval over speakers.
         caution: What a reader must know before trusting the interval, or ``None``.
         uar_mean, uar_sd: Mean and standard deviation (n - 1) of the UARs of all folds of all seeds.
@@ -125,10 +124,8 @@ class Section:
     """The systems of a corpus that can be compared, and the tests between them.
 
     Attributes:
-        group: The systems.
         best, baseline: Names of the systems that the others are tested against.
         baseline_reason: Why that one is the baseline.
-        pairs: The tests, in the order of the rows.
     """
 
     group: Group

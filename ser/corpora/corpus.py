@@ -150,17 +150,15 @@ class Corpus(ABC):
             reason = f"none of the {len(strays)} audio files there is named like this corpus, e.g. {strays[0].name}"
         else:
             reason = "the folder contains no audio"
+        command = f"python -m ser.prepare data={self.name} download=true" if self.downloads else self.how_to_get
         doi = f" (https://doi.org/{self.doi})" if self.doi else ""
         return CorpusNotFoundError(
             f"{self.title} is not at {self.root}: {reason}.\n"
             f"  licence    {self.licence}\n"
             f"  source     {self.homepage}{doi}\n"
-            f"  download   {self._command()}\n"
+            f"  download   {command}\n"
             f"  have it?   add paths.corpora=/folder/with/{self.name}"
         )
-
-    def _command(self) -> str:
-        return f"python -m ser.prepare data={self.name} download=true" if self.downloads else self.how_to_get
 
     def _audio(self) -> Iterator[Path]:
         return (path for path in files_under(self.root) if path.suffix.lower() in AUDIO_SUFFIXES)

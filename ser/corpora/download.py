@@ -15,7 +15,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from ser.corpora.corpus import Corpus, Download, is_pointer
 from ser.corpora.resume import ResumingDownloader, Watch, innermost_cause
 from ser.corpora.unpack import check_space, opened, unpack
 from ser.errors import DownloadError
+from ser.runtime.files import replacing
 
 if TYPE_CHECKING:
     import requests
@@ -43,16 +44,12 @@ class _File:
     bytes: int | None
 
 
-def download(corpus: Corpus, root: str | Path | None = None, progress: bool = True) -> Path:
+def download(corpus: Corpus, progress: bool = True) -> Path:
     """Download a corpus's release; do nothing if it is complete.
 
     Args:
         corpus: The corpus to download.
-        root: The folder to put it in; the corpus's own by default.
         progress: Whether to draw a progress bar.
-
-    Returns:
-        The folder that holds the corpus.
 
     Raises:
         CorpusNotFoundError: If the corpus is missing and cannot be downloaded; the message says how to obtain it.
@@ -60,8 +57,6 @@ def download(corpus: Corpus, root: str | Path | None = None, progress: bool = Tr
     """
     from filelock import FileLock
 
-    if root is not None and Path(root).expanduser() != corpus.root:
-        corpus = type(corpus)(root)
     if corpus.complete():
         return corpus.root
     if not corpus.downloads:
@@ -89,7 +84,7 @@ def _get(corpus: Corpus, progress: bool) -> None:
 
 
 def _get_zip(item: Download, corpus: Corpus, work: Path, expect: Watch, watch: Watch) -> None:
-    archive = work / _name_in(item.url)
+    archive = work / unquote(PurePosixPath(urlsplit(item.url).path).name)
     expect(item.bytes or 0)
     _fetch(_File((item.url,), archive, item.checksum, item.bytes), work, watch)
     unpack(archive, corpus.root / archive.stem)
@@ -116,7 +111,8 @@ def _get_git_lfs(item: Download, corpus: Corpus, work: Path, expect: Watch, watc
                 urls = tuple(address.format(path=quote(path)) for address in item.media)
                 wanted.append(_File(urls, target, f"sha256:{sha256}", size))
             else:
-                _write(target, content, work)
+                with replacing(target) as half:
+                    half.write_bytes(content)
     _fetch_all(wanted, work, expect, watch)
 
 
@@ -126,13 +122,6 @@ def _read_pointer(content: bytes) -> tuple[str, int] | None:
         return None
     fields = dict(line.split(" ", 1) for line in content.decode("ascii").splitlines() if " " in line)
     return fields["oid"].removeprefix("sha256:"), int(fields["size"])
-
-
-def _write(target: Path, content: bytes, work: Path) -> None:
-    half = work / (target.name + ".half")
-    half.write_bytes(content)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    half.replace(target)
 
 
 def _get_dataverse(item: Download, corpus: Corpus, work: Path, expect: Watch, watch: Watch) -> None:
@@ -159,9 +148,8 @@ def _get_dataverse(item: Download, corpus: Corpus, work: Path, expect: Watch, wa
                 f"{item.url} must list only paths inside its folder; got {path}. Nothing was downloaded."
             )
         clip = corpus.parse(corpus.root / path)
-        if (clip is not None and clip.id in have) or not any(
-            fnmatch.fnmatch(path.name.lower(), p) for p in item.keep or ("*",)
-        ):
+        kept = any(fnmatch.fnmatch(path.name.lower(), pattern) for pattern in item.keep or ("*",))
+        if not kept or (clip is not None and clip.id in have):
             continue
         folder = work if path.suffix.lower() == ".zip" else corpus.root
         wanted.append(_File((f"{server}/api/access/datafile/{number}",), folder / path, checksum, size))
@@ -197,10 +185,8 @@ def _fetch_all(files: list[_File], work: Path, expect: Watch, watch: Watch) -> N
 def _fetch(file: _File, work: Path, watch: Watch) -> None:
     """Fetch one file, verified, from the first of its addresses that works."""
     for url in file.urls[:-1]:
-        try:
+        with suppress(DownloadError):
             return _fetch_from(url, file, work, watch)
-        except DownloadError:
-            continue
     return _fetch_from(file.urls[-1], file, work, watch)
 
 
@@ -228,10 +214,6 @@ def _session() -> "requests.Session":
         _thread.session = requests.Session()
     session: requests.Session = _thread.session
     return session
-
-
-def _name_in(url: str) -> str:
-    return unquote(PurePosixPath(urlsplit(url).path).name)
 
 
 @contextmanager
@@ -263,14 +245,8 @@ def _bar(title: str, shown: bool) -> Iterator[tuple[Watch, Watch]]:
     """Yield two callables: one adds to the expected number of bytes, the other to the received number."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, disable=not shown) as progress:
+    text, rest = TextColumn("{task.description}"), TimeRemainingColumn()
+    with Progress(text, BarColumn(), DownloadColumn(), TransferSpeedColumn(), rest, disable=not shown) as progress:
         task = progress.add_task(title, total=None)
         total = 0
 

@@ -160,11 +160,7 @@ class LabelScheme:
         return sorted(set(manifest["corpus"]) - set(manifest.loc[voted, "corpus"]))
 
     def _votes(self, manifest: pd.DataFrame) -> pd.DataFrame:
-        """Return the votes summed by the names of `_heard`, ``(utterance, name)``, in alphabetical order of emotions.
-
-        Raises:
-            LabelError: If a corpus has no votes.
-        """
+        """Return the votes summed by the names of `_heard`, ``(utterance, name)``, in alphabetical order of emotions."""
         if lacking := self._unvoted(manifest):
             raise LabelError(
                 f"labels.target={self.target} requires listeners' votes, but {', '.join(lacking)} has none here. "
@@ -185,8 +181,7 @@ def _shares(votes: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
     """Convert votes to shares among the classes, ``(utterance, class)``; NaN if no class has a vote."""
     counts = votes.reindex(columns=list(classes), fill_value=0.0).to_numpy()
     totals = counts.sum(axis=1, keepdims=True)
-    shares: np.ndarray = counts / np.where(totals > 0, totals, np.nan)
-    return shares
+    return np.asarray(counts / np.where(totals > 0, totals, np.nan))
 
 
 def _plurality(votes: pd.DataFrame, intended: pd.Series, ties: Ties) -> tuple[pd.Series, pd.Series]:

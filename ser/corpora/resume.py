@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import requests
 
 TIMEOUT_S = 30.0
+"""How long to wait for the server's answer."""
+ATTEMPTS, PAUSE_S = 5, 1.0
+"""Failures in a row, without a new byte, after which to give up; seconds before the second attempt, doubled for each more."""
 
 Watch = Callable[[int], None]
 """Called with the number of bytes received; negative if bytes must be fetched again."""
@@ -33,9 +36,6 @@ class ResumingDownloader:
         bytes: The published size; ``None`` accepts what the server sends.
         watch: Called with the number of bytes received.
         session: Keeps the connection open between files.
-        attempts: Failures in a row, without a single new byte, after which to give up.
-        pause_s: Seconds before the second attempt; doubled for each further one.
-        timeout_s: Seconds to wait for the server's answer.
     """
 
     def __init__(
@@ -44,15 +44,11 @@ class ResumingDownloader:
         bytes: int | None = None,
         watch: Watch = lambda _: None,
         session: "requests.Session | None" = None,
-        attempts: int = 5,
-        pause_s: float = 1.0,
-        timeout_s: float = TIMEOUT_S,
     ) -> None:
         import requests
 
         self.part, self.tag = part, part.with_name(part.name + ".tag")
         self.bytes, self.watch, self.session = bytes, watch, session or requests.Session()
-        self.attempts, self.pause_s, self.timeout_s = attempts, pause_s, timeout_s
 
     def __call__(self, url: str, output_file: str, pooch: object = None) -> None:
         """Fetch ``url`` into ``output_file``, which appears only when it is complete.
@@ -61,6 +57,7 @@ class ResumingDownloader:
             DownloadError: If the server refuses, cannot be reached, or sends another size than was published.
         """
         import requests
+        from requests.exceptions import ChunkedEncodingError
 
         self.watch(self._have())
         failures = 0
@@ -69,20 +66,15 @@ class ResumingDownloader:
             try:
                 self._attempt(url)
                 break
-            except (
-                requests.ConnectionError,
-                requests.Timeout,
-                requests.exceptions.ChunkedEncodingError,
-                _AgainError,
-            ) as error:
+            except (requests.ConnectionError, requests.Timeout, ChunkedEncodingError, _AgainError) as error:
                 failures = 1 if self._have() > before else failures + 1
-                if failures >= self.attempts:
+                if failures >= ATTEMPTS:
                     raise DownloadError(
                         f"{urlsplit(url).netloc} could not be reached or closed the connection {failures} times in a row "
                         f"({innermost_cause(error)}). Run the same command again to resume. On a machine without a network, "
                         "copy the corpus to it and set paths.corpora=/folder."
                     ) from error
-                time.sleep(min(self.pause_s * 2 ** (failures - 1), 60.0))
+                time.sleep(min(PAUSE_S * 2 ** (failures - 1), 60.0))
         if self.bytes is not None and self._have() != self.bytes:
             got = self._have()
             self._restart()
@@ -104,7 +96,7 @@ class ResumingDownloader:
             headers["Range"] = f"bytes={have}-"
             if self.tag.exists():
                 headers["If-Range"] = self.tag.read_text()
-        with self.session.get(url, headers=headers, stream=True, timeout=self.timeout_s) as response:
+        with self.session.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
             if response.status_code == 416 and response.headers.get("Content-Range") == f"bytes */{have}":
                 return  # complete: no byte follows
             if response.status_code == 416:

@@ -43,11 +43,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class FeatureCache:
-    """The features of every utterance of a data module.
-
-    Args:
-        folder: The folder of a finished cache.
-    """
+    """The features of every utterance of a data module."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,10 +51,7 @@ class FeatureCache:
         index = np.fromfile(folder / "index.i64", RECORD).reshape(-1, 2)
         rows = torch.from_numpy(index[:, 0])
         ends = torch.from_numpy(index[:, 1].cumsum())
-        self._frames, self._start = (
-            torch.zeros(len(index), dtype=torch.int64),
-            torch.zeros(len(index), dtype=torch.int64),
-        )
+        self._frames, self._start = torch.zeros(2, len(index), dtype=torch.int64)
         self._frames[rows] = torch.from_numpy(index[:, 1])
         self._start[rows] = ends - torch.from_numpy(index[:, 1])
 
@@ -85,13 +78,6 @@ class FeatureCache:
 
 def open_cache(stores: Path, key: Mapping[str, Any], count: int, n_features: int, compute: Compute) -> FeatureCache:
     """Open the cache of some features. Missing features are computed first.
-
-    Args:
-        stores: Folder of the waveform stores.
-        key: All that the features depend on, as plain JSON.
-        count: Number of utterances.
-        n_features: Features per frame.
-        compute: Yields the features of some rows, each row once.
 
     Raises:
         ConfigError: If the disk is full.

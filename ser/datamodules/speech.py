@@ -72,9 +72,7 @@ class SpeechDataModule(L.LightningDataModule):
         loading: How batches are read.
 
     Attributes:
-        labelled: The manifest, targets and classes.
-        split: The fold's rows of the manifest.
-        findings: The audit's findings in the fold.
+        labelled, split, findings: The plan's manifest, targets and classes; the fold's rows; its audit's findings.
 
     Raises:
         SplitError: If the fold does not exist, or its audit finds an error.
@@ -128,14 +126,7 @@ class SpeechDataModule(L.LightningDataModule):
     def use_cached_features(
         self, key: Mapping[str, Any], features: Features, n_features: int, device: torch.device
     ) -> None:
-        """Give batches features instead of waveforms. Missing features are computed and stored first.
-
-        Args:
-            key: Everything that the features depend on besides the waveforms, as plain JSON.
-            features: Computes the features of a batch.
-            n_features: Features per frame.
-            device: Device that computes them.
-        """
+        """Give batches features instead of waveforms. Missing features are computed and stored first."""
         self.use_waveforms()
         manifest = self.labelled.manifest
         longest = manifest["length"].max() / self.plan.settings.sample_rate
@@ -167,9 +158,8 @@ class SpeechDataModule(L.LightningDataModule):
         part, shares = (distributed.process_rank(), distributed.world_size()) if share else (0, 1)
         mine = slice(part, None, shares)  # a batch is sorted by length, so every process gets similar lengths
         where = torch.from_numpy(rows)
-        lengths = torch.from_numpy(
-            self.labelled.manifest["length"].to_numpy()[rows]
-        )  # on the CPU, where order is drawn
+        # On the CPU, where order is drawn.
+        lengths = torch.from_numpy(self.labelled.manifest["length"].to_numpy()[rows])
         return DataLoader(
             _Rows(where, lengths, mine) if resident else _Clips(self, where, lengths, mine),
             batch_size=None,  # the sampler yields whole batches
@@ -193,10 +183,7 @@ class SpeechDataModule(L.LightningDataModule):
     def gather(self, index: Tensor, device: torch.device, longest: int | None = None) -> Batch:
         """Return the batch of some rows of the manifest, gathered on the device from its resident samples.
 
-        Args:
-            index: Rows.
-            device: Device of the batch.
-            longest: Number of samples to pad to; ``None`` uses the length of the longest clip.
+        It is padded to ``longest`` samples, or to its longest clip.
 
         Shapes:
             - index: ``(batch,)``

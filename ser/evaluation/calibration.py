@@ -44,13 +44,7 @@ def ece(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) -> float:
     This is the number that papers report. It is biased upwards: even a perfectly calibrated model scores above 0, more
     so with fewer utterances, since a bin's accuracy is never exactly its probability. See `ece_debiased`.
 
-    Shapes:
-        - probabilities: ``(utterance, class)``, each in [0, 1]
-        - target: ``(utterance,)`` integers
-        - returns: a number from 0 to 1
-
-    Raises:
-        ValueError: As `top_class`, or if ``bins`` is below 1.
+    Shapes and errors: as `top_class`, to a number from 0 to 1; a `ValueError` too if ``bins`` is below 1.
 
     Example:
         >>> round(ece(np.array([[0.2, 0.8], [0.8, 0.2]]), np.array([1, 1])), 3)
@@ -68,13 +62,7 @@ def ece_debiased(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) 
     The unit is that of `ece`, probability, but the value can be larger: it is a root mean square over bins of equally
     many utterances, which separate confidences that lie so close together that `ece` puts them into one bin.
 
-    Shapes:
-        - probabilities: ``(utterance, class)``, each in [0, 1]
-        - target: ``(utterance,)`` integers
-        - returns: a number from 0 to 1; NaN if no bin has 2 utterances
-
-    Raises:
-        ValueError: As `ece`.
+    Shapes and errors: as `ece`; NaN if no bin has 2 utterances.
 
     Example:
         >>> p = np.tile([0.75, 0.25], (1000, 1))
@@ -119,13 +107,7 @@ def brier(probabilities: np.ndarray, target: np.ndarray) -> float:
     It ranges from 0 to 2, as Brier defined it; some halve it for 2 classes. Uniform probabilities over n classes give
     ``1 - 1 / n``.
 
-    Shapes:
-        - probabilities: ``(utterance, class)``, each in [0, 1]
-        - target: ``(utterance,)`` integers
-        - returns: a number
-
-    Raises:
-        ValueError: As `top_class`.
+    Shapes and errors: as `top_class`, to a number.
 
     Example:
         >>> brier(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 0]))
@@ -139,14 +121,8 @@ def brier(probabilities: np.ndarray, target: np.ndarray) -> float:
 def reliability(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) -> pd.DataFrame:
     """Return the points of a reliability diagram: bins of equally many utterances, from the least to the most confident.
 
-    Shapes:
-        - probabilities: ``(utterance, class)``, each in [0, 1]
-        - target: ``(utterance,)`` integers
-        - returns: ``bins`` rows or fewer (equal confidences share a bin): ``confidence`` (mean), ``accuracy``,
-            ``count``
-
-    Raises:
-        ValueError: As `ece`.
+    Shapes and errors: as `ece`, to ``bins`` rows or fewer (equal confidences share a bin): ``confidence`` (mean),
+    ``accuracy``, ``count``.
 
     Example:
         >>> reliability(np.array([[0.4, 0.6], [0.2, 0.8]]), np.array([0, 1]), bins=2).to_dict("list")
@@ -166,13 +142,7 @@ def fit_temperature(probabilities: np.ndarray, target: np.ndarray) -> float:
 
     The loss is convex in 1 / T, so there is one minimum. T > 1 means that the model was overconfident.
 
-    Shapes:
-        - probabilities: ``(utterance, class)``, each in [0, 1]
-        - target: ``(utterance,)`` integers
-        - returns: a number
-
-    Raises:
-        ValueError: As `top_class`.
+    Shapes and errors: as `top_class`, to a number.
 
     Example:
         >>> sure = np.tile([0.9, 0.1], (4, 1))  # right 3 times in 4: log odds ln 9 should be ln 3
@@ -210,13 +180,11 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
 
     if not temperature > 0:
         raise ValueError(f"temperature must be above 0; got {temperature}.")
-    scaled: np.ndarray = softmax(_log(probabilities) / temperature, axis=1)
-    return scaled
+    return np.asarray(softmax(_log(probabilities) / temperature, axis=1))
 
 
 def _log(probabilities: np.ndarray) -> np.ndarray:
-    logarithm: np.ndarray = np.log(np.maximum(probabilities.astype(np.float64), FLOOR))
-    return logarithm
+    return np.asarray(np.log(np.maximum(probabilities.astype(np.float64), FLOOR)))
 
 
 def _equal_mass(confidence: np.ndarray, bins: int) -> np.ndarray:
@@ -224,8 +192,7 @@ def _equal_mass(confidence: np.ndarray, bins: int) -> np.ndarray:
     _check_bins(bins)
     _, which, times = np.unique(confidence, return_inverse=True, return_counts=True)
     middle = np.cumsum(times) - times / 2  # of the ranks, between 0 and len(confidence)
-    index: np.ndarray = (middle * bins / len(confidence)).astype(np.int64)[which]
-    return index
+    return np.asarray((middle * bins / len(confidence)).astype(np.int64)[which])
 
 
 def _check(probabilities: np.ndarray, target: np.ndarray) -> None:

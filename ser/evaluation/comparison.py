@@ -213,7 +213,6 @@ class CriticalDifference:
         difference: Nemenyi's critical difference: average ranks this far apart differ at ``alpha``.
         statistic, p_value: Of Friedman's test that all models are equal, corrected for ties. Where it does not
             reject, the ranks mean nothing.
-        blocks: How many.
         alpha: Chance of finding any difference among models that are all equal.
         cliques: Largest groups of two models or more whose ranks lie closer than ``difference``; each is drawn as a
             bar.
@@ -308,9 +307,8 @@ def _check_same(first: pd.DataFrame, table: pd.DataFrame, name: str) -> None:
 
 def _excess(first: pd.DataFrame, table: pd.DataFrame, name: str) -> str:
     """Describe which utterances only one of two tables has, or has more often."""
-    times = pd.DataFrame({"one[0]": first["utterance"].value_counts(), name: table["utterance"].value_counts()}).fillna(
-        0
-    )
+    counts = {"one[0]": first["utterance"].value_counts(), name: table["utterance"].value_counts()}
+    times = pd.DataFrame(counts).fillna(0)
     more = times["one[0]"] - times[name]
     parts = []
     for who, other, extra in (("one[0]", name, more[more > 0]), (name, "one[0]", more[more < 0])):

@@ -58,8 +58,7 @@ def sets(probabilities: np.ndarray, threshold: float) -> np.ndarray:
         array([[ True, False],
                [ True,  True]])
     """
-    chosen: np.ndarray = 1.0 - probabilities.astype(np.float64) <= threshold  # the same subtraction as in `threshold`
-    return chosen
+    return np.asarray(1.0 - probabilities.astype(np.float64) <= threshold)  # the same subtraction as in `threshold`
 
 
 def coverage(table: pd.DataFrame, sets: np.ndarray) -> dict[str, Any]:

@@ -193,8 +193,7 @@ def _gaps_by_chance(by_speaker: np.ndarray, group: np.ndarray, n_groups: int, ti
         raise ValueError(f"permutations must be at least 1; got {times}.")
     dealt = np.random.default_rng(seed).permuted(np.tile(group, (times, 1)), axis=1)
     uars = _uar_by_group(by_speaker, dealt, n_groups)
-    distance: np.ndarray = uars.max(axis=1) - uars.min(axis=1)
-    return distance
+    return np.asarray(uars.max(axis=1) - uars.min(axis=1))
 
 
 def _interval(best: np.ndarray, worst: np.ndarray, seed: int, level: float = 0.95) -> Interval:

@@ -32,14 +32,14 @@ resample of one speaker over and over has no standard error, which 2 or 3 speake
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from ser.evaluation.metrics import uar
 
 Method = Literal["auto", "percentile", "expanded", "bca", "jackknife-t"]
-METHODS: tuple[Method, ...] = ("auto", "percentile", "expanded", "bca", "jackknife-t")
+METHODS: tuple[Method, ...] = get_args(Method)
 Statistic = Callable[[np.ndarray], np.ndarray]
 """``(..., class, class)`` counts to ``(...)`` values: any of the confusion-based functions of `ser.evaluation.metrics`."""
 
@@ -90,7 +90,9 @@ def sums_of_drawn(drawn: np.ndarray, by_speaker: np.ndarray) -> np.ndarray:
                [ 2., 10.]])
     """
     flat = by_speaker.reshape(len(by_speaker), -1).astype(np.float64)  # float64: BLAS
-    times = _times(drawn.reshape(-1, drawn.shape[-1]), len(by_speaker)).astype(np.float64)
+    rows, n = drawn.reshape(-1, drawn.shape[-1]), len(by_speaker)
+    cell = rows + n * np.arange(len(rows))[:, None]
+    times = np.bincount(cell.ravel(), minlength=len(rows) * n).reshape(len(rows), n).astype(np.float64)
     return (times @ flat).reshape(*drawn.shape[:-1], *by_speaker.shape[1:])
 
 
@@ -147,7 +149,7 @@ def speaker_interval(
     _check_counts(by_speaker)
     _check_settings(level, resamples, method, METHODS)
     speakers = len(by_speaker)
-    used: Method = _automatic(speakers) if method == "auto" else method
+    used: Method = ("percentile" if speakers >= MANY_SPEAKERS else "jackknife-t") if method == "auto" else method
     drawn = 0 if used == "jackknife-t" else resamples
     if speakers == 1:
         return Interval(None, None, level, used, speakers, drawn, seed, ONE_SPEAKER)
@@ -254,10 +256,6 @@ def _interval(
     return Interval(float(low), float(high), level, method, speakers, resamples, seed, few, seeds)
 
 
-def _automatic(speakers: int) -> Method:
-    return "percentile" if speakers >= MANY_SPEAKERS else "jackknife-t"
-
-
 def _resampled(
     by_speaker: np.ndarray, statistic: Statistic, resamples: int, seed: int, method: Method, level: float
 ) -> tuple[float, float]:
@@ -329,12 +327,6 @@ def _pigeonhole(by_speaker: np.ndarray, statistic: Statistic, resamples: int, se
     scores = statistic(sums_of_drawn(drawn, by_speaker))  # (resample, seed)
     of_seeds = np.random.default_rng([seed, 1]).integers(seeds, size=(resamples, seeds))  # [.., 1]: not as speakers
     return np.asarray(np.take_along_axis(scores, of_seeds, axis=1).mean(axis=1))
-
-
-def _times(drawn: np.ndarray, n: int) -> np.ndarray:
-    """Count how often each of ``n`` positions was drawn, ``(resample, draw)`` to ``(resample, n)``."""
-    cell = drawn + n * np.arange(len(drawn))[:, None]
-    return np.bincount(cell.ravel(), minlength=len(drawn) * n).reshape(len(drawn), n)
 
 
 def _check_counts(by_speaker: np.ndarray) -> None:

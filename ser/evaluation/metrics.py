@@ -4,7 +4,8 @@ UAR: Schuller et al., 2009, https://doi.org/10.21437/Interspeech.2009-103. Macro
 the F1 of the means: Opitz and Burst, 2019, https://arxiv.org/abs/1911.03347.
 
 `confusion` counts once; every other function takes ``(..., class, class)`` counts, targets in rows and predictions in
-columns, and scores any number of confusion matrices at once, so a bootstrap takes milliseconds.
+columns, and scores any number of confusion matrices at once, so a bootstrap takes milliseconds. It raises `ValueError` if
+they are not square, or negative.
 """
 
 import numpy as np
@@ -67,9 +68,6 @@ def recall_per_class(counts: np.ndarray) -> np.ndarray:
         - counts: ``(..., class, class)``
         - returns: ``(..., class)``; NaN where no utterance is of that class
 
-    Raises:
-        ValueError: If ``counts`` is not square or holds a negative number.
-
     Example:
         >>> recall_per_class(np.array([[3, 1], [0, 0]]))
         array([0.75,  nan])
@@ -85,9 +83,6 @@ def precision_per_class(counts: np.ndarray) -> np.ndarray:
         - returns: ``(..., class)``; NaN where the class was never predicted, since 0 would imply wrong predictions
           (`f1_per_class` needs no such choice: a class that was never found has F1 0)
 
-    Raises:
-        ValueError: If ``counts`` is not square or holds a negative number.
-
     Example:
         >>> precision_per_class(np.array([[3, 0], [1, 0]]))
         array([0.75,  nan])
@@ -101,9 +96,6 @@ def f1_per_class(counts: np.ndarray) -> np.ndarray:
     Shapes:
         - counts: ``(..., class, class)``
         - returns: ``(..., class)``; NaN where the class is neither in the target nor ever predicted
-
-    Raises:
-        ValueError: If ``counts`` is not square or holds a negative number.
 
     Example:
         >>> f1_per_class(np.array([[1, 1], [0, 2]])).round(3)
@@ -119,9 +111,6 @@ def uar(counts: np.ndarray) -> np.ndarray:
         - counts: ``(..., class, class)``
         - returns: ``(...)``; NaN where there are no utterances
 
-    Raises:
-        ValueError: If ``counts`` is not square or holds a negative number.
-
     Example:
         >>> float(uar(np.array([[3, 1, 0], [1, 1, 0], [0, 0, 0]])))
         0.625
@@ -136,9 +125,6 @@ def accuracy(counts: np.ndarray) -> np.ndarray:
         - counts: ``(..., class, class)``
         - returns: ``(...)``; NaN where there are no utterances
 
-    Raises:
-        ValueError: If ``counts`` is not square or holds a negative number.
-
     Example:
         >>> float(accuracy(np.array([[3, 1], [0, 4]])))
         0.875
@@ -152,9 +138,6 @@ def macro_f1(counts: np.ndarray) -> np.ndarray:
     Shapes:
         - counts: ``(..., class, class)``
         - returns: ``(...)``; NaN where there are no utterances
-
-    Raises:
-        ValueError: If ``counts`` is not square or holds a negative number.
 
     Example:
         >>> float(macro_f1(np.array([[2, 0, 0], [0, 2, 0], [0, 0, 0]])))

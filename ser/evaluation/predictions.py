@@ -59,10 +59,6 @@ def write_predictions(table: pd.DataFrame, path: Path) -> None:
 def check_predictions(table: pd.DataFrame, source: Path | str = "the predictions table") -> None:
     """Check what every later step relies on. Messages count rows from 0.
 
-    Args:
-        table: See the module.
-        source: What the messages call the table: its file.
-
     Raises:
         RunError: If columns are missing or misplaced, a value is missing or out of range, a row of probabilities
             does not sum to 1, or an utterance occurs twice in one fold.
@@ -98,8 +94,7 @@ def target_indices(table: pd.DataFrame) -> np.ndarray:
         array([1, 0])
     """
     position = {name: i for i, name in enumerate(classes(table))}
-    indices: np.ndarray = table["target"].map(position).to_numpy(dtype=np.int64)
-    return indices
+    return np.asarray(table["target"].map(position).to_numpy(dtype=np.int64))
 
 
 def probabilities(table: pd.DataFrame) -> np.ndarray:
@@ -109,8 +104,18 @@ def probabilities(table: pd.DataFrame) -> np.ndarray:
         >>> probabilities(pd.DataFrame({"target": ["sad"], "p_angry": [0.25], "p_sad": [0.75]}))
         array([[0.25, 0.75]])
     """
-    values: np.ndarray = table[[PREFIX + name for name in classes(table)]].to_numpy(dtype=np.float64)
-    return values
+    return np.asarray(table[[PREFIX + name for name in classes(table)]].to_numpy(dtype=np.float64))
+
+
+def with_probabilities(table: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
+    """Return a table with other probabilities, ``(utterance, class)``.
+
+    Example:
+        >>> probabilities(with_probabilities(pd.DataFrame({"p_angry": [0.25], "p_sad": [0.75]}), np.array([[0.5, 0.5]])))
+        array([[0.5, 0.5]])
+    """
+    columns = [PREFIX + name for name in classes(table)]
+    return table.assign(**dict(zip(columns, values.T, strict=True)))
 
 
 def votes(table: pd.DataFrame) -> np.ndarray | None:
@@ -122,8 +127,7 @@ def votes(table: pd.DataFrame) -> np.ndarray | None:
     """
     if not any(str(c).startswith(VOTES) for c in table.columns):
         return None
-    shares: np.ndarray = table[[VOTES + name for name in classes(table)]].to_numpy(dtype=np.float64)
-    return shares
+    return np.asarray(table[[VOTES + name for name in classes(table)]].to_numpy(dtype=np.float64))
 
 
 def predicted_indices(table: pd.DataFrame) -> np.ndarray:
@@ -133,8 +137,7 @@ def predicted_indices(table: pd.DataFrame) -> np.ndarray:
         >>> predicted_indices(pd.DataFrame({"target": ["sad"], "p_angry": [0.25], "p_sad": [0.75]}))
         array([1])
     """
-    indices: np.ndarray = probabilities(table).argmax(axis=1)
-    return indices
+    return np.asarray(probabilities(table).argmax(axis=1))
 
 
 def confusion_by_speaker(table: pd.DataFrame, names: Sequence[str] | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,6 @@ fold's dev utterances, never on test utterances. Everything else needs the test 
 like the scores of `ser.evaluation.summary`.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import pandas as pd
 from ser.errors import RunError
 from ser.evaluation import calibration, conformal, groups, metrics, predictions, selective, soft
 from ser.evaluation.intervals import ENOUGH_SPEAKERS
+from ser.evaluation.summary import plain
 
 COVERAGES = (0.5, 0.8, 0.9, 1.0)
 """Shares of answered utterances at which the risk is shown."""
@@ -62,8 +62,8 @@ def profile(table: pd.DataFrame, dev: pd.DataFrame | None = None, seed: int = 0)
         result["conformal"] = _conformal(table, dev)
     if (heard := soft.summary(table, seed)) is not None:
         result["soft"] = heard
-    plain: dict[str, Any] = _plain(result)
-    return plain
+    made: dict[str, Any] = plain(result)
+    return made
 
 
 def _calibration(table: pd.DataFrame) -> dict[str, Any]:
@@ -119,8 +119,7 @@ def _scaled(table: pd.DataFrame, dev: pd.DataFrame) -> tuple[list[dict[str, Any]
         fitted = calibration.fit_temperature(predictions.probabilities(tuning), predictions.target_indices(tuning))
         p[rows] = calibration.apply_temperature(p[rows], fitted)
         temperatures.append({"fold": fold, "temperature": fitted, "n_dev": len(tuning)})
-    columns = [predictions.PREFIX + name for name in predictions.classes(table)]
-    return temperatures, table.assign(**dict(zip(columns, p.T, strict=True)))
+    return temperatures, predictions.with_probabilities(table, p)
 
 
 def _by_fold(table: pd.DataFrame, dev: pd.DataFrame) -> list[tuple[int, np.ndarray, pd.DataFrame]]:
@@ -141,14 +140,3 @@ def _check_dev(table: pd.DataFrame, dev: pd.DataFrame) -> None:
             "fitted on. "
             "Score them with that fold's checkpoint."
         )
-
-
-def _plain(value: Any) -> Any:
-    """Convert numpy's numbers to Python's, and NaN and infinities to ``None``."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

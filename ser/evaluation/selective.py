@@ -37,11 +37,7 @@ def risk_coverage(probabilities: np.ndarray, target: np.ndarray) -> pd.DataFrame
 
 
 def risk_at(curve: pd.DataFrame, coverage: float) -> float:
-    """Return the risk when at least this share is answered.
-
-    Args:
-        curve: See `risk_coverage`.
-        coverage: Above 0, at most 1.
+    """Return the risk of a curve (see `risk_coverage`) when at least this share is answered.
 
     Raises:
         ValueError: If ``coverage`` is out of range.
@@ -86,10 +82,7 @@ def e_aurc_normalised(probabilities: np.ndarray, target: np.ndarray) -> float:
 
     Unlike `e_aurc`, it compares models of different accuracy.
 
-    Shapes: as `risk_coverage`; NaN if all is right or all is wrong, since there is nothing to order.
-
-    Raises:
-        ValueError: As `risk_coverage`.
+    Shapes and errors: as `risk_coverage`; NaN if all is right or all is wrong, since there is nothing to order.
 
     Example:
         >>> e_aurc_normalised(np.tile([0.9, 0.1], (4, 1)), np.array([0, 0, 1, 0]))

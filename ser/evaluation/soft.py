@@ -31,8 +31,7 @@ def divergence(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     from scipy.special import rel_entr
 
     middle = (one + other) / 2
-    bits: np.ndarray = (rel_entr(one, middle) + rel_entr(other, middle)).sum(axis=-1) / (2 * np.log(2))
-    return bits
+    return np.asarray((rel_entr(one, middle) + rel_entr(other, middle)).sum(axis=-1) / (2 * np.log(2)))
 
 
 def agreement(probabilities: np.ndarray, votes: np.ndarray) -> np.ndarray:
@@ -46,8 +45,7 @@ def agreement(probabilities: np.ndarray, votes: np.ndarray) -> np.ndarray:
         >>> agreement(np.array([[0.4, 0.6]]), np.array([[0.7, 0.3]]))
         array([0.3])
     """
-    share: np.ndarray = np.take_along_axis(votes, probabilities.argmax(axis=1)[:, None], axis=1)[:, 0]
-    return share
+    return np.asarray(np.take_along_axis(votes, probabilities.argmax(axis=1)[:, None], axis=1)[:, 0])
 
 
 def entropy(votes: np.ndarray) -> np.ndarray:
@@ -63,8 +61,7 @@ def entropy(votes: np.ndarray) -> np.ndarray:
     """
     from scipy.special import entr
 
-    bits: np.ndarray = entr(votes).sum(axis=-1) / np.log(2)
-    return bits
+    return np.asarray(entr(votes).sum(axis=-1) / np.log(2))
 
 
 def mean_interval(values: np.ndarray, speaker: np.ndarray, seed: int = 0) -> Interval:
@@ -87,11 +84,7 @@ def mean_interval(values: np.ndarray, speaker: np.ndarray, seed: int = 0) -> Int
 
 
 def summary(table: pd.DataFrame, seed: int = 0) -> dict[str, Any] | None:
-    """Compare the model with the listeners, over the rows that have votes.
-
-    Args:
-        table: See `ser.evaluation.predictions`.
-        seed: Of the bootstrap over speakers.
+    """Compare the model with the listeners, over the rows of a predictions table that have votes.
 
     Returns:
         ``None`` for a table without votes, otherwise plain JSON. Of the model: ``jsd`` (mean `divergence` to the votes)

@@ -38,10 +38,6 @@ def summarise(table: pd.DataFrame, seed: int = 0) -> Summary:
     The scores at the top are **pooled**: all folds' utterances in one confusion matrix, as for the interval. ``folds``
     has the mean over folds that papers report, with the standard deviation (n - 1) between folds.
 
-    Args:
-        table: See `ser.evaluation.predictions`.
-        seed: Of the bootstrap.
-
     Raises:
         RunError: If the table does not pass `ser.evaluation.predictions.check_predictions`.
 
@@ -58,18 +54,21 @@ def summarise(table: pd.DataFrame, seed: int = 0) -> Summary:
     target, predicted = predictions.target_indices(table), predictions.predicted_indices(table)
     _, by_speaker = predictions.confusion_by_speaker(table)
     counts = by_speaker.sum(axis=0)
-    return {
-        "n_utterances": len(table),
-        "n_speakers": len(by_speaker),
-        "n_folds": int(table["fold"].nunique()),
-        "classes": list(names),
-        **_scores(counts),
-        "cross_entropy": _plain(metrics.cross_entropy(predictions.probabilities(table), target)),
-        "uar_interval": asdict(speaker_interval(by_speaker, metrics.uar, seed=seed)),
-        "per_class": _per_class(counts, names),
-        "folds": _folds(table, target, predicted, len(names)),
-        "confusion": counts.tolist(),
-    }
+    summary: Summary = plain(
+        {
+            "n_utterances": len(table),
+            "n_speakers": len(by_speaker),
+            "n_folds": table["fold"].nunique(),
+            "classes": list(names),
+            **_scores(counts),
+            "cross_entropy": metrics.cross_entropy(predictions.probabilities(table), target),
+            "uar_interval": asdict(speaker_interval(by_speaker, metrics.uar, seed=seed)),
+            "per_class": _per_class(counts, names),
+            "folds": _folds(table, target, predicted, len(names)),
+            "confusion": counts.tolist(),
+        }
+    )
+    return summary
 
 
 def write_metrics(summary: Mapping[str, Any], path: Path) -> None:
@@ -121,23 +120,15 @@ def differences(old: Any, new: Any, tolerance: float = 1e-9, path: str = "") -> 
     return [difference for where, a, b in pairs for difference in differences(a, b, tolerance, where)]
 
 
-def _scores(counts: np.ndarray) -> dict[str, float | None]:
+def _scores(counts: np.ndarray) -> dict[str, float]:
     functions = {"uar": metrics.uar, "accuracy": metrics.accuracy, "macro_f1": metrics.macro_f1}
-    return {name: _plain(function(counts)) for name, function in functions.items()}
+    return {name: float(function(counts)) for name, function in functions.items()}
 
 
-def _per_class(counts: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, float | int | None]]:
-    recall, precision = metrics.recall_per_class(counts), metrics.precision_per_class(counts)
-    f1, support = metrics.f1_per_class(counts), counts.sum(axis=1)
-    return {
-        name: {
-            "recall": _plain(recall[i]),
-            "precision": _plain(precision[i]),
-            "f1": _plain(f1[i]),
-            "support": int(support[i]),
-        }
-        for i, name in enumerate(names)
-    }
+def _per_class(counts: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    scores = {"recall": metrics.recall_per_class(counts), "precision": metrics.precision_per_class(counts)}
+    scores |= {"f1": metrics.f1_per_class(counts), "support": counts.sum(axis=1)}
+    return {name: {score: values[i] for score, values in scores.items()} for i, name in enumerate(names)}
 
 
 def _folds(table: pd.DataFrame, target: np.ndarray, predicted: np.ndarray, n_classes: int) -> Summary:
@@ -145,17 +136,22 @@ def _folds(table: pd.DataFrame, target: np.ndarray, predicted: np.ndarray, n_cla
     for fold in sorted(int(f) for f in table["fold"].unique()):
         rows = (table["fold"] == fold).to_numpy()
         counts = metrics.confusion(target[rows], predicted[rows], n_classes)
-        size = {"n_utterances": int(rows.sum()), "n_speakers": int(table.loc[rows, "speaker"].nunique())}
+        size = {"n_utterances": rows.sum(), "n_speakers": table.loc[rows, "speaker"].nunique()}
         each.append({"fold": fold, **size, **_scores(counts)})
     uars = np.array([fold["uar"] for fold in each], dtype=np.float64)
     deviation = uars.std(ddof=1) if len(uars) > 1 else math.nan
-    return {"uar_mean": _plain(uars.mean()), "uar_sd": _plain(deviation), "each": each}
+    return {"uar_mean": uars.mean(), "uar_sd": deviation, "each": each}
 
 
-def _plain(value: Any) -> float | None:
-    """Convert a number to a Python float, or ``None`` for NaN."""
-    number = float(value)
-    return None if math.isnan(number) else number
+def plain(value: Any) -> Any:
+    """Convert numpy's numbers to Python's, and NaN and infinities to ``None``."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _is_list(value: Any) -> bool:

@@ -28,12 +28,7 @@ class Statistics(NamedTuple):
 
 
 class Moments:
-    """Sums over clips by group (a speaker, or everybody) in double precision, independent of the order of the batches.
-
-    Args:
-        groups: Number of groups.
-        n_features: Number of bands.
-    """
+    """Sums over clips by group (a speaker, or everybody) in double precision, independent of the order of the batches."""
 
     def __init__(self, groups: int, n_features: int) -> None:
         self.total = torch.zeros(groups, n_features, dtype=torch.float64)
@@ -93,8 +88,7 @@ class Normalise(nn.Module):
 
     mean: Tensor
     deviation: Tensor
-    own_mean: Tensor | None
-    own_deviation: Tensor | None
+    own: Tensor | None
 
     def __init__(self, n_features: int, by: By = "utterance", epsilon: float = 1e-3) -> None:
         super().__init__()
@@ -103,8 +97,7 @@ class Normalise(nn.Module):
         self.by, self.epsilon = by, epsilon
         self.register_buffer("mean", torch.zeros(n_features, 1))
         self.register_buffer("deviation", torch.ones(n_features, 1))
-        self.register_buffer("own_mean", None, persistent=False)
-        self.register_buffer("own_deviation", None, persistent=False)
+        self.register_buffer("own", None, persistent=False)  # (2, feature, 1)
 
     @override
     def forward(self, features: Tensor, lengths: Tensor, own: Statistics | None = None) -> Tensor:
@@ -151,14 +144,12 @@ class Normalise(nn.Module):
 
     def adapt(self, speaker: Statistics | None) -> None:
         """Use the statistics of the one speaker of ``speaker`` from now on; ``None`` resets them."""
-        self.own_mean, self.own_deviation = (None, None) if speaker is None else (speaker.mean[0], speaker.deviation[0])
+        self.own = None if speaker is None else torch.stack([speaker.mean[0], speaker.deviation[0]])
 
     @property
     def adapted(self) -> Statistics | None:
         """The statistics of the speaker that `adapt` was given, ``(feature, 1)`` each."""
-        if self.own_mean is None or self.own_deviation is None:
-            return None
-        return Statistics(self.own_mean, self.own_deviation)
+        return None if self.own is None else Statistics(*self.own)
 
     def _set(self, mean: Tensor, variance: Tensor) -> None:
         self.mean.copy_(mean[:, None])

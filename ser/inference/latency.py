@@ -14,15 +14,7 @@ REPEATS = 9
 
 
 def latency(checkpoint: Path, seconds: float = SECONDS) -> float:
-    """Measure the median time of several predictions on the CPU, one clip at a time, after a warm-up.
-
-    Args:
-        checkpoint: Checkpoint of a trained model.
-        seconds: Length of the clip.
-
-    Returns:
-        The time in seconds.
-    """
+    """Measure the median time of several predictions on the CPU, one clip at a time, after a warm-up."""
     model = load(checkpoint)
     rate = model.audio.sample_rate
     clip = torch.randn(round(seconds * rate), generator=torch.Generator().manual_seed(0)).mul(0.1).numpy()

@@ -24,11 +24,6 @@ Change = Callable[[Batch], Batch]
 def score(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> pd.DataFrame:
     """Return predictions of some utterances, each scored whole, in single precision on the model's device.
 
-    Args:
-        model: In any mode; it is scored in evaluation mode.
-        data: A data module that is set up.
-        rows: Row positions in the data module's manifest.
-
     Returns:
         The predictions table (see `ser.evaluation.predictions`), one row per utterance in the order of ``rows``.
     """

@@ -13,7 +13,6 @@ class BiLSTM(SpeechClassifier):
     """Recurrent classifier.
 
     Args:
-        task: See `SpeechClassifier`.
         hidden: Units a direction.
         layers: How many.
         dropout: Between layers and before the last layer.
@@ -21,12 +20,7 @@ class BiLSTM(SpeechClassifier):
     """
 
     def __init__(
-        self,
-        task: Config,
-        hidden: int = 96,
-        layers: int = 2,
-        dropout: float = 0.3,
-        attention: int = 64,
+        self, task: Config, hidden: int = 96, layers: int = 2, dropout: float = 0.3, attention: int = 64
     ) -> None:
         super().__init__(task)
         between = dropout if layers > 1 else 0.0

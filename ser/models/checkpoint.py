@@ -44,12 +44,7 @@ def put_back(checkpoint: dict[str, Any], model: SpeechClassifier) -> None:
 
 
 def finish(path: Path, model: SpeechClassifier) -> None:
-    """Reduce the checkpoint of a finished training to what a prediction needs.
-
-    Args:
-        path: Path of the checkpoint.
-        model: The trained model.
-    """
+    """Reduce the checkpoint of a finished training to what a prediction needs."""
     checkpoint = read_checkpoint(path)
     if set(checkpoint) == set(PARTS):
         return
@@ -83,10 +78,6 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
 
 def model_from(checkpoint: Mapping[str, Any], file: Path) -> SpeechClassifier:
     """Build the model of a checkpoint; checkpoints of version 0.1 are translated.
-
-    Args:
-        checkpoint: As `read_checkpoint` returns it.
-        file: Its path, for messages.
 
     Raises:
         RunError: If its training has not finished and weights are missing, or it does not fit this version.

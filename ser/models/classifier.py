@@ -77,9 +77,8 @@ class SpeechClassifier(nn.Module):
         model: Self = super().__new__(cls)
         bound = inspect.signature(cls).bind_partial(*args, **kwargs)
         bound.apply_defaults()
-        model.__dict__["hparams"] = dict(
-            bound.arguments
-        )  # nn.Module takes no attributes before its constructor has run
+        # nn.Module takes no attributes before its constructor has run.
+        model.__dict__["hparams"] = dict(bound.arguments)
         return model
 
     def __init__(self, task: Config) -> None:
@@ -124,12 +123,7 @@ class SpeechClassifier(nn.Module):
         return self.classify(self.normalise(features, frames), frames)
 
     def logits(self, batch: Batch, speakers: Statistics | None = None) -> Tensor:
-        """Return the logits of a batch, ``(batch, class)``, from its cached features where it has them.
-
-        Args:
-            batch: See `ser.datamodules.batch.Batch`.
-            speakers: Of each of the data's speakers, where features are normalised by speaker.
-        """
+        """Return the logits of a batch, ``(batch, class)``, from its cached features where it has them."""
         features, frames = batch.features or self.features(batch.waveform, batch.lengths)
         return self.classify(self.normalise(features, frames, _own(speakers, batch)), frames)
 
@@ -176,13 +170,7 @@ class SpeechClassifier(nn.Module):
     def moments(
         self, data: "SpeechDataModule", rows: np.ndarray, change: Callable[[Batch], Batch] | None = None
     ) -> Moments:
-        """Return the moments of the features of some utterances, by speaker, whatever their labels.
-
-        Args:
-            data: Set up.
-            rows: Row positions in the data module's manifest.
-            change: Of each batch before its features are computed.
-        """
+        """Return the moments of the features of some utterances, by speaker, whatever their labels."""
         moments = Moments(len(data.speakers), self.n_features)
         with self.evaluating():
             for loaded in data.batches(rows, self.device):
@@ -208,8 +196,7 @@ class SpeechClassifier(nn.Module):
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Return the optimizer's parameter groups: no decay on biases and norms. The first group's rate is logged.
 
-        Args:
-            lr: The optimizer's learning rate, which a group may change by an ``lr`` of its own.
+        A group may have an ``lr`` of its own in place of the optimizer's.
         """
         return groups_of(self.parameters())
 
@@ -233,9 +220,6 @@ class SpeechClassifier(nn.Module):
 
     def check_resumable(self, hparams: Config) -> None:
         """Refuse to resume a training that did not start from the same weights as this model.
-
-        Args:
-            hparams: Of the model in the checkpoint.
 
         Raises:
             RunError: If pretrained weights have changed since.

@@ -21,7 +21,6 @@ class CNN(SpeechClassifier):
     """Convolutional classifier.
 
     Args:
-        task: See `SpeechClassifier`.
         channels: Channels of the stem, which has stride 2, then of each block.
         time_pool: Number of frames that the max pooling after each block merges; every block halves the bands.
         width: Features of a frame once the frequency axis is folded in.

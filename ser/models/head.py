@@ -18,11 +18,9 @@ class Head(nn.Module):
         - returns: logits, ``(batch, class)``
 
     Args:
-        n_layers: Number of layers.
         size: Features of a frame.
         attend: Pool frames by attentive statistics; otherwise there is one frame, which is used.
         hidden: Units of a layer before the last; ``None`` omits that layer.
-        n_classes: Number of classes.
         dropout: Before each linear layer.
     """
 

@@ -1,5 +1,7 @@
 """Batch norm over the whole batch, which the processes of a training share."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
@@ -27,15 +29,9 @@ class BatchNorm(nn.BatchNorm2d):
         mean, count = sums[:-1] / sums[-1], sums[-1].detach()
         centred = values - mean[:, None, None]
         variance = distributed.all_reduce_sum(centred.square().sum(over)) / count
-        self._update_running(mean.detach(), (variance * count / (count - 1)).detach())
+        running: Any = self  # whose buffers are optional in torch's annotations
+        running.running_mean.lerp_(mean.detach(), self.momentum)
+        running.running_var.lerp_((variance * count / (count - 1)).detach(), self.momentum)
+        running.num_batches_tracked.add_(1)
         scale = self.weight * (variance + self.eps).rsqrt()
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(maps.dtype)
-
-    def _update_running(self, mean: Tensor, variance: Tensor) -> None:
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        assert self.momentum is not None
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance, self.momentum)
-        self.num_batches_tracked.add_(1)

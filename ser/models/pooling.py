@@ -47,9 +47,6 @@ class LayerMix(nn.Module):
     Shapes:
         - layers: ``(batch, layer, ...)``
         - returns: ``(batch, ...)``
-
-    Args:
-        n_layers: Number of layers.
     """
 
     GAIN = 10.0

@@ -46,12 +46,7 @@ class Pretrained(SpeechClassifier):
     features: Embedding
 
     def __init__(
-        self,
-        task: Config,
-        encoder: Config,
-        finetune: Config,
-        head: Config,
-        architecture: Architecture | None = None,
+        self, task: Config, encoder: Config, finetune: Config, head: Config, architecture: Architecture | None = None
     ) -> None:
         if task["features"]:
             raise ConfigError("features must be own for a pretrained encoder, which brings its own. Set features=own.")
@@ -170,17 +165,13 @@ class Pretrained(SpeechClassifier):
 
     @override
     def unchanging(self) -> dict[str, Tensor]:
-        if self._is_sharded():
-            return {}
+        if distributed.world_size() > 1:
+            from torch.distributed.fsdp import FSDPModule  # late: slow to import
+
+            if isinstance(self.features.encoder, FSDPModule):
+                return {}
         trained = {name for name, p in self.named_parameters() if p.requires_grad}
         return {k: v for k, v in self.state_dict().items() if k.startswith("features.") and k not in trained}
-
-    def _is_sharded(self) -> bool:
-        if distributed.world_size() == 1:
-            return False
-        from ser.models.sharding import is_sharded  # late: slow to import
-
-        return is_sharded(self.features.encoder)
 
     @override
     def check_resumable(self, hparams: Config) -> None:

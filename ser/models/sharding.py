@@ -35,8 +35,3 @@ def shard(parts: Sequence[nn.Module], mesh: DeviceMesh) -> None:
     for part in parts:
         if not isinstance(part, FSDPModule):
             fully_shard(part, mesh=mesh["data_parallel"])
-
-
-def is_sharded(part: nn.Module) -> bool:
-    """Return whether a module's weights are sharded."""
-    return isinstance(part, FSDPModule)

@@ -15,7 +15,6 @@ class Transformer(SpeechClassifier):
     """Self-attention classifier.
 
     Args:
-        task: See `SpeechClassifier`.
         width: Features per position, a multiple of ``heads`` and of 2.
         heads: Attention heads of each layer.
         layers: Number of layers.

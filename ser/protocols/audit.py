@@ -60,13 +60,7 @@ class Finding:
 def audit(
     split: Split, manifest: pd.DataFrame, classes: pd.Series, duplicates: pd.DataFrame | None = None
 ) -> list[Finding]:
-    """Return the findings of one fold, errors first.
-
-    Args:
-        split: The fold.
-        manifest: The manifest of the split's rows.
-        classes: The class of each row of the manifest.
-        duplicates: Pairs of duplicate recordings, as `ser.audio.duplicates.find_duplicates` returns them.
+    """Return the findings of one fold, errors first, from the manifest, the class of each of its rows, and its duplicates.
 
     Example:
         >>> from ser.corpora.demo import Demo
@@ -114,11 +108,7 @@ def stamps(split: Split, findings: Sequence[Finding]) -> tuple[str, ...]:
 
 
 def check_fitted(split: Split, rows: np.ndarray) -> None:
-    """Check that statistics, such as those of normalisation, were fitted on the training side only.
-
-    Args:
-        split: The fold.
-        rows: ``(clip,)`` rows of the manifest that they were computed from.
+    """Check that statistics, such as those of normalisation, were computed from rows of the training side only.
 
     Raises:
         SplitError: If a row is on another side.

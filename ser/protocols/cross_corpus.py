@@ -7,7 +7,7 @@ import pandas as pd
 
 from ser.errors import SplitError
 from ser.protocols.speaker_cv import SpeakerCV
-from ser.protocols.split import Split
+from ser.protocols.split import Split, checked_share, from_masks
 from ser.runtime.words import counted
 
 OTHERS = "others"
@@ -70,17 +70,6 @@ class CrossCorpus:
         return [Split(s.fold, rows[s.train], rows[s.dev], rows[s.test], s.stamps) for s in within]
 
 
-def checked_share(dev_share: float) -> float:
-    """Return a share after checking that it is between 0 and 1.
-
-    Raises:
-        SplitError: If it is not.
-    """
-    if not 0 < dev_share < 1:
-        raise SplitError(f"protocol.dev_share must be a share between 0 and 1; got {dev_share}.")
-    return dev_share
-
-
 def across(
     manifest: pd.DataFrame, fold: int, train: Collection[str], test: Collection[str], dev_share: float, seed: int
 ) -> Split:
@@ -88,7 +77,7 @@ def across(
     dev = {speaker for corpus in sorted(train) for speaker in choose_speakers(manifest, corpus, dev_share, seed)}
     trains, tests = manifest["corpus"].isin(train).to_numpy(), manifest["corpus"].isin(test).to_numpy()
     is_dev = manifest["speaker"].isin(dev).to_numpy()
-    return Split(fold, np.flatnonzero(trains & ~is_dev), np.flatnonzero(trains & is_dev), np.flatnonzero(tests))
+    return from_masks(fold, trains & ~is_dev, trains & is_dev, tests)
 
 
 def choose_speakers(manifest: pd.DataFrame, corpus: str, share: float, seed: int) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import SplitError
-from ser.protocols.split import Split
+from ser.protocols.split import Split, checked_share, from_masks
 from ser.protocols.stamps import DEV_SHARES_SPEAKERS
 from ser.runtime.words import and_more, counted
 
@@ -26,9 +26,8 @@ class CrossSpeaker:
     """
 
     def __init__(self, name: str, pairs: Sequence[Sequence[str]], dev_share: float = 0.2, seed: int = 0) -> None:
-        if not 0 < dev_share < 1:
-            raise SplitError(f"protocol.dev_share must be a share between 0 and 1; got {dev_share}.")
-        self.name, self.pairs, self.dev_share, self.seed = name, [tuple(p) for p in pairs], dev_share, seed
+        self.name, self.pairs = name, [tuple(p) for p in pairs]
+        self.dev_share, self.seed = checked_share(dev_share), seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
         """Return one fold per pair of speakers."""
@@ -46,6 +45,5 @@ class CrossSpeaker:
         for fold, (train_speaker, test_speaker) in enumerate(self.pairs):
             trains = (manifest["speaker"] == train_speaker).to_numpy()
             tests = (manifest["speaker"] == test_speaker).to_numpy()
-            train, dev, test = (np.flatnonzero(side) for side in (trains & ~is_dev, trains & is_dev, tests))
-            splits.append(Split(fold, train, dev, test, stamps=(DEV_SHARES_SPEAKERS,)))
+            splits.append(from_masks(fold, trains & ~is_dev, trains & is_dev, tests, DEV_SHARES_SPEAKERS))
         return splits

@@ -16,7 +16,7 @@ import pandas as pd
 
 from ser.errors import SplitError
 from ser.protocols.speaker_lists import SpeakerLists
-from ser.protocols.split import Split, stratified_share
+from ser.protocols.split import Split, checked_share, stratified_share
 from ser.protocols.stamps import SPEAKER_DEPENDENT
 
 WHOLE = 0.9
@@ -43,9 +43,7 @@ class EmoBox:
         dev_share: float = 0.1,
         seed: int = 0,
     ) -> None:
-        if not 0 < dev_share < 1:
-            raise SplitError(f"protocol.dev_share must be a share between 0 and 1; got {dev_share}.")
-        self.folds, self.utterances, self.dev_share, self.seed = folds, utterances, dev_share, seed
+        self.folds, self.utterances, self.dev_share, self.seed = folds, utterances, checked_share(dev_share), seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
         """Return the published folds of the corpus."""

@@ -5,7 +5,7 @@ import pandas as pd
 
 from ser.errors import SplitError
 from ser.protocols.speaker_cv import deal_speakers
-from ser.protocols.split import Split
+from ser.protocols.split import Split, checked_folds, from_masks
 from ser.protocols.stamps import FEW_SHOT, SPEAKER_DEPENDENT
 from ser.runtime.words import and_more
 
@@ -24,9 +24,7 @@ class FewShot:
     def __init__(self, clips: int = 7, folds: int = 5, seed: int = 0) -> None:
         if clips < 1:
             raise SplitError(f"protocol.clips must be 1 or more; got {clips}. Use protocol=speaker_cv to move none.")
-        if folds < 3:
-            raise SplitError(f"protocol.folds must be 3 or more (test, dev, train); got {folds}.")
-        self.clips, self.folds, self.seed = clips, folds, seed
+        self.clips, self.folds, self.seed = clips, checked_folds(folds), seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
         """Return one fold per group of test speakers."""
@@ -48,9 +46,8 @@ class FewShot:
         splits = []
         for fold in range(len(groups)):
             tested, is_dev = fold_of == fold, fold_of == (fold + 1) % len(groups)
-            sides = (~(tested | is_dev) | (tested & moved), is_dev, tested & ~moved)
-            train, dev, test = (np.flatnonzero(side) for side in sides)
-            splits.append(Split(fold, train, dev, test, stamps))
+            train = ~(tested | is_dev) | (tested & moved)
+            splits.append(from_masks(fold, train, is_dev, tested & ~moved, *stamps))
         return splits
 
     def _choose(self, manifest: pd.DataFrame) -> np.ndarray:

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from ser.errors import SplitError
-from ser.protocols.cross_corpus import across, checked_share
-from ser.protocols.split import Split
+from ser.protocols.cross_corpus import across
+from ser.protocols.split import Split, checked_share
 
 
 class LeaveOneCorpusOut:

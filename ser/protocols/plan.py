@@ -17,7 +17,7 @@ from ser.errors import ConfigError, SplitError
 from ser.protocols.audit import Finding, Policy, audit, enforce, stamps
 from ser.protocols.split import Protocol, Split
 from ser.protocols.stamps import SYNTHETIC
-from ser.runtime.instantiate import instantiate
+from ser.runtime.instantiate import instantiate, settings_from
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,8 @@ class Plan:
     """Every fold of a protocol on some corpora.
 
     Attributes:
-        corpora: The names of the corpora.
         stores: The prepared corpora, in the order of ``labelled.manifest``, whose ``start`` is an offset into all of them.
-        labels: The label scheme.
         labelled: The utterances that have a class, with their targets.
-        protocol: The protocol's name.
         splits: The protocol's folds; rows of ``labelled.manifest``.
         policy: Whether a leak that the protocol does not allow prevents training or becomes a stamp.
     """
@@ -122,7 +119,7 @@ def prepared(config: Mapping[str, Any]) -> dict[str, Store]:
     Raises:
         SerError: If a corpus is missing or unusable.
     """
-    settings, where = AudioSettings.of(config["audio"]), config["paths"]["stores"]
+    settings, where = settings_from(AudioSettings, config["audio"], "audio"), config["paths"]["stores"]
     strict = config.get("strict", False)
     return {name: prepare(corpus, where, settings, strict=strict) for name, corpus in corpora_of(config).items()}
 

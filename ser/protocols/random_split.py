@@ -6,8 +6,7 @@ It exists to show the gain of such leaks and to reproduce papers that used it. N
 import numpy as np
 import pandas as pd
 
-from ser.errors import SplitError
-from ser.protocols.split import Split
+from ser.protocols.split import Split, checked_folds, from_masks
 from ser.protocols.stamps import SPEAKER_DEPENDENT
 
 
@@ -22,9 +21,7 @@ class RandomUtterances:
     name = "random"
 
     def __init__(self, folds: int = 5, seed: int = 0) -> None:
-        if folds < 3:
-            raise SplitError(f"protocol.folds must be 3 or more (test, dev, train); got {folds}.")
-        self.folds, self.seed = folds, seed
+        self.folds, self.seed = checked_folds(folds), seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
         """Return one fold per group of utterances."""
@@ -34,10 +31,8 @@ class RandomUtterances:
         for _, rows in sorted(manifest.groupby("emotion").indices.items()):
             fold_of[random.permutation(rows)] = (dealt + np.arange(len(rows))) % self.folds
             dealt += len(rows)
-        splits = []
-        for fold in range(self.folds):
-            dev = (fold + 1) % self.folds
-            sides = (~np.isin(fold_of, (fold, dev)), fold_of == dev, fold_of == fold)
-            train, development, test = (np.flatnonzero(side) for side in sides)
-            splits.append(Split(fold, train, development, test, stamps=(SPEAKER_DEPENDENT,)))
-        return splits
+        dev_of = [(fold + 1) % self.folds for fold in range(self.folds)]
+        return [
+            from_masks(fold, ~np.isin(fold_of, (fold, dev)), fold_of == dev, fold_of == fold, SPEAKER_DEPENDENT)
+            for fold, dev in enumerate(dev_of)
+        ]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import SplitError
-from ser.protocols.split import Split, from_speakers
+from ser.protocols.split import Split, checked_folds, from_masks, from_speakers
 from ser.protocols.stamps import DEV_SHARES_SPEAKERS
 from ser.protocols.text_independent import deal_sentences
 
@@ -26,9 +26,7 @@ class SpeakerCV:
     name = "speaker_cv"
 
     def __init__(self, folds: int = 5, seed: int = 0) -> None:
-        if folds < 3:
-            raise SplitError(f"protocol.folds must be 3 or more (test, dev, train); got {folds}.")
-        self.folds, self.seed = folds, seed
+        self.folds, self.seed = checked_folds(folds), seed
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
         """Return one fold per group of speakers."""
@@ -39,19 +37,21 @@ class SpeakerCV:
             )
         members = deal_speakers(manifest, min(self.folds, heard), self.seed)
         if len(members) == 2:
-            return [self._of_two(manifest, fold, test) for fold, test in enumerate(members)]
+            tests = [manifest["speaker"].isin(test).to_numpy() for test in members]
+            devs = [held_out_sentences(manifest, ~test, self.seed) for test in tests]
+            sides = enumerate(zip(devs, tests, strict=True))
+            return [from_masks(fold, ~(test | dev), dev, test, DEV_SHARES_SPEAKERS) for fold, (dev, test) in sides]
         return [
             from_speakers(manifest, fold, dev=members[(fold + 1) % len(members)], test=members[fold])
             for fold in range(len(members))
         ]
 
-    def _of_two(self, manifest: pd.DataFrame, fold: int, test: set[str]) -> Split:
-        tests = manifest["speaker"].isin(test).to_numpy()
-        is_dev = np.zeros(len(manifest), dtype=bool)
-        trainable = np.flatnonzero(~tests)
-        is_dev[trainable] = deal_sentences(manifest.iloc[trainable], DEV_PARTS, self.seed) == 0
-        train, dev = np.flatnonzero(~tests & ~is_dev), np.flatnonzero(is_dev)
-        return Split(fold, train, dev, np.flatnonzero(tests), stamps=(DEV_SHARES_SPEAKERS,))
+
+def held_out_sentences(manifest: pd.DataFrame, trainable: np.ndarray, seed: int) -> np.ndarray:
+    """Return which of the trainable utterances have one of a fifth of their sentences, ``(utterance,)`` booleans."""
+    held_out = np.zeros(len(manifest), dtype=bool)
+    held_out[trainable] = deal_sentences(manifest[trainable], DEV_PARTS, seed) == 0
+    return held_out
 
 
 def deal_speakers(manifest: pd.DataFrame, folds: int, seed: int) -> list[set[str]]:

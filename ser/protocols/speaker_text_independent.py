@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import SplitError
-from ser.protocols.speaker_cv import DEV_PARTS, deal_speakers
-from ser.protocols.split import Split
+from ser.protocols.speaker_cv import deal_speakers, held_out_sentences
+from ser.protocols.split import Split, from_masks
 from ser.protocols.stamps import DEV_SHARES_SPEAKERS
 from ser.protocols.text_independent import deal_sentences
 
@@ -49,15 +49,12 @@ class SpeakerTextIndependent:
 
     def _split(self, manifest: pd.DataFrame, group_of: np.ndarray, text_of: np.ndarray, group: int, text: int) -> Split:
         groups, texts = int(group_of.max()) + 1, int(text_of.max()) + 1
-        test = np.flatnonzero((group_of == group) & (text_of == text))
         rest = (group_of != group) & (text_of != text)
         if groups > 2:
             is_dev = group_of == (group + 1) % groups
             stamps: tuple[str, ...] = ()
         else:
-            is_dev = np.zeros(len(manifest), dtype=bool)
-            trainable = np.flatnonzero(rest)
-            is_dev[trainable] = deal_sentences(manifest.iloc[trainable], DEV_PARTS, self.seed) == 0
+            is_dev = held_out_sentences(manifest, rest, self.seed)
             stamps = (DEV_SHARES_SPEAKERS,)
-        train, dev = np.flatnonzero(rest & ~is_dev), np.flatnonzero(rest & is_dev)
-        return Split(group * texts + text, train, dev, test, stamps, text_independent=True)
+        test = (group_of == group) & (text_of == text)
+        return from_masks(group * texts + text, rest & ~is_dev, rest & is_dev, test, *stamps, text_independent=True)

@@ -8,6 +8,8 @@ from typing import Protocol as Interface
 import numpy as np
 import pandas as pd
 
+from ser.errors import SplitError
+
 SIDES = ("train", "dev", "test")
 
 
@@ -52,6 +54,36 @@ class Protocol(Interface):
         """
 
 
+def checked_share(dev_share: float) -> float:
+    """Return a share after checking that it is between 0 and 1.
+
+    Raises:
+        SplitError: If it is not.
+    """
+    if not 0 < dev_share < 1:
+        raise SplitError(f"protocol.dev_share must be a share between 0 and 1; got {dev_share}.")
+    return dev_share
+
+
+def checked_folds(folds: int) -> int:
+    """Return a number of folds after checking that it is at least 3.
+
+    Raises:
+        SplitError: If it is not.
+    """
+    if folds < 3:
+        raise SplitError(f"protocol.folds must be 3 or more (test, dev, train); got {folds}.")
+    return folds
+
+
+def from_masks(
+    fold: int, train: np.ndarray, dev: np.ndarray, test: np.ndarray, *stamps: str, text_independent: bool = False
+) -> Split:
+    """Return the split of three sides, each whether an utterance is in it, ``(utterance,)`` booleans."""
+    sides = np.flatnonzero(train), np.flatnonzero(dev), np.flatnonzero(test)
+    return Split(fold, *sides, stamps, text_independent)
+
+
 def from_speakers(
     manifest: pd.DataFrame, fold: int, dev: set[str], test: set[str], train: set[str] | None = None
 ) -> Split:
@@ -59,7 +91,7 @@ def from_speakers(
     speakers = manifest["speaker"]
     in_dev, in_test = speakers.isin(dev).to_numpy(), speakers.isin(test).to_numpy()
     in_train = ~(in_dev | in_test) if train is None else speakers.isin(train).to_numpy()
-    return Split(fold, np.flatnonzero(in_train), np.flatnonzero(in_dev), np.flatnonzero(in_test))
+    return from_masks(fold, in_train, in_dev, in_test)
 
 
 def stratified_share(manifest: pd.DataFrame, rows: np.ndarray, share: float, seed: int) -> np.ndarray:

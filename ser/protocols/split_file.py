@@ -18,9 +18,6 @@ class SplitFile:
     """The folds of a file that `write_splits` wrote.
 
     Utterances of the data that the file does not name are left out.
-
-    Args:
-        path: The file.
     """
 
     name = "file"
@@ -39,12 +36,6 @@ class SplitFile:
 
 def write_splits(splits: Sequence[Split], manifest: pd.DataFrame, path: Path, protocol: str) -> None:
     """Write splits as one JSON file: the hash, stamps, guarantee and sorted ids of each side of every fold.
-
-    Args:
-        splits: The splits of this manifest.
-        manifest: See `ser.corpora.manifest`.
-        path: The file to write, or to replace.
-        protocol: The name of the protocol that made them.
 
     Example:
         >>> import tempfile

@@ -55,10 +55,7 @@ class TextIndependent:
 def deal_sentences(manifest: pd.DataFrame, folds: int, seed: int) -> np.ndarray:
     """Assign the sentences of each corpus to folds so that every fold has a similar share of every emotion.
 
-    Args:
-        manifest: See `ser.corpora.manifest`.
-        folds: Maximum number of folds; the corpus with the fewest sentences limits it further.
-        seed: Seed of the assignment.
+    The corpus with the fewest sentences may limit their number further.
 
     Returns:
         The fold of each utterance, ``(utterance,)``, from 0.

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from ser.protocols.audit import Finding
 from ser.protocols.plan import Plan
+from ser.protocols.split import SIDES
 from ser.protocols.stamps import meaning
+from ser.report.tables import simple_table
 from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import counted
 
@@ -19,21 +19,14 @@ STYLES = {"error": "bold red", "stamp": "yellow", "note": "dim"}
 
 
 def audit_report(plan: Plan, findings: Mapping[int, Sequence[Finding]]) -> RenderableType:
-    """Lay out the protocol, the size of every fold, and every finding with its folds.
-
-    Args:
-        plan: The folds.
-        findings: Findings by fold.
-    """
-    sizes = Table("fold", title="Clips / speakers", title_justify="left", box=box.SIMPLE_HEAD)
-    for side in ("train", "dev", "test"):
-        sizes.add_column(side, justify="right")
+    """Lay out the protocol, the size of every fold, and every finding with its folds."""
+    sizes = simple_table("Clips / speakers", "fold", *SIDES)
     sizes.add_column("hash", no_wrap=True)
     manifest = plan.labelled.manifest
     for split in plan.splits:
         counts = [f"{len(rows)} / {manifest['speaker'].iloc[rows].nunique()}" for rows in split.sides().values()]
         sizes.add_row(str(split.fold), *counts, split.hash(manifest))
-    table = Table("folds", "level", "finding", title="Findings", title_justify="left", box=box.SIMPLE_HEAD)
+    table = simple_table("Findings", "folds", "level", "finding", left=3)
     for (level, kind, text), folds in _folds_of(findings).items():
         where = "all" if len(folds) == len(plan.splits) else ", ".join(map(str, folds))
         table.add_row(where, Text(level, style=STYLES[level]), Text(f"{kind}: {text}", overflow="fold"))

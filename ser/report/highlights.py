@@ -12,11 +12,7 @@ from ser.runtime.words import counted
 
 
 def highlights(profile: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield name, value and meaning of selected numbers beyond the scores.
-
-    Args:
-        profile: As `ser.evaluation.profile.profile` returns it, with or without its tables.
-    """
+    """Yield name, value and meaning of selected numbers beyond the scores."""
     calibration, selective = profile.get("calibration", {}), profile.get("selective", {})
     if "ece" in calibration:
         after = calibration.get("after", {}).get("ece")

@@ -1,9 +1,13 @@
 """Self-contained pages: styles are inline, pictures are embedded, and there are no scripts."""
 
 from base64 import b64encode
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ser.report.format import percent
+from ser.runtime.words import counted
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -11,23 +15,31 @@ if TYPE_CHECKING:
 MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
-@cache
-def template_environment(folder: Path, strict: bool = True) -> "Environment":
-    """Return the Jinja environment of the templates in a folder; they may include those of this package.
+def rendered(template: Path, values: Mapping[str, Any], *, lenient: bool = False) -> str:
+    """Return the page that a Jinja template makes of some values; it may include the templates of this package.
 
     Args:
-        folder: Folder of the templates.
-        strict: Whether a template that names an unknown value is an error.
+        template: Its file.
+        values: By name.
+        lenient: Whether the page may refer to what ``values`` lack; nothing is in its place then.
     """
+    return _environment(template.parent, lenient).get_template(template.name).render(values)
+
+
+@cache
+def _environment(folder: Path, lenient: bool) -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined  # late: only pages need it
 
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader([folder, Path(__file__).parent]),
         autoescape=True,
-        undefined=StrictUndefined if strict else Undefined,
+        undefined=Undefined if lenient else StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["percent"] = percent
+    environment.globals["counted"] = counted
+    return environment
 
 
 def data_uri(picture: Path) -> str:

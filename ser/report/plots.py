@@ -66,7 +66,9 @@ def confusion_matrix(
             for label in axes.get_xticklabels():
                 label.set(horizontalalignment="right", rotation_mode="anchor")
         axes.tick_params(axis="y", rotation=0)
-        figure.suptitle(f"{heading}\n{_uar(summary)}", fontsize=12.5, fontweight="bold")
+        interval = summary["uar_interval"]
+        uar = "UAR " + with_interval(summary["uar"], interval["low"], interval["high"], " %")
+        figure.suptitle(f"{heading}\n{uar}", fontsize=12.5, fontweight="bold")
 
 
 def training_curves(history: pd.DataFrame, best_epoch: int | None, path: Path, *, stamps: Sequence[str] = ()) -> None:
@@ -137,8 +139,3 @@ def _series(history: pd.DataFrame, column: str) -> "pd.Series[float]":
         return pd.Series(dtype=np.float64)
     values = history[["epoch", column]].dropna().astype(np.float64)
     return values.groupby("epoch")[column].last()
-
-
-def _uar(summary: Mapping[str, Any]) -> str:
-    interval = summary["uar_interval"]
-    return "UAR " + with_interval(summary["uar"], interval["low"], interval["high"], " %")

@@ -4,23 +4,19 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from ser.report.tables import simple_table
 
 SHOWN = 20
 """Maximum number of printed problems of one kind; the card lists all."""
 
 
 def preparation_table(card: Mapping[str, Any], folder: str) -> RenderableType:
-    """Lay out a store's card.
-
-    Args:
-        card: See `ser.audio.store.Store`.
-        folder: Folder of the store.
-    """
-    counts = Table("", "here", "release", title=card["title"], title_justify="left", box=box.SIMPLE_HEAD)
+    """Lay out a store's card."""
+    counts = simple_table(card["title"], "", "here", "release", left=3)
     for row in ("found", "utterances", "speakers"):
         here, expected = card[row], card["expected"].get(row, card["expected"]["utterances"])
         name = {"found": "clips found", "utterances": "clips kept"}.get(row, row)
@@ -43,7 +39,7 @@ def preparation_table(card: Mapping[str, Any], folder: str) -> RenderableType:
 def _problems(problems: list[Mapping[str, Any]]) -> Table:
     kinds = Counter(p["kind"] for p in problems)
     title = "Problems: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    table = Table("file", "problem", "", title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = simple_table(title, "file", "problem", "", left=3)
     shown: Counter[str] = Counter()
     for problem in problems:
         shown[problem["kind"]] += 1

@@ -86,11 +86,7 @@ def print_results(
 
 
 def confusion_table(summary: Mapping[str, Any]) -> RenderableType:
-    """Lay out the confusion matrix: counts, one row per target, one column per prediction.
-
-    Args:
-        summary: See `ser.evaluation.summary.summarise`.
-    """
+    """Lay out the confusion matrix: counts, one row per target, one column per prediction."""
     names = summary["classes"]
     table = simple_table("Confusion (rows: target, columns: predicted)", "", *names, no_wrap=True)
     for i, (name, row) in enumerate(zip(names, summary["confusion"], strict=True)):
@@ -99,11 +95,7 @@ def confusion_table(summary: Mapping[str, Any]) -> RenderableType:
 
 
 def folds_table(summary: Mapping[str, Any]) -> RenderableType:
-    """Lay out the scores of each fold, then their mean and standard deviation (n - 1).
-
-    Args:
-        summary: See `ser.evaluation.summary.summarise`.
-    """
+    """Lay out the scores of each fold, then their mean and standard deviation (n - 1)."""
     table = simple_table("By fold", "fold", "utterances", "speakers", "UAR", "accuracy", "macro F1", left=0)
     folds = summary["folds"]
     for fold in folds["each"]:
@@ -152,14 +144,7 @@ def _classes(summary: Mapping[str, Any]) -> Table:
 
 
 def simple_table(title: str | Text, *headings: str, left: int = 1, no_wrap: bool = False) -> Table:
-    """Return a table without rows: the first ``left`` columns are aligned left, the others, for numbers, right.
-
-    Args:
-        title: Title above it.
-        headings: One a column.
-        left: Number of columns with words.
-        no_wrap: Whether the numbers stay on one line.
-    """
+    """Return a table without rows: the first ``left`` columns are aligned left, the others, for numbers, right."""
     table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
     for column, heading in enumerate(headings):
         numbers = column >= left

@@ -43,8 +43,11 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
     stored.pop("run")
     if rescore:
         source = "the checkpoint"
-        stored_table, table = table, scored_again(run, corpora, stores)
-        check_same_predictions(stored_table, table, run)
+        from ser.inference.score import score
+
+        folds = rebuilt_folds(run, corpora, stores)
+        table = pd.concat([score(model, data, data.split.test) for data, model, _ in folds], ignore_index=True)
+        check_same_predictions(run.predictions, table, run)
     summary = summarise(table)
     beyond = profile(table, run.dev_predictions if run.has(DEV_PREDICTIONS) else None)
     print_results(summary, beyond, f"{folder}, from {source}", tuple(about["stamps"]), run_notes(about))
@@ -58,28 +61,10 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
     get_console().print(f"All {_count(stored)} numbers of {METRICS} agree with {source}.")
 
 
-def scored_again(run: RunFolder, corpora: str, stores: str) -> pd.DataFrame:
-    """Score a run's test speakers with its checkpoints, and return the predictions of all folds.
-
-    Raises:
-        RunError: If the corpus on disk differs from the one that the run was trained on.
-    """
-    from ser.inference.score import score
-
-    folds = rebuilt_folds(run, corpora, stores)
-    return pd.concat([score(model, data, data.split.test) for data, model, _ in folds], ignore_index=True)
-
-
 def rebuilt_folds(
     run: RunFolder, corpora: str, stores: str, device: str = "cpu"
 ) -> "Iterator[tuple[SpeechDataModule, SpeechClassifier, RunFolder]]":
     """Yield the data (set up), the model and the folder of each fold of a run.
-
-    Args:
-        run: A finished run, of one fold or several.
-        corpora: Folder to search for a corpus that is no longer where the run found it.
-        stores: Folder of the prepared waveform stores.
-        device: Device of the models.
 
     Raises:
         RunError: If the corpus on disk differs from the one that the run was trained on.
@@ -106,11 +91,6 @@ def rebuilt_folds(
 
 def check_same_predictions(old: pd.DataFrame, new: pd.DataFrame, run: RunFolder) -> None:
     """Check that a checkpoint still gives the stored predictions of a run.
-
-    Args:
-        old: The stored predictions table.
-        new: The predictions table of the checkpoint.
-        run: The run, named in the error.
 
     Raises:
         DifferenceError: Unless both have the same utterances, targets and, within rounding, probabilities.

@@ -34,12 +34,7 @@ class Suite(ABC):
         """Score every fold of a run, on a GPU if there is one, and report the folds together.
 
         Three files in the run's folder have the suite's name: ``.parquet`` holds every prediction, ``.json`` the numbers
-        and ``.png`` a picture of them.
-
-        Args:
-            folder: The run's folder, of one fold or of all.
-            corpora: Folder to search for a corpus that is no longer where the run found it.
-            stores: Folder of the prepared waveform stores, and of cached features.
+        and ``.png`` a picture of them. The folders are those of `ser.rescoring.recompute.recompute`.
 
         Raises:
             ConfigError: If the suite does not apply to the run.
@@ -60,9 +55,8 @@ class Suite(ABC):
         measured = self.measure(table)
         write_metrics({**measured, "suite": self.settings, "run": about}, folder / f"{self.name}.json")
         title, stamps = f"{'+'.join(about['corpora'])}, {about['protocol']}: {self.name}", tuple(about["stamps"])
-        self.draw(measured, folder / f"{self.name}.png", title, stamps)
         console = Console()
-        console.print(self.lay_out(measured, title, stamps))
+        console.print(self.report(measured, folder / f"{self.name}.png", title, stamps))
         console.print(f"Written to {folder}: {self.name}.parquet, .json, .png", highlight=False, soft_wrap=True)
 
     @abstractmethod
@@ -86,9 +80,5 @@ class Suite(ABC):
         """Compute every reported number from the tables of all folds, as plain JSON."""
 
     @abstractmethod
-    def draw(self, measured: Mapping[str, Any], path: Path, title: str, stamps: tuple[str, ...]) -> None:
-        """Draw the numbers."""
-
-    @abstractmethod
-    def lay_out(self, measured: Mapping[str, Any], title: str, stamps: tuple[str, ...]) -> Table:
-        """Lay out the numbers for the terminal."""
+    def report(self, measured: Mapping[str, Any], path: Path, title: str, stamps: tuple[str, ...]) -> Table:
+        """Draw the numbers into a file, and lay them out for the terminal."""

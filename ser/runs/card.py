@@ -15,23 +15,7 @@ from typing import Any
 from ser.corpora.corpus import Corpus
 from ser.errors import RunError
 from ser.runs.card_page import render
-from ser.runs.folder import (
-    AUDIT,
-    BEST,
-    CARD,
-    CONFIG,
-    CONFUSION,
-    CURVES,
-    DEV_PREDICTIONS,
-    ENVIRONMENT,
-    HISTORY,
-    METRICS,
-    PAGE,
-    PREDICTIONS,
-    PROFILE,
-    SPLIT,
-    RunFolder,
-)
+from ser.runs.folder import CARD, CONFIG, OF_CARD, PAGE, PREDICTIONS, RunFolder
 from ser.runs.identity import model_name
 from ser.runtime.files import write_text
 from ser.runtime.instantiate import find_class
@@ -41,22 +25,6 @@ Card = dict[str, Any]
 
 SCHEMA = 2
 """Increased when the meaning of an entry changes. Under schema 1, each of several folds had its own card."""
-FILES = (
-    AUDIT,
-    BEST,
-    CONFIG,
-    CONFUSION,
-    CURVES,
-    DEV_PREDICTIONS,
-    ENVIRONMENT,
-    HISTORY,
-    METRICS,
-    PAGE,
-    PREDICTIONS,
-    PROFILE,
-    SPLIT,
-)
-"""Files whose SHA-256 a card holds, in the run's folder and in those of its folds, if they exist."""
 CORPUS_FACTS = ("title", "licence", "citation", "doi", "homepage", "notes", "synthetic")
 TRAINING_FACTS = ("seed", "parameters", "encoder", "epochs", "best_epoch", "dev_uar", "train_seconds")
 FOLD_FACTS = ("epochs", "best_epoch", "dev_uar")
@@ -71,9 +39,6 @@ def write_card(run: RunFolder, left_out: Sequence[Mapping[str, Any]] | None = No
         run: A finished run.
         left_out: The corpora's files that the run could not use, as the stores' cards list them; ``None`` if they were not
             recorded.
-
-    Returns:
-        The content of ``card.json``.
 
     Raises:
         RunError: If the run is not finished, or a file cannot be read.
@@ -125,8 +90,8 @@ def describe(
 def hashes(run: RunFolder, schema: int = SCHEMA) -> dict[str, str]:
     """Return the SHA-256 of each file that a card covers, by its path in the run's folder."""
     below = [fold.path.name for fold in run.folds if fold is not run]
-    names = [*FILES, *(f"{fold}/{CARD}" for fold in below)]
-    names += [f"{fold}/{name}" for fold in below for name in FILES if schema > 1]
+    names = [*OF_CARD, *(f"{fold}/{CARD}" for fold in below)]
+    names += [f"{fold}/{name}" for fold in below for name in OF_CARD if schema > 1]
     found = {}
     for name in sorted(names):
         if run.has(name):

@@ -5,49 +5,41 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from ser.protocols.stamps import meaning
 from ser.report.audit import LEVELS
 from ser.report.format import percent
 from ser.report.highlights import highlights
-from ser.report.html import data_uri, template_environment
+from ser.report.html import data_uri, rendered
+from ser.report.tables import simple_table
 from ser.runs.folder import CONFUSION, CURVES, RunFolder
 from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import counted
 
-TEMPLATE = "card.html.j2"
+TEMPLATE = Path(__file__).with_name("card.html.j2")
 MARKS = {True: Text("holds", style="green"), False: Text("DIFFERS", style="bold red"), None: Text("-", style="dim")}
 
 
 def render(card: Mapping[str, Any], run: RunFolder) -> str:
-    """Return the HTML page of a card.
-
-    Args:
-        card: A card from `ser.runs.card`.
-        run: The run, whose pictures are embedded if they exist.
-    """
-    environment = template_environment(Path(__file__).parent, strict=False)  # cards differ in their facts
-    environment.filters["percent"] = percent
-    environment.globals["counted"] = counted
+    """Return the HTML page of a card."""
     curves = {str(number): fold.path / CURVES for number, fold in zip(card["split"], run.folds, strict=False)}
-    return environment.get_template(TEMPLATE).render(
-        card=card,
-        folder=run.name,
-        whole=run.whole.name,
-        confusion=data_uri(run.path / CONFUSION) if run.has(CONFUSION) else None,
-        curves={number: data_uri(file) for number, file in curves.items() if file.is_file()},
-        commands=commands(card),
-        findings=findings(card),
-        levels=LEVELS,
-        meaning=meaning,
-        protocol_summary=protocol_summary(card["protocol"]["name"]),
-        highlights=list(highlights(card.get("profile") or {})),
-        limits=list(limits(card)),
-    )
+    values = {
+        "card": card,
+        "folder": run.name,
+        "whole": run.whole.name,
+        "confusion": data_uri(run.path / CONFUSION) if run.has(CONFUSION) else None,
+        "curves": {number: data_uri(file) for number, file in curves.items() if file.is_file()},
+        "commands": commands(card),
+        "findings": findings(card),
+        "levels": LEVELS,
+        "meaning": meaning,
+        "protocol_summary": protocol_summary(card["protocol"]["name"]),
+        "highlights": list(highlights(card.get("profile") or {})),
+        "limits": list(limits(card)),
+    }
+    return rendered(TEMPLATE, values, lenient=True)  # cards differ in their facts
 
 
 def checks_table(checks: Sequence[tuple[str, bool | None, str]], title: str) -> RenderableType:
@@ -65,9 +57,7 @@ def checks_table(checks: Sequence[tuple[str, bool | None, str]], title: str) -> 
         >>> "DIFFERS" in printed.get()
         True
     """
-    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("check", "result", "detail"):
-        table.add_column(column)
+    table = simple_table(title, "check", "result", "detail", left=3)
     for name, ok, detail in checks:
         table.add_row(Text(name), MARKS[ok], Text(detail, style="dim" if ok is None else "", overflow="fold"))
     return table

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ser.errors import RunError
 from ser.report.format import with_interval
-from ser.runs.identity import differing, essential, model_name, places
+from ser.runs.identity import differing, essential, model_name, places, protocol_name
 from ser.runtime.files import write_json, write_text
 from ser.runtime.migration import migrated_config, moved_targets, run_block
 from ser.runtime.words import and_more
@@ -36,6 +36,9 @@ DEV_METRICS, ENVIRONMENT, HISTORY, CURVES = "dev_metrics.json", "environment.jso
 """Of one fold: numbers of the dev speakers, for a search; versions and device; one row per epoch; a picture of these rows."""
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 """Of one fold: the weights with the best dev UAR, for predictions; and the state to resume from."""
+OF_CARD: tuple[str, ...] = (AUDIT, BEST, CONFIG, CONFUSION, CURVES, DEV_PREDICTIONS, ENVIRONMENT, HISTORY, METRICS)
+OF_CARD += (PAGE, PREDICTIONS, PROFILE, SPLIT)
+"""Files whose SHA-256 a card holds, in the run's folder and in those of its folds, if they exist."""
 FOLD = "fold_"
 
 
@@ -143,6 +146,10 @@ class RunFolder:
         """The predictions of the dev speakers."""
         return self._table(DEV_PREDICTIONS)
 
+    def table(self, name: str) -> "pd.DataFrame":
+        """Return the predictions in one of the two files."""
+        return self.predictions if name == PREDICTIONS else self.dev_predictions
+
     @cached_property
     def history(self) -> "pd.DataFrame":
         """A row for each epoch of a fold so far, counted from 0; empty before the first."""
@@ -215,8 +222,7 @@ class RunFolder:
 
     def _described(self) -> str:
         config = self.config
-        protocol = config["protocol"].get("name") or str(config["protocol"]["_target_"]).split(".")[-2]
-        what = f"{'+'.join(config['data']['corpora'])}, {protocol}, {model_name(config['model'])}"
+        what = f"{'+'.join(config['data']['corpora'])}, {protocol_name(config)}, {model_name(config['model'])}"
         if not self.is_finished:
             return f"{what}, not finished"
         interval = self.metrics["uar_interval"]

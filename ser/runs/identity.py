@@ -38,8 +38,13 @@ def run_name(config: Config) -> str:
         >>> run_name({"data": {"corpora": {"ravdess": {}}}, "model": model, "protocol": protocol})
         'ravdess-my_net_2-luna5'
     """
-    protocol = config["protocol"].get("name") or str(config["protocol"]["_target_"]).split(".")[-2]
-    return safe(f"{'+'.join(config['data']['corpora'])}-{model_name(config['model'])}-{protocol}")
+    return safe(f"{'+'.join(config['data']['corpora'])}-{model_name(config['model'])}-{protocol_name(config)}")
+
+
+def protocol_name(config: Config) -> str:
+    """Name the protocol of a configuration: as it names itself, or by its module."""
+    protocol = config["protocol"]
+    return str(protocol.get("name") or str(protocol["_target_"]).split(".")[-2])
 
 
 def safe(text: str) -> str:

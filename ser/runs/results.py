@@ -18,17 +18,7 @@ from ser.protocols.stamps import NOT_TESTED
 from ser.report import plots
 from ser.report.tables import print_results, run_notes
 from ser.runs.card import FOLD_FACTS, write_card
-from ser.runs.folder import (
-    AUDIT,
-    CONFUSION,
-    DEV_PREDICTIONS,
-    METRICS,
-    PAGE,
-    PREDICTIONS,
-    PROFILE,
-    SPLIT,
-    RunFolder,
-)
+from ser.runs.folder import AUDIT, CONFUSION, DEV_PREDICTIONS, METRICS, PAGE, PREDICTIONS, PROFILE, SPLIT, RunFolder
 from ser.runtime.files import write_json
 
 if TYPE_CHECKING:
@@ -38,14 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def write_fold(fold: RunFolder, test: pd.DataFrame, dev: pd.DataFrame, about: Mapping[str, Any]) -> None:
-    """Write the predictions and the numbers of one fold.
-
-    Args:
-        fold: The fold's folder.
-        test: Predictions table of the test side, see `ser.evaluation.predictions`.
-        dev: Predictions table of the dev side, for fitting temperatures and conformal thresholds.
-        about: Facts about the training, stored with the numbers.
-    """
+    """Write the predictions and the numbers of one fold."""
     predictions.write_predictions(dev, fold.path / DEV_PREDICTIONS)
     predictions.write_predictions(test, fold.path / PREDICTIONS)
     write_metrics({**summarise(fold.predictions), "run": dict(about)}, fold.path / METRICS)
@@ -57,16 +40,12 @@ def write_fold(fold: RunFolder, test: pd.DataFrame, dev: pd.DataFrame, about: Ma
 def write_results(run: RunFolder, left_out: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Pool the folds of a run, write the numbers, pictures and card, and print the numbers.
 
-    Args:
-        run: A run whose folds are finished.
-        left_out: The corpora's files that the run could not use.
-
     Returns:
         The summary (`ser.evaluation.summary`).
     """
     for name in (PREDICTIONS, DEV_PREDICTIONS):
-        tables_ = [fold.predictions if name == PREDICTIONS else fold.dev_predictions for fold in run.folds]
-        predictions.write_predictions(pd.concat(tables_, ignore_index=True), run.path / name)
+        pooled_table = pd.concat([fold.table(name) for fold in run.folds], ignore_index=True)
+        predictions.write_predictions(pooled_table, run.path / name)
     run = RunFolder(run.path)  # reads the pooled predictions
     splits = [fold.split_file for fold in run.folds]
     write_json({**splits[0], "folds": [split for file in splits for split in file["folds"]]}, run.path / SPLIT)
@@ -97,12 +76,7 @@ def title_of(about: Mapping[str, Any]) -> str:
 
 
 def pooled(folds: Sequence[Mapping[str, Any]], untested: Sequence[str]) -> dict[str, Any]:
-    """Return the facts about all folds together: common facts, and their stamps, splits and seconds.
-
-    Args:
-        folds: The facts about each fold.
-        untested: Classes that no fold tested.
-    """
+    """Return the facts about all folds together: common facts, and their stamps, splits and seconds."""
     about = {key: value for key, value in folds[0].items() if all(fold.get(key) == value for fold in folds)}
     if len(folds) > 1:
         about = {key: value for key, value in about.items() if key not in FOLD_FACTS}

@@ -107,9 +107,8 @@ def _try(name: str, check: Callable[..., str], *arguments: Any) -> Check:
     except SerError as error:
         return Check(name, False, str(error))
     except (AttributeError, IndexError, KeyError, OSError, TypeError, ValueError) as error:
-        return Check(
-            name, False, f"A file does not have the form that a run writes, so it cannot be checked: {error!r}."
-        )
+        malformed = f"A file does not have the form that a run writes, so it cannot be checked: {error!r}."
+        return Check(name, False, malformed)
 
 
 def _stored_card(run: RunFolder) -> dict[str, Any]:
@@ -177,12 +176,8 @@ def _split(run: RunFolder) -> str:
     _refuse_without_stamps(run.about, pooled_stamps(found, untested(run.metrics)))
     for name, side in TABLES.items():
         if run.has(name):
-            _refuse_other_utterances(_table(run, name), splits, ids, name, side)
+            _refuse_other_utterances(run.table(name), splits, ids, name, side)
     return f"{', '.join(hashes_.values())}: the scored utterances are those of the split"
-
-
-def _table(run: RunFolder, name: str) -> pd.DataFrame:
-    return run.predictions if name == PREDICTIONS else run.dev_predictions
 
 
 def _refuse_without_stamps(about: Mapping[str, Any], stamps: Iterable[str]) -> None:
@@ -213,8 +208,8 @@ def _pooling(run: RunFolder) -> str:
         raise RunError(f"{METRICS} pools the folds {run.splits}, but the folders have {each}.")
     for name in TABLES:
         if run.has(name):
-            joined = pd.concat([_table(fold, name) for fold in run.folds], ignore_index=True)
-            if not _table(run, name).equals(joined):
+            joined = pd.concat([fold.table(name) for fold in run.folds], ignore_index=True)
+            if not run.table(name).equals(joined):
                 raise RunError(f"{name} differs from the concatenated tables of the {len(run.folds)} folds.")
     folds = len(run.folds)
     return "the predictions of the fold" if folds == 1 else f"the predictions of {folds} folds in their order"
@@ -238,7 +233,7 @@ def _corpus(run: RunFolder, corpora: str | None, stores: str | None) -> str:
             _refuse_without_stamps(part.about, found.stamps[fold])
         for name in TABLES:
             if part.has(name):
-                _refuse_other_facts(_table(part, name), found.rows, f"{part.path.name}/{name}")
+                _refuse_other_facts(part.table(name), found.rows, f"{part.path.name}/{name}")
     return f"{found.about['fingerprint']}: gives the same speakers, targets and splits"
 
 

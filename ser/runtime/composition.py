@@ -66,7 +66,16 @@ def _literal(value: Any) -> str:
     text = str(value)
     if re.fullmatch(r"[A-Za-z_][\w-]*", text) and text.lower() not in ("null", "true", "false", "inf", "nan"):
         return text
-    # A backslash is itself, but in front of a quote.
+    return quoted(text)
+
+
+def quoted(text: str) -> str:
+    r"""Return a text as a quoted value of an override, in which a backslash is itself, but in front of a quote.
+
+    Example:
+        >>> print(quoted("it's"))
+        'it\'s'
+    """
     return "'" + re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), text) + "'"
 
 
@@ -109,11 +118,6 @@ def _set_aside(kind: Any) -> Iterator[None]:
 
 def check(config: "DictConfig", command: str, overrides: Sequence[str] = ()) -> None:
     """Refuse a configuration with a setting that has no value, or that nothing reads.
-
-    Args:
-        config: Composed.
-        command: The name of its file in ``conf/``.
-        overrides: Those that the configuration was made with.
 
     Raises:
         ConfigError: If there is such a setting, or several corpora have no protocol.
@@ -171,10 +175,6 @@ def _read(file: Path) -> dict[str, Any]:
 def plain_hydra_errors(command: str, overrides: Sequence[str]) -> Iterator[None]:
     """Turn what Hydra says of a configuration that it cannot compose into a sentence.
 
-    Args:
-        command: The name of its file in ``conf/``.
-        overrides: Those that the configuration is made with.
-
     Raises:
         ConfigError: In place of an error of Hydra's.
     """
@@ -231,12 +231,7 @@ def _not_a_choice(overrides: Sequence[str]) -> str:
 
 
 def did_you_mean(key: str, command: str) -> str:
-    """Return a question that names the setting that was probably meant; empty if none is near.
-
-    Args:
-        key: What was written, such as ``epochs``.
-        command: The name of its file in ``conf/``.
-    """
+    """Return a question that names the setting that was probably meant; empty if none is near."""
     known = [name for name in _settings(command) if not key.startswith(f"{name}.")]
     last = key.lstrip("+~").rpartition(".")[2]
     name = ALIASES.get(last, last)

@@ -32,9 +32,6 @@ def take_gpu(folder: Path | None = None) -> str | None:
 
     Call it before CUDA is initialised. Locks in a folder of the machine coordinate the sweeps of all users.
 
-    Args:
-        folder: Folder of the locks.
-
     Returns:
         Name of the GPU; ``None`` if there is at most one, if all are taken, or if this process already has one.
     """

@@ -60,10 +60,7 @@ def world_size() -> int:
 
 
 def on_first_process(make: Callable[[], T]) -> T:
-    """Call a function on the first process and return its result, or raise its error, on all processes.
-
-    Args:
-        make: The function. Its result must be picklable.
+    """Call a function on the first process and return its result, which is pickled, or raise its error, on all processes.
 
     Example:
         >>> on_first_process(lambda: 7)
@@ -97,9 +94,6 @@ def all_reduce_sum(values: "torch.Tensor") -> "torch.Tensor":
 
 def processes(trainer: Mapping[str, Any]) -> int:
     """Return the number of processes of a training on this machine, one per device.
-
-    Args:
-        trainer: The settings of ``trainer``.
 
     Raises:
         ConfigError: If the number of devices is invalid, if several devices have no strategy, or if several machines are
@@ -154,9 +148,6 @@ def cluster_environment() -> "ClusterEnvironment":
 @contextmanager
 def joined(trainer: Mapping[str, Any]) -> Iterator[None]:
     """Join the other processes, if there are any, while the block runs.
-
-    Args:
-        trainer: The settings of ``trainer``.
 
     Raises:
         ConfigError: If there are other processes, but the settings have no strategy for several.

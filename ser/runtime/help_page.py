@@ -11,13 +11,7 @@ DESCRIBED = "protocol"
 
 
 def help_page(conf: Path, command: str, width: int = 80) -> str:
-    """Return the text of ``hydra.help.template``, with the choices of a group in place of a line ``$group``.
-
-    Args:
-        conf: The folder of the configuration.
-        command: The name of a file in it.
-        width: Of the terminal, in characters.
-    """
+    """Return the text of ``hydra.help.template``, with the choices of a group in place of a line ``$group``."""
     import yaml
 
     settings = yaml.safe_load((conf / f"{command}.yaml").read_text(encoding="utf-8"))

@@ -37,12 +37,7 @@ def instantiate(config: Mapping[str, Any], kind: type[T], **more: Any) -> T:
 
 
 def settings_from(cls: type[T], entries: Mapping[str, Any], name: str) -> T:
-    """Return the dataclass that holds some settings.
-
-    Args:
-        cls: The dataclass.
-        entries: Its fields by name.
-        name: What the user calls the settings, such as ``audio``.
+    """Return the dataclass that holds some settings, which the user calls ``name``.
 
     Raises:
         ConfigError: If a field is unknown, or one without a default is missing.
@@ -54,14 +49,13 @@ def settings_from(cls: type[T], entries: Mapping[str, Any], name: str) -> T:
         >>> settings_from(AudioSettings, {"sample_rat": 8000}, "audio")
         Traceback (most recent call last):
         ...
-        ser.errors.ConfigError: audio.sample_rat is not a setting. Did you mean audio.sample_rate?
+        ser.errors.ConfigError: audio takes sample_rate, trim_db, min_ms; got sample_rat. Did you mean audio.sample_rate?
     """
     takes = list(inspect.signature(cls).parameters)
     for key in entries:
         if key not in takes:
-            near = get_close_matches(str(key), takes, n=1)
-            hint = f"Did you mean {name}.{near[0]}?" if near else f"The settings are: {', '.join(takes)}."
-            raise ConfigError(f"{name}.{key} is not a setting. {hint}")
+            (near,) = get_close_matches(str(key), takes, n=1, cutoff=0.0)
+            raise ConfigError(f"{name} takes {', '.join(takes)}; got {key}. Did you mean {name}.{near}?")
     try:
         return cls(**{str(key): value for key, value in entries.items()})
     except TypeError as error:

@@ -9,13 +9,14 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from ser.report.format import duration, percent
+from ser.report.tables import simple_table
+from ser.runtime.words import counted
 from ser.sweeps.job import Record, read_record
 
 SHOWN_FAILED = 8
@@ -25,12 +26,7 @@ ENDED = ("done", "failed", "pruned")
 
 
 class Board:
-    """The jobs of a sweep, as their folders show them.
-
-    Args:
-        folders: The folders of all jobs.
-        before: The folders of the jobs that were done before this command.
-    """
+    """The jobs of a sweep, as their folders show them."""
 
     def __init__(self, folders: Sequence[Path], before: Sequence[Path] = ()) -> None:
         self.folders = list(folders)
@@ -55,8 +51,7 @@ class Board:
         job = self.jobs[folder]
         if folder in self.ended:
             return job.state
-        ours = bool(job.attempts) and job.attempts[-1]["began"] >= self.began
-        return "running" if ours and job.state == "running" else "waiting"
+        return "running" if self._is_new(folder) and job.state == "running" else "waiting"
 
     def counts(self) -> Counter[str]:
         """Count the jobs in each state."""
@@ -165,14 +160,8 @@ def where_time_went(records: Sequence[Record]) -> Table | None:
     phases = pd.DataFrame([attempt["seconds"] for attempt in last]).fillna(0.0)
     whole = pd.Series([attempt["ended"] - attempt["began"] for attempt in last])
     phases["other"] = whole - phases.sum(axis=1)
-    table = Table(
-        title=f"Where the time of {len(last)} job{'s' if len(last) > 1 else ''} went",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-    )
-    table.add_column("")
-    for column in ("share", "seconds", "median seconds of a job"):
-        table.add_column(column, justify="right")
+    title = f"Where the time of {counted(len(last), 'job')} went"
+    table = simple_table(title, "", "share", "seconds", "median seconds of a job")
     for name, spent in phases.items():
         share = 100 * spent.sum() / whole.sum()
         table.add_row(str(name), f"{share:.0f} %", f"{spent.sum():.1f}", f"{spent.median():.2f}")

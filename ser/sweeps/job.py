@@ -51,13 +51,10 @@ class Record:
 
     Attributes:
         state: The outcome of its last attempt; also ``running`` where the process was killed (see `state_of`).
-        overrides: Its own overrides of the command line.
-        fingerprint: Identifies the recordings.
         attempts: ``began`` and ``ended`` in seconds since 1970, ``host``, ``pid``; ``reason`` of one that failed, ``seconds``
             by phase (`ser.runtime.phases`) of one that did not.
         uar: UAR of the test speakers, once it is done.
         dev_uar: UAR of the dev speakers at the chosen epochs, the mean over folds.
-        parameters: The number of parameters of its model.
         latency: Seconds that its model takes for three seconds of speech, where a search needs it.
     """
 
@@ -112,12 +109,6 @@ def read_record(folder: Path) -> Record:
 
 def state_of(folder: Path, data: str, *, test: bool = True, latency: bool = False) -> State:
     """Return the state of a job on the present recordings.
-
-    Args:
-        folder: The folder of the job.
-        data: Fingerprint of the recordings.
-        test: Whether its test speakers must be scored.
-        latency: Whether its model must be timed.
 
     Returns:
         ``waiting`` also if it ran on other recordings or results are missing; ``interrupted`` also if its process was killed.

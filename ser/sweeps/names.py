@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ser.errors import ConfigError
 from ser.runs.identity import ELSEWHERE, identity, run_name, safe
+from ser.runtime.composition import quoted
 from ser.runtime.devices import jobs_at_once
 
 LONGEST = 80
@@ -25,11 +26,7 @@ NO_JOBS = (*ELSEWHERE, "hydra", "launcher")
 
 
 def job_name(config: Mapping[str, Any]) -> str:
-    """Return ``ravdess-cnn-luna5-seed0-3fa94c12``: what is trained, and a hash of every setting that a result depends on.
-
-    Args:
-        config: The configuration of a training, plain and resolved.
-    """
+    """Return ``ravdess-cnn-luna5-seed0-3fa94c12``: what is trained, and a hash of every setting that a result depends on."""
     fold = "" if config["fold"] == "all" else f"-fold{config['fold']}"
     return f"{run_name(config)}{fold}-seed{config['seed']}-{_digest(identity(config))}"
 
@@ -50,16 +47,6 @@ def sweep_name(overrides: Sequence[str]) -> str:
     kept = jobs_command(overrides)
     readable = safe("_".join(kept).replace("=", "-").replace(",", "+"))[:LONGEST].strip("_")
     return f"{readable or 'defaults'}-{_digest(*kept)}"
-
-
-def quoted(text: str) -> str:
-    r"""Return a text as a quoted value of an override.
-
-    Example:
-        >>> print(quoted("it's"))
-        'it\'s'
-    """
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def commands_of(folder: Path) -> list[dict[str, Any]]:
@@ -96,13 +83,9 @@ def resumed(arguments: Sequence[str]) -> list[str]:
 
 def register() -> None:
     """Let Hydra's configuration use ``${sweep_name:}``, ``${job_name:}`` and ``${jobs_at_once:}``."""
-    OmegaConf.register_new_resolver("sweep_name", _sweep_name, replace=True)
+    OmegaConf.register_new_resolver("sweep_name", lambda _root_: sweep_name(_root_.hydra.overrides.task), replace=True)
     OmegaConf.register_new_resolver("job_name", _job_name, replace=True)
     OmegaConf.register_new_resolver("jobs_at_once", jobs_at_once, replace=True)
-
-
-def _sweep_name(_root_: DictConfig) -> str:
-    return sweep_name(_root_.hydra.overrides.task)
 
 
 def _job_name(_root_: DictConfig) -> str:

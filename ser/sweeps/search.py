@@ -18,10 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from ser.errors import ConfigError, RunError
 from ser.report.format import percent
 from ser.runs.folder import METRICS
+from ser.runtime.composition import quoted
 from ser.runtime.files import replacing
+from ser.runtime.words import counted
 from ser.sweeps import job
 from ser.sweeps.board import first_line
-from ser.sweeps.names import quoted
 from ser.sweeps.sweep import Planned, Sweep
 
 if TYPE_CHECKING:
@@ -78,14 +79,7 @@ class Settings:
 
 
 class Search:
-    """Trials of one study, as jobs of a sweep.
-
-    Args:
-        sweep: Launches the trials.
-        settings: The settings of the search.
-        fixed: Overrides of every trial.
-        space: The distributions to search, by their keys in the configuration.
-    """
+    """Trials of one study, as jobs of a sweep."""
 
     def __init__(
         self, sweep: Sweep, settings: Settings, fixed: Sequence[str], space: "Mapping[str, BaseDistribution]"
@@ -105,7 +99,10 @@ class Search:
         Raises:
             RunError: If too many trials fail.
         """
-        while (left := self.settings.n_trials - self._ended()) > 0:
+        from optuna.trial import TrialState
+
+        ended = TrialState.COMPLETE, TrialState.PRUNED
+        while (left := self.settings.n_trials - len(self.study.get_trials(deepcopy=False, states=ended))) > 0:
             at_once = min(left, self.settings.at_once)
             trials = self._left_over()[:at_once]
             trials += [self._ask() for _ in range(at_once - len(trials))]
@@ -135,11 +132,7 @@ class Search:
         return max(best, key=lambda trial: sign * trial.values[0])
 
     def test(self) -> tuple[Path, Path]:
-        """Score the test speakers under the first settings and under the chosen ones.
-
-        Returns:
-            The folders of both jobs.
-        """
+        """Score the test speakers under the first settings and under the chosen ones."""
         chosen = [f"{key}={value}" for key, value in self.chosen().user_attrs[OVERRIDES].items()]
         plans = self.sweep.plan([self.fixed, [*self.fixed, *chosen]])
         self.sweep.launch(plans, "Test speakers, under the first settings and the chosen ones")
@@ -256,11 +249,7 @@ class Search:
         return [*self.fixed, *chosen, "test=false", f"sweep.trial={{{where}}}", *timed]
 
     def _tell(self, trial: "optuna.trial.Trial", plan: Planned) -> None:
-        """Tell the study the outcome of a trial.
-
-        Raises:
-            RunError: If too many trials failed.
-        """
+        """Tell the study the outcome of a trial."""
         from optuna.trial import TrialState
 
         record = job.read_record(plan.folder)
@@ -275,14 +264,9 @@ class Search:
             self.failed += 1
             if self.failed >= self.settings.max_failed:
                 raise RunError(
-                    f"{self.failed} trial{'s' if self.failed > 1 else ''} failed, the last in {plan.folder}: "
+                    f"{counted(self.failed, 'trial')} failed, the last in {plan.folder}: "
                     f"{str(record.reason).rstrip('.')}. The search stops here. Resume it with the same command."
                 )
-
-    def _ended(self) -> int:
-        from optuna.trial import TrialState
-
-        return len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
 
 def space_of(overrides: Sequence[Override]) -> "tuple[list[str], dict[str, BaseDistribution]]":

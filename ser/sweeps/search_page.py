@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ser.report.format import percent
-from ser.report.html import data_uri, template_environment
+from ser.report.html import data_uri, rendered
+from ser.report.tables import simple_table
 from ser.runtime.files import replacing, write_text
 
 if TYPE_CHECKING:
     import optuna
     from rich.table import Table
 
-TEMPLATE = "search.html.j2"
+TEMPLATE = Path(__file__).with_name("search.html.j2")
 LABELS = {"dev_uar": "UAR of dev speakers", "parameters": "parameters", "latency": "seconds for 3 s of speech"}
 SHOWN = 10
 """Trials in the table on the terminal."""
@@ -44,13 +45,8 @@ def trials_of(study: "optuna.Study", objectives: Sequence[str]) -> pd.DataFrame:
 
 def table(trials: pd.DataFrame, objectives: Sequence[str], title: str) -> "Table":
     """Lay out the best trials for the terminal."""
-    from rich import box
-    from rich.table import Table
-
-    laid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     known = [name for name in ("trial", "state", *objectives) if name in trials]
-    for column in known:
-        laid.add_column(column, justify="right", no_wrap=True)
+    laid = simple_table(title, *known, left=0, no_wrap=True)
     laid.add_column("settings")
     for _, row in trials.head(SHOWN).iterrows():
         settings = [f"{name} {_shown(str(name), value)}" for name, value in row.items() if name not in known]
@@ -73,9 +69,8 @@ def draw_search(
     if len(objectives) > 1:
         first["target"] = lambda trial: trial.values[0]  # noqa: PD011
     drawn: dict[str, Callable[[], Any]] = {"history": lambda: pictures.plot_optimization_history(study, **first)}
-    if (
-        complete[objectives[0]].max() > complete[objectives[0]].min()
-    ):  # where all trials are equal, no setting is more important
+    found = complete[objectives[0]]
+    if found.max() > found.min():  # where all trials are equal, no setting is more important
         evaluator = FanovaImportanceEvaluator(seed=0)
         drawn["importances"] = lambda: pictures.plot_param_importances(study, evaluator=evaluator, **first)
     if len(complete) > 1:
@@ -113,24 +108,11 @@ def write_search_page(
     pictures: Mapping[str, Path],
     path: Path,
 ) -> None:
-    """Write the page, whole or not at all.
-
-    Args:
-        trials: See `trials_of`.
-        chosen: Settings by key.
-        tested: The summaries of the test speakers under the ``first`` and the ``chosen`` settings.
-        pictures: See `draw_search`.
-        path: Where to write.
-    """
-    page = template_environment(Path(__file__).parent).get_template(TEMPLATE)
-    text = page.render(
-        columns=list(trials.columns),
-        rows=[[_shown(str(name), value) for name, value in row.items()] for _, row in trials.iterrows()],
-        chosen=chosen,
-        tested=tested,
-        pictures={PICTURES[name]: data_uri(file) for name, file in pictures.items()},
-    )
-    write_text(text, path)
+    """Write the page, whole or not at all."""
+    rows = [[_shown(str(name), value) for name, value in row.items()] for _, row in trials.iterrows()]
+    drawn = {PICTURES[name]: data_uri(file) for name, file in pictures.items()}
+    values = {"columns": list(trials.columns), "rows": rows, "chosen": chosen, "tested": tested, "pictures": drawn}
+    write_text(rendered(TEMPLATE, values), path)
 
 
 def _shown(name: str, value: Any) -> str:

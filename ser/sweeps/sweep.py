@@ -18,13 +18,13 @@ from ser.comparison.report import Report
 from ser.errors import SerError
 from ser.protocols.plan import data_fingerprint, prepared
 from ser.report.format import duration
-from ser.runtime.composition import check
+from ser.runtime.composition import check, quoted
 from ser.runtime.files import write_json
 from ser.runtime.instantiate import instantiate
 from ser.runtime.words import counted
 from ser.sweeps import job, names
 from ser.sweeps.board import POLL_SECONDS, Board, first_line, watched, where_time_went
-from ser.training import tracking
+from ser.training.tracking import Tracker
 
 SAID: Mapping[job.State, str] = {
     "done": "done already",
@@ -46,8 +46,6 @@ class Planned(NamedTuple):
     """A job before it is launched.
 
     Attributes:
-        folder: The folder of the job.
-        overrides: Its overrides of the command line.
         data: Fingerprint of its recordings; empty where they are not available.
         test: Whether it scores its test speakers.
         latency: Whether it times its model.
@@ -66,19 +64,13 @@ class Planned(NamedTuple):
 
 
 class Sweep:
-    """The jobs of one command.
-
-    Args:
-        config: The configuration of the sweep, as Hydra composed it.
-        hydra_context: Hydra's context.
-        launcher: Runs jobs: here, in other processes, on a cluster.
-    """
+    """The jobs of one command."""
 
     def __init__(self, config: DictConfig, hydra_context: HydraContext, launcher: Launcher) -> None:
         self.config, self.loader, self.launcher = config, hydra_context.config_loader, launcher
         self.folder = Path(str(config.hydra.sweep.dir)).absolute()
         with read_write(config), open_dict(config):  # jobs are composed anew, each by its own overrides
-            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={names.quoted(str(self.folder))}")
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(self.folder))}")
             config.hydra.sweep.dir = str(self.folder)
         self.command = names.jobs_command(config.hydra.overrides.task)
         self.console = Console(stderr=True)
@@ -87,9 +79,6 @@ class Sweep:
 
     def plan(self, batch: Sequence[Sequence[str]]) -> list[Planned]:
         """Compose jobs, and prepare the recordings that they share, once.
-
-        Args:
-            batch: The overrides of each job.
 
         Returns:
             One plan for each, the same for the same configuration. ``sweep.json`` lists them, and the jobs of other commands
@@ -105,12 +94,7 @@ class Sweep:
         return plans
 
     def launch(self, plans: Sequence[Planned], heading: str = "Sweep") -> Sequence[JobReturn]:
-        """Run the jobs that are not done, and watch them. A job whose process dies is launched once more.
-
-        Args:
-            plans: See `plan`.
-            heading: What the jobs are, for the terminal.
-        """
+        """Run the jobs that are not done, and watch them. A job whose process dies is launched once more."""
         jobs = list({plan.folder: plan for plan in plans}.values())
         states = {plan.folder: plan.state for plan in jobs}
         done = [plan.folder for plan in jobs if states[plan.folder] == "done"]
@@ -152,16 +136,12 @@ class Sweep:
             sys.exit(1)
 
     def report(self, runs: Sequence[Path]) -> None:
-        """Write the report that ``sweep.report`` names.
-
-        Args:
-            runs: The folders of finished jobs.
-        """
+        """Write the report that ``sweep.report`` names."""
         if self.config.sweep.report is not None:
             report = instantiate(OmegaConf.to_container(self.config.sweep.report, resolve=True), Report)  # type: ignore[arg-type]
             report.write(self.folder, runs)
         logger = OmegaConf.to_container(self.config.logger, resolve=True)
-        tracking.tracker(logger).sweep(self.folder, self.table())  # type: ignore[arg-type]
+        instantiate(logger, Tracker).sweep(self.folder, self.table())  # type: ignore[arg-type]
 
     def table(self) -> pd.DataFrame:
         """Return the outcome of every job, one a row."""
@@ -183,9 +163,8 @@ class Sweep:
         composed = self.loader.load_sweep_config(self.config, list(overrides))
         check(composed, "train", overrides)
         folder = self.folder / str(OmegaConf.select(composed, "hydra.sweep.subdir"))
-        return Planned(
-            folder, tuple(overrides), self._fingerprint(composed), bool(composed.test), bool(composed.sweep.latency)
-        )
+        scored = bool(composed.test), bool(composed.sweep.latency)
+        return Planned(folder, tuple(overrides), self._fingerprint(composed), *scored)
 
     def _fingerprint(self, config: DictConfig) -> str:
         """Return the fingerprint of a job's recordings; empty where they are not available, which the job itself reports."""

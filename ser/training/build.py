@@ -27,9 +27,8 @@ def build_data(config: Config, plan: Plan, fold: int) -> "SpeechDataModule":
     """Build the data module of one fold of a plan."""
     from ser.datamodules.speech import Loading, SpeechDataModule
 
-    return SpeechDataModule(
-        plan, fold, Loading(config["batch_size"], config["resident"], config["workers"], config["seed"])
-    )
+    loading = Loading(config["batch_size"], config["resident"], config["workers"], config["seed"])
+    return SpeechDataModule(plan, fold, loading)
 
 
 def build_model(config: Config, data: "SpeechDataModule") -> "SpeechClassifier":
@@ -83,9 +82,8 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
         Best(checkpoints, "best", by, mode=mode, enable_version_counter=False),
         ModelCheckpoint(checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False),
     ]
-    callbacks += [
-        instantiate(each, L.Callback) for each in (config.get("callbacks") or {}).values() if each is not None
-    ]
+    more = (config.get("callbacks") or {}).values()
+    callbacks += [instantiate(each, L.Callback) for each in more if each is not None]
     if (trial := config["sweep"]["trial"]) is not None:
         callbacks.append(Trial(**trial))
     settings = dict(config["trainer"])
@@ -98,9 +96,7 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
                 "callbacks must not include averaging where the trainer shards the weights. Set callbacks.averaging=null."
             )
         settings["strategy"] = instantiate(strategy, Strategy)
-    if (
-        settings["accelerator"] == "auto"
-    ):  # a GPU or the CPU: Apple's MPS has no double precision, which statistics need
+    if settings["accelerator"] == "auto":  # not Apple's MPS: it has no double precision, which statistics need
         settings["accelerator"] = "gpu" if torch.cuda.is_available() else "cpu"
     try:
         return instantiate(

@@ -157,9 +157,8 @@ class History(L.Callback):
         Raises:
             RunError: If a measure is not finite.
         """
-        measured = {
-            name: float(trainer.callback_metrics[name]) for name in MEASURED if name in trainer.callback_metrics
-        }
+        found = trainer.callback_metrics
+        measured = {name: float(found[name]) for name in MEASURED if name in found}
         if not all(math.isfinite(value) for value in measured.values()):
             raise RunError(
                 f"Training diverged in epoch {trainer.current_epoch + 1}: {measured}. Lower optimizer.lr, or use "

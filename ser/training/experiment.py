@@ -41,9 +41,6 @@ log = logging.getLogger(__name__)
 def run(config: "DictConfig") -> Path:
     """Train and report a composed configuration.
 
-    Returns:
-        The run's folder.
-
     Raises:
         SerError: For everything that the user can correct.
     """
@@ -109,13 +106,6 @@ def _train_logged(config: Config, folder: Path, data: "SpeechDataModule") -> Non
 
 def _folder(config: Config) -> Path:
     """Return the folder to write to, with its configuration: the requested one, the one to resume, or a new one."""
-    folder = _found_folder(config)
-    check_same(folder, config)
-    write_config(folder, config)
-    return folder
-
-
-def _found_folder(config: Config) -> Path:
     if (asked := config["paths"]["run"]) is not None:
         folder = Path(asked).expanduser()
         if RunFolder(folder).is_finished and config["ckpt"] is None:
@@ -123,11 +113,12 @@ def _found_folder(config: Config) -> Path:
                 f"paths.run must not hold a finished run; got {folder}. Choose another folder, or delete it."
             )
         folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    runs = Path(config["paths"]["runs"]).expanduser()
-    if config["ckpt"] == "last":
-        return newest_like(runs, config)
-    return new_folder(runs, run_name(config))
+    else:
+        runs = Path(config["paths"]["runs"]).expanduser()
+        folder = newest_like(runs, config) if config["ckpt"] == "last" else new_folder(runs, run_name(config))
+    check_same(folder, config)
+    write_config(folder, config)
+    return folder
 
 
 def _describe(plan: Plan, folder: Path) -> None:
@@ -154,12 +145,8 @@ def _train_folds(config: Config, folder: Path, data: "SpeechDataModule", tracker
         _train_fold(config, below, data if fold == data.fold else build_data(config, data.plan, fold), tracker)
     if config["test"]:
         with phase("report"):
-            distributed.on_first_process(lambda: _finish(folder, data.plan, tracker))
-
-
-def _finish(folder: Path, plan: Plan, tracker: Tracker) -> None:
-    write_results(RunFolder(folder), plan.left_out)
-    tracker.results(folder)
+            distributed.on_first_process(lambda: write_results(RunFolder(folder), data.plan.left_out))
+            distributed.on_first_process(lambda: tracker.results(folder))
 
 
 def _train_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> None:

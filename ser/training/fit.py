@@ -33,14 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def fit_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> None:
-    """Train, score dev and test with the best weights, and write the fold's folder.
-
-    Args:
-        config: The settings.
-        folder: Folder of the fold.
-        data: Data of the fold.
-        tracker: Receives epochs and results.
-    """
+    """Train, score dev and test with the best weights, and write the fold's folder."""
     with phase("start"):
         import lightning as L
 

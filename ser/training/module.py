@@ -71,7 +71,7 @@ class Training(L.LightningModule):
     @override
     def training_step(self, batch: Batch) -> Tensor:
         target = batch.target
-        soft = target if target.is_floating_point() else _one_hot(target, len(self.model.classes))
+        soft = target if target.is_floating_point() else nn.functional.one_hot(target, len(self.model.classes)).float()
         if batch.features is None:
             waveform, lengths = batch.waveform, batch.lengths
             for step in self.waveform_augment:
@@ -130,8 +130,3 @@ class Training(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.model.check_resumable(checkpoint["hyper_parameters"])
         put_back(checkpoint, self.model)
-
-
-def _one_hot(target: Tensor, classes: int) -> Tensor:
-    """Positions ``(batch,)`` as rows ``(batch, class)``."""
-    return nn.functional.one_hot(target, classes).float()

@@ -18,10 +18,6 @@ of another size; a mean over padding changes them by their own size."""
 def check_padding(model: SpeechClassifier, data: "SpeechDataModule") -> None:
     """Score a short training clip alone, and padded in a batch with a long one.
 
-    Args:
-        model: Ready to score.
-        data: Set up.
-
     Raises:
         ConfigError: If the logits differ.
     """

@@ -85,29 +85,14 @@ class TensorBoard(Tracker):
             self._writers.pop(folder).log_metrics(numbers_of(run.metrics))
 
 
-def tracker(settings: Mapping[str, Any]) -> Tracker:
-    """Return the tracker that the ``logger`` group of a configuration names.
-
-    Raises:
-        ConfigError: If there is no such class, or it does not take these settings.
-    """
-    return instantiate(settings, Tracker)
-
-
 @contextmanager
 def tracked(settings: Mapping[str, Any], folder: Path, group: str, fingerprint: str) -> Iterator[Tracker]:
     """Track a training command while the block runs; of several processes, only the first tracks.
 
-    Args:
-        settings: The whole configuration.
-        folder: The run's; everything is written below it.
-        group: See `Tracker.begin`.
-        fingerprint: Of the recordings.
-
     Raises:
         ConfigError: If the logger is unknown, or its package is not installed.
     """
-    tells = tracker(settings["logger"]) if distributed.process_rank() == 0 else Tracker()
+    tells = instantiate(settings["logger"], Tracker) if distributed.process_rank() == 0 else Tracker()
     tells.begin(settings, folder, group, fingerprint)
     exit_code = 1
     try:

@@ -140,14 +140,7 @@ class WandB(Tracker):
             finish_wandb(run, folder)
 
     def start(self, folder: Path, name: str, settings: Mapping[str, Any], stamps: Sequence[str] = ()) -> Any:
-        """Begin a run or continue it, offline if its server does not answer.
-
-        Args:
-            folder: Keeps the run's id; W&B's files go below it.
-            name: What W&B calls the run.
-            settings: What W&B shows as its configuration.
-            stamps: Words that its results must carry; each becomes a tag.
-        """
+        """Begin a run or continue it, offline if its server does not answer."""
         os.environ.setdefault("WANDB_SILENT", "true")
         # W&B's own process serves this one alone: one that it shares with another holds the ids of runs that were killed.
         os.environ.pop("WANDB_SERVICE", None)

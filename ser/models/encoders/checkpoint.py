@@ -30,16 +30,8 @@ NO_ARCHITECTURE = ("_name_or_path", "architectures", "transformers_version", "dt
 HEADS = (
     *("lm_head.", "classifier.", "projector.", "layer_weights", "tdnn.", "objective.", "adapter."),
     *("feature_extractor.weight", "feature_extractor.bias"),  # a linear layer of the x-vector heads
-    *(
-        "quantizer.",
-        "project_hid.",
-        "project_q.",
-        "final_proj.",
-        "ctc_proj.",
-        "speaker_proj.",
-        "label_embeddings_concat",
-    ),
-    *("layer_norm_for_extract.", "decoder.", "model.decoder.", "proj_out."),
+    *("quantizer.", "project_hid.", "project_q.", "final_proj.", "ctc_proj.", "speaker_proj."),
+    *("label_embeddings_concat", "layer_norm_for_extract.", "decoder.", "model.decoder.", "proj_out."),
 )
 """Prefixes of the names of weights that do not belong to the encoder, and are left out."""
 RENAMED = {".weight_g": ".parametrizations.weight.original0", ".weight_v": ".parametrizations.weight.original1"}
@@ -65,12 +57,10 @@ def fetch(checkpoint: str, revision: str | None = None, pickle: bool = False) ->
             names them.
     """
     is_folder = checkpoint.startswith((".", "/", "~")) or Path(checkpoint).is_dir()
-    find: Find = _Folder(checkpoint) if is_folder else _Hub(checkpoint, revision)
+    find: Find = _in_folder(checkpoint) if is_folder else _Hub(checkpoint, revision)
     config = _json(_required(find, "config.json", checkpoint))
     preprocessor = _json(_required(find, "preprocessor_config.json", checkpoint))
-    preprocessor.pop(
-        "mel_filters", None
-    )  # of old Whisper checkpoints: 16 thousand numbers that n_fft and the rest imply
+    preprocessor.pop("mel_filters", None)  # of old Whisper checkpoints: 16 thousand numbers that n_fft and others imply
     files = _weight_files(find, checkpoint, pickle)
     architecture = {
         "family": config.get("model_type"),
@@ -101,7 +91,9 @@ def build_encoder(architecture: Mapping[str, Any], attention: str = "auto", sile
     auto = library("transformers").AutoConfig
     invalid = library("huggingface_hub.errors").StrictDataclassError
     try:
-        config = auto.for_model(family, **_settings(architecture["config"]))
+        left_out = ("model_type", "gradient_checkpointing")  # the second, of old files, would turn it on
+        settings = {key: value for key, value in architecture["config"].items() if key not in left_out}
+        config = auto.for_model(family, **settings)
         if family == "whisper":
             return WhisperEncoder(config, preprocessor, attention, silence)
         return WaveformEncoder(config, preprocessor, attention)
@@ -112,26 +104,16 @@ def build_encoder(architecture: Mapping[str, Any], attention: str = "auto", sile
         ) from error
 
 
-def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    left_out = ("model_type", "gradient_checkpointing")  # the second, of old files, would turn it on
-    return {key: value for key, value in config.items() if key not in left_out}
-
-
 # ---- where files are
 
 
-class _Folder:
-    """Find a checkpoint's files in a folder."""
-
-    def __init__(self, checkpoint: str) -> None:
-        self.path = Path(checkpoint).expanduser()
-        if not self.path.is_dir():
-            raise ConfigError(
-                f"model.encoder.checkpoint must be a folder with config.json, or an id on the hub; got {checkpoint}."
-            )
-
-    def __call__(self, *names: str) -> Path | None:
-        return next((self.path / name for name in names if (self.path / name).is_file()), None)
+def _in_folder(checkpoint: str) -> Find:
+    folder = Path(checkpoint).expanduser()
+    if not folder.is_dir():
+        raise ConfigError(
+            f"model.encoder.checkpoint must be a folder with config.json, or an id on the hub; got {checkpoint}."
+        )
+    return lambda *names: next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 class _Hub:
@@ -250,11 +232,7 @@ def _read_weights(files: Iterable[Path]) -> dict[str, Callable[[], Tensor]]:
 
 
 def _own_weights(encoder: Encoder, readers: Mapping[str, Callable[[], Tensor]], checkpoint: str) -> dict[str, Tensor]:
-    """Return the encoder's state from a checkpoint's weights, in float32.
-
-    Raises:
-        ConfigError: If weights are missing, of another shape, or neither the encoder's nor of a known head.
-    """
+    """Return the encoder's state from a checkpoint's weights, in float32."""
     expected = encoder.state_dict()
     prefix = next((p for p in encoder.prefixes if any(name.startswith(p) for name in readers)), "")
     state, unknown, misshapen = {}, [], []

@@ -34,10 +34,12 @@ class Encoder(nn.Module, ABC):
         mask: A module such as `ser.models.encoders.masks.SpanMask`, called in training on the input of the net's
             layers, with frames ``(batch, frame, feature)`` and lengths ``(batch,)`` in frames; returns the frames.
             ``None`` masks nothing.
+        norm_is_last: Whether ``layer_norm`` follows the blocks.
         prefixes: What the names of the encoder's weights may start with in a checkpoint of a larger model.
     """
 
     mask: nn.Module | None
+    norm_is_last = True
     prefixes: tuple[str, ...]
 
     def __init__(self, net: nn.Module, sample_rate: int, width: int) -> None:
@@ -53,8 +55,14 @@ class Encoder(nn.Module, ABC):
 
     @property
     @abstractmethod
+    def transformer(self) -> Any:
+        """The part of the net that holds its ``layers`` and its ``layer_norm``."""
+
+    @property
     def blocks(self) -> nn.ModuleList:
         """The transformer layers, lowest first."""
+        layers: nn.ModuleList = self.transformer.layers
+        return layers
 
     @property
     @abstractmethod
@@ -65,10 +73,6 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def feature_extractor(self) -> nn.Module:
         """The part of the stem that is purely convolutional."""
-
-    @abstractmethod
-    def _cut(self, layers: int) -> None:
-        """Keep the lowest ``layers`` blocks, and no final norm."""
 
     @property
     def n_states(self) -> int:
@@ -86,7 +90,9 @@ class Encoder(nn.Module, ABC):
                 f"layers must be from 1 to {len(self.blocks)}, the transformer layers of the encoder; got {layers}."
             )
         if layers < len(self.blocks):
-            self._cut(layers)
+            self.transformer.layers = self.blocks[:layers]
+            if self.norm_is_last:
+                self.transformer.layer_norm = nn.Identity()
 
     def gradient_checkpointing(self, on: bool) -> None:
         """Recompute each block in the backward pass instead of storing its activations: less memory, a third more time."""

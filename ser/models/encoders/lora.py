@@ -31,14 +31,8 @@ def add_lora(
 ) -> None:
     """Add an adapter, ``alpha / rank * B @ A``, to linear layers of ``module``, and freeze everything else in it.
 
-    ``B`` starts at zero: the output is as before until the first step of training.
-
-    Args:
-        module: Changed in place; holds the encoder.
-        rank: Rank of the adapters.
-        alpha: Scale of the adapters, before it is divided by ``rank``.
-        dropout: Dropout on the input of an adapter, in training.
-        targets: Last names of the layers to adapt.
+    ``B`` starts at zero: the output is as before until the first step of training. ``dropout`` is on the input of an adapter;
+    ``targets`` are the last names of the layers to adapt.
 
     Raises:
         ConfigError: If peft is not installed, there is nothing to train, a target is not a linear layer of ``module``,

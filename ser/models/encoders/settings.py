@@ -22,9 +22,6 @@ class EncoderSettings:
         attention: ``auto``, ``sdpa`` or ``eager``.
         batch_seconds: See `ser.models.encoders.embedding.Embedding`.
         cache: Compute the features of a frozen encoder once, and keep them beside the waveform stores.
-
-    Raises:
-        ConfigError: If a setting cannot be used.
     """
 
     checkpoint: str = ""

@@ -122,9 +122,8 @@ class WaveformEncoder(Encoder):
 
     @property
     @override
-    def blocks(self) -> nn.ModuleList:
-        layers: nn.ModuleList = self.net.encoder.layers
-        return layers
+    def transformer(self) -> Any:
+        return self.net.encoder
 
     @property
     @override
@@ -139,11 +138,6 @@ class WaveformEncoder(Encoder):
         above = {"layers", "upsample"} | ({"layer_norm"} if self.norm_is_last else set())
         below = [module for name, module in self.net.named_children() if name not in ("encoder", "adapter")]
         return below + [module for name, module in self.net.encoder.named_children() if name not in above]
-
-    def _cut(self, layers: int) -> None:
-        self.net.encoder.layers = self.blocks[:layers]
-        if self.norm_is_last:
-            self.net.encoder.layer_norm = nn.Identity()
 
     # ---- keeping padding out
 
@@ -201,11 +195,7 @@ class ClipGroupNorm(nn.GroupNorm):
 
 
 def _class_of(config: Any) -> Any:
-    """Return the class of transformers for a configuration.
-
-    Raises:
-        ConfigError: If it does not read the waveform through convolutions.
-    """
+    """Return the class of transformers for a configuration."""
     transformers = library("transformers")
     found = transformers.MODEL_MAPPING.get(type(config), None)
     reads_waveforms = getattr(found, "main_input_name", "") == "input_values"

@@ -112,9 +112,8 @@ class WhisperEncoder(Encoder):
 
     @property
     @override
-    def blocks(self) -> nn.ModuleList:
-        layers: nn.ModuleList = self.net.layers
-        return layers
+    def transformer(self) -> Any:
+        return self.net
 
     @property
     @override
@@ -125,10 +124,6 @@ class WhisperEncoder(Encoder):
     @override
     def stem(self) -> list[nn.Module]:
         return [self.net.conv1, self.net.conv2, self.net.embed_positions]
-
-    def _cut(self, layers: int) -> None:
-        self.net.layers = self.blocks[:layers]
-        self.net.layer_norm = nn.Identity()
 
 
 class WhisperLogMel(nn.Module):

@@ -12,13 +12,7 @@ from ser.report.tables import change_cells, ends, heading, simple_table
 
 
 def curve_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] = ()) -> Table:
-    """Lay out UAR by known clips, and its change from no known clip in percentage points; bold if its interval excludes 0.
-
-    Args:
-        measured: See `ser.rescoring.adaptation.results.measure_adaptation`.
-        title: What was scored.
-        stamps: The run's stamps, in capitals after the title.
-    """
+    """Lay out UAR by known clips, and its change from no known clip in percentage points; bold if its interval excludes 0."""
     headings = ("known clips", "UAR", "sd", "95 % interval", "change", "95 % interval")
     table = simple_table(heading(title, stamps), *headings, left=0, no_wrap=True)
     for point in measured["curve"]:
@@ -42,12 +36,6 @@ def curve(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Sequen
     """Draw UAR over the number of known clips, evenly spaced, with no known clip as a dashed line.
 
     The band is one standard deviation between draws to either side; bars are 95 % intervals over speakers.
-
-    Args:
-        measured: See `ser.rescoring.adaptation.results.measure_adaptation`.
-        path: File to write; the suffix gives the format (``.png``, ``.svg``, ``.pdf``).
-        title: Title above the picture.
-        stamps: The run's stamps; see `ser.report.drawing.drawing`.
     """
     import seaborn as sns
 
@@ -62,9 +50,8 @@ def curve(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Sequen
         axes.plot(at, uars, color=blue, marker="o", markersize=5.5, linewidth=1.8, zorder=3, label="UAR")
         if (draws := _draws(measured)) > 1:
             low, high = ([uar + side * sd for uar, sd in zip(uars, sds, strict=True)] for side in (-1, 1))
-            axes.fill_between(
-                at, low, high, color=blue, alpha=0.25, linewidth=0, label=f"± sd of {draws} draws of clips"
-            )
+            label = f"± sd of {draws} draws of clips"
+            axes.fill_between(at, low, high, color=blue, alpha=0.25, linewidth=0, label=label)
         intervals = [point["uar_interval"] for point in points]
         if all(end["low"] is not None for end in intervals):
             low, high = ([100 * end[side] for end in intervals] for side in ("low", "high"))

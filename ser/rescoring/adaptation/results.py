@@ -5,7 +5,6 @@ for any resample of them. The interval over speakers of that sum is therefore an
 varies with other speakers; the standard deviation over draws tells how it varies with other known clips of the same speakers.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -33,7 +32,8 @@ def measure_adaptation(table: pd.DataFrame) -> dict[str, Any]:
     """
     everything = table[table["k"] == ALL]
     clips = everything.groupby(["fold", "speaker"]).size()
-    counts = {k: _by_draw(table[table["k"] == str(k)]) for k in _in_order(table["k"].unique())}
+    in_order = [*sorted(int(k) for k in table["k"].unique() if k != ALL), ALL]
+    counts = {k: _by_draw(table[table["k"] == str(k)]) for k in in_order}
     nobody = counts[0].sum(axis=0)
     return {
         "n_utterances": len(everything),
@@ -42,12 +42,6 @@ def measure_adaptation(table: pd.DataFrame) -> dict[str, Any]:
         "classes": list(predictions.classes(table)),
         "curve": [{"k": k, **_point(by_draw, nobody)} for k, by_draw in counts.items()],
     }
-
-
-def _in_order(ks: np.ndarray) -> Iterator[int | str]:
-    """Yield 0, 1, ... ``all``."""
-    yield from sorted(int(k) for k in ks if k != ALL)
-    yield ALL
 
 
 def _by_draw(rows: pd.DataFrame) -> np.ndarray:

@@ -68,11 +68,8 @@ class Adaptation(Suite):
         return measure_adaptation(table)
 
     @override
-    def draw(self, measured: Mapping[str, Any], path: Path, title: str, stamps: tuple[str, ...]) -> None:
+    def report(self, measured: Mapping[str, Any], path: Path, title: str, stamps: tuple[str, ...]) -> Table:
         report.curve(measured, path, title, stamps=stamps)
-
-    @override
-    def lay_out(self, measured: Mapping[str, Any], title: str, stamps: tuple[str, ...]) -> Table:
         return report.curve_table(measured, title, stamps)
 
     def score_fold(
@@ -90,8 +87,7 @@ class Adaptation(Suite):
         for k, draw in track(steps, f"Fold {data.fold}, {self.name}", transient=True):
             clips = rows[first(speaker, k, np.random.default_rng([self.seed, data.fold, draw]))]
             heard = predict_probabilities(model, data, rows, known=clips)
-            columns = {predictions.PREFIX + c: heard[:, i] for i, c in enumerate(data.classes)}
-            tables.append(same.assign(**columns, k=str(k), draw=draw))
+            tables.append(predictions.with_probabilities(same, heard).assign(k=str(k), draw=draw))
         return pd.concat([*tables, same.assign(k=ALL, draw=0)], ignore_index=True)
 
 

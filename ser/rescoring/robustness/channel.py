@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -29,10 +28,7 @@ MU = 255.0
 class Gain(Effect):
     """A gain. Nothing is clipped at full scale: `Clipping` does that."""
 
-    family: ClassVar[str] = "gain"
-    quantity: ClassVar[str] = "gain"
-    unit: ClassVar[str] = "dB"
-    between: ClassVar[tuple[float, float]] = (-100.0, 100.0)
+    family, quantity, unit, between = "gain", "gain", "dB", (-100.0, 100.0)
 
     @override
     def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:
@@ -42,10 +38,7 @@ class Gain(Effect):
 class Clipping(Effect):
     """Clipping of the largest samples, a given share, to the smallest among them; the lost level is not restored."""
 
-    family: ClassVar[str] = "clipping"
-    quantity: ClassVar[str] = "samples clipped"
-    unit: ClassVar[str] = "%"
-    between: ClassVar[tuple[float, float]] = (0.0, 100.0)
+    family, quantity, unit, between = "clipping", "samples clipped", "%", (0.0, 100.0)
 
     @override
     def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:
@@ -69,10 +62,7 @@ class Reverberation(Effect):
 
     direct_db: float
 
-    family: ClassVar[str] = "reverberation"
-    quantity: ClassVar[str] = "reverberation time"
-    unit: ClassVar[str] = "s"
-    between: ClassVar[tuple[float, float]] = (0.01, 10.0)
+    family, quantity, unit, between = "reverberation", "reverberation time", "s", (0.01, 10.0)
 
     @override
     def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:
@@ -94,10 +84,7 @@ class Reverberation(Effect):
 class Resampling(Effect):
     """A recording at a lower rate, resampled back, without the upper band."""
 
-    family: ClassVar[str] = "resampling"
-    quantity: ClassVar[str] = "recorded at"
-    unit: ClassVar[str] = "Hz"
-    between: ClassVar[tuple[float, float]] = (999.0, math.inf)
+    family, quantity, unit, between = "resampling", "recorded at", "Hz", (999.0, math.inf)
 
     @override
     def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:
@@ -112,10 +99,7 @@ class Resampling(Effect):
 class Telephone(Effect):
     """A telephone line: 300 to 3400 Hz, 8000 mu-law samples a second, whose bits follow from the bit rate (64 kbit/s: 8)."""
 
-    family: ClassVar[str] = "codec"
-    quantity: ClassVar[str] = "bit rate"
-    unit: ClassVar[str] = "kbit/s"
-    between: ClassVar[tuple[float, float]] = (15.0, 129.0)
+    family, quantity, unit, between = "codec", "bit rate", "kbit/s", (15.0, 129.0)
 
     @override
     def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:

@@ -34,9 +34,7 @@ GSM_KBITS = 13.0
 class Codec(Effect):
     """Encoding and decoding by a codec, which a subclass names."""
 
-    family: ClassVar[str] = "codec"
-    quantity: ClassVar[str] = "bit rate"
-    unit: ClassVar[str] = "kbit/s"
+    family, quantity, unit = "codec", "bit rate", "kbit/s"
     rate: ClassVar[int | None] = None
     """Sampling rate of the codec in Hz; ``None``: that of the waveform."""
     format: ClassVar[str]
@@ -88,9 +86,7 @@ class Codec(Effect):
 class MP3(Codec):
     """MPEG layer III at the nearest constant bit rate that the format has."""
 
-    format: ClassVar[str] = "MP3"
-    subtype: ClassVar[str] = "MPEG_LAYER_III"
-    delay: ClassVar[int] = MP3_DELAY
+    format, subtype, delay = "MP3", "MPEG_LAYER_III", MP3_DELAY
 
     @override
     def options(self, level: float, rate: int) -> Mapping[str, Any]:
@@ -104,8 +100,7 @@ class MP3(Codec):
 class Opus(Codec):
     """Opus in Ogg."""
 
-    format: ClassVar[str] = "OGG"
-    subtype: ClassVar[str] = "OPUS"
+    format, subtype = "OGG", "OPUS"
 
     @override
     def options(self, level: float, rate: int) -> Mapping[str, Any]:
@@ -117,9 +112,7 @@ class Opus(Codec):
 class GSM(Codec):
     """GSM 6.10 full rate, of the first mobile phones: 8 kHz, only at 13 kbit/s."""
 
-    rate: ClassVar[int | None] = 8000
-    format: ClassVar[str] = "WAV"
-    subtype: ClassVar[str] = "GSM610"
+    rate, format, subtype = 8000, "WAV", "GSM610"
 
     @override
     def options(self, level: float, rate: int) -> Mapping[str, Any]:

@@ -27,11 +27,7 @@ CLEAN = "clean"
 
 
 class Talkers:
-    """Background speakers: the training speech of one fold, never its dev or test speech.
-
-    Args:
-        data: The fold's data, set up.
-    """
+    """Background speakers: the training speech of one fold, never its dev or test speech."""
 
     def __init__(self, data: SpeechDataModule) -> None:
         train = data.labelled.manifest.iloc[data.split.train]
@@ -69,7 +65,6 @@ class Scene(NamedTuple):
     Attributes:
         rate: Sampling rate of the waveforms in Hz.
         draws: A random generator for each clip.
-        talkers: The background speakers; ``None`` if there are none.
     """
 
     rate: int
@@ -124,13 +119,7 @@ class Effect(ABC):
 
 @dataclass(frozen=True)
 class Condition:
-    """An effect at one of its levels.
-
-    Attributes:
-        effect: Name of the effect in the suite.
-        how: The effect.
-        level: The level in the effect's unit.
-    """
+    """An effect at one of its levels."""
 
     effect: str
     how: Effect
@@ -154,9 +143,6 @@ class Condition:
 
 def conditions_of(effects: Mapping[str, Mapping[str, Any]]) -> list[Condition]:
     """Return every condition of a suite, in its order.
-
-    Args:
-        effects: The ``_target_`` and arguments of each `Effect`, by name.
 
     Raises:
         ConfigError: If there is none, a name is not valid in a file name, or an effect is invalid.

@@ -5,7 +5,6 @@ The ratio is of the mean powers over the whole clip, pauses included. The sum is
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -23,10 +22,7 @@ LOWEST_HZ = 20.0
 class Noise(Effect):
     """Noise added to each clip, drawn by a subclass."""
 
-    family: ClassVar[str] = "noise"
-    quantity: ClassVar[str] = "signal-to-noise ratio"
-    unit: ClassVar[str] = "dB"
-    between: ClassVar[tuple[float, float]] = (-100.0, 100.0)
+    family, quantity, unit, between = "noise", "signal-to-noise ratio", "dB", (-100.0, 100.0)
 
     @abstractmethod
     def draw(self, random: np.random.Generator, samples: int, scene: Scene) -> np.ndarray:
@@ -82,8 +78,7 @@ class Babble(Noise):
     def draw(self, random: np.random.Generator, samples: int, scene: Scene) -> np.ndarray:
         if scene.talkers is None:
             raise ValueError("scene.talkers must be given for Babble; got None.")
-        together: np.ndarray = scene.talkers.draw(random, samples, self.talkers).sum(axis=0)
-        return together
+        return np.asarray(scene.talkers.draw(random, samples, self.talkers).sum(axis=0))
 
 
 def add(waveform: Tensor, lengths: Tensor, noise: Tensor, snr_db: float) -> Tensor:

@@ -19,13 +19,7 @@ COLUMNS = 3
 
 
 def conditions_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] = ()) -> Table:
-    """Lay out UAR by condition and its change from clean speech in percentage points; bold if its interval excludes 0.
-
-    Args:
-        measured: See `ser.rescoring.robustness.results.measure_robustness`.
-        title: What was scored.
-        stamps: The run's stamps, in capitals after the title.
-    """
+    """Lay out UAR by condition and its change from clean speech in percentage points; bold if its interval excludes 0."""
     headings = ("condition", "UAR", "95 % interval", "change", "95 % interval")
     table = simple_table(heading(title, stamps), *headings, no_wrap=True)
     clean = measured["clean"]
@@ -48,12 +42,6 @@ def curves(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Seque
     """Draw UAR over the levels of each effect: one panel per family, mild on the left, clean speech as a dashed line.
 
     Levels are evenly spaced. Bands, or bars for an effect of one level, are 95 % intervals over speakers.
-
-    Args:
-        measured: See `ser.rescoring.robustness.results.measure_robustness`.
-        path: File to write; the suffix gives the format (``.png``, ``.svg``, ``.pdf``).
-        title: Title above the picture.
-        stamps: The run's stamps; see `ser.report.drawing.drawing`.
     """
     families = list(dict.fromkeys(row["family"] for row in measured["conditions"]))
     across = min(COLUMNS, len(families))
@@ -98,9 +86,8 @@ def _panel(axes: "Axes", rows: Sequence[Mapping[str, Any]], measured: Mapping[st
     axes.set_xlim(-0.35, len(levels) - 0.65)
     axes.set_xlabel(f"{rows[0]['quantity']} ({rows[0]['unit']})")
     family = rows[0]["family"]
-    axes.set_title(
-        family if len(effects) > 1 or family in effects else f"{family}: {effects[0]}", fontsize=11, loc="left"
-    )
+    heading = family if len(effects) > 1 or family in effects else f"{family}: {effects[0]}"
+    axes.set_title(heading, fontsize=11, loc="left")
     axes.grid(visible=False, axis="x")
     if len(effects) > 1:
         look: dict[str, Any] = {"fontsize": 8, "handlelength": 1.2, "handletextpad": 0.4, "columnspacing": 0.7}

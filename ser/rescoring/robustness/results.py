@@ -28,9 +28,8 @@ def measure_robustness(table: pd.DataFrame, conditions: Sequence[Condition]) -> 
         ``clean`` (``uar``, ``uar_interval``) and the list ``conditions``: the same for each, and ``change``, the UAR minus
         that of clean speech, with ``change_interval``. Intervals are those of `ser.evaluation.intervals.speaker_interval`.
     """
-    by_condition = {
-        name: predictions.confusion_by_speaker(rows)[1] for name, rows in table.groupby("condition", sort=False)
-    }
+    tables = table.groupby("condition", sort=False)
+    by_condition = {name: predictions.confusion_by_speaker(rows)[1] for name, rows in tables}
     clean = by_condition[CLEAN]
     each = []
     for condition in conditions:

@@ -75,8 +75,7 @@ class Robustness(Suite):
             part = fold.path / self.name / name
             if not part.exists():
                 heard = probabilities_under(model, data, data.split.test, condition, self.seed, talkers)
-                columns = {predictions.PREFIX + c: heard[:, i] for i, c in enumerate(data.classes)}
-                predictions.write_predictions(same.assign(**columns), part)
+                predictions.write_predictions(predictions.with_probabilities(same, heard), part)
             there = predictions.read_predictions(part)
             tables.append(there.assign(condition=condition.name, family=condition.how.family, level=condition.level))
         return pd.concat(tables, ignore_index=True)
@@ -86,11 +85,8 @@ class Robustness(Suite):
         return measure_robustness(table, self.conditions)
 
     @override
-    def draw(self, measured: Mapping[str, Any], path: Path, title: str, stamps: tuple[str, ...]) -> None:
+    def report(self, measured: Mapping[str, Any], path: Path, title: str, stamps: tuple[str, ...]) -> Table:
         report.curves(measured, path, title, stamps=stamps)
-
-    @override
-    def lay_out(self, measured: Mapping[str, Any], title: str, stamps: tuple[str, ...]) -> Table:
         return report.conditions_table(measured, title, stamps)
 
 
@@ -103,16 +99,7 @@ def probabilities_under(
     talkers: Talkers,
     batch_size: int | None = None,
 ) -> np.ndarray:
-    """Return the probabilities of some utterances under a condition, each scored whole.
-
-    Args:
-        model: A model in any mode; it is scored in evaluation mode.
-        data: The fold's data, set up.
-        rows: Row positions in the data module's manifest.
-        condition: The condition.
-        seed: Seed of everything random.
-        talkers: The fold's background speakers.
-        batch_size: Without effect on the result; ``None`` bounds a batch's memory as `ser.inference.score.score` does.
+    """Return the probabilities of some utterances under a condition, as `ser.inference.score.predict_probabilities` does.
 
     Returns:
         ``(utterance, class)`` float64, in the order of ``rows``.

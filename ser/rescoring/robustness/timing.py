@@ -1,7 +1,5 @@
 """Effects of timing: leading silence, tighter trimming, truncation."""
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
@@ -13,10 +11,7 @@ from ser.rescoring.robustness.conditions import Effect, Scene
 class Shift(Effect):
     """Digital silence before the speech."""
 
-    family: ClassVar[str] = "shift"
-    quantity: ClassVar[str] = "silence before"
-    unit: ClassVar[str] = "s"
-    between: ClassVar[tuple[float, float]] = (0.0, 60.0)
+    family, quantity, unit, between = "shift", "silence before", "s", (0.0, 60.0)
 
     @override
     def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:
@@ -27,9 +22,7 @@ class Shift(Effect):
 class Trim(Effect):
     """Removal of silence at both ends, as in the preparation of a corpus, with another threshold."""
 
-    family: ClassVar[str] = "trim"
-    quantity: ClassVar[str] = "cut below the loudest frame"
-    unit: ClassVar[str] = "dB"
+    family, quantity, unit = "trim", "cut below the loudest frame", "dB"
 
     @override
     def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:
@@ -42,9 +35,7 @@ class Trim(Effect):
 class Truncation(Effect):
     """Truncation to the first seconds; a shorter clip is unchanged."""
 
-    family: ClassVar[str] = "truncation"
-    quantity: ClassVar[str] = "only the first"
-    unit: ClassVar[str] = "s"
+    family, quantity, unit = "truncation", "only the first", "s"
 
     @override
     def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:

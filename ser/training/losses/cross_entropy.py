@@ -7,11 +7,7 @@ from ser.training.losses.loss import Loss
 
 
 class CrossEntropy(Loss):
-    """``-sum_c t_c log p_c``, the negative log-likelihood of soft targets ``t`` under the softmax ``p`` of the logits.
-
-    Args:
-        counts, class_weights, label_smoothing: See `ser.training.losses.loss.Loss`.
-    """
+    """``-sum_c t_c log p_c``, the negative log-likelihood of soft targets ``t`` under the softmax ``p`` of the logits."""
 
     @override
     def per_clip(self, logits: Tensor, target: Tensor) -> Tensor:

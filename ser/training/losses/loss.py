@@ -34,10 +34,7 @@ class Loss(nn.Module):
     class_weights: Tensor | None
 
     def __init__(
-        self,
-        counts: Mapping[str, int],
-        class_weights: Literal["balanced"] | None = None,
-        label_smoothing: float = 0.0,
+        self, counts: Mapping[str, int], class_weights: Literal["balanced"] | None = None, label_smoothing: float = 0.0
     ) -> None:
         super().__init__()
         if class_weights not in ("balanced", None):

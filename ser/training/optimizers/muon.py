@@ -52,23 +52,20 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     move = self._muon if parameter.ndim > 1 else self._adam
-                    update = move(parameter, group)
+                    update = move(parameter, parameter.grad, group)
                     parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"])
         return loss
 
-    def _muon(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
-        state, gradient = self.state[parameter], parameter.grad
-        assert gradient is not None
-        momentum = state.setdefault("momentum", torch.zeros_like(parameter))
+    def _muon(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        momentum = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
         momentum.lerp_(gradient, 1 - group["momentum"])
         ahead = gradient.lerp(momentum, group["momentum"])
         matrix = orthogonalised(ahead.reshape(len(ahead), -1))
         step: Tensor = matrix.to(parameter.dtype).mul(RMS * max(matrix.shape) ** 0.5).view_as(parameter)
         return step
 
-    def _adam(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
-        state, gradient = self.state[parameter], parameter.grad
-        assert gradient is not None
+    def _adam(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        state = self.state[parameter]
         first, second = (state.setdefault(name, torch.zeros_like(parameter)) for name in ("first", "second"))
         state["steps"] = steps = state.get("steps", 0) + 1
         (low, high), eps = group["betas"], group["eps"]

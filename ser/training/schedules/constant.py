@@ -6,11 +6,7 @@ from ser.training.schedules.schedule import Schedule
 
 
 class Constant(Schedule):
-    """After warm-up, the peak.
-
-    Args:
-        optimizer, steps, warmup: See `ser.training.schedules.schedule.Schedule`.
-    """
+    """After warm-up, the peak."""
 
     @override
     def factor(self, done: float) -> float:

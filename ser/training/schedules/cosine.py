@@ -11,11 +11,7 @@ from ser.training.schedules.schedule import Schedule
 
 
 class Cosine(Schedule):
-    """After warm-up, half a cosine from the peak to zero.
-
-    Args:
-        optimizer, steps, warmup: See `ser.training.schedules.schedule.Schedule`.
-    """
+    """After warm-up, half a cosine from the peak to zero."""
 
     @override
     def factor(self, done: float) -> float:
