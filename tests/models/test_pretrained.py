@@ -391,7 +391,7 @@ def test_invalid_settings_are_refused(make: Make, overrides: list[str], words: s
 def test_command_without_checkpoint_names_the_missing_setting(arguments: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ser.train", *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Missing required setting: model.encoder.checkpoint" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()
