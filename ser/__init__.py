@@ -36,7 +36,7 @@ def prepare(*overrides: str, **settings: Any) -> "pd.DataFrame":
 
 
 def train(*overrides: str, **settings: Any) -> "RunFolder":
-    """Train a model and test it on speakers that it never heard, as ``python -m ser.train``.
+    """Train a model and test it on speakers who are not in the training set, as ``python -m ser.train``.
 
     Returns:
         The run: ``.metrics``, ``.predictions``, ``.folds``, ...

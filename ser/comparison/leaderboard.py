@@ -183,8 +183,8 @@ def _reason(other: Pooled, main: Pooled) -> str:
         prints = f"{other.about['fingerprint']} against {main.about['fingerprint']}"
         reasons.append(f"other recordings or audio settings: fingerprint {prints}")
     if _is_adapted(other) != _is_adapted(main):
-        knows = "knows the recordings of its test speakers, without their labels"
-        reasons.append(knows if _is_adapted(other) else "does not know the recordings of its test speakers")
+        adapted = "adapted to unlabelled recordings of its test speakers"
+        reasons.append(adapted if _is_adapted(other) else "not adapted to recordings of its test speakers")
     here, there = {*other.splits.values()}, {*main.splits.values()}
     if here < there:
         reasons.append(f"{folds_in_words(sorted(other.splits))} only, of {folds_in_words(sorted(main.splits))}")

@@ -1,7 +1,7 @@
 """How much a leak raises the score: one model under protocols that share speakers, sentences, both or neither with training.
 
 Every protocol tests each utterance of a corpus once, so two protocols are compared on the same utterances, speaker by
-speaker, and they differ only in what the model has heard in training.
+speaker, and they differ only in the training data.
 """
 
 from collections.abc import Mapping, Sequence

@@ -110,8 +110,10 @@ def checked(run: RunFolder) -> RunFolder:
         RunError: If a file is missing, damaged or incomplete.
     """
     about, config = run.about, run.config
-    if lacking := [key for key in ABOUT if key not in about]:
-        raise RunError(f"{run.path}/metrics.json does not say the run's {', '.join(lacking)}. {REMEDY}")
+    if missing := [key for key in ABOUT if key not in about]:
+        raise RunError(
+            f"{run.path}/metrics.json must have all facts about the run; got no {', '.join(missing)}. {REMEDY}"
+        )
     if "_target_" not in config.get("model", {}) or "corpora" not in config.get("data", {}):
         raise RunError(f"{run.path}: config.yaml must name a model and corpora, as training leaves it. {REMEDY}")
     folds = sorted(int(fold) for fold in run.predictions["fold"].unique())

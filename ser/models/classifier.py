@@ -270,13 +270,13 @@ class SpeechClassifier(nn.Module):
         Raises:
             AudioError: If one cannot be read, or holds no sound; the message names it.
             ConfigError: If an array has no usable ``rate``, ``batch_size`` is below 1, or the model normalises by
-                speaker and does not know who speaks.
+                speaker and none is given.
         """
         import pandas as pd  # late: a model that serves probabilities alone needs none of it
 
         if self.normalise.by == "speaker" and self.normalise.adapted is None:
             raise ConfigError(
-                "The model must know the speaker, since it normalises by speaker. First call model.adapt([...]) with "
+                "The model must be adapted to a speaker, as it normalises by speaker; got none. Call model.adapt([...]) with "
                 "recordings of that speaker; they need no labels, and can be those to be scored."
             )
         recordings = named_clips(audio)

@@ -1,7 +1,7 @@
 """Train on one speaker and test on another: the speaker-independent split of a corpus with two speakers (TESS).
 
 There is no third speaker for dev, so dev is a share of the training speaker's *sentences*, which are excluded from
-training in every emotion. The model is thus selected on a known speaker; the test speaker is new. Results carry a stamp.
+training in every emotion. The model is thus selected on a training speaker; the test speaker is new. Results carry a stamp.
 """
 
 from collections.abc import Sequence

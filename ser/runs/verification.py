@@ -181,7 +181,7 @@ def _split(run: RunFolder) -> str:
 
 
 def _refuse_without_stamps(about: Mapping[str, Any], stamps: Iterable[str]) -> None:
-    """Raise if a run lacks a stamp; a stored stamp may continue with the share of clips that it concerns."""
+    """Raise if a stamp is missing; a stored stamp may continue with the share of clips that it concerns."""
     for stamp in stamps:
         if not any(said.startswith(stamp) for said in about["stamps"]):
             raise RunError(f"{METRICS} does not have a stamp that the result must carry: {stamp}.")

@@ -1,1 +1,1 @@
-"""Sweeps: many trainings by one command, which goes on where it stopped, and one page at the end."""
+"""Sweeps: many trainings by one command, which resumes where it stopped, and one page at the end."""

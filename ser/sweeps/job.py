@@ -47,7 +47,7 @@ REPLACED = "replaced"
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of a job.
+    """The record of a job.
 
     Attributes:
         state: The outcome of its last attempt; also ``running`` where the process was killed (see `state_of`).

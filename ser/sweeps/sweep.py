@@ -59,7 +59,7 @@ class Planned(NamedTuple):
 
     @property
     def state(self) -> job.State:
-        """See `ser.sweeps.job.state_of`."""
+        """The state of the job on the present recordings."""
         return job.state_of(self.folder, self.data, test=self.test, latency=self.latency)
 
 

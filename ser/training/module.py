@@ -1,4 +1,4 @@
-"""`Training`: a model being trained, as Lightning wants it: loss, augmentation, optimizer, schedule, dev scores."""
+"""`Training`: the LightningModule around a model: loss, augmentation, optimizer, schedule, dev scores."""
 
 import math
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Where numbers go while a command trains, beside the ``metrics.csv`` of every fold.
 
-A file of ``conf/logger`` names a `Tracker` by ``_target_``. A tracker of one's own is one subclass and one such file.
+A file of ``conf/logger`` names a `Tracker` by ``_target_``. Your own tracker is one subclass and one such file.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Tracker:
-    """What is told of one training command, all its folds together. This one tells nothing (``logger=csv``)."""
+    """Report one training command, with all its folds, to a service. This base class reports nothing (``logger=csv``)."""
 
     def begin(self, settings: Mapping[str, Any], folder: Path, group: str, fingerprint: str) -> None:
         """Begin a training command.
@@ -92,18 +92,18 @@ def tracked(settings: Mapping[str, Any], folder: Path, group: str, fingerprint: 
     Raises:
         ConfigError: If the logger is unknown, or its package is not installed.
     """
-    tells = instantiate(settings["logger"], Tracker) if distributed.process_rank() == 0 else Tracker()
-    tells.begin(settings, folder, group, fingerprint)
+    reporter = instantiate(settings["logger"], Tracker) if distributed.process_rank() == 0 else Tracker()
+    reporter.begin(settings, folder, group, fingerprint)
     exit_code = 1
     try:
-        yield tells
+        yield reporter
         exit_code = 0
     except PrunedError:
         exit_code = 0
         raise
     finally:
         with phase("report"):
-            tells.end(exit_code)
+            reporter.end(exit_code)
 
 
 def numbers_of(summary: Mapping[str, Any]) -> dict[str, float]:

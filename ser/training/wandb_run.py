@@ -93,15 +93,15 @@ class WandB(Tracker):
     def results(self, folder: Path) -> None:
         if self.mode == "disabled":
             return
-        told = RunFolder(folder)
-        if told.has(DEV_METRICS):
-            about = told.dev_metrics["run"]
+        stored = RunFolder(folder)
+        if stored.has(DEV_METRICS):
+            about = stored.dev_metrics["run"]
             for fold, split_hash in about["splits"].items():
                 self._know(int(fold), split_hash, about["stamps"])
             self._logger(folder)
-        if not told.is_finished or (folder != self.folder and not self._prefix(folder)):
+        if not stored.is_finished or (folder != self.folder and not self._prefix(folder)):
             return  # the numbers of a single fold are the run's
-        summary = told.metrics
+        summary = stored.metrics
         run, prefix = self._begun(summary["run"]["stamps"]), self._prefix(folder)
         at = f"{prefix}/" if prefix else ""
         numbers = {f"{at}{name}": number for name, number in numbers_of(summary).items()}

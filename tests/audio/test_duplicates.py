@@ -143,7 +143,7 @@ def test_shared_noise_floor_makes_no_duplicates(demo: Store, tmp_path: Path, mon
     store = store_of(tmp_path / "s", {str(i): np.concatenate([level * floor, s]) for i, s in enumerate(speech)})
     assert compare_clips([store]).empty
     monkeypatch.setattr(duplicates, "GATE_DB", 100.0)
-    assert len(compare_clips([store])) == 1  # they would, if noise were heard
+    assert len(compare_clips([store])) == 1  # they would, if noise were audible
 
 
 def test_similarity_falls_with_noise(clip: np.ndarray, tmp_path: Path) -> None:

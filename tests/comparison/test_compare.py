@@ -162,7 +162,7 @@ def test_parameters_come_from_the_folds_where_the_whole_says_none(make: Make, tm
         ({"fold": 1}, "fold 1 only, of folds 0 to 2"),
     ],
 )
-def test_what_cannot_be_compared_stands_apart_with_its_reason(
+def test_incomparable_runs_are_set_apart_with_a_reason(
     make: Make, tmp_path: Path, other: dict[str, Any], reason: str
 ) -> None:
     make("0", width=4, **other)
@@ -204,7 +204,7 @@ def test_every_corpus_has_a_section_and_only_a_mistake_is_set_apart(make: Make, 
     assert (group.name, group.apart) == ("y", "other split: random against speaker_cv")
 
 
-def test_one_section_is_what_comparing_its_corpus_alone_gives(make: Make, tmp_path: Path) -> None:
+def test_section_equals_the_comparison_of_its_corpus_alone(make: Make, tmp_path: Path) -> None:
     two_corpora(make)
     both, _ = rank_systems(*find([tmp_path / "runs"]))
     alone, _ = rank_systems(*find(sorted((tmp_path / "runs").glob("x-*"))))
@@ -229,25 +229,25 @@ def test_the_table_of_systems_and_corpora_has_a_gap_where_a_system_was_not_train
     assert line.split("|")[3].strip() == ""
 
 
-def test_what_knows_its_test_speakers_stands_apart(make: Make, tmp_path: Path) -> None:
+def test_speaker_adapted_runs_are_set_apart(make: Make, tmp_path: Path) -> None:
     make("plain", skill=1.0)
     make("adapted", "bilstm.BiLSTM", skill=2.0, stamps=["speaker-adapted"])
     comparison, _ = rank_systems(find([tmp_path / "runs"])[0])
     assert [row.system for row in comparison.sections[0].group.rows] == ["cnn"]
     (apart,) = comparison.apart
     assert [row.system for row in apart.rows] == ["bilstm"]
-    assert apart.apart == "knows the recordings of its test speakers, without their labels"
+    assert apart.apart == "adapted to unlabelled recordings of its test speakers"
     assert apart.rows[0].stamps == ("speaker-adapted",)
 
 
-def test_of_groups_alike_in_size_the_one_with_more_folds_is_the_main_table(make: Make, tmp_path: Path) -> None:
+def test_among_groups_of_equal_size_more_folds_make_the_main_table(make: Make, tmp_path: Path) -> None:
     make("0", fold=0)
     make("1", "bilstm.BiLSTM")
     comparison, _ = rank_systems(*find([tmp_path / "runs"]))
     assert [row.system for row in comparison.sections[0].group.rows] == ["bilstm"]
 
 
-def test_of_repeated_runs_the_later_one_counts_and_the_other_is_named(make: Make, tmp_path: Path) -> None:
+def test_later_of_two_equal_runs_counts_and_the_other_is_named(make: Make, tmp_path: Path) -> None:
     make("2")
     make("10")
     comparison, _ = rank_systems(*find([tmp_path / "runs"]))
@@ -290,7 +290,7 @@ def test_every_system_is_tested_against_the_best_and_the_baseline(make: Make, tm
         rank_systems(*find([tmp_path / "runs"]), baseline="svm")
 
 
-def test_names_say_what_differs_and_no_two_in_a_table_are_alike(make: Make, tmp_path: Path) -> None:
+def test_system_names_state_the_difference_and_are_unique(make: Make, tmp_path: Path) -> None:
     make("0", augment={"warp": {"_target_": "ser.augment.warp.Warp"}})
     make("1", augment={})
     make("2", "bilstm.BiLSTM", protocol="a")  # on the same splits: the protocol's name is all that differs
@@ -327,7 +327,9 @@ def test_errors_say_what_is_missing_where(make: Make, tmp_path: Path) -> None:
     folder = make("0")
     stored = read_metrics(folder / "metrics.json")
     write_metrics({**stored, "run": {"seed": 0}}, folder / "metrics.json")
-    with pytest.raises(RunError, match=r"runs/0/metrics\.json does not say the run's stamps, .*splits"):
+    with pytest.raises(
+        RunError, match=r"runs/0/metrics\.json must have all facts about the run; got no stamps, .*splits"
+    ):
         find([tmp_path / "runs"])
     about = {**stored["run"], "splits": {"0": "a", "1": "b"}}
     write_metrics({**stored, "run": about}, folder / "metrics.json")

@@ -172,7 +172,7 @@ def test_markdown_has_the_numbers_in_tables_of_one_shape() -> None:
     assert uar == "60.0 [55.0, 64.0]"
 
 
-def test_latex_escapes_what_it_would_act_on() -> None:
+def test_latex_escapes_special_characters() -> None:
     text = latex(compared(SPECIAL, "bilstm"))
     assert (
         r"a\_b \& 50\% \{x\} \#1 \textasciitilde{}\textasciicircum{}\$\textbackslash{} \textless{}i\textgreater{}"
@@ -216,7 +216,7 @@ def test_a_stamp_stands_in_every_format_beside_the_number(tmp_path: Path) -> Non
     assert "SYNTHETIC" not in printed(clean) + markdown(clean) + latex(clean)
 
 
-def test_the_headline_says_no_more_than_the_test() -> None:
+def test_headline_claims_no_more_than_the_test() -> None:
     clear, unclear = compared("cnn", "bilstm"), compared("cnn", "bilstm", p_holm=0.2)
     lead = "cnn has a UAR of 60.0 % [55.0, 64.0], the highest. Its lead over bilstm, the next, is 3.0 points [1.1, 5.2]"
     assert clear.sections[0].headline == f"{lead}, p = 0.030 after Holm."
@@ -238,7 +238,7 @@ def test_cautions_are_in_the_terminal_the_markdown_and_the_page(tmp_path: Path) 
         assert len(re.findall(rf"Caution:\s+{few}", text)) == 1
 
 
-def test_a_caution_stands_with_the_group_that_it_is_about() -> None:
+def test_caution_is_shown_with_its_group() -> None:
     few = "4 speakers are too few: the interval is indicative"
     comparison = compared("cnn", "bilstm")
     apart = replace(comparison.apart[0], rows=tuple(replace(r, caution=few) for r in comparison.apart[0].rows))
@@ -247,7 +247,7 @@ def test_a_caution_stands_with_the_group_that_it_is_about() -> None:
     assert comparison.sections[0].cautions == ()
 
 
-def test_without_an_interval_or_a_count_nothing_is_made_up() -> None:
+def test_missing_interval_or_count_is_shown_as_missing() -> None:
     lone = row("cnn", 0.5, low=None, high=None, uar_sd=None, parameters=None, train_seconds=None)
     alone = Comparison((Section(group(lone), "cnn", "cnn", "as asked", ()),))
     text = printed(alone)
@@ -265,7 +265,7 @@ def pictures(folder: Path) -> dict[str, Path]:
     )
 
 
-def test_the_page_is_whole_and_asks_for_nothing(tmp_path: Path) -> None:
+def test_page_is_complete_and_self_contained(tmp_path: Path) -> None:
     comparison = compared(SPECIAL, "<script>alert(1)</script>", "bilstm")
     html = written(comparison, tmp_path)
     text = (tmp_path / "page.html").read_text()

@@ -42,7 +42,7 @@ def test_mean_is_zero_and_deviation_one(by: str) -> None:
 
 
 @pytest.mark.parametrize("by", ["utterance", "training", "none"])
-def test_padding_is_not_seen_whatever_stands_there(by: str) -> None:
+def test_values_in_the_padding_do_not_change_the_result(by: str) -> None:
     made = fitted() if by == "training" else Normalise(4, by).double()  # type: ignore[arg-type]
     clean, junk = (made(padded(clips(), value), LENGTHS) for value in (0.0, 1e4))
     torch.testing.assert_close(clean, junk, atol=0, rtol=0)
@@ -92,7 +92,7 @@ def test_a_constant_band_stays_finite() -> None:
     assert not made(flat, torch.tensor([10])).any()
 
 
-def test_an_unknown_way_is_named() -> None:
+def test_unknown_normalisation_is_named() -> None:
     with pytest.raises(ConfigError, match="must be utterance, training, speaker or none; got 'sex'"):
         Normalise(4, "sex")  # type: ignore[arg-type]
 
@@ -100,7 +100,7 @@ def test_an_unknown_way_is_named() -> None:
 # ---- by speaker
 
 SPEAKER = torch.tensor([2, 0, 2])
-"""Of the three clips; a speaker 1 is not heard, as a test speaker is not in training."""
+"""Of the three clips; speaker 1 has no clip, as a test speaker has none in training."""
 
 
 def moments(parts: list[Tensor], speaker: Tensor, groups: int = 3, size: int = 2, junk: float = 0.0) -> Moments:
@@ -141,7 +141,7 @@ def test_moments_are_numpys_of_each_speakers_frames(size: int, junk: float) -> N
     assert not made.mean()[1].any()
 
 
-def test_nobody_in_particular_is_the_mean_of_the_training_speakers_and_not_of_their_clips() -> None:
+def test_unknown_speaker_uses_the_mean_over_training_speakers_not_clips() -> None:
     frames = by_speaker(clips(), SPEAKER)
     made = trained()
     np.testing.assert_allclose(made.mean[:, 0], np.mean([f.mean(axis=1) for f in frames.values()], axis=0), rtol=1e-10)
@@ -168,14 +168,14 @@ def test_a_speakers_statistics_are_weighed_by_clips_against_those_of_training() 
     np.testing.assert_allclose(found.deviation[2], made.deviation, rtol=1e-10)
 
 
-def test_of_many_clips_all_is_believed() -> None:
+def test_many_clips_outweigh_the_statistics_of_training() -> None:
     found = trained().statistics(one_speaker(clips(1) * 400))
     frames = np.concatenate(clips(1), axis=1)
     np.testing.assert_allclose(found.mean[0, :, 0], frames.mean(axis=1), rtol=5e-3)
     np.testing.assert_allclose(found.deviation[0, :, 0], frames.std(axis=1), rtol=5e-3)
 
 
-def test_a_speakers_statistics_do_not_hang_on_other_speakers() -> None:
+def test_statistics_of_a_speaker_do_not_depend_on_other_speakers() -> None:
     made, parts = trained(), clips(1) + clips(2)
     speaker = torch.tensor([0, 1, 0, 1, 0, 2])
     together = made.statistics(moments(parts, speaker))
@@ -197,7 +197,7 @@ def test_each_clip_is_normalised_by_its_own_speaker() -> None:
         assert not out[i, :, part.shape[1] :].any()
 
 
-def test_who_was_adapted_to_speaks_until_forgotten() -> None:
+def test_adaptation_lasts_until_it_is_removed() -> None:
     made, features = trained(), padded(clips(3))
     assert made.adapted is None
     nobody = made(features, LENGTHS)

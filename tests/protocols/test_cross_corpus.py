@@ -90,7 +90,7 @@ def test_corpus_on_both_sides_or_empty_side_is_an_error() -> None:
             CrossCorpus(train, test)
 
 
-def test_others_are_all_corpora_that_do_not_test(four: pd.DataFrame) -> None:
+def test_others_are_all_corpora_that_are_not_tested(four: pd.DataFrame) -> None:
     (split,) = CrossCorpus("others", "savee").splits(four)
     (listed,) = CrossCorpus(["crema", "ravdess", "tess"], ["savee"]).splits(four)
     assert split.hash(four) == listed.hash(four)

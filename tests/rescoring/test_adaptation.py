@@ -1,4 +1,4 @@
-"""The curve over known clips: from no known clip to the run's own numbers."""
+"""The curve over adaptation clips: from no adaptation clip to the run's own numbers."""
 
 import json
 import shutil
@@ -116,7 +116,7 @@ def clips(data: SpeechDataModule) -> dict[str, Tensor]:
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[np.ndarray]]:
-    """The rows of the known clips, for each scoring."""
+    """The rows of the adaptation clips, for each scoring."""
     seen: list[np.ndarray] = []
     moments = SpeechClassifier.moments
 
@@ -156,7 +156,7 @@ def test_all_clips_known_gives_the_stored_predictions(
 def test_no_clip_known_uses_the_training_mean(
     table: pd.DataFrame, model: SpeechClassifier, clips: dict[str, Tensor]
 ) -> None:
-    """Without known clips, each clip is scored as if alone."""
+    """Without adaptation clips, each clip is scored as if alone."""
     rows = of(table, 0, fold=0)
     alone = [model.probabilities(clips[u], torch.tensor([clips[u].shape[1]]))[0] for u in rows["utterance"]]
     np.testing.assert_allclose(predictions.probabilities(rows), torch.stack(alone), rtol=0, atol=SAME_PROBABILITY)

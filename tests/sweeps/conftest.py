@@ -55,7 +55,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, dev_uar_of: Callable[[Mapping[str, An
         folder = Path(settings["paths"]["run"])
         assert json.loads((folder / job.RECORD).read_text())["state"] == "running"
         if settings["seed"] == 666:
-            raise ConfigError("The number of the beast.\nTake another.")
+            raise ConfigError("Seed 666 is refused.\nTake another.")
         if settings["seed"] == 777:
             raise ZeroDivisionError("float division by zero")
         if settings["seed"] == 888:

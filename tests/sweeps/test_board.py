@@ -35,7 +35,7 @@ def text(board: Board) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
-def test_it_counts_and_tells_the_best_on_dev_and_the_time_left(folders: list[Path]) -> None:
+def test_board_shows_counts_the_best_on_dev_and_the_time_left(folders: list[Path]) -> None:
     put(folders[0], "done", -900, -800, dev_uar=0.9, uar=0.1)
     board = Board(folders, before=[folders[0]])
     board.began -= 100
@@ -55,7 +55,7 @@ def test_it_counts_and_tells_the_best_on_dev_and_the_time_left(folders: list[Pat
     assert folders[3].name not in shown, "what waits is only counted"
 
 
-def test_what_an_earlier_command_left_is_not_taken_for_this_one_s(folders: list[Path]) -> None:
+def test_board_ignores_jobs_of_an_earlier_command(folders: list[Path]) -> None:
     put(folders[0], "failed", -900, -800, reason="of yesterday")
     put(folders[1], "running", -900)
     board = Board(folders)

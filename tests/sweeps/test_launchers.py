@@ -92,7 +92,7 @@ def test_a_launcher_that_is_not_installed_asks_for_its_package(
     command.check_launcher(["-m", "fold=0,1"])
 
 
-def test_every_launcher_s_package_is_known_by_its_name() -> None:
+def test_each_launcher_names_its_package() -> None:
     assert {file.stem for file in (Path(conf_dir()) / "launcher").glob("*.yaml")} == set(command.LAUNCHERS)
     for package in set(command.LAUNCHERS.values()):
         pytest.importorskip(f"hydra_plugins.hydra_{package}_launcher")

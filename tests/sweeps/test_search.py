@@ -1,4 +1,4 @@
-"""Optuna proposes, dev speakers choose, test speakers are heard once; a search that was stopped goes on."""
+"""Optuna proposes, dev speakers choose, test speakers are scored once; an interrupted search resumes."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ def rates(begun: Begun) -> list[float]:
     return [settings["optimizer"]["lr"] for settings in begun]
 
 
-def test_dev_speakers_choose_and_test_speakers_are_heard_once(
+def test_dev_speakers_choose_and_test_speakers_are_scored_once(
     search: Sweep, begun: Begun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert search("hydra.sweeper.n_trials=6") == 0
@@ -70,7 +70,7 @@ def test_dev_speakers_choose_and_test_speakers_are_heard_once(
 
 
 @pytest.mark.slow
-def test_more_trials_go_on_and_propose_what_is_new(search: Sweep, begun: Begun, tmp_path: Path) -> None:
+def test_more_trials_resume_the_study_and_propose_new_settings(search: Sweep, begun: Begun, tmp_path: Path) -> None:
     assert search("hydra.sweeper.n_trials=4") == 0
     before = rates(begun)
     begun.clear()
@@ -81,7 +81,7 @@ def test_more_trials_go_on_and_propose_what_is_new(search: Sweep, begun: Begun, 
     assert len(study(tmp_path).trials) == 7
 
 
-def test_a_trial_that_was_stopped_is_gone_on_with(
+def test_interrupted_trial_is_resumed(
     search: Sweep, begun: Begun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = job.train
@@ -103,7 +103,7 @@ def test_a_trial_that_was_stopped_is_gone_on_with(
     assert [trial.state for trial in study(tmp_path).trials] == [TrialState.COMPLETE] * 4
 
 
-def test_failed_trials_are_told_and_too_many_end_the_search(
+def test_failed_trials_are_recorded_and_too_many_end_the_search(
     search: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(settings: Mapping[str, Any], *, terminal: bool) -> Path:
@@ -146,7 +146,7 @@ def test_a_search_of_something_else_in_the_same_storage_is_another_study(search:
     assert len(optuna.get_all_study_names(storage)) == 2
 
 
-def test_a_trial_that_another_machine_has_told_is_left_as_it_is(
+def test_trial_reported_by_another_machine_is_unchanged(
     search: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = job.train
@@ -217,7 +217,7 @@ def test_a_search_without_its_package_says_what_to_install(
 
 
 @pytest.mark.slow
-def test_trials_that_are_all_alike_end_with_a_page(
+def test_search_of_equal_trials_ends_with_a_page(
     sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ("hparams_search=optuna", "~space", "hydra.sweeper.params={}", "hydra.sweeper.n_trials=3")
@@ -254,7 +254,7 @@ def test_search_leaves_out_ranges_of_settings_that_the_loss_does_not_have(
     assert said in " ".join(capsys.readouterr().err.split())
 
 
-def test_hydra_s_ranges_are_optuna_s() -> None:
+def test_ranges_become_distributions_of_optuna() -> None:
     lines = {
         "a=interval(0.1,0.6)": FloatDistribution(0.1, 0.6),
         "b=tag(log,interval(1e-4,1e-2))": FloatDistribution(1e-4, 1e-2, log=True),
@@ -272,7 +272,7 @@ def test_hydra_s_ranges_are_optuna_s() -> None:
         space_of(OverridesParser.create().parse_overrides(["a=glob(*)"]))
 
 
-def test_the_callback_tells_every_epoch_and_stops_where_the_pruner_says(tmp_path: Path) -> None:
+def test_callback_reports_every_epoch_and_stops_when_pruned(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'study.db'}"
     made = optuna.create_study(storage=storage, study_name="s", direction="maximize")
     file = tmp_path / "address"

@@ -92,9 +92,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory, where: list[str]) -> Swept:
 
 
 @pytest.mark.parametrize("fold", [0, 1])
-def test_a_job_that_was_stopped_goes_on_and_ends_with_the_numbers_of_one_that_was_not(
-    swept: Swept, here: Swept, fold: int
-) -> None:
+def test_resumed_job_has_the_numbers_of_an_uninterrupted_one(swept: Swept, here: Swept, fold: int) -> None:
     one, other = (predictions.read_predictions(each.jobs[fold] / "predictions.parquet") for each in (here, swept))
     pd.testing.assert_frame_equal(one, other, check_exact=True)
     assert len(job.read_record(swept.jobs[fold]).attempts) == 2
@@ -102,7 +100,7 @@ def test_a_job_that_was_stopped_goes_on_and_ends_with_the_numbers_of_one_that_wa
     assert log.count("No checkpoint in") == 1, "the second attempt found one"
 
 
-def test_a_job_s_record_says_what_stopped_it(swept: Swept) -> None:
+def test_job_record_states_why_it_stopped(swept: Swept) -> None:
     assert job.read_record(swept.jobs[0]).attempts[0]["reason"] == "stopped by its cluster"
     assert "ended" not in job.read_record(swept.jobs[1]).attempts[0], "nobody could write it"
 

@@ -56,20 +56,20 @@ def test_a_job_that_fails_is_kept_with_its_reason_and_tried_again(
     assert [line[:12] for line in error.splitlines() if line.startswith("[")] == [
         "[1/3] failed", "[2/3] done  ", "[3/3] failed"
     ]  # fmt: skip
-    assert "The number of the beast." in error
+    assert "Seed 666 is refused." in error
     assert "ZeroDivisionError: float division by zero" in error
     assert "1 of 3 jobs are done" in error
     assert "Where the time" not in error, "a training that counts nothing has no table"
     assert "Traceback" not in error
     found = {seed: job.read_record(path) for seed, path in jobs(folder()).items()}
     assert {seed: known.state for seed, known in found.items()} == {666: "failed", 0: "done", 777: "failed"}
-    assert found[666].reason == "The number of the beast.\nTake another."
+    assert found[666].reason == "Seed 666 is refused.\nTake another."
     assert sweep("seed=666,0,777") == 1
     assert seeds(begun) == [666, 0, 777, 666, 777]
     assert len(job.read_record(jobs(folder())[666]).attempts) == 2
 
 
-def test_ctrl_c_stops_the_sweep_and_the_same_command_goes_on(
+def test_ctrl_c_stops_the_sweep_and_the_same_command_resumes_it(
     sweep: Sweep, begun: Begun, folder: Folder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sweep("seed=0,888,1") == 130
@@ -104,7 +104,7 @@ def test_a_job_whose_model_was_not_timed_is_timed_when_that_is_asked(
     assert seeds(begun) == [0, 0], "once more, which leaves a finished run as it is"
 
 
-def test_what_is_no_record_of_a_job_is_a_sentence(
+def test_invalid_job_record_is_reported_in_a_sentence(
     sweep: Sweep, begun: Begun, folder: Folder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sweep("seed=0") == 0
@@ -159,7 +159,7 @@ def test_deleted_results_are_had_again(sweep: Sweep, begun: Begun, folder: Folde
     assert seeds(begun) == [0, 1, 0]
 
 
-def test_a_sweep_s_folder_is_enough_to_go_on_and_takes_more_jobs(sweep: Sweep, begun: Begun, folder: Folder) -> None:
+def test_sweep_resumes_from_its_folder_and_accepts_more_jobs(sweep: Sweep, begun: Begun, folder: Folder) -> None:
     assert sweep("seed=0,1", "batch_size=8") == 0
     assert sweep(f"sweep.resume={folder()}") == 0
     assert seeds(begun) == [0, 1]
@@ -169,7 +169,9 @@ def test_a_sweep_s_folder_is_enough_to_go_on_and_takes_more_jobs(sweep: Sweep, b
     assert [len(each["jobs"]) for each in commands_of(folder())] == [2, 3]
 
 
-def test_what_is_no_sweep_s_folder_is_refused(sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resume_refuses_a_folder_without_a_sweep(
+    sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert sweep(f"sweep.resume={tmp_path}") == 2
     assert "sweep.resume must be the folder of a sweep; got" in capsys.readouterr().err
 
@@ -206,7 +208,7 @@ def test_a_launcher_whose_worker_dies_is_started_again(
     assert "A worker process was terminated." in capsys.readouterr().err
 
 
-def test_what_goes_on_after_its_launcher_stopped_is_waited_for(
+def test_sweep_waits_for_jobs_that_outlive_their_launcher(
     sweep: Sweep, begun: Begun, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the jobs of a cluster's array do, when the process of one of them dies."""

@@ -29,7 +29,7 @@ def test_an_agent_s_command_composes_and_trains(settings: Settings, end: int) ->
     config = settings(*words, f"batch_size={asked['batch_size']}", "trainer.max_epochs=1")
     folder = experiment.train(config)
     assert (folder / "fold_0" / "dev_metrics.json").exists()
-    assert not (folder / "metrics.json").exists(), "the test speakers were heard"
+    assert not (folder / "metrics.json").exists(), "the test speakers were scored"
     assert not (folder / "predictions.parquet").exists()
     history = (folder / "fold_0" / "metrics.csv").read_text().splitlines()[0].split(",")
     assert sweep["metric"]["name"] in history, "what W&B is to optimise is not logged"

@@ -51,7 +51,7 @@ def what_each_is(fails: int | None, how: str) -> tuple[int, int]:
         if distributed.process_rank() == fails:
             if how == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
-            raise ConfigError("no such thing")
+            raise ConfigError("not allowed")
         if how == "stubborn":
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         if fails is not None:
@@ -63,7 +63,7 @@ def what_a_cluster_sends() -> str:
     """In a process of `launch`: it goes on."""
     for number in distributed.TO_A_JOB:
         os.kill(os.getpid(), number)
-    return "gone on"
+    return "returned"
 
 
 @pytest.mark.slow
@@ -72,7 +72,7 @@ def test_signals_of_a_cluster_reach_only_a_process_that_handles_them() -> None:
         distributed.launch(2, what_a_cluster_sends)
     before = [signal.signal(number, lambda *_: None) for number in distributed.TO_A_JOB]
     try:
-        assert distributed.launch(2, what_a_cluster_sends) == "gone on"
+        assert distributed.launch(2, what_a_cluster_sends) == "returned"
     finally:
         for number, handler in zip(distributed.TO_A_JOB, before, strict=True):
             signal.signal(number, handler)
@@ -129,8 +129,8 @@ def test_processes_share_sums_and_results_of_the_first() -> None:
 @pytest.mark.parametrize(
     ("fails", "how", "error", "words"),
     [
-        (1, "raises", ConfigError, "no such thing"),
-        (1, "stubborn", ConfigError, "no such thing"),
+        (1, "raises", ConfigError, "not allowed"),
+        (1, "stubborn", ConfigError, "not allowed"),
         (1, "killed", RunError, r"Process 2 of 2 was killed \(SIGKILL\)"),
     ],
 )

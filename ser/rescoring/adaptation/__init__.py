@@ -1,1 +1,1 @@
-"""Adaptation: the UAR of a speaker-adapted model over the number of unlabelled clips that it knows of each speaker."""
+"""Adaptation: the UAR of a speaker-adapted model over the number of unlabelled clips of each speaker."""

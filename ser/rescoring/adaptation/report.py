@@ -1,4 +1,4 @@
-"""The report of `Adaptation`: UAR over the number of known clips, as a table for the terminal and as a curve."""
+"""The report of `Adaptation`: UAR over the number of adaptation clips, as a table for the terminal and as a curve."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,8 +12,8 @@ from ser.report.tables import change_cells, ends, heading, simple_table
 
 
 def curve_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] = ()) -> Table:
-    """Lay out UAR by known clips, and its change from no known clip in percentage points; bold if its interval excludes 0."""
-    headings = ("known clips", "UAR", "sd", "95 % interval", "change", "95 % interval")
+    """Lay out UAR by adaptation clips, and its change from none in percentage points; bold if its interval excludes 0."""
+    headings = ("adaptation clips", "UAR", "sd", "95 % interval", "change", "95 % interval")
     table = simple_table(heading(title, stamps), *headings, left=0, no_wrap=True)
     for point in measured["curve"]:
         sd = "" if point["uar_sd"] is None else percent(point["uar_sd"], "")
@@ -22,10 +22,14 @@ def curve_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] =
     draws, (fewest, most) = _draws(measured), measured["clips_per_speaker"]
     clips = str(most) if fewest == most else f"{fewest} to {most}"
     table.caption = f"{measured['n_utterances']} utterances, {measured['n_speakers']} speakers of {clips} clips, "
-    table.caption += "all scored for every row. UAR: recall averaged over the classes. Known clips are unlabelled. "
+    table.caption += (
+        "all scored for every row. UAR: recall averaged over the classes. Adaptation clips are unlabelled. "
+    )
     if draws > 1:
         table.caption += f"Each UAR is the mean of {draws} draws of them; sd: between draws. "
-    table.caption += "Intervals are over speakers. Changes are in percentage points from no known clip, in bold if the "
+    table.caption += (
+        "Intervals are over speakers. Changes are in percentage points from no adaptation clip, in bold if the "
+    )
     table.caption += "interval excludes 0."
     if caution := measured["curve"][0]["uar_interval"]["caution"]:
         table.caption += f" Caution: {caution}."
@@ -33,7 +37,7 @@ def curve_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] =
 
 
 def curve(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Sequence[str] = ()) -> None:
-    """Draw UAR over the number of known clips, evenly spaced, with no known clip as a dashed line.
+    """Draw UAR over the number of adaptation clips, evenly spaced, with no adaptation clip as a dashed line.
 
     The band is one standard deviation between draws to either side; bars are 95 % intervals over speakers.
     """
@@ -58,7 +62,7 @@ def curve(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Sequen
             axes.vlines(at, low, high, color=blue, alpha=0.45, linewidth=1.6, label="95 % over speakers")
         axes.set_xticks(at, [str(point["k"]) for point in points])
         axes.set_xlim(-0.35, len(points) - 0.65)
-        axes.set_xlabel("known clips of each test speaker, unlabelled")
+        axes.set_xlabel("adaptation clips of each test speaker, unlabelled")
         axes.set_ylabel("UAR (%)")
         axes.grid(visible=False, axis="x")
         # The legend carries the title, as the layout reserves room for one item above the panel.

@@ -1,8 +1,9 @@
-"""The numbers of the curve, computed from its table alone: UAR by the number of known clips, and the gain.
+"""The numbers of the curve, computed from its table alone: UAR by the number of adaptation clips, and the gain.
 
 All draws score the same clips, so the mean of their UARs is the UAR of their summed confusion counts, for all speakers and
-for any resample of them. The interval over speakers of that sum is therefore an interval of the mean. It tells how the result
-varies with other speakers; the standard deviation over draws tells how it varies with other known clips of the same speakers.
+for any resample of them. The interval over speakers of that sum is therefore an interval of the mean. It shows how the result
+varies with other speakers; the standard deviation over draws shows how it varies with other adaptation clips of the same
+speakers.
 """
 
 from dataclasses import asdict

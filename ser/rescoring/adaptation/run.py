@@ -1,7 +1,7 @@
-"""`Adaptation`: score a speaker-adapted run with only some of each test speaker's clips known.
+"""`Adaptation`: score a speaker-adapted run that is adapted to some of each test speaker's clips.
 
-What is known of a speaker is the mean and deviation of the features, never a label (`ser.features.normalise.Normalise`).
-All clips of a speaker are scored every time, the known ones too: in use, recordings are also both known and scored, and every
+Adaptation uses the mean and deviation of the features, never a label (`ser.features.normalise.Normalise`).
+All clips of a speaker are scored every time, those of the adaptation too: in use, recordings also serve for both, and every
 point of the curve is of the same utterances.
 """
 
@@ -28,13 +28,14 @@ from ser.runs.folder import RunFolder
 
 
 class Adaptation(Suite):
-    """The curve of UAR over the number of known clips.
+    """The curve of UAR over the number of adaptation clips.
 
-    The known clips are drawn at random (see `first`), the same for every model; along the curve each draw adds to its clips.
+    The adaptation clips are drawn at random (see `first`), the same for every model; along the curve each draw adds to its
+    clips.
     No clip (k = 0) and all clips (k = all) are always scored, once, as nothing is drawn.
 
     Args:
-        ks: Numbers of known clips for each test speaker; of a speaker with fewer, all are known.
+        ks: Numbers of adaptation clips for each test speaker; of a speaker with fewer, all are used.
         draws: Number of draws for each of ``ks``.
         seed: Seed of the draws.
 
@@ -75,7 +76,7 @@ class Adaptation(Suite):
     def score_fold(
         self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, fold: RunFolder
     ) -> pd.DataFrame:
-        """Score a fold's test speakers with ``k`` of their clips known, for each ``k`` in ``ks``.
+        """Score a fold's test speakers adapted to ``k`` of their clips, for each ``k`` in ``ks``.
 
         Returns:
             The predictions tables, concatenated, with the further columns ``k`` (``0``, ``1``, ... ``all``) and ``draw``.
@@ -96,7 +97,7 @@ def first(speaker: np.ndarray, k: int, random: np.random.Generator) -> np.ndarra
 
     Shapes:
         - speaker: ``(clip,)`` names
-        - returns: ``(known clip,)``; the same random state with a larger ``k`` gives these clips and more
+        - returns: ``(adaptation clip,)``; the same random state with a larger ``k`` gives these clips and more
 
     Example:
         >>> found = first(np.array(["b", "a", "a", "b", "a"]), 2, np.random.default_rng(0))

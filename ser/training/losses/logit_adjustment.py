@@ -19,7 +19,7 @@ class LogitAdjustment(Loss):
 
     Args:
         counts: Training clips of each class; their shares are the prior.
-        class_weights: See `ser.training.losses.loss.Loss`; it corrects for the same thing, so leave it ``None``.
+        class_weights: See `ser.training.losses.loss.Loss`; it corrects for the same imbalance, so leave it ``None``.
         label_smoothing: See `ser.training.losses.loss.Loss`.
         tau: Weight of the prior; 1 is the published choice, 0 the cross-entropy.
 

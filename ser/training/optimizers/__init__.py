@@ -1,1 +1,1 @@
-"""Optimizers that torch lacks, one a file; any of `torch.optim` works too."""
+"""Optimizers that torch does not have, one a file; those of `torch.optim` can be used, too."""

@@ -73,10 +73,10 @@ def test_unsupported_bit_rates_are_refused(codec: Codec, words: str, speech: Bat
 
 @pytest.mark.parametrize("error", [ValueError("Unknown format"), soundfile.LibsndfileError(1)])
 def test_libsndfile_without_the_codec_is_named(error: Exception, speech: Batch) -> None:
-    def lacks(*_: object, **__: object) -> None:
+    def unavailable(*_: object, **__: object) -> None:
         raise error
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(soundfile, "write", lacks)
+        patch.setattr(soundfile, "write", unavailable)
         with pytest.raises(ConfigError, match=r"libsndfile .* does not support OPUS in OGG at 16000 Hz"):
             hear(Opus([16]), speech)
