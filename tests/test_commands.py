@@ -264,6 +264,17 @@ def test_a_failing_job_of_a_sweep_does_not_stop_the_others(sooner: Command, quic
     assert "Traceback" not in done.stderr
 
 
+def test_evaluate_takes_the_folder_of_a_job_of_a_sweep(sooner: Command, quick: list[str], tmp_path: Path) -> None:
+    swept = sooner("train", "-m", *quick, "logger=csv", "fold=0,1", "sweep.report=null")
+    assert swept.returncode == 0, swept.stderr
+    (sweep,) = (tmp_path / "multirun").iterdir()
+    job = next(file.parent for file in sweep.glob("*/metrics.json"))
+    assert re.fullmatch(r"[\w.+-]+", f"{sweep.name}{job.name}")
+    done = sooner("evaluate", f"run=multirun/{sweep.name}/{job.name}")
+    assert done.returncode == 0, done.stderr
+    assert "numbers of metrics.json agree with predictions.parquet" in done.stdout
+
+
 @pytest.mark.slow
 def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(sooner: Command, quick: list[str], tmp_path: Path) -> None:
     done = sooner(

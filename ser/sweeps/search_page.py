@@ -81,6 +81,8 @@ def draw_search(
     for name, file in files.items():
         with _pyplot(), replacing(file) as unfinished:
             figure = drawn[name]().figure
+            if name == "parallel":  # Optuna's width does not depend on how many settings there are
+                figure.set_size_inches(max(8.0, 1.6 * len(trials.columns)), 5.0)
             figure.savefig(unfinished, dpi=DPI, bbox_inches="tight")
     return files
 
