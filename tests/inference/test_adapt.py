@@ -234,11 +234,11 @@ def test_model_without_speaker_statistics_is_not_stamped(tiny_demo: Path, stores
 def test_prediction_without_a_known_speaker_is_refused(run: Run) -> None:
     model = ser.load(run.folder)
     files = files_of(run, run.data.split.test)
-    with pytest.raises(ConfigError, match=r"normalises by speaker. First call model\.adapt\(\[\.\.\.\]\)"):
+    with pytest.raises(ConfigError, match=r"normalises by speaker; got none\. Call model\.adapt\(\[\.\.\.\]\)"):
         model.predict(files)
     with pytest.raises(ConfigError, match="batch_size must be at least 1; got 0"):
         model.adapt(files, batch_size=0)
-    with pytest.raises(ConfigError, match=r"First call model\.adapt"):
+    with pytest.raises(ConfigError, match=r"Call model\.adapt"):
         model.predict(files)
 
 
