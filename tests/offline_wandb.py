@@ -82,6 +82,8 @@ def records(file: Path) -> Iterator[Any]:
         if 32768 - at % 32768 < 7:  # no room for a header: the rest of the block is padding
             at += 32768 - at % 32768
         _, length, kind = struct.unpack_from("<IHB", data, at)
+        if at + 7 + length > len(data):  # W&B's own process is still writing it
+            return
         parts += data[at + 7 : at + 7 + length]
         at += 7 + length
         if kind in (1, 4):  # a whole record, or the last part of one

@@ -254,6 +254,7 @@ def test_evaluate_names_the_missing_file(command: Command, tmp_path: Path) -> No
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_failing_job_of_a_sweep_does_not_stop_the_others(sooner: Command, quick: list[str], tmp_path: Path) -> None:
     done = sooner("train", "-m", *quick, "logger=csv", "fold=0,9,1")
     assert done.returncode == 1

@@ -54,10 +54,11 @@ def choices(arguments: tuple[str, ...]) -> Iterator[list[str]]:
 
 
 def _values(one: Override) -> list[str]:
-    """The values of a sweep, of an interval its start; none of a plain override."""
+    """The values of a sweep, of an interval its start, of a range its ends; none of a plain override."""
     if one.is_interval_sweep():
         return [str(one.value().start)]
-    return list(one.sweep_string_iterator()) if one.is_sweep_override() else []
+    values = list(one.sweep_string_iterator()) if one.is_sweep_override() else []
+    return [values[0], values[-1]] if one.is_range_sweep() else values
 
 
 COMPOSED = [c for c in pairs() if (Path(conf_dir()) / f"{c[0].removeprefix('ser.')}.yaml").is_file()]

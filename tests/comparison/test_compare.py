@@ -346,6 +346,7 @@ def command(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]"
     return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_command_writes_every_format_and_says_where(make: Make, tmp_path: Path) -> None:
     for number, model in enumerate(("cnn.CNN", "bilstm.BiLSTM", "transformer.Transformer")):
         make(str(number), model, skill=1.5 - 0.5 * number, stamps=["synthetic speech"])

@@ -22,8 +22,8 @@ from ser.train import main
 Begun = list[dict[str, Any]]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def quick_composition() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def quick_composition(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compose the same overrides once; a sweep does for its plan, for its launcher and when it is repeated."""
     composed: dict[Any, DictConfig] = {}
     compose = ConfigLoaderImpl.load_configuration
@@ -34,9 +34,7 @@ def quick_composition() -> Iterator[None]:
             composed[key] = compose(self, config_name, overrides, *rest, **named)
         return copy.deepcopy(composed[key])
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ConfigLoaderImpl, "load_configuration", once)
-        yield
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", once)
 
 
 @pytest.fixture

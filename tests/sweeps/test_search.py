@@ -81,6 +81,7 @@ def test_more_trials_resume_the_study_and_propose_new_settings(search: Sweep, be
     assert len(study(tmp_path).trials) == 7
 
 
+@pytest.mark.slow
 def test_interrupted_trial_is_resumed(
     search: Sweep, begun: Begun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +119,7 @@ def test_failed_trials_are_recorded_and_too_many_end_the_search(
     assert "Traceback" not in error
 
 
+@pytest.mark.slow
 def test_pruned_trials_count_and_are_not_run_again(
     search: Sweep, begun: Begun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

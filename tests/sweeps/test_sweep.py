@@ -159,6 +159,7 @@ def test_deleted_results_are_had_again(sweep: Sweep, begun: Begun, folder: Folde
     assert seeds(begun) == [0, 1, 0]
 
 
+@pytest.mark.slow
 def test_sweep_resumes_from_its_folder_and_accepts_more_jobs(sweep: Sweep, begun: Begun, folder: Folder) -> None:
     assert sweep("seed=0,1", "batch_size=8") == 0
     assert sweep(f"sweep.resume={folder()}") == 0
@@ -176,6 +177,7 @@ def test_resume_refuses_a_folder_without_a_sweep(
     assert "sweep.resume must be the folder of a sweep; got" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_where_a_sweep_runs_and_logs_does_not_make_it_another(sweep: Sweep, begun: Begun, folder: Folder) -> None:
     assert sweep("seed=0,1") == 0
     assert sweep("seed=0,1", "logger=wandb", "workers=0", "hydra.job.chdir=false") == 0

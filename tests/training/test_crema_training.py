@@ -29,6 +29,7 @@ def crema(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root.parent
 
 
+@pytest.mark.slow
 def test_generated_crema_clips_train_and_evaluate(settings: Settings, crema: Path, stores: Path) -> None:
     config = settings("data=crema", f"paths.corpora={crema}", "protocol=emosuperb", "trainer.max_epochs=4")
     folder = experiment.train({**config, "batch_size": 16})
