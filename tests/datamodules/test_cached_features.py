@@ -192,6 +192,7 @@ def test_interrupted_computation_of_features_is_resumed(
     assert sum(heard) == 36
 
 
+@pytest.mark.slow
 def test_results_without_a_cache_are_the_same(config: Config, heard: list[int]) -> None:
     remembered = experiment.train(config("trainer.max_epochs=3"))
     heard.clear()

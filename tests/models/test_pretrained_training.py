@@ -65,7 +65,14 @@ class Trained(NamedTuple):
     rounding: float  # that a running average adds to weights that do not change
 
 
-@pytest.fixture(scope="module", params=TRAININGS)
+RICHER = ("frozen frames", "top layer, averaged", "all of it", "lora in parts")
+"""Those with more settings than the others of their kind."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.slow] if name in RICHER else []) for name in TRAININGS],
+)
 def trained(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_demo: Path, stores: Path
 ) -> Iterator[Trained]:

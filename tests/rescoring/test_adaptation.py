@@ -133,6 +133,7 @@ def of(table: pd.DataFrame, k: object, draw: int = 0, fold: int | None = None) -
     return table[kept if fold is None else kept & (table["fold"] == fold)].sort_values(["fold", "utterance"])
 
 
+@pytest.mark.slow
 def test_all_clips_known_gives_the_stored_predictions(
     scored: Path, table: pd.DataFrame, measured: dict[str, Any]
 ) -> None:

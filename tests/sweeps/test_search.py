@@ -148,6 +148,7 @@ def test_a_search_of_something_else_in_the_same_storage_is_another_study(search:
     assert len(optuna.get_all_study_names(storage)) == 2
 
 
+@pytest.mark.slow
 def test_trial_reported_by_another_machine_is_unchanged(
     search: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -239,6 +239,7 @@ def test_sweep_waits_for_jobs_that_outlive_their_launcher(
     assert not held[0].is_locked
 
 
+@pytest.mark.slow
 def test_an_absent_corpus_fails_its_own_jobs(sweep: Sweep, begun: Begun, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep("data=demo,crema", "paths.corpora=/nowhere") == 1
     assert [list(settings["data"]["corpora"]) for settings in begun] == [["demo"]]

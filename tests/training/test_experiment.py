@@ -338,6 +338,7 @@ def test_resuming_a_finished_run_changes_no_checkpoint(settings: Settings, finis
     assert {path: path.stat().st_mtime_ns for path in folder.glob("fold_0/checkpoints/*")} == before
 
 
+@pytest.mark.slow
 def test_a_run_resumes_in_a_folder_that_was_moved(settings: Settings, tmp_path: Path) -> None:
     """The best epoch so far is known by its score, not by the path it was saved under."""
     config = settings("trainer.max_epochs=3", f"paths.run={tmp_path / 'whole'}")

@@ -49,6 +49,7 @@ def test_batches_are_halved_until_they_fit_and_the_result_states_it(settings: Se
     assert config["batch_size"] == 12, "the configuration stays what it was"
 
 
+@pytest.mark.slow
 def test_resumed_training_keeps_its_smaller_batches(
     settings: Settings, sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

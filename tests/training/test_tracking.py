@@ -213,6 +213,7 @@ def test_a_resumed_run_keeps_its_id_and_history(settings: Settings) -> None:
     assert_whole(run, folder / "fold_0")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_finished_folds(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     config = settings("fold=all", "logger=wandb", "trainer.max_epochs=1")
     train = experiment.fit_fold
