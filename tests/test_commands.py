@@ -265,6 +265,7 @@ def test_a_failing_job_of_a_sweep_does_not_stop_the_others(sooner: Command, quic
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_evaluate_takes_the_folder_of_a_job_of_a_sweep(sooner: Command, quick: list[str], tmp_path: Path) -> None:
     swept = sooner("train", "-m", *quick, "logger=csv", "fold=0,1", "sweep.report=null")
     assert swept.returncode == 0, swept.stderr

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 import torch
 from torch import Tensor
@@ -37,6 +38,7 @@ def copied(tiny_demo: Path, root: Path, louder: set[str]) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_statistics_are_of_training_clips_only(settings: Settings, tiny_demo: Path, tmp_path: Path) -> None:
     config = settings(*OVERRIDES)
     data = build.build_data(config, planned(config), 0)

@@ -387,7 +387,9 @@ def test_invalid_settings_are_refused(make: Make, overrides: list[str], words: s
         make("whisper 80", *[o if "depth" not in o else f"+{o}" for o in overrides])
 
 
-@pytest.mark.parametrize("arguments", [["model=pretrained"], ["-m", "model=pretrained", "seed=0,1"]])
+@pytest.mark.parametrize(
+    "arguments", [["model=pretrained"], pytest.param(["-m", "model=pretrained", "seed=0,1"], marks=pytest.mark.slow)]
+)
 def test_command_without_checkpoint_names_the_missing_setting(arguments: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ser.train", *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

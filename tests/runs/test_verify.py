@@ -354,6 +354,7 @@ def test_nothing_to_check_exits_2(
         assert capsys.readouterr().err.strip().startswith("Nothing can be recomputed")
 
 
+@pytest.mark.slow
 def test_verification_does_not_import_torch(run: Path, stores: Path) -> None:
     code = "import sys; from ser.runs.verification import verify; from pathlib import Path; "
     code += f"checks = verify(Path({str(run)!r}), stores={str(stores)!r}); "

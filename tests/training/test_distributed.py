@@ -122,10 +122,12 @@ def an_error() -> None:
     raise ConfigError(f"of the first, {distributed.process_rank()}")
 
 
+@pytest.mark.slow
 def test_processes_share_sums_and_results_of_the_first() -> None:
     assert distributed.launch(2, what_each_is, None, "") == (2, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fails", "how", "error", "words"),
     [
@@ -141,6 +143,7 @@ def test_a_failing_process_ends_all_and_says_why(fails: int, how: str, error: ty
     assert time.monotonic() - began < 300
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(settings: Settings) -> None:
     still = (*STILL, "model=transformer", "model.dropout=0", "batch_size=9")  # 9 = 5 + 4, and the last batch is smaller
     alone = experiment.train(settings(*still))
@@ -183,6 +186,7 @@ def norms_of_shares() -> list[list[Tensor]]:
     return [[whole[0][mine], whole[1][mine], *whole[2:]], shares]
 
 
+@pytest.mark.slow
 def test_batch_norm_of_a_shared_batch_equals_that_of_the_whole_batch() -> None:
     whole, shares = distributed.launch(2, norms_of_shares)
     for one, two in zip(whole, shares, strict=True):
