@@ -14,8 +14,9 @@ help:
 	@echo "make pin                                                                 pin the dependencies again"
 	@echo "make clean                                                               remove .venv and caches"
 
+# Without ARGS: the demo, for a few minutes.
 train: $(READY)
-	$(VENV)/bin/python -m ser.train $(ARGS)
+	$(VENV)/bin/python -m ser.train $(or $(ARGS),trainer.max_epochs=25)
 
 # Up to four workers with one thread each, so that they do not compete for cores; the tests of a file share a worker.
 test: $(READY)
