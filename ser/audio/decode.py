@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ser.corpora.corpus import is_pointer
+from ser.corpora.manifest import Piece
 from ser.errors import AudioError, ConfigError
 
 SILENCE_PEAK = 1e-3
@@ -40,15 +41,15 @@ class AudioSettings:
                 raise ConfigError(f"audio.{name} must be a number of {least} or more; got {value}.")
 
 
-def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
-    """Decode a file to mono.
+def read_audio(path: str | Path, piece: Piece | None = None) -> tuple[np.ndarray, int]:
+    """Decode a file, or a piece of it, to mono.
 
     Returns:
         ``(sample,)`` float32, full scale = 1, and the file's sampling rate in Hz. Channels are averaged.
 
     Raises:
-        AudioError: If the file is missing, empty, a Git-LFS pointer, not audio, or holds NaN or infinity. Its message
-            states which, after the path.
+        AudioError: If the file is missing, empty, a Git-LFS pointer, not audio, shorter than the piece, or holds NaN or
+            infinity. Its message states which, after the path.
     """
     import soundfile
 
@@ -62,12 +63,30 @@ def read_audio(path: str | Path) -> tuple[np.ndarray, int]:
     if pointer:
         raise AudioError(path, "LFS pointer", "run `git lfs pull` in the corpus's checkout to get the recording")
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        samples, rate = _read(path, piece)
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise AudioError(path, "unreadable", getattr(error, "error_string", str(error))) from error
     if not len(samples):
         raise AudioError(path, "empty", "the file has no samples")
     return to_mono(samples, str(path)), int(rate)
+
+
+def _read(path: Path, piece: Piece | None) -> tuple[np.ndarray, int]:
+    """Return ``(sample, channel)`` float32 and the rate; of a piece, nothing else of the file is decoded."""
+    import soundfile
+
+    if piece is None:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        return samples, int(rate)
+    start, end = piece
+    with soundfile.SoundFile(path) as file:
+        first, seconds = round(start * file.samplerate), file.frames / file.samplerate
+        last = file.frames if end is None else round(end * file.samplerate)
+        if first >= file.frames or last > file.frames:
+            asked = f"{start:g} s to {'the end' if end is None else f'{end:g} s'}"
+            raise AudioError(path, "wrong piece", f"{asked} of a file of {seconds:.3f} s")
+        file.seek(first)
+        return file.read(last - first, dtype="float32", always_2d=True), int(file.samplerate)
 
 
 def to_mono(samples: np.ndarray, name: str = "the array") -> np.ndarray:

@@ -120,7 +120,8 @@ def _source_hash(utterances: Sequence[Utterance]) -> str:
     digest = hashlib.sha256()
     for utterance in utterances:
         status = utterance.path.stat()
-        digest.update(f"{utterance}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+        piece = "" if utterance.piece is None else f"{utterance.piece}|"
+        digest.update(f"{utterance}|{piece}{status.st_size}|{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
@@ -153,7 +154,8 @@ def _decode(utterance: Utterance, settings: AudioSettings) -> tuple[np.ndarray |
         return Problem(utterance.id, str(utterance.path), kind, detail, left_out)
 
     try:
-        samples, rate = read_audio(utterance.path)
+        whole = utterance.piece is None
+        samples, rate = read_audio(utterance.path) if whole else read_audio(utterance.path, utterance.piece)
     except AudioError as error:
         return None, [problem(error.kind, error.detail)]
     problems = []
@@ -263,7 +265,7 @@ def _card(
             "speakers": corpus.expected_speakers,
             "emotions": dict(corpus.expected_per_emotion),
         },
-        "notes": [*corpus.notes, *_strays(corpus)],
+        "notes": [*corpus.notes, *corpus.remarks(), *_strays(corpus)],
         "differences": corpus.differences(utterances),
         "found": len(utterances),
         "utterances": len(manifest),

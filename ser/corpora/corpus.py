@@ -69,9 +69,10 @@ class Corpus(ABC):
     aliases: ClassVar[tuple[str, ...]] = ()
     """Common names of the folder; case, spaces, hyphens and underscores do not matter."""
     emotions: ClassVar[Mapping[str, str]] = {}
-    """Maps the corpus's own codes to the names of `ser.corpora.labels.EMOTIONS`."""
-    expected_utterances: ClassVar[int]
-    expected_speakers: ClassVar[int]
+    """Maps the corpus's own codes to the names of `ser.corpora.labels.EMOTIONS`, or to words of its own (``bored``)."""
+    expected_utterances: ClassVar[int | None] = None
+    """Counts of the release; ``None`` where it states none."""
+    expected_speakers: ClassVar[int | None] = None
     expected_per_emotion: ClassVar[Mapping[str, int]] = {}
     downloads: ClassVar[tuple[Download, ...]] = ()
     how_to_get: ClassVar[str] = ""
@@ -95,6 +96,10 @@ class Corpus(ABC):
     def describe(self, clips: list[Utterance]) -> list[Utterance]:
         """Add what other files under ``root`` state about the clips: demographics, votes."""
         return clips
+
+    def remarks(self) -> list[str]:
+        """Return what a reader should know about this copy, beside ``notes``: how its labels were read, for example."""
+        return []
 
     def wrong_with(self, utterance: Utterance) -> str | None:
         """Return why a clip of the release cannot be used; ``None`` if it can."""
@@ -137,10 +142,12 @@ class Corpus(ABC):
         """Return a sentence for each count that differs from the release; empty if all counts agree."""
         clips = list(utterances)
         counts = Counter(u.emotion for u in clips)
-        facts = [("clips", len(clips), self.expected_utterances)]
+        facts: list[tuple[str, int, int | None]] = [("clips", len(clips), self.expected_utterances)]
         facts += [("speakers", len({u.speaker for u in clips}), self.expected_speakers)]
         facts += [(f"{emotion} clips", counts[emotion], n) for emotion, n in sorted(self.expected_per_emotion.items())]
-        return [f"{self.title}: {got} {what} here, {n} in the release." for what, got, n in facts if got != n]
+        return [
+            f"{self.title}: {got} {what} here, {n} in the release." for what, got, n in facts if n not in (None, got)
+        ]
 
     def not_found(self) -> CorpusNotFoundError:
         """Return the error for a missing corpus, with licence, source and download command."""

@@ -132,7 +132,7 @@ class Crema(Corpus):
         votes = _votes(self._table("tabulatedVotes.csv"))
         described = []
         for clip in clips:
-            age, race, ethnicity = actors.get(clip.speaker, (None, None, None))
+            age, race, ethnicity = actors.get(str(clip.speaker), (None, None, None))
             described.append(replace(clip, age=age, race=race, ethnicity=ethnicity, votes=votes.get(clip.id)))
         return described
 

@@ -1,24 +1,32 @@
-"""The emotions, and the declared mappings from a corpus's emotions to the classes a model learns.
+"""The common emotions, and the declared mappings from a corpus's emotions to the classes a model learns.
 
 A mapping is data: ``{"calm": "neutral"}`` merges, ``{"surprise": None}`` drops, and every report prints what a scheme
 merged or dropped (`LabelScheme.describe`); no loader hides it.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from ser.errors import LabelError
+from ser.runtime.keys import key_text
+from ser.runtime.words import counted
+
+log = logging.getLogger(__name__)
 
 EMOTIONS = ("angry", "calm", "disgust", "fear", "happy", "neutral", "sad", "surprise")
-"""The common vocabulary. Every corpus maps its own codes to these names."""
+"""The common vocabulary, which schemes such as ``six`` map from. A corpus may have other words, such as ``bored``."""
 
 Target = Literal["intended", "plurality", "distribution"]
 Ties = Literal["drop", "keep"]
 
+MISSPELT = 0.8
+"""Similarity of two words, from 0 to 1, above which one is taken for a misspelling of the other."""
 _NO_CLASS = "heard as "
 """Prefix of an emotion that the scheme drops, among the votes: clips with that plurality are dropped too."""
 
@@ -52,7 +60,8 @@ class LabelScheme:
     Args:
         name: Its name in reports.
         classes: The classes in the order of the logits. ``None`` uses every class that occurs, sorted.
-        merge: Maps emotions to classes; an emotion that is not listed keeps its own name, and ``None`` drops it.
+        merge: Maps emotions to classes; an emotion that is not listed keeps its own name, and ``None`` drops it. With
+            ``classes``, an emotion outside `EMOTIONS` must be listed or be a class itself.
         target: ``intended`` is the emotion that the actor was asked for; ``plurality`` the one that most listeners chose
             (voice only); ``distribution`` the listeners' votes for the classes as a soft target. The last two need a corpus
             with votes, CREMA-D, and drop clips whose plurality is an emotion without a class.
@@ -60,7 +69,7 @@ class LabelScheme:
             among the tied, else the alphabetically first of them.
 
     Raises:
-        LabelError: If ``merge`` names an unknown emotion or a class outside ``classes``, or a choice is unknown.
+        LabelError: If ``merge`` names a class outside ``classes``, or a choice is unknown.
 
     Example:
         >>> LabelScheme("four", ("angry", "happy", "neutral", "sad"), {"calm": None}).class_of("calm") is None
@@ -75,18 +84,19 @@ class LabelScheme:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", None if self.classes is None else tuple(self.classes))
-        object.__setattr__(self, "merge", dict(self.merge or {}))
-        if unknown := sorted(set(self._merge) - set(EMOTIONS)):
-            raise LabelError(f"labels.merge must map emotions among {', '.join(EMOTIONS)}; got {', '.join(unknown)}.")
+        object.__setattr__(self, "merge", {key_text(str(e)): c for e, c in (self.merge or {}).items()})
         for argument, allowed in (("target", ("intended", "plurality", "distribution")), ("ties", ("drop", "keep"))):
             if getattr(self, argument) not in allowed:
                 raise LabelError(f"labels.{argument} must be {' or '.join(allowed)}; got {getattr(self, argument)!r}.")
-        stray = sorted({c for c in self._merge.values() if c is not None} - set(self.classes or EMOTIONS))
-        if stray:
-            classes = ", ".join(self.classes or EMOTIONS)
-            raise LabelError(f"labels.merge must map to classes among {classes}; got {', '.join(stray)}.")
+        stray = sorted({str(c) for c in self._merge.values() if c is not None} - set(self.classes or EMOTIONS))
+        if stray and self.classes is not None:
+            raise LabelError(
+                f"labels.merge must map to classes among {', '.join(self.classes)}; got {', '.join(stray)}."
+            )
+        if near := [(c, e) for c in stray for e in get_close_matches(c, EMOTIONS, 1, MISSPELT)]:
+            raise LabelError(f"labels.merge must map to classes; got {near[0][0]}. Did you mean {near[0][1]}?")
         if self.classes is not None:  # a class disappears if all of its emotions were merged into others
-            reached = {self._merge.get(emotion, emotion) for emotion in EMOTIONS}
+            reached = {self._merge.get(emotion, emotion) for emotion in (*EMOTIONS, *self._merge, *self.classes)}
             object.__setattr__(self, "classes", tuple(c for c in self.classes if c in reached))
 
     @property
@@ -97,10 +107,10 @@ class LabelScheme:
         """Return the class of an emotion; ``None`` if the scheme drops it.
 
         Raises:
-            LabelError: If ``emotion`` is not one of `EMOTIONS`.
+            LabelError: If the scheme has classes and does not say which of them it is.
         """
-        if emotion not in EMOTIONS:
-            raise LabelError(f"emotion must be one of {', '.join(EMOTIONS)}; got {emotion!r}.")
+        if self._unmapped(emotion):
+            raise self._error_of({emotion: None})
         name = self._merge.get(emotion, emotion)
         return name if name is not None and (self.classes is None or name in self.classes) else None
 
@@ -122,8 +132,10 @@ class LabelScheme:
             manifest: See `ser.corpora.manifest`; ``distribution`` and ``plurality`` need its ``votes_*`` columns.
 
         Raises:
-            LabelError: If the target needs votes and a corpus has none, or if no utterance is left.
+            LabelError: If the target needs votes and a corpus has none, an emotion has neither a class nor an entry in
+                ``merge``, or no utterance is left.
         """
+        self._check_emotions(manifest)
         if self.target == "intended":
             names, reasons = manifest["emotion"].map(self.class_of), manifest["emotion"]
             classes = self.classes or tuple(sorted(names.dropna().unique()))
@@ -147,6 +159,31 @@ class LabelScheme:
             soft=shares if self.target == "distribution" else None,
             votes=shares,
             dropped={str(reason): int(count) for reason, count in reasons[~kept].value_counts().sort_index().items()},
+        )
+
+    def _unmapped(self, emotion: str) -> bool:
+        return self.classes is not None and emotion not in (*EMOTIONS, *self._merge, *self.classes)
+
+    def _check_emotions(self, manifest: pd.DataFrame) -> None:
+        """Raise for emotions of the data that the scheme does not know, and for misspelt emotions of the scheme."""
+        counts = {str(emotion): int(count) for emotion, count in manifest["emotion"].value_counts().items()}
+        occur: dict[str, int | None] = {c.removeprefix("votes_"): None for c in _vote_columns(manifest)} | counts
+        for emotion in sorted(set(self._merge) - {*EMOTIONS, *occur}):
+            if near := get_close_matches(emotion, [*occur, *EMOTIONS], 1, MISSPELT):
+                raise LabelError(
+                    f"labels.merge must name labels that occur: {', '.join(sorted(occur))}; got {emotion}. Did you mean "
+                    f"labels.merge.{near[0]}?"
+                )
+            log.warning("labels.merge.%s changes nothing: no clip has that label.", emotion)
+        if unmapped := {e: occur[e] for e in sorted(occur) if self._unmapped(e)}:
+            raise self._error_of(unmapped)
+
+    def _error_of(self, unmapped: Mapping[str, int | None]) -> LabelError:
+        found = [e if n is None else f"{e} ({counted(n, 'clip')})" for e, n in unmapped.items()]
+        settings = " ".join(f"labels.merge.{e}=<class or null>" for e in unmapped)
+        return LabelError(
+            f"labels={self.name} must have a class for every label, of {', '.join(self.classes or ())}; got "
+            f"{', '.join(found)}. Set {settings}, or labels=native, which keeps every label."
         )
 
     def _heard(self, emotion: str) -> str:

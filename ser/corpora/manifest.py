@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser.corpora.labels import EMOTIONS
 from ser.errors import BadCorpusError
 
-SEXES = ("female", "male")
+Piece = tuple[float, float | None]
+"""Start and end of a piece of a longer recording in seconds; an end of ``None`` is that of the recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,33 +24,35 @@ class Utterance:
         id: Unique over all corpora: ``crema/1001_DFA_ANG_XX``.
         path: The audio file.
         corpus: ``crema``.
-        speaker: Unique over all corpora: ``crema/1001``.
-        sex: ``female`` or ``male``.
-        emotion: The intended emotion, one of `ser.corpora.labels.EMOTIONS`.
-        sentence: What is said, unique over all corpora: ``crema/DFA``.
+        speaker: Unique over all corpora: ``crema/1001``; ``None`` if unknown.
+        sex: ``female``, ``male`` or another word; ``None`` if unknown.
+        emotion: The intended emotion: one of `ser.corpora.labels.EMOTIONS`, or a word of the corpus's own.
+        sentence: What is said, unique over all corpora: ``crema/DFA``; ``None`` if unknown.
         intensity: In the corpus's own terms (``normal``, ``strong``, ``low``, ...); ``None`` if it has none.
         repetition: 1, 2, ... if a sentence is said more than once the same way.
         age: In years; ``None`` if unknown.
         race, ethnicity: As the corpus states them; ``None`` if it does not.
         votes: Listeners' votes by emotion (voice only); ``None`` if there are none.
+        piece: The part of the file that is this clip; ``None`` is all of it.
     """
 
     id: str
     path: Path
     corpus: str
-    speaker: str
-    sex: str
+    speaker: str | None
+    sex: str | None
     emotion: str
-    sentence: str
+    sentence: str | None
     intensity: str | None = None
     repetition: int | None = None
     age: int | None = None
     race: str | None = None
     ethnicity: str | None = None
     votes: Mapping[str, float] | None = field(default=None, hash=False)
+    piece: Piece | None = field(default=None, repr=False)  # the text of whole clips is hashed: it stays what it was
 
 
-COLUMNS = tuple(f.name for f in fields(Utterance) if f.name != "votes")
+COLUMNS = tuple(f.name for f in fields(Utterance) if f.name not in ("votes", "piece"))
 _INTEGERS = ("repetition", "age")
 
 
@@ -59,7 +61,7 @@ def to_table(utterances: Iterable[Utterance]) -> pd.DataFrame:
     rows = []
     for utterance in utterances:
         row = asdict(utterance)
-        votes = row.pop("votes") or {}
+        votes, _ = row.pop("votes") or {}, row.pop("piece")
         rows.append({**row, "path": str(utterance.path), **{f"votes_{e}": float(n) for e, n in votes.items()}})
     table = pd.DataFrame(rows, columns=None if rows else list(COLUMNS))
     for column in _INTEGERS:
@@ -72,20 +74,24 @@ def check_manifest(table: pd.DataFrame) -> None:
     """Check the columns, ids and values that every later step relies on.
 
     Raises:
-        BadCorpusError: If a column is missing, an id occurs twice, or a value is outside its vocabulary.
+        BadCorpusError: If a column is missing, an id occurs twice, or a value is missing or not of its form.
     """
     if missing := [c for c in COLUMNS if c not in table]:
         raise BadCorpusError(f"The manifest must have the columns {', '.join(COLUMNS)}; got no {', '.join(missing)}.")
     if not table["id"].is_unique:
         twice = table.loc[table["id"].duplicated(), "id"].iloc[0]
         raise BadCorpusError(f"The manifest's ids must be unique over all corpora; got {twice} twice.")
-    for column, allowed in (("emotion", EMOTIONS), ("sex", SEXES)):
-        if stray := sorted(set(table[column]) - set(allowed)):
+    for column, optional in (("emotion", False), ("sex", True)):
+        known = table[column].dropna()
+        if stray := [v for v in known.unique() if not isinstance(v, str) or not v.strip()]:
+            raise BadCorpusError(f"The manifest's {column} must be a word; got {stray[0]!r}.")
+        if len(known) < len(table) and not optional:
             raise BadCorpusError(
-                f"The manifest's {column} must be one of {', '.join(allowed)}; got {', '.join(stray)}."
+                f"The manifest's {column} must be a word in every row; got {len(table) - len(known)} without."
             )
     for column in ("id", "speaker", "sentence"):
-        wrong = table[[not str(v).startswith(f"{c}/") for v, c in zip(table[column], table["corpus"], strict=True)]]
+        stated = table[table[column].notna()]
+        wrong = stated[[not str(v).startswith(f"{c}/") for v, c in zip(stated[column], stated["corpus"], strict=True)]]
         if len(wrong):
             raise BadCorpusError(
                 f"The manifest's {column} must start with its corpus's name and '/'; got {wrong[column].iloc[0]!r}."

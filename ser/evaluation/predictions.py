@@ -1,9 +1,10 @@
 """The predictions table: one row per test utterance, the only source of every number, plot and comparison.
 
 Columns, in order: ``utterance`` (an id such as ``ravdess/03-01-05-01-01-01-01``), ``corpus``, ``speaker``, ``sex``,
-``sentence``, ``fold`` (integer), ``target`` (a class name); where the corpus has them ``age`` (years), ``race``,
-``ethnicity``; then one float64 probability ``p_<class>`` per class in the order of the logits; and where listeners
-voted, their share ``v_<class>`` for each (missing in the row of a clip for which no listener chose any of the classes).
+``sentence`` (these two may be missing), ``fold`` (integer), ``target`` (a class name); where the corpus has them ``age``
+(years), ``race``, ``ethnicity``; then one float64 probability ``p_<class>`` per class in the order of the logits; and where
+listeners voted, their share ``v_<class>`` for each (missing in the row of a clip for which no listener chose any of the
+classes).
 `read_predictions` and `write_predictions` refuse anything else.
 """
 
@@ -19,6 +20,8 @@ from ser.evaluation.metrics import confusion_by_group
 from ser.runtime.files import replacing
 
 COLUMNS = ("utterance", "corpus", "speaker", "sex", "sentence", "fold", "target")
+MAY_BE_UNKNOWN = ("sex", "sentence")
+"""Columns that may be missing in rows of corpora that do not state them."""
 OPTIONAL = ("age", "race", "ethnicity")
 PREFIX = "p_"
 VOTES = "v_"
@@ -66,7 +69,7 @@ def check_predictions(table: pd.DataFrame, source: Path | str = "the predictions
     _check_columns(table, source)
     if table.empty:
         raise RunError(f"{source} must have rows; got none. {REMEDY}")
-    for column in COLUMNS:
+    for column in (c for c in COLUMNS if c not in MAY_BE_UNKNOWN):
         _refuse(table[column].isna(), table, source, f"{column} is missing")
     if not pd.api.types.is_integer_dtype(table["fold"]):
         raise RunError(f"{source}: fold must be an integer; got {table['fold'].dtype}. {REMEDY}")

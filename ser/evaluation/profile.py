@@ -96,8 +96,14 @@ def _groups(table: pd.DataFrame, seed: int) -> dict[str, Any]:
 
 def _fairness(table: pd.DataFrame, seed: int) -> dict[str, Any]:
     """Measure the spread over speakers, and the gap of each column with at least 2 groups."""
-    columns = [c for c in OF_SPEAKERS if c in table and len(table[c].dropna().unique()) > 1]
+    columns = [c for c in OF_SPEAKERS if c in table and len(table[c].dropna().unique()) > 1 and _of_speakers(table, c)]
     return {"speakers": groups.speaker_spread(table), **{c: groups.gaps(table, c, seed=seed) for c in columns}}
+
+
+def _of_speakers(table: pd.DataFrame, column: str) -> bool:
+    """Whether every speaker has one value, as a folder that stands in for unknown speakers may not."""
+    stated = table.dropna(subset=column).drop_duplicates(["speaker", column])
+    return not stated["speaker"].duplicated().any()
 
 
 def _conformal(table: pd.DataFrame, dev: pd.DataFrame) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from ser.protocols.stamps import (
     TEXT_DEPENDENT,
     combined,
 )
+from ser.protocols.unknown_speakers import is_unknown, stamp_of
 from ser.runtime.words import and_more, counted
 
 Level = Literal["error", "stamp", "note"]
@@ -77,6 +78,7 @@ def audit(
     findings = list(_empty(split))
     if not findings:
         findings += _twice(split, manifest)
+        findings += _unknown(split, manifest)
         findings += _speakers(split, manifest)
         findings += _sentences(split, manifest)
         findings += _audio(split, manifest, duplicates)
@@ -148,15 +150,37 @@ def _twice(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
             yield Finding("error", "utterances", text, clips=both)
 
 
+def _unknown(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
+    """State what cannot be checked, because the corpora do not say it."""
+    rows = np.concatenate(list(split.sides().values()))
+    used = manifest.iloc[np.unique(rows)]
+
+    def of(unknown: pd.Series) -> str:
+        return f"of {int(unknown.sum())} of {len(used)} clips is unknown"
+
+    if (speakers := is_unknown(used)).any():
+        text = f"the speaker {of(speakers)}: whether sides share speakers could not be checked for them."
+        yield Finding("stamp", "unknown speakers", text, stamp_of(manifest) or "", tuple(used["id"][speakers]))
+    if (sentences := used["sentence"].isna()).any():
+        text = f"the sentence {of(sentences)}: whether test sentences occur in training could not be checked for them."
+        level: Level = "error" if split.text_independent else "note"
+        yield Finding(level, "unknown sentences", text, f"{TEXT_DEPENDENT} (unknown sentences)" * (level == "error"))
+    if (sexes := used["sex"].isna()).any():
+        text = (
+            f"the sex {of(sexes)}: whether sides differ in it could not be checked, and results by sex leave them out."
+        )
+        yield Finding("note", "unknown sex", text)
+
+
 def _speakers(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
-    speaker = {side: manifest["speaker"].iloc[rows] for side, rows in split.sides().items()}
+    speaker = {side: manifest["speaker"].iloc[rows].dropna() for side, rows in split.sides().items()}
     for one, other in combinations(SIDES, 2):
         both = sorted(set(speaker[one]) & set(speaker[other]))
         if not both:
             continue
-        rows = split.sides()[other][speaker[other].isin(both).to_numpy()]
-        clips = tuple(manifest["id"].iloc[rows])
-        share = _percent(len(clips), len(speaker[other]))
+        rows = split.sides()[other]
+        clips = tuple(manifest["id"].iloc[rows[manifest["speaker"].iloc[rows].isin(both).to_numpy()]])
+        share = _percent(len(clips), len(rows))
         text = f"{one} and {other} share speakers: {and_more(both, NAMED)}; {share} of the {other} clips are by them."
         if not admits(split, one, other):
             why = (
@@ -166,8 +190,10 @@ def _speakers(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
             words = f"{SPEAKER_DEPENDENT} (undeclared: {one} and {other} share speakers)"
             yield Finding("error", "speakers", text + why, words, clips)
         elif (one, other) == ("train", "test"):
-            heard = manifest["sentence"].iloc[split.test].isin(manifest["sentence"].iloc[split.train]).sum()
+            said = manifest["sentence"].iloc[split.test]
+            heard = said.isin(manifest["sentence"].iloc[split.train].dropna()).sum()
             sentences = f"{_percent(heard, len(split.test))} with a sentence of training"
+            sentences = "sentences unknown" if said.isna().all() else sentences
             words = f"{SPEAKER_DEPENDENT} ({share} of test clips by training speakers, {sentences})"
             yield Finding("stamp", "speakers", text, words, clips)
         else:
@@ -178,7 +204,7 @@ def _speakers(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
 def _sentences(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
     sentence = {side: manifest["sentence"].iloc[rows] for side, rows in split.sides().items()}
     for side in ("train", "dev"):
-        both = sorted(set(sentence[side]) & set(sentence["test"]))
+        both = sorted(set(sentence[side].dropna()) & set(sentence["test"].dropna()))
         if not both:
             continue
         rows = split.test[sentence["test"].isin(both).to_numpy()]
@@ -235,7 +261,7 @@ def _classes(split: Split, classes: pd.Series) -> Iterator[Finding]:
 def _sexes(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
     for side, rows in split.sides().items():
         sexes = manifest["sex"].iloc[rows].unique()
-        if len(sexes) == 1:
+        if len(sexes) == 1 and isinstance(sexes[0], str):
             yield Finding("note", "sex", f"all {side} speakers are {sexes[0]}.")
 
 

@@ -86,7 +86,7 @@ def choose_speakers(manifest: pd.DataFrame, corpus: str, share: float, seed: int
     Raises:
         SplitError: If the corpus has only one speaker.
     """
-    speakers = manifest.loc[manifest["corpus"] == corpus, ["sex", "speaker"]].drop_duplicates()
+    speakers = manifest.loc[manifest["corpus"] == corpus, ["sex", "speaker"]].drop_duplicates("speaker")
     speakers = speakers.sort_values(["sex", "speaker"])
     if len(speakers) < 2:
         raise SplitError(
@@ -95,7 +95,7 @@ def choose_speakers(manifest: pd.DataFrame, corpus: str, share: float, seed: int
         )
     random = np.random.default_rng(seed)
     ranked: list[tuple[float, float, str]] = []
-    for _, group in speakers.groupby("sex", sort=True):
+    for _, group in speakers.groupby("sex", sort=True, dropna=False):
         shuffled = random.permutation(group["speaker"].to_numpy())
         # Evenly spaced in 0..1, so that the first few have the same share of each sex as all; ties are broken at random.
         ranked += [((i + 0.5) / len(group), random.random(), speaker) for i, speaker in enumerate(shuffled)]

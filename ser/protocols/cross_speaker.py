@@ -38,6 +38,11 @@ class CrossSpeaker:
                 f"protocol={self.name} requires exactly the speakers {', '.join(sorted(asked))}; got "
                 f"{counted(len(here), 'speaker')}: {and_more(sorted(here), 5)}. Use protocol=speaker_cv or protocol=loso."
             )
+        if manifest["sentence"].isna().any():
+            raise SplitError(
+                f"protocol={self.name} requires the sentence of every clip, which divides the training speaker's clips into "
+                "train and dev; got clips without one. Use protocol=speaker_cv."
+            )
         sentences = np.random.default_rng(self.seed).permutation(sorted(manifest["sentence"].unique()))
         dev_sentences = set(sentences[: max(1, round(self.dev_share * len(sentences)))])
         is_dev = manifest["sentence"].isin(dev_sentences).to_numpy()

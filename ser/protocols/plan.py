@@ -16,7 +16,8 @@ from ser.corpora.labels import Labelled, LabelScheme
 from ser.errors import ConfigError, SplitError
 from ser.protocols.audit import Finding, Policy, audit, enforce, stamps
 from ser.protocols.split import Protocol, Split
-from ser.protocols.stamps import SYNTHETIC
+from ser.protocols.stamps import SYNTHETIC, combined
+from ser.protocols.unknown_speakers import stamp_of, with_stand_ins
 from ser.runtime.instantiate import instantiate, settings_from
 
 
@@ -98,7 +99,9 @@ class Plan:
     def stamps(self, fold: int, findings: Sequence[Finding] = ()) -> tuple[str, ...]:
         """Return the stamps of every result on one fold; see `ser.protocols.stamps`."""
         synthetic = any(store.card["synthetic"] for store in self.stores)
-        return (*[SYNTHETIC] * synthetic, *stamps(self.split(fold), findings))
+        unknown = stamp_of(self.labelled.manifest)
+        about = (*[SYNTHETIC] * synthetic, *[unknown or ""] * bool(unknown))
+        return combined((*about, *stamps(self.split(fold), findings)))
 
 
 def corpora_of(config: Mapping[str, Any]) -> dict[str, Corpus]:
@@ -156,6 +159,6 @@ def plan_folds(stores: Mapping[str, Store], labels: LabelScheme, protocol: Proto
     if not manifest["id"].is_unique:
         twice = manifest.loc[manifest["id"].duplicated(), "id"].iloc[0]
         raise ConfigError(f"data.corpora must name each corpus once; got {twice} in two of them. Remove one.")
-    labelled = labels.apply(manifest)
+    labelled = labels.apply(with_stand_ins(manifest))
     splits = tuple(protocol.splits(labelled.manifest))
     return Plan(tuple(stores), tuple(stores.values()), labels, labelled, protocol.name, splits, policy)

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import SplitError
-from ser.protocols.split import Split, checked_folds, from_masks, from_speakers
+from ser.protocols.split import Split, checked_folds, from_masks, from_speakers, stratified_share
 from ser.protocols.stamps import DEV_SHARES_SPEAKERS
 from ser.protocols.text_independent import deal_sentences
+from ser.protocols.unknown_speakers import is_unknown
 
 DEV_PARTS = 5
 """Number of parts of the training sentences, one of which is dev if there is no third speaker."""
@@ -48,8 +49,14 @@ class SpeakerCV:
 
 
 def held_out_sentences(manifest: pd.DataFrame, trainable: np.ndarray, seed: int) -> np.ndarray:
-    """Return which of the trainable utterances have one of a fifth of their sentences, ``(utterance,)`` booleans."""
+    """Return which of the trainable utterances have one of a fifth of their sentences, ``(utterance,)`` booleans.
+
+    Where a sentence is unknown, it is a random fifth of the utterances, stratified by emotion.
+    """
     held_out = np.zeros(len(manifest), dtype=bool)
+    if manifest["sentence"][trainable].isna().any():
+        held_out[stratified_share(manifest, np.flatnonzero(trainable), 1 / DEV_PARTS, seed)] = True
+        return held_out
     held_out[trainable] = deal_sentences(manifest[trainable], DEV_PARTS, seed) == 0
     return held_out
 
@@ -57,12 +64,15 @@ def held_out_sentences(manifest: pd.DataFrame, trainable: np.ndarray, seed: int)
 def deal_speakers(manifest: pd.DataFrame, folds: int, seed: int) -> list[set[str]]:
     """Assign speakers to folds, so that each corpus and sex is spread evenly and fold sizes differ by one at most.
 
-    The result depends on the speakers' ids, not on their order or on their utterances.
+    The result depends on the speakers' ids, not on their order or on their utterances. Recordings that stand in for
+    unknown speakers are spread by emotion, too.
     """
-    speakers = manifest[["corpus", "sex", "speaker"]].drop_duplicates().sort_values(["corpus", "sex", "speaker"])
+    emotion = manifest["emotion"].where(is_unknown(manifest), "")
+    strata = manifest[["corpus", "sex", "speaker"]].assign(emotion=emotion)
+    speakers = strata.sort_values(["corpus", "sex", "emotion", "speaker"]).drop_duplicates(["corpus", "speaker"])
     random = np.random.default_rng(seed)
     dealt: list[str] = []
-    for _, group in speakers.groupby(["corpus", "sex"], sort=True):
+    for _, group in speakers.groupby(["corpus", "sex", "emotion"], sort=True, dropna=False):
         dealt += list(random.permutation(group["speaker"].to_numpy()))
     # Deal in turn, like cards.
     return [set(dealt[fold::folds]) for fold in range(folds)]

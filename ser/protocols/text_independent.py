@@ -12,6 +12,7 @@ import pandas as pd
 from ser.errors import SplitError
 from ser.protocols.split import Split, stratified_share
 from ser.protocols.stamps import SPEAKER_DEPENDENT
+from ser.runtime.words import counted
 
 DEV_SHARE = 0.2
 """Dev share of the training utterances if there are only two folds, and so no third for dev."""
@@ -65,6 +66,11 @@ def deal_sentences(manifest: pd.DataFrame, folds: int, seed: int) -> np.ndarray:
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
+    if (unknown := manifest["sentence"].isna()).any():
+        raise SplitError(
+            f"A text-independent protocol requires the sentence of every clip; got {counted(int(unknown.sum()), 'clip')} "
+            f"of {', '.join(sorted(manifest['corpus'][unknown].unique()))} without one. Use protocol=speaker_cv."
+        )
     sentences = manifest.groupby("corpus")["sentence"].nunique()
     if lone := sorted(sentences.index[sentences < 2]):
         raise SplitError(

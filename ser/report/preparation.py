@@ -20,11 +20,11 @@ def preparation_table(card: Mapping[str, Any], folder: str) -> RenderableType:
     for row in ("found", "utterances", "speakers"):
         here, expected = card[row], card["expected"].get(row, card["expected"]["utterances"])
         name = {"found": "clips found", "utterances": "clips kept"}.get(row, row)
-        counts.add_row(name, str(here), Text(str(expected), style="" if here == expected else "bold red"))
+        counts.add_row(name, "unknown" if row == "speakers" and not here else str(here), _beside(here, expected))
     for emotion in sorted({*card["emotions"], *card["expected"]["emotions"]}):
         count = card["emotions"].get(emotion, 0)
-        expected = card["expected"]["emotions"].get(emotion, count)
-        counts.add_row(f"  {emotion}", str(count), Text(str(expected), style="" if count == expected else "bold red"))
+        stated = card["expected"]["emotions"]
+        counts.add_row(f"  {emotion}", str(count), _beside(count, stated.get(emotion, count) if stated else None))
     counts.add_row("hours", f"{card['hours']:.2f}", "")
     parts: list[RenderableType] = [counts]
     if card["synthetic"]:
@@ -34,6 +34,11 @@ def preparation_table(card: Mapping[str, Any], folder: str) -> RenderableType:
         parts.append(_problems(card["problems"]))
     parts.append(Text(f"Licence: {card['licence']}\nStore: {folder}, fingerprint {card['fingerprint']}"))
     return Group(*parts)
+
+
+def _beside(here: int, expected: int | None) -> Text:
+    """Return the release's count, red if it is another one; a dash if the release states none."""
+    return Text("-" if expected is None else str(expected), style="" if expected in (None, here) else "bold red")
 
 
 def _problems(problems: list[Mapping[str, Any]]) -> Table:

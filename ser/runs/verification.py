@@ -243,7 +243,9 @@ def _refuse_other_facts(table: pd.DataFrame, rows: pd.DataFrame, name: str) -> N
         raise RunError(f"{name}: {len(strange)} utterances are not in the corpora on disk, such as {strange[0]}.")
     expected = rows.loc[table["utterance"]]
     for column in ("corpus", "speaker", "sex", "sentence", "target"):
-        said, given = (source[column].to_numpy(dtype=str) for source in (table, expected))
+        said, given = (
+            source[column].astype(object).fillna("unknown").to_numpy(dtype=str) for source in (table, expected)
+        )
         if (other := said != given).any():
             row = int(other.argmax())
             raise RunError(

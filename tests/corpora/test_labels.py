@@ -171,7 +171,7 @@ def test_labels_that_keep_no_clip_are_an_error() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"merge": {"joy": "happy"}}, r"labels\.merge must map emotions among angry, calm.*; got joy\."),
+        ({"merge": {"calm": "neutrl"}}, r"labels\.merge must map to classes; got neutrl\. Did you mean neutral\?"),
         (
             {"classes": ("sad",), "merge": {"calm": "neutral"}},
             r"labels\.merge must map to classes among sad; got neutral\.",
@@ -185,9 +185,43 @@ def test_invalid_label_setting_is_named(arguments: dict[str, Any], told: str) ->
         LabelScheme("mine", **arguments)
 
 
-def test_unknown_emotion_is_an_error() -> None:
-    with pytest.raises(LabelError, match=r"emotion must be one of angry, .*; got 'joy'"):
-        LabelScheme("mine").class_of("joy")
+def test_native_labels_keep_words_outside_the_common_ones() -> None:
+    labelled = shipped("native").apply(table(["bored", "angry", "müde"]))
+    assert labelled.classes == ("angry", "bored", "müde")
+    assert labelled.dropped == {}
+
+
+def test_own_label_without_a_class_is_named_with_the_setting_that_maps_it() -> None:
+    with pytest.raises(LabelError) as error:
+        shipped("four").apply(table(["angry", "bored", "bored", "müde"]))
+    assert str(error.value) == (
+        "labels=four must have a class for every label, of angry, happy, neutral, sad; got bored (2 clips), müde (1 clip). "
+        "Set labels.merge.bored=<class or null> labels.merge.müde=<class or null>, or labels=native, which keeps every label."
+    )
+
+
+def test_own_label_is_merged_or_dropped_by_its_setting() -> None:
+    scheme = shipped("four", merge={"bored": "neutral", "utf8-6dc3bc6465": None})
+    labelled = scheme.apply(table(["angry", "bored", "müde", "fear"]))
+    assert [labelled.classes[t] for t in labelled.target] == ["angry", "neutral"]
+    assert labelled.dropped == {"fear": 1, "müde": 1}
+    assert scheme.describe(["bored", "müde"]).endswith("merged: bored into neutral; dropped: müde")
+
+
+def test_native_labels_are_merged_into_classes_of_ones_own() -> None:
+    labelled = shipped("native", merge={"bored": "passive", "sad": "passive"}).apply(table(["bored", "sad", "angry"]))
+    assert labelled.classes == ("angry", "passive")
+
+
+def test_misspelt_own_label_is_named() -> None:
+    with pytest.raises(LabelError, match=r"got boredom\. Did you mean labels\.merge\.bored\?"):
+        shipped("native", merge={"boredom": "neutral"}).apply(table(["bored", "angry"]))
+
+
+def test_listeners_votes_for_own_labels_are_counted() -> None:
+    labelled = shipped("native", target="distribution").apply(table(["bored"], [{"bored": 3.0, "sad": 1.0}]))
+    assert labelled.classes == ("bored", "sad")
+    np.testing.assert_array_equal(labelled.soft, [[0.75, 0.25]])
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,9 @@ def test_repeated_id_is_named() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"emotion": "joy"}, r"emotion must be one of angry, calm.*; got joy\."),
-        ({"sex": "m"}, r"sex must be one of female, male; got m\."),
+        ({"emotion": " "}, r"emotion must be a word; got ' '\."),
+        ({"emotion": None}, r"emotion must be a word in every row; got 1 without\."),
+        ({"sex": ""}, r"sex must be a word; got ''\."),
         ({"id": "DC_a01"}, "id must start with its corpus's name and '/'; got 'DC_a01'"),
         ({"id": "savee2/DC_a01"}, "id must start .*; got 'savee2/DC_a01'"),
         ({"speaker": "ravdess/01"}, "speaker must start .*; got 'ravdess/01'"),
@@ -62,6 +63,22 @@ def test_parquet_keeps_integers_missing_values_and_votes(tmp_path: Path) -> None
     assert back["votes_sad"].fillna(-1).tolist() == [2.5, -1, 1.0]
     assert back["intensity"].isna().tolist() == [False, True, True]
     assert back["race"].isna().all()
+
+
+def test_own_emotions_and_unknown_speaker_sex_and_sentence_are_kept(tmp_path: Path) -> None:
+    unknown = replace(CLIP, id="savee/x", speaker=None, sex=None, sentence=None, emotion="bored", piece=(1.0, None))
+    table = to_table([replace(CLIP, sex="nonbinary"), unknown])
+    assert list(table.columns) == list(COLUMNS)
+    table.to_parquet(tmp_path / "manifest.parquet", index=False)
+    back = pd.read_parquet(tmp_path / "manifest.parquet")
+    check_manifest(back)
+    assert back["emotion"].tolist() == ["angry", "bored"]
+    assert back["sex"].iloc[0] == "nonbinary"
+    assert back[["speaker", "sex", "sentence"]].isna().iloc[1].all()
+
+
+def test_text_of_a_whole_clip_does_not_name_its_piece() -> None:
+    assert "piece" not in str(CLIP)
 
 
 def test_no_clips_give_an_empty_table_with_every_column() -> None:
