@@ -53,7 +53,7 @@ def _compose_and_run(task: Task, config_name: str) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from ser.runtime.composition import check, plain_hydra_errors
+    from ser.runtime.composition import check, plain_hydra_errors, understood
     from ser.sweeps import names
 
     @wraps(task)
@@ -68,7 +68,7 @@ def _compose_and_run(task: Task, config_name: str) -> None:
             return task(config)
 
     names.register()
-    sys.argv[1:] = names.resumed(sys.argv[1:])
+    sys.argv[1:] = understood(names.resumed(sys.argv[1:]))
     check_launcher(sys.argv[1:])
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors, in place of printing them
     with plain_hydra_errors(config_name, sys.argv[1:]):

@@ -13,7 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
-from ser.runtime.composition import check
+from ser.runtime.composition import check, understood
 from ser.runtime.conf_dir import conf_dir
 from ser.sweeps import names
 
@@ -44,7 +44,7 @@ def pairs() -> list[tuple[str, ...]]:
 
 def choices(arguments: tuple[str, ...]) -> Iterator[list[str]]:
     """Yield the overrides of a command; of a sweep, those of jobs in which each of its values is once."""
-    parsed = OverridesParser.create().parse_overrides(list(arguments))
+    parsed = OverridesParser.create().parse_overrides(understood(arguments))
     values = [_values(one) for one in parsed]
     for at in range(max(map(len, values), default=0) or 1):
         yield [

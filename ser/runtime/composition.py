@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ser.errors import ConfigError
 from ser.runtime.conf_dir import conf_dir
+from ser.runtime.keys import text_key
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -79,6 +80,44 @@ def quoted(text: str) -> str:
     return "'" + re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), text) + "'"
 
 
+TEXTS = ("data.", "paths.")
+"""Beginnings of the settings that hold paths and patterns: any text is a value of theirs."""
+OPEN = "labels.merge."
+"""Beginning of the settings whose names are labels of the data: any text is one."""
+
+
+def understood(arguments: Sequence[str]) -> list[str]:
+    """Return a command line in Hydra's grammar, where a path, a pattern or a label is not in it as typed.
+
+    Example:
+        >>> understood(["data.pattern={speaker}/{label}_*", "labels.merge.bored=neutral", "seed=1"])
+        ["data.pattern='{speaker}/{label}_*'", '++labels.merge.bored=neutral', 'seed=1']
+    """
+    several = bool({"-m", "--multirun"} & set(arguments))
+    return [_understood(argument, several) for argument in arguments]
+
+
+def _understood(argument: str, several: bool) -> str:
+    name, equals, value = argument.partition("=")
+    key = name.lstrip("+~")
+    if not equals or not key.startswith((*TEXTS, OPEN)):
+        return argument
+    if key.startswith(OPEN):
+        name = "++" + OPEN + text_key(key.removeprefix(OPEN))
+    return f"{name}={value if _is_value(value, several) else quoted(value)}"
+
+
+def _is_value(text: str, several: bool) -> bool:
+    """Whether Hydra's grammar reads a text as one value, or as one value for each of ``several`` jobs."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import CompactHydraException, HydraException
+
+    try:
+        return not OverridesParser.create().parse_override(f"x={text}").is_sweep_override() or several
+    except (CompactHydraException, HydraException):
+        return False
+
+
 def composed(command: str, overrides: Sequence[str]) -> "DictConfig":
     """Return the checked configuration of a command; a Hydra application that is running keeps its own.
 
@@ -94,7 +133,7 @@ def composed(command: str, overrides: Sequence[str]) -> "DictConfig":
         _set_aside(GlobalHydra),
         initialize_config_dir(conf_dir(), version_base="1.3"),
     ):
-        config = compose(command, list(overrides), return_hydra_config=True)
+        config = compose(command, understood(overrides), return_hydra_config=True)
     if str(OmegaConf.select(config, "hydra.mode")).endswith("MULTIRUN"):
         raise ConfigError(
             f"These settings ask for several runs, and a function makes one. Use python -m ser.{command}."
