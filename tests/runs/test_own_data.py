@@ -1,0 +1,91 @@
+"""From a folder of clips, and from a table, to a trained, audited and carded run, without code."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ser.protocols.plan import planned
+from ser.runs.folder import RunFolder
+from ser.runs.verification import verify
+from ser.runtime.composition import composed
+from tests.conftest import Settings
+
+GERMAN = ("Wut", "Freude", "Trauer", "Langeweile")
+
+
+def clip(file: Path, hertz: float, seed: int) -> None:
+    """A third of a second of a tone in noise."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).normal(scale=0.1, size=5600)
+    soundfile.write(file, 0.3 * np.sin(2 * np.pi * hertz * np.arange(5600) / 16000) + noise, 16000)
+
+
+def trained(settings: Settings, *overrides: str) -> RunFolder:
+    from ser.training.experiment import train
+
+    train(settings("protocol.folds=3", "trainer.max_epochs=1", f"paths.runs={Path.cwd() / 'runs'}", *overrides))
+    (run,) = (Path.cwd() / "runs").iterdir()
+    return RunFolder(run)
+
+
+def test_folders_of_classes_give_a_carded_run_stamped_for_unknown_speakers(settings: Settings, tmp_path: Path) -> None:
+    for i, label in enumerate(("anger", "bored", "joy")):
+        for take in range(6):
+            clip(tmp_path / "clips" / label / f"{take}.wav", 150 * (i + 1), 10 * i + take)
+    run = trained(settings, "data=folders", f"data.root={tmp_path / 'clips'}")
+    assert run.metrics["run"]["stamps"] == ["speakers unknown (split by recording)"]
+    assert run.card is not None
+    assert run.card["classes"] == ["angry", "bored", "happy"]
+    assert {(f["level"], f["kind"]) for f in run.audit or []} >= {
+        ("stamp", "unknown speakers"),
+        ("note", "unknown sentences"),
+        ("note", "unknown sex"),
+    }
+    assert run.predictions["sex"].isna().all()
+    assert "speakers unknown" in (run.path / "card.html").read_text()
+    assert all(check.ok is not False for check in verify(run.path, stores=str(settings()["paths"]["stores"])))
+
+
+def test_german_table_with_boredom_trains_on_its_own_labels_and_on_common_ones(
+    settings: Settings, tmp_path: Path
+) -> None:
+    lines = ["path;label;speaker;sex"]
+    for i, (speaker, sex) in enumerate(zip("abcd", "wwmm", strict=True)):
+        for j, label in enumerate(GERMAN):
+            clip(tmp_path / f"{speaker}{j}.wav", 150 * (j + 1), 10 * i + j)
+            lines.append(f"{speaker}{j}.wav;{label};{speaker};{sex}")
+    (tmp_path / "meine.csv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+    run = trained(settings, "data=table", "data.file=meine.csv")
+    assert run.metrics["run"]["stamps"] == []
+    assert run.card is not None
+    assert run.card["classes"] == ["angry", "bored", "happy", "sad"]
+    notes = planned(run.settings).stores[0].card["notes"]
+    assert any("Langeweile as bored" in note for note in notes)
+    merged = composed("train", ["data=table", "data.file=meine.csv", "labels=four", "labels.merge.bored=null"])
+    merged.paths.stores = str(tmp_path / "stores")
+    assert planned(merged).labelled.dropped == {"bored": 4}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "at", "value"),
+    [
+        (["data=folders", "data.pattern={speaker}/{label}_*"], ("data", "pattern"), "{speaker}/{label}_*"),
+        (
+            ["data=table", "data.file=~/my clips (1), [new]=ünï日本.csv"],
+            ("data", "file"),
+            "~/my clips (1), [new]=ünï日本.csv",
+        ),
+        (["data=table", "data.file=it's #1.csv"], ("data", "file"), "it's #1.csv"),
+        (["labels.merge.bored=neutral"], ("labels", "merge", "bored"), "neutral"),
+        (["labels.merge.müde=null"], ("labels", "merge", "utf8-6dc3bc6465"), None),
+    ],
+)
+def test_paths_patterns_and_labels_are_settings_as_typed(
+    overrides: list[str], at: tuple[str, ...], value: object
+) -> None:
+    found = composed("train", overrides)
+    for key in at[:-1]:
+        found = found[key]
+    assert found[at[-1]] == value
