@@ -53,10 +53,10 @@ class Folders(Corpus):
 
     def parse(self, path: Path) -> Utterance | None:
         """Read the path of a recording by the pattern; ``None`` if it does not match."""
-        below = path.relative_to(self.root)
-        match = self._pattern.fullmatch(below.with_suffix("").as_posix()) or self._pattern.fullmatch(below.as_posix())
-        if match is None or not match["label"]:
+        match = self._match(path)
+        if match is None:
             return None
+        below = path.relative_to(self.root)
         said = {name: value for name, value in match.groupdict().items() if value}
         speaker, sentence, age = said.get("speaker"), said.get("sentence"), said.get("age", "")
         return Utterance(
@@ -89,12 +89,7 @@ class Folders(Corpus):
         """Return how the labels were read."""
         if not self.synonyms:
             return []
-        paths = (path.relative_to(self.root) for path in self._audio())
-        matches = (
-            self._pattern.fullmatch(p.with_suffix("").as_posix()) or self._pattern.fullmatch(p.as_posix())
-            for p in paths
-        )
-        return changes(match["label"] for match in matches if match and match["label"])
+        return changes(match["label"] for match in map(self._match, self._audio()) if match)
 
     def not_found(self) -> CorpusNotFoundError:
         """Return the error for a folder that is missing or has no recording that matches."""
@@ -111,6 +106,12 @@ class Folders(Corpus):
         return CorpusNotFoundError(
             f"data.root must be a folder of recordings; got {self.asked}, {what}. Correct data.root or data.pattern."
         )
+
+    def _match(self, path: Path) -> re.Match[str] | None:
+        """Match a path below the root, without its suffix or with it; ``None`` if it has no label."""
+        below = path.relative_to(self.root)
+        match = self._pattern.fullmatch(below.with_suffix("").as_posix()) or self._pattern.fullmatch(below.as_posix())
+        return match if match and match["label"] else None
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
