@@ -154,8 +154,7 @@ def _decode(utterance: Utterance, settings: AudioSettings) -> tuple[np.ndarray |
         return Problem(utterance.id, str(utterance.path), kind, detail, left_out)
 
     try:
-        whole = utterance.piece is None
-        samples, rate = read_audio(utterance.path) if whole else read_audio(utterance.path, utterance.piece)
+        samples, rate = read_audio(utterance.path, utterance.piece)
     except AudioError as error:
         return None, [problem(error.kind, error.detail)]
     problems = []

@@ -18,6 +18,7 @@ from ser.audio import store as waveforms
 from ser.audio.decode import AudioSettings, read_audio, resample, standardise, to_int16, trim
 from ser.audio.store import prepare
 from ser.corpora.crema import Crema
+from ser.corpora.manifest import Piece
 from ser.corpora.ravdess import Ravdess
 from ser.corpora.savee import Savee
 from ser.errors import AudioError, BadCorpusError, CorpusNotFoundError
@@ -301,9 +302,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are decoded, as they are."""
     names: list[str] = []
 
-    def counting(path: str | Path) -> tuple[np.ndarray, int]:
+    def counting(path: str | Path, piece: Piece | None) -> tuple[np.ndarray, int]:
         names.append(Path(path).stem)
-        return read_audio(path)
+        return read_audio(path, piece)
 
     monkeypatch.setattr(waveforms, "read_audio", counting)
     return names
@@ -422,10 +423,10 @@ def test_missing_corpus_without_a_store_is_an_error(home: Path, tmp_path: Path) 
 def test_failed_preparation_leaves_nothing_and_can_be_repeated(
     savee: Path, home: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
 ) -> None:
-    def stopping(path: Path) -> tuple[np.ndarray, int]:
+    def stopping(path: Path, piece: Piece | None) -> tuple[np.ndarray, int]:
         if Path(path).stem == "JE_n01":
             raise stop
-        return read_audio(path)
+        return read_audio(path, piece)
 
     with monkeypatch.context() as patch:
         patch.setattr(waveforms, "read_audio", stopping)
@@ -501,13 +502,13 @@ from ser.corpora.savee import Savee
 corpus, home, log, stop_at = Savee(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
 read = waveforms.read_audio
 
-def logged(path):
+def logged(path, piece):
     with log.open("a") as file:
         file.write(f"{Path(path).stem}\\n")
     while stop_at and len(log.read_text().splitlines()) >= stop_at:
         time.sleep(0.05)
     time.sleep(0.05)
-    return read(path)
+    return read(path, piece)
 
 waveforms.read_audio = logged
 log.with_suffix(f".{sys.argv[5]}").touch()
