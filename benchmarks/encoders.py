@@ -136,7 +136,7 @@ def what_fits(overrides: list[str]) -> None:
                     torch.cuda.reset_peak_memory_stats()
                     with torch.autocast("cuda", torch.bfloat16, enabled=precision != "32-true"):
                         loss = torch.nn.functional.cross_entropy(model(waveform, lengths).float(), target)
-                    loss.backward()
+                    torch.autograd.backward(loss)
                     optimizer.step()
                     optimizer.zero_grad()
                 used.append(peak())

@@ -72,7 +72,7 @@ def bare_epoch(overrides: list[str]) -> tuple[float, float, int]:
             batch = data.transfer_batch_to_device(loaded, device(), 0)
             with torch.autocast(device().type, torch.bfloat16, enabled=half):
                 loss = training.training_step(batch)
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             optimizer.zero_grad()
         synchronise()

@@ -15,19 +15,19 @@ from machine import composed
 
 from ser.audio.decode import AudioSettings
 from ser.audio.store import prepare
-from ser.training.build import build_corpora
+from ser.protocols.plan import corpora_of
 
 
 def main(name: str, target: Path) -> None:
     """Write the clips and check them."""
     config = composed([f"data={name}"])
-    corpus, settings = build_corpora(config)[name], AudioSettings(**config["audio"])
+    corpus, settings = corpora_of(config)[name], AudioSettings(**config["audio"])
     store = prepare(corpus, config["paths"]["stores"], settings)
     shutil.rmtree(target / name, ignore_errors=True)
-    for clip in store.manifest.itertuples():
-        file = target / name / Path(clip.path).relative_to(corpus.root).with_suffix(".flac")
+    for path, start, length in store.manifest[["path", "start", "length"]].to_numpy():
+        file = target / name / Path(path).relative_to(corpus.root).with_suffix(".flac")
         file.parent.mkdir(parents=True, exist_ok=True)
-        samples = store.samples[clip.start : clip.start + clip.length]
+        samples = store.samples[start : start + length]
         soundfile.write(file, samples, settings.sample_rate, format="FLAC", compression_level=1.0)
     with tempfile.TemporaryDirectory() as stores:
         again = prepare(type(corpus)(target / name), stores, settings)
