@@ -1,6 +1,7 @@
 """Measure training on this machine's device and print a Markdown table; `benchmarks/gpu.sh` prepares what it needs.
 
     python benchmarks/gpu.py                              RAVDESS, under SER_CORPORA
+    python benchmarks/gpu.py memory data_path             these sections only
     TINY=1 python benchmarks/gpu.py                       a dry run on the demo corpus
 
 Rows are printed as they are measured. A section that would begin after ``LATEST`` seconds is left out, and says so.
@@ -125,14 +126,17 @@ def one_fold() -> Iterator[Row]:
     yield "a fold, UAR", name, f"{100 * metrics['uar']:.1f}"
 
 
-def main() -> None:
-    """Print the table."""
+SECTIONS: list[Callable[[], Iterator[Row]]] = [data_path, memory, one_fold, training_steps]
+"""In this order, so that what may be left out is what takes longest."""
+
+
+def main(names: list[str]) -> None:
+    """Print the table, of the sections named or of all."""
     began = time.perf_counter()
     planned(composed([DATA]))  # before the table, since the progress bar of preparing a corpus ends with an empty line
     warnings.filterwarnings("ignore", message=".*self.log.*")  # the bare loop has no trainer to log to
-    sections: list[Callable[[], Iterator[Row]]] = [training_steps, data_path, one_fold, memory]
     print(f"| {device_name()}, torch {torch.__version__} | setting | result |\n|---|---|---|", flush=True)
-    for section in sections:
+    for section in [section for section in SECTIONS if not names or section.__name__ in names]:
         if time.perf_counter() - began > LATEST and not TINY:
             print(f"| {section.__name__} | | not measured: the time was up |", flush=True)
             continue
@@ -141,4 +145,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

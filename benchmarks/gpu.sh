@@ -3,6 +3,7 @@
 #
 #   benchmarks/gpu.sh pack    where there is a network and RAVDESS (SER_CORPORA): put what the machine needs into .gpu/
 #   benchmarks/gpu.sh         on the machine, from a checkout with .gpu/ in it
+#   benchmarks/gpu.sh memory  the same, but only the sections named (data_path, memory, one_fold, training_steps)
 #   TINY=1 benchmarks/gpu.sh  a dry run in about two minutes, on any machine, with the demo corpus
 #
 # The machine needs Python 3.12 with torch, torchaudio, lightning, torchmetrics, transformers, pandas, pyarrow, scikit-learn and
@@ -54,7 +55,7 @@ PYTHON
     local seconds=(100 360)
     [ "${TINY:-}" = 1 ] && seconds=(600 1800)  # a busy CPU may take longer
     timeout "${seconds[0]}" "$python" -m pytest -q -p no:cacheprovider tests/test_cuda.py || echo "The CUDA tests FAILED."
-    timeout "${seconds[1]}" "$python" benchmarks/gpu.py
+    timeout "${seconds[1]}" "$python" benchmarks/gpu.py "$@"
 }
 
-if [ "${1:-}" = pack ]; then pack; else measure; fi
+if [ "${1:-}" = pack ]; then pack; else measure "$@"; fi
