@@ -120,8 +120,8 @@ def _source_hash(utterances: Sequence[Utterance]) -> str:
     digest = hashlib.sha256()
     for utterance in utterances:
         status = utterance.path.stat()
-        piece = "" if utterance.piece is None else f"{utterance.piece}|"
-        digest.update(f"{utterance}|{piece}{status.st_size}|{status.st_mtime_ns}\n".encode())
+        more = "".join(f"{part}|" for part in (utterance.piece, utterance.further) if part is not None)
+        digest.update(f"{utterance}|{more}{status.st_size}|{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 

@@ -60,7 +60,7 @@ class Corpus(ABC):
         root: The folder that was found; ``asked`` if none was.
     """
 
-    name: ClassVar[str]
+    name: str
     title: ClassVar[str]
     citation: ClassVar[str]
     doi: ClassVar[str]
@@ -96,6 +96,10 @@ class Corpus(ABC):
     def describe(self, clips: list[Utterance]) -> list[Utterance]:
         """Add what other files under ``root`` state about the clips: demographics, votes."""
         return clips
+
+    def layout(self) -> str:
+        """Return in a few words what the clips are read from."""
+        return "the names of its files"
 
     def remarks(self) -> list[str]:
         """Return what a reader should know about this copy, beside ``notes``: how its labels were read, for example."""

@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from ser.corpora.corpus import Corpus
 from ser.corpora.manifest import Utterance
-from ser.corpora.synonyms import changes, emotion_of, is_emotion, sex_of
+from ser.corpora.own import OwnRecordings
+from ser.corpora.synonyms import is_emotion, sex_of
 from ser.errors import BadCorpusError, ConfigError, CorpusNotFoundError
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ FIELDS = ("label", "speaker", "sentence", "sex", "age")
 WILD = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
 
 
-class Folders(Corpus):
+class Folders(OwnRecordings):
     """The recordings in a folder.
 
     Args:
@@ -33,23 +33,27 @@ class Folders(Corpus):
             ``**/`` for any folders; or a regular expression with groups ``(?P<label>...)``. ``None`` recognises a folder a
             class, or speaker and class.
         synonyms: Read labels through `ser.corpora.synonyms`; ``False`` keeps them as written.
+        name: The corpus's name in ids, protocols and results.
 
     Raises:
-        ConfigError: If the pattern cannot be used.
+        ConfigError: If the pattern or the name cannot be used.
     """
 
     name = "folders"
     title = "recordings in folders"
-    citation = ""
-    doi = ""
-    licence = "that of its recordings"
-    homepage = ""
     notes: ClassVar[tuple[str, ...]] = ("Not a published corpus: its labels are the names of folders or files.",)
 
-    def __init__(self, root: str | Path | None = None, pattern: str | None = None, synonyms: bool = True) -> None:
-        self.asked = self.root = Path(root or "").expanduser()
-        self.given, self.synonyms = root is not None, synonyms
-        self._given_pattern = None if pattern is None else _compiled(pattern)
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        pattern: str | None = None,
+        synonyms: bool = True,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(root, synonyms, name)
+        self._given_pattern = pattern
+        if pattern is not None:
+            _compiled(pattern)  # raises at once
 
     def parse(self, path: Path) -> Utterance | None:
         """Read the path of a recording by the pattern; ``None`` if it does not match."""
@@ -65,7 +69,7 @@ class Folders(Corpus):
             corpus=self.name,
             speaker=f"{self.name}/{speaker}" if speaker else None,
             sex=sex_of(said.get("sex", "")),
-            emotion=emotion_of(said["label"]) if self.synonyms else said["label"],
+            emotion=self._emotion(said["label"]),
             sentence=f"{self.name}/{sentence}" if sentence else None,
             age=int(age) if age.isdecimal() else None,
         )
@@ -85,11 +89,13 @@ class Folders(Corpus):
         """Return the audio files that the pattern does not match."""
         return super().strays() if self.given and any(self._audio()) else []
 
+    def layout(self) -> str:
+        """Return the pattern of the names."""
+        return f"folders and file names, data.pattern='{self._pattern_text}'"
+
     def remarks(self) -> list[str]:
         """Return how the labels were read."""
-        if not self.synonyms:
-            return []
-        return changes(match["label"] for match in map(self._match, self._audio()) if match)
+        return self._synonyms_of(match["label"] for match in map(self._match, self._audio()) if match)
 
     def not_found(self) -> CorpusNotFoundError:
         """Return the error for a folder that is missing or has no recording that matches."""
@@ -114,8 +120,12 @@ class Folders(Corpus):
         return match if match and match["label"] else None
 
     @cached_property
+    def _pattern_text(self) -> str:
+        return self._given_pattern or self._recognised()
+
+    @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        return self._given_pattern or _compiled(self._recognised())
+        return _compiled(self._pattern_text)
 
     def _recognised(self) -> str:
         """Return the pattern of the folders as they are, and log it.

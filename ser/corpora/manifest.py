@@ -1,11 +1,11 @@
 """The manifest: one row per utterance, the table that every later step reads.
 
 An `Utterance` holds what a corpus states about one clip. `to_table` returns the rows as a data frame with the columns of
-`COLUMNS`, plus ``votes_<emotion>`` if a corpus has listeners' votes.
+`COLUMNS`, plus ``votes_<emotion>`` if a corpus has listeners' votes, and ``further_<name>`` for what else it states.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pandas as pd
@@ -34,6 +34,7 @@ class Utterance:
         race, ethnicity: As the corpus states them; ``None`` if it does not.
         votes: Listeners' votes by emotion (voice only); ``None`` if there are none.
         piece: The part of the file that is this clip; ``None`` is all of it.
+        further: What else is stated about the clip, by name: ``language``, ``split``, ...; ``None`` if nothing is.
     """
 
     id: str
@@ -50,9 +51,12 @@ class Utterance:
     ethnicity: str | None = None
     votes: Mapping[str, float] | None = field(default=None, hash=False)
     piece: Piece | None = field(default=None, repr=False)  # the text of whole clips is hashed: it stays what it was
+    further: Mapping[str, str] | None = field(default=None, hash=False, repr=False)
 
 
-COLUMNS = tuple(f.name for f in fields(Utterance) if f.name not in ("votes", "piece"))
+COLUMNS = tuple(f.name for f in fields(Utterance) if f.name not in ("votes", "piece", "further"))
+FURTHER = "further_"
+"""Prefix of the columns of `Utterance.further`."""
 _INTEGERS = ("repetition", "age")
 
 
@@ -60,9 +64,9 @@ def to_table(utterances: Iterable[Utterance]) -> pd.DataFrame:
     """Return the manifest of some utterances, in their order, checked by `check_manifest`."""
     rows = []
     for utterance in utterances:
-        row = asdict(utterance)
-        votes, _ = row.pop("votes") or {}, row.pop("piece")
-        rows.append({**row, "path": str(utterance.path), **{f"votes_{e}": float(n) for e, n in votes.items()}})
+        row = {column: getattr(utterance, column) for column in COLUMNS} | {"path": str(utterance.path)}
+        row |= {f"votes_{emotion}": float(number) for emotion, number in (utterance.votes or {}).items()}
+        rows.append(row | {f"{FURTHER}{name}": value for name, value in (utterance.further or {}).items()})
     table = pd.DataFrame(rows, columns=None if rows else list(COLUMNS))
     for column in _INTEGERS:
         table[column] = table[column].astype("Int64")

@@ -9,58 +9,42 @@ import logging
 import math
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from ser.corpora.corpus import Corpus
+import pandas as pd
+
+from ser.corpora.columns import REQUIRED, VOTES, further, read_columns
+from ser.corpora.formats.recognise import read_rows
+from ser.corpora.formats.rows import Place, Problem, Rows, listed
 from ser.corpora.manifest import Piece, Utterance
-from ser.corpora.rows import Rows, read_rows
-from ser.corpora.synonyms import changes, emotion_of, sex_of
+from ser.corpora.own import OwnRecordings
+from ser.corpora.synonyms import sex_of
 from ser.errors import BadCorpusError, CorpusNotFoundError
-from ser.runtime.words import counted
 
 log = logging.getLogger(__name__)
 
-REQUIRED = ("path", "label")
-OPTIONAL = ("speaker", "sentence", "sex", "age", "start", "end")
-VOTES = "votes_"
-ALIASES: Mapping[str, tuple[str, ...]] = {
-    "path": ("file", "filename", "file_name", "filepath", "file_path", "audio", "wav", "clip", "recording"),
-    "label": ("emotion", "class", "category", "emo", "target", "labels"),
-    "speaker": ("speaker_id", "speakerid", "spk", "spk_id", "actor"),
-    "sex": ("gender",),
-    "start": ("begin", "onset", "start_time"),
-    "end": ("stop", "offset", "end_time"),
-}
-"""What columns are called elsewhere. They are not read under these names, in case they mean something else."""
-SHOWN = 20
-"""Problems that the error lists."""
-Problem = tuple[int, str]
+TIMES = ("start", "end")
 
 
-class Table(Corpus):
+class Table(OwnRecordings):
     """The clips of a table.
 
     Args:
-        root: The file of the table: ``.csv``, ``.tsv`` (or any text: the separator is recognised), ``.jsonl``,
-            ``.parquet`` or ``.xlsx``. Relative paths in it are taken from its folder.
+        root: The file or the folder of the table, in any format of `ser.corpora.formats`. Relative paths in it are taken
+            from its folder, or from the current one if the first is there.
         synonyms: Read labels through `ser.corpora.synonyms`; ``False`` keeps them as written.
+        name: The corpus's name in ids, protocols and results.
+
+    Raises:
+        ConfigError: If the name cannot be used.
     """
 
     name = "table"
     title = "a table of recordings"
-    citation = ""
-    doi = ""
-    licence = "that of its recordings"
-    homepage = ""
     notes: ClassVar[tuple[str, ...]] = ("Not a published corpus: its labels are those of a table of the user's own.",)
-
-    def __init__(self, root: str | Path | None = None, synonyms: bool = True) -> None:
-        self.asked = self.root = Path(root or "").expanduser()
-        self.given, self.synonyms = root is not None, synonyms
 
     def parse(self, path: Path) -> Utterance | None:
         """Return the first clip of the table that is in this file."""
@@ -79,57 +63,83 @@ class Table(Corpus):
         """Return nothing: other files beside a table have no meaning."""
         return []
 
+    def layout(self) -> str:
+        """Return the format of the table."""
+        return self._rows.format
+
     def remarks(self) -> list[str]:
-        """Return how the labels were read, and which columns were not."""
-        told = changes(row["label"] for _, row in self._rows.rows) if self.synonyms else []
-        unread = [c for c in self._rows.columns if c and c not in (*REQUIRED, *OPTIONAL) and not c.startswith(VOTES)]
-        return [*told, *([f"Columns that are not read: {', '.join(unread)}."] if unread else [])]
+        """Return how the columns and labels were read, and where paths were taken from."""
+        renamed = [f"{given} as {column}" for given, column in self._renamed.items()]
+        told = [f"Columns read under another name: {', '.join(renamed)}."] if renamed else []
+        told += self._synonyms_of(row["label"] for _, row in self._rows.rows)
+        if kept := further(self._rows):
+            told.append(f"Further columns that are kept, to compare groups by: {', '.join(kept)}.")
+        if self._folder != self._rows.folder:
+            told.append(f"Relative paths are taken from the current folder, {self._folder}.")
+        return told
 
     def not_found(self) -> CorpusNotFoundError:
         """Return the error for a table that is missing or has no rows."""
-        got = (
-            "none"
-            if not self.given
-            else f"{self.asked}, which "
-            + ("has no rows" if self.root.is_file() else "is a folder" if self.root.is_dir() else "does not exist")
-        )
+        if not self.given:
+            got = "none"
+        elif self.root.is_dir():
+            got = f"{self.asked}, which is a folder without a table that is recognised"
+        else:
+            got = f"{self.asked}, which " + ("has no rows" if self.root.is_file() else "does not exist")
         return CorpusNotFoundError(
             f"data.file must be a table with the columns path and label; got {got}. Set data.file=my.csv, or data=folders "
             "data.root=<folder> for clips in folders that are named by their class."
         )
 
     @cached_property
-    def _rows(self) -> Rows:
-        if not self.given or not self.root.is_file():
+    def _read(self) -> tuple[Rows, dict[str, str]]:
+        found = read_rows(self.root) if self.given else None
+        if found is None:
             raise self.not_found()
-        return read_rows(self.root)
+        return found, read_columns(found)
+
+    @property
+    def _rows(self) -> Rows:
+        return self._read[0]
+
+    @property
+    def _renamed(self) -> dict[str, str]:
+        return self._read[1]
+
+    @cached_property
+    def _folder(self) -> Path:
+        """The folder that relative paths begin at."""
+        folder, here = self._rows.folder, Path.cwd()
+        first = next((row["path"] for _, row in self._rows.rows if row.get("path")), "")
+        return here if first and not _file(folder, first).exists() and _file(here, first).is_file() else folder
 
     @cached_property
     def _clips(self) -> list[Utterance]:
-        found = self._rows
-        problems = [*found.problems, *(_of_columns(found) if found.columns else [])]
-        if found.columns and not set(REQUIRED) - set(found.columns):
-            checked = _Checked(self.root.parent, found, self.synonyms)
+        problems = list(self._rows.problems)
+        if self._rows.columns and not set(REQUIRED) - set(self._rows.columns):
+            checked = _Checked(self._folder, self._rows, self._emotion)
             problems += checked.problems
             if not problems:
                 for remark in self.remarks():
                     log.info("%s: %s", self.root, remark)
                 return sorted(checked.utterances(self.name), key=lambda clip: clip.id)
         if problems:
-            raise BadCorpusError(_listed(self.asked, problems))
+            raise BadCorpusError(listed(self.asked, problems))
         return []
 
 
 class _Checked:
     """The rows of a table, checked one by one; ``problems`` has all that is wrong with them."""
 
-    def __init__(self, folder: Path, table: Rows, synonyms: bool) -> None:
-        self.table, self.synonyms = table, synonyms
+    def __init__(self, folder: Path, table: Rows, emotion_of: Callable[[str], str]) -> None:
+        self.table, self.emotion_of = table, emotion_of
         self.problems: list[Problem] = []
         self.folder = Path(os.path.normpath(folder.absolute()))
-        self.files = [Path(os.path.normpath(self.folder / _home(row["path"]))) for _, row in table.rows]
-        for (line, row), file in zip(table.rows, self.files, strict=True):
-            self.problems += ((line, problem) for problem in self._wrong(row, file))
+        self.numbers = [c for c in table.columns if c in ("age", *TIMES) or c.startswith(VOTES)]
+        self.further = [c for c in ("split", *further(table)) if c in table.columns]
+        self.files = [_file(self.folder, row["path"]) for _, row in table.rows]
+        for (place, row), file in zip(table.rows, self.files, strict=True):
+            self.problems += ((place, problem) for problem in self._wrong(row, file))
         self.problems += self._repeated()
         self.problems += self._two_sexes()
 
@@ -142,16 +152,17 @@ class _Checked:
             piece = self._piece(row)
             speaker, sentence, age = row.get("speaker"), row.get("sentence"), row.get("age")
             yield Utterance(
-                id=f"{corpus}/{file.relative_to(above).as_posix()}{_seconds(piece)}",
+                id=f"{corpus}/{file.relative_to(above).as_posix()}{_suffix(piece)}",
                 path=file,
                 corpus=corpus,
                 speaker=f"{corpus}/{speaker}" if speaker else None,
                 sex=sex_of(row.get("sex", "")) or sexes.get(speaker or ""),
-                emotion=self._label(row["label"]),
+                emotion=self.emotion_of(row["label"]),
                 sentence=f"{corpus}/{sentence}" if sentence else None,
-                age=int(self._number(age)) if age else None,
+                age=int(self._number(age, "age")) if age else None,
                 votes=self._votes(row) or None,
                 piece=piece,
+                further={column: row[column] for column in self.further if row[column]} or None,
             )
 
     def _wrong(self, row: Mapping[str, str], file: Path) -> Iterator[str]:
@@ -161,97 +172,73 @@ class _Checked:
             yield f"{row['path']} {'is a folder' if file.is_dir() else 'does not exist'}"
         if not row["label"]:
             yield "no label"
-        for column in (c for c in row if c in ("age", "start", "end") or c.startswith(VOTES)):
-            if row[column] and not self._number(row[column]) >= 0:  # nan where it is no number
+        for column in self.numbers:
+            if row[column] and not 0 <= self._number(row[column], column) < math.inf:  # nan where it is no number
                 yield f"{column} must be a number of 0 or more; got {row[column]}"
-        start, end = (self._number(row.get(c) or absent) for c, absent in (("start", "0"), ("end", "inf")))
-        if end <= start:
+        if row.get("end") and self._number(row["end"], "end") <= self._number(row.get("start") or "0", "start"):
             yield f"end must be after start; got {row.get('start') or 0} to {row['end']}"
 
     def _repeated(self) -> Iterator[Problem]:
         """Yield the rows whose clip is in an earlier row."""
-        first: dict[tuple[Path, str], tuple[int, str]] = {}
-        for (line, row), file in zip(self.table.rows, self.files, strict=True):
-            key = file, f"{row.get('start') or 0}-{row.get('end')}"
+        first: dict[tuple[Path, Piece | None], tuple[Place, str]] = {}
+        for (place, row), file in zip(self.table.rows, self.files, strict=True):
+            key = file, self._piece(row)
             if row["path"] and key in first:
                 before, label = first[key]
                 two = "again" if row["label"] == label else f"labelled {row['label']}, but {label}"
-                yield line, f"{row['path']} is {two} in line {before}"
-            first.setdefault(key, (line, row["label"]))
+                yield place, f"{row['path']} is {two} in {before}"
+            first.setdefault(key, (place, row["label"]))
 
     def _two_sexes(self) -> Iterator[Problem]:
         for speaker, said in self._sexes().items():
             if len(said) > 1:
-                both = " and ".join(f"{sex} in line {line}" for sex, line in said.items())
+                both = " and ".join(f"{sex} in {place}" for sex, place in said.items())
                 yield max(said.values()), f"the speaker {speaker} is {both}"
 
-    def _sexes(self) -> dict[str, dict[str, int]]:
-        """Return the sexes of each speaker, with the first line that states it."""
-        found: dict[str, dict[str, int]] = defaultdict(dict)
-        for line, row in self.table.rows:
+    def _sexes(self) -> dict[str, dict[str, Place]]:
+        """Return the sexes of each speaker, with the first place that states it."""
+        found: dict[str, dict[str, Place]] = defaultdict(dict)
+        for place, row in self.table.rows:
             if row.get("speaker") and (sex := sex_of(row.get("sex", ""))):
-                found[row["speaker"]].setdefault(sex, line)
+                found[row["speaker"]].setdefault(sex, place)
         return found
-
-    def _label(self, label: str) -> str:
-        return emotion_of(label) if self.synonyms else label
 
     def _votes(self, row: Mapping[str, str]) -> dict[str, float]:
         votes: dict[str, float] = defaultdict(float)
-        for column, value in row.items():
-            if column.startswith(VOTES) and value:
-                votes[self._label(column.removeprefix(VOTES))] += self._number(value)
+        for column in self.numbers:
+            if column.startswith(VOTES) and row[column]:
+                votes[self.emotion_of(column.removeprefix(VOTES))] += self._number(row[column], column)
         return dict(votes)
 
     def _piece(self, row: Mapping[str, str]) -> Piece | None:
         start, end = row.get("start"), row.get("end")
-        return (self._number(start or "0"), self._number(end) if end else None) if start or end else None
+        piece = self._number(start or "0", "start"), self._number(end, "end") if end else None
+        return None if piece == (0.0, None) else piece
 
-    def _number(self, text: str) -> float:
-        """Return a number, NaN for other text."""
+    def _number(self, text: str, column: str) -> float:
+        """Return a number, NaN for other text; times may be written as ``0 days 00:00:01.5``, too."""
         try:
             return float(text.replace(",", ".") if self.table.decimal_comma else text)
         except ValueError:
-            return math.nan
+            return _seconds(text) if column in TIMES else math.nan
 
 
-def _of_columns(table: Rows) -> Iterator[Problem]:
-    """Yield what is wrong with the names of the columns."""
-    known = (*REQUIRED, *OPTIONAL)
-    others = [c for c in table.columns if c not in known and not c.startswith(VOTES)]
-    for column in known:
-        if column in table.columns:
-            continue
-        meant = [c for c in others if c in ALIASES.get(column, ())] or get_close_matches(column, others, 1, 0.75)
-        if column in REQUIRED:
-            hint = f" Rename {meant[0]} to {column}?" if meant else ""
-            yield 0, f"columns must include {column}; got {', '.join(filter(None, table.columns))}.{hint}"
-        elif meant:
-            yield 0, f"the column {meant[0]} is not read; rename it to {column}, or to a name that is less like it"
+def _file(folder: Path, path: str) -> Path:
+    """Return a path below a folder, or in the user's home folder after ``~/``, without ``..``."""
+    return Path(os.path.normpath(folder / (Path(path).expanduser() if path.startswith("~/") else path)))
 
 
-def _home(path: str) -> Path:
-    """Return a path with ``~`` as the user's home folder."""
-    return Path(path).expanduser() if path.startswith("~/") else Path(path)
+def _seconds(text: str) -> float:
+    """Return a time with its units in seconds, NaN for other text."""
+    try:
+        return pd.Timedelta(text).total_seconds()
+    except ValueError:
+        return math.nan
 
 
-def _seconds(piece: Piece | None) -> str:
+def _suffix(piece: Piece | None) -> str:
     """Return a piece as the end of an id."""
     if piece is None:
         return ""
     start, end = piece
     return f"@{start:.10g}-" + ("" if end is None else f"{end:.10g}")
-
-
-def _listed(path: Path, problems: list[Problem]) -> str:
-    ordered = sorted(problems, key=lambda problem: problem[0])
-    lines = [f"  line {line}: {text}" if line else f"  {text}" for line, text in ordered[:SHOWN]]
-    more = [f"  and {len(ordered) - SHOWN} more"] if len(ordered) > SHOWN else []
-    return "\n".join(
-        [
-            f"data.file must be a table in which every row can be used; got {path} with {counted(len(ordered), 'problem')}:",
-            *lines,
-            *more,
-            "Correct them and run the command again; nothing was decoded.",
-        ]
-    )

@@ -13,6 +13,7 @@ from ser.audio.duplicates import find_duplicates
 from ser.audio.store import Store, prepare
 from ser.corpora.corpus import Corpus
 from ser.corpora.labels import Labelled, LabelScheme
+from ser.corpora.own import OwnRecordings
 from ser.errors import ConfigError, SplitError
 from ser.protocols.audit import Finding, Policy, audit, enforce, stamps
 from ser.protocols.split import Protocol, Split
@@ -105,15 +106,20 @@ class Plan:
 
 
 def corpora_of(config: Mapping[str, Any]) -> dict[str, Corpus]:
-    """Return the corpora that a configuration names, by name.
+    """Return the corpora that a configuration names, by name. Tables are checked before anything is decoded.
 
     Raises:
         ConfigError: If there is none, or a setting of one cannot be used.
+        BadCorpusError: If a table has a problem.
     """
     named = config["data"]["corpora"]
     if not named:
         raise ConfigError("data must name at least one corpus; got none. Choose data=demo or data=[ravdess,savee].")
-    return {name: instantiate(corpus, Corpus) for name, corpus in named.items()}
+    corpora = {name: instantiate(corpus, Corpus) for name, corpus in named.items()}
+    for corpus in corpora.values():
+        if isinstance(corpus, OwnRecordings):
+            corpus.check()
+    return corpora
 
 
 def prepared(config: Mapping[str, Any]) -> dict[str, Store]:

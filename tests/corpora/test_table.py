@@ -9,8 +9,9 @@ import soundfile
 
 from ser.audio.decode import AudioSettings
 from ser.audio.store import prepare
+from ser.corpora.manifest import to_table
 from ser.corpora.table import Table
-from ser.errors import BadCorpusError, CorpusNotFoundError
+from ser.errors import BadCorpusError, ConfigError, CorpusNotFoundError
 
 Touch = Callable[[Iterable[str]], Path]
 CLIPS = ("a.wav", "b.wav", "c.wav")
@@ -103,8 +104,13 @@ def test_a_wrong_row_is_listed_with_its_line(table: Callable[..., Table], rows: 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("file,label\n", "columns must include path; got file, label. Rename file to path?"),
-        ("path,emotion\n", "columns must include label; got path, emotion. Rename emotion to label?"),
+        ("clip,label\n", "columns must include path; got clip, label. Rename clip to path?"),
+        ("path,class\n", "columns must include label; got path, class. Rename class to label?"),
+        ("path,label,actor\n", "the column actor is not read; rename it to speaker, or to a name that is less like it"),
+        (
+            "path,label,gender,spk,spk_id\n",
+            "the columns spk and spk_id may both be the speaker; rename one to speaker",
+        ),
         (
             "path,label,speker\n",
             "the column speker is not read; rename it to speaker, or to a name that is less like it",
@@ -118,6 +124,54 @@ def test_a_wrong_row_is_listed_with_its_line(table: Callable[..., Table], rows: 
 )
 def test_a_wrong_column_is_named(table: Callable[..., Table], text: str, told: str) -> None:
     assert problems(table(text)) == [told]
+
+
+def test_columns_of_other_toolkits_are_read_and_told(table: Callable[..., Table]) -> None:
+    made = table(
+        "file,start,end,speaker,gender,emotion\na.wav,0 days,,s1,male,anger\n"
+        "b.wav,0 days 00:00:01.500000,0 days 00:01:02,s1,male,fear\n"
+    )
+    whole, piece = made.utterances()
+    assert (whole.id, whole.piece, whole.emotion, whole.sex) == ("table/a.wav", None, "angry", "male")
+    assert (piece.id, piece.piece) == ("table/b.wav@1.5-62", (1.5, 62.0))
+    assert made.remarks()[0] == "Columns read under another name: file as path, emotion as label, gender as sex."
+
+
+def test_further_columns_are_kept(table: Callable[..., Table]) -> None:
+    made = table("path,label,language,split,id,\na.wav,sad,de,train,7,\nb.wav,sad,,,8,\n")
+    first, second = made.utterances()
+    assert first.further == {"split": "train", "language": "de", "id": "7"}
+    assert second.further == {"id": "8"}
+    assert made.remarks() == ["Further columns that are kept, to compare groups by: language, id."]
+    manifest = to_table(made.utterances())
+    assert manifest["further_language"].tolist()[0] == "de"
+    assert manifest["further_language"].isna().tolist() == [False, True]
+
+
+def test_relative_paths_may_begin_at_the_current_folder(touch: Touch, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = touch(["data/a.wav", "tables/my.csv"])
+    (root / "tables" / "my.csv").write_text("file,emotion\ndata/a.wav,sad\n")
+    monkeypatch.chdir(root)
+    made = Table("tables/my.csv")
+    assert [u.path for u in made.utterances()] == [root / "data" / "a.wav"]
+    assert made.remarks()[-1] == f"Relative paths are taken from the current folder, {root}."
+
+
+def test_excel_gives_the_same_clips(table: Callable[..., Table], tmp_path: Path) -> None:
+    text = "path,label,speaker,age,start\na.wav,sad,3,30,0.5\nb.wav,angry,3,,\n"
+    expected = list(table(text).utterances())
+    pd.read_csv(tmp_path / "my.csv").to_excel(tmp_path / "my.xlsx", index=False)
+    assert list(Table(tmp_path / "my.xlsx").utterances()) == expected
+    pd.DataFrame({"path": ["no.wav"], "label": ["sad"]}).to_excel(tmp_path / "my.xlsx", index=False)
+    assert problems(Table(tmp_path / "my.xlsx")) == ["line 2: no.wav does not exist"]
+
+
+def test_name_is_that_of_ids_and_speakers(table: Callable[..., Table], tmp_path: Path) -> None:
+    table("path,label,speaker\na.wav,sad,anna\n")
+    (clip,) = Table(tmp_path / "my.csv", name="mine").utterances()
+    assert (clip.id, clip.corpus, clip.speaker) == ("mine/a.wav", "mine", "mine/anna")
+    with pytest.raises(ConfigError, match=r"data\.name must be letters.*got 'a/b'"):
+        Table(tmp_path / "my.csv", name="a/b")
 
 
 def test_lines_that_are_not_utf_8_are_listed(table: Callable[..., Table]) -> None:
