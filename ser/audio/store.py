@@ -249,7 +249,7 @@ def _card(
     problems: list[Problem],
     utterances: Sequence[Utterance],
 ) -> dict[str, Any]:
-    samples = int(manifest["length"].sum())
+    samples, remarks = int(manifest["length"].sum()), corpus.remarks()
     labels = manifest.drop(columns=["path", "start"])
     text = json.dumps([FORMAT, asdict(settings), labels.astype(str).to_numpy().tolist()])
     return {
@@ -264,7 +264,8 @@ def _card(
             "speakers": corpus.expected_speakers,
             "emotions": dict(corpus.expected_per_emotion),
         },
-        "notes": [*corpus.notes, *corpus.remarks(), *_strays(corpus)],
+        "notes": [*corpus.notes, *remarks, *_strays(corpus)],
+        "remarks": remarks,
         "differences": corpus.differences(utterances),
         "found": len(utterances),
         "utterances": len(manifest),

@@ -75,7 +75,7 @@ class Table(OwnRecordings):
         if kept := further(self._rows):
             told.append(f"Further columns that are kept, to compare groups by: {', '.join(kept)}.")
         if self._folder != self._rows.folder:
-            told.append(f"Relative paths are taken from the current folder, {self._folder}.")
+            told.append("Relative paths are taken from the current folder: they are not in that of the table.")
         return told
 
     def not_found(self) -> CorpusNotFoundError:

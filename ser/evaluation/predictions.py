@@ -2,9 +2,9 @@
 
 Columns, in order: ``utterance`` (an id such as ``ravdess/03-01-05-01-01-01-01``), ``corpus``, ``speaker``, ``sex``,
 ``sentence`` (these two may be missing), ``fold`` (integer), ``target`` (a class name); where the corpus has them ``age``
-(years), ``race``, ``ethnicity``; then one float64 probability ``p_<class>`` per class in the order of the logits; and where
-listeners voted, their share ``v_<class>`` for each (missing in the row of a clip for which no listener chose any of the
-classes).
+(years), ``race``, ``ethnicity``, and ``further_<name>`` for columns of a user's own table with few values (they may be
+missing, too); then one float64 probability ``p_<class>`` per class in the order of the logits; and where listeners voted,
+their share ``v_<class>`` for each (missing in the row of a clip for which no listener chose any of the classes).
 `read_predictions` and `write_predictions` refuse anything else.
 """
 
@@ -15,6 +15,7 @@ from typing import NoReturn
 import numpy as np
 import pandas as pd
 
+from ser.corpora.manifest import FURTHER
 from ser.errors import RunError
 from ser.evaluation.metrics import confusion_by_group
 from ser.runtime.files import replacing
@@ -87,6 +88,16 @@ def classes(table: pd.DataFrame) -> tuple[str, ...]:
         ('sad', 'angry')
     """
     return tuple(str(c).removeprefix(PREFIX) for c in table.columns if str(c).startswith(PREFIX))
+
+
+def further_groups(table: pd.DataFrame) -> list[str]:
+    """Return the further columns that a table can be grouped by.
+
+    Example:
+        >>> further_groups(pd.DataFrame(columns=[*COLUMNS, "further_language", "p_sad", "p_angry"]))
+        ['further_language']
+    """
+    return [str(c) for c in table.columns if str(c).startswith(FURTHER)]
 
 
 def target_indices(table: pd.DataFrame) -> np.ndarray:
@@ -172,7 +183,8 @@ def _check_columns(table: pd.DataFrame, source: Path | str) -> None:
     if twice := sorted({c for c in columns if columns.count(c) > 1}):
         raise RunError(f"{source} must have each column once; got {', '.join(twice)} more than once. {REMEDY}")
     voted = any(c.startswith(VOTES) for c in columns)
-    expected = [*COLUMNS, *(c for c in OPTIONAL if c in columns), *(PREFIX + name for name in classes(table))]
+    known = (*(c for c in OPTIONAL if c in columns), *further_groups(table))
+    expected = [*COLUMNS, *known, *(PREFIX + name for name in classes(table))]
     expected += [VOTES + name for name in classes(table)] * voted
     if columns != expected:
         order = f"must have the columns {', '.join(expected)}, in this order; got {', '.join(columns)}"

@@ -18,7 +18,7 @@ from ser.evaluation.summary import plain
 COVERAGES = (0.5, 0.8, 0.9, 1.0)
 """Shares of answered utterances at which the risk is shown."""
 GROUPS = ("speaker", "sex", "corpus", "sentence", *predictions.OPTIONAL)
-"""Columns to group by, where a table has them; age in bands."""
+"""Columns to group by, where a table has them, beside further ones of its own; age in bands."""
 OF_SPEAKERS = ("sex", "corpus", *predictions.OPTIONAL)
 """Columns that divide the speakers, so that a gap can be tested."""
 
@@ -91,12 +91,14 @@ def _selective(table: pd.DataFrame) -> dict[str, Any]:
 def _groups(table: pd.DataFrame, seed: int) -> dict[str, Any]:
     """Score by group. Sentences with few speakers get no interval, since a corpus may have hundreds of sentences."""
     fewest = {"sentence": ENOUGH_SPEAKERS}
-    return {c: groups.by_group(table, c, seed, fewest.get(c, 2)) for c in GROUPS if c in table}
+    columns = [c for c in (*GROUPS, *predictions.further_groups(table)) if c in table]
+    return {c: groups.by_group(table, c, seed, fewest.get(c, 2)) for c in columns}
 
 
 def _fairness(table: pd.DataFrame, seed: int) -> dict[str, Any]:
     """Measure the spread over speakers, and the gap of each column with at least 2 groups."""
-    columns = [c for c in OF_SPEAKERS if c in table and len(table[c].dropna().unique()) > 1 and _of_speakers(table, c)]
+    known = [c for c in (*OF_SPEAKERS, *predictions.further_groups(table)) if c in table]
+    columns = [c for c in known if len(table[c].dropna().unique()) > 1 and _of_speakers(table, c)]
     return {"speakers": groups.speaker_spread(table), **{c: groups.gaps(table, c, seed=seed) for c in columns}}
 
 

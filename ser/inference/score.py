@@ -11,11 +11,13 @@ from ser.datamodules.speech import SpeechDataModule
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.models.classifier import SpeechClassifier
+from ser.protocols.given_split import COLUMN
 from ser.runtime import distributed
 
 SECONDS_A_BATCH = 240
 """Seconds of audio in a batch, which bounds its memory whatever the clips' lengths."""
-
+MOST_GROUPS = 12
+"""Values of a further column up to which it is a group: a table may also have numbers or texts in it."""
 
 Change = Callable[[Batch], Batch]
 """Changes a batch before it is scored, such as adding noise."""
@@ -30,6 +32,7 @@ def score(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> 
     scored = predict_probabilities(model, data, rows)
     manifest = data.labelled.manifest.iloc[rows].reset_index(drop=True)
     known = [c for c in predictions.OPTIONAL if c in manifest and manifest[c].notna().all()]
+    known += groups_of(data.labelled.manifest)
     table = manifest[["id", "corpus", "speaker", "sex", "sentence"]].rename(columns={"id": "utterance"})
     table["fold"] = data.fold
     table["target"] = [data.classes[i] for i in data.labelled.target[rows]]
@@ -38,6 +41,12 @@ def score(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> 
     if (votes := data.labelled.votes) is not None:
         columns |= {f"{predictions.VOTES}{name}": votes[rows, i] for i, name in enumerate(data.classes)}
     return table.assign(**columns)
+
+
+def groups_of(manifest: pd.DataFrame) -> list[str]:
+    """Return the further columns of a manifest that divide its utterances into a few groups, the split aside."""
+    further = [c for c in predictions.further_groups(manifest) if c != COLUMN]
+    return [c for c in further if 2 <= manifest[c].nunique() <= MOST_GROUPS]
 
 
 def predict_probabilities(

@@ -56,6 +56,11 @@ class Plan:
         """The files of the corpora that could not be used."""
         return [problem for s in self.stores for problem in s.card["problems"] if problem["left_out"]]
 
+    @property
+    def remarks(self) -> dict[str, list[str]]:
+        """How this copy of each corpus was read, beside the notes on its release."""
+        return {name: s.card.get("remarks", []) for name, s in zip(self.corpora, self.stores, strict=True)}
+
     @cached_property
     def class_names(self) -> "pd.Series[str]":
         """The class of each row."""

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from ser.corpora.manifest import FURTHER
 from ser.report.format import percent, probability
 from ser.runtime.words import counted
 
@@ -45,6 +46,16 @@ def highlights(profile: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             f"{soft['jsd']:.3f} bits; the mean votes, given for every clip, by {soft['jsd_of_mean_votes']:.3f}.",
         )
     yield from _unevenness(profile.get("fairness", {}))
+    yield from _further(profile)
+
+
+def _further(profile: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield the groups of a column of the user's own that differ within speakers, so that no gap is tested."""
+    for column, rows in profile.get("groups", {}).items():
+        if column.startswith(FURTHER) and column not in profile["fairness"] and len(rows) > 1:
+            scores = ", ".join(f"{row['group']} {percent(row['uar'])}" for row in rows)
+            text = "UAR of each group. A speaker is in several of them, so chance is not estimated."
+            yield f"By {column.removeprefix(FURTHER)}", scores, text
 
 
 def _unevenness(fairness: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -61,7 +72,7 @@ def _unevenness(fairness: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             groups = f"{best['group']} {percent(best['uar'])}, {worst['group']} {percent(worst['uar'])}"
             every = f"{percent(best['uar'])} in every group"
             yield (
-                f"Gap by {column}",
+                f"Gap by {column.removeprefix(FURTHER)}",
                 f"{percent(gap['gap'], ' points')}: {groups if gap['gap'] else every}",
                 "UAR of the best group less that of the worst. Random groups give "
                 f"{percent(gap['gap_by_chance'], ' points')} on average; p, the probability that they give as large a gap: "

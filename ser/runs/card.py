@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from ser.corpora.corpus import Corpus
@@ -32,13 +33,18 @@ LEFT_OUT_FACTS = ("utterance", "kind", "detail")
 """Facts about a file that was left out, without its path, which is of one machine."""
 
 
-def write_card(run: RunFolder, left_out: Sequence[Mapping[str, Any]] | None = None) -> Card:
+def write_card(
+    run: RunFolder,
+    left_out: Sequence[Mapping[str, Any]] | None = None,
+    remarks: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Card:
     """Write ``card.json`` and ``card.html`` into the folder of a finished run, each whole or not at all.
 
     Args:
         run: A finished run.
         left_out: The corpora's files that the run could not use, as the stores' cards list them; ``None`` if they were not
             recorded.
+        remarks: How each corpus was read, by its name; they follow its notes.
 
     Raises:
         RunError: If the run is not finished, or a file cannot be read.
@@ -47,6 +53,8 @@ def write_card(run: RunFolder, left_out: Sequence[Mapping[str, Any]] | None = No
         raise RunError(f"There is no {run.path / PREDICTIONS}. Give the folder of a finished run.")
     when = datetime.now(UTC).isoformat(timespec="seconds")
     card = describe(run, when, left_out, config_of(run))
+    for corpus in card["corpora"]:
+        corpus["notes"] = [*corpus.get("notes", []), *remarks.get(corpus["name"], [])]
     write_text(render(card, run), run.path / PAGE)
     card["files"] = hashes(run)
     write_text(_as_json(card), run.path / CARD)

@@ -36,7 +36,7 @@ def render(card: Mapping[str, Any], run: RunFolder) -> str:
         "levels": LEVELS,
         "meaning": meaning,
         "protocol_summary": protocol_summary(card["protocol"]["name"]),
-        "highlights": list(highlights(card.get("profile") or {})),
+        "highlights": list(highlights(run.profile or {})),
         "limits": list(limits(card)),
     }
     return rendered(TEMPLATE, values, lenient=True)  # cards differ in their facts

@@ -5,6 +5,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -37,8 +38,15 @@ def write_fold(fold: RunFolder, test: pd.DataFrame, dev: pd.DataFrame, about: Ma
     )
 
 
-def write_results(run: RunFolder, left_out: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def write_results(
+    run: RunFolder, left_out: Sequence[Mapping[str, Any]], remarks: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> dict[str, Any]:
     """Pool the folds of a run, write the numbers, pictures and card, and print the numbers.
+
+    Args:
+        run: The run, whose folds are finished.
+        left_out: See `ser.runs.card.write_card`.
+        remarks: See `ser.runs.card.write_card`.
 
     Returns:
         The summary (`ser.evaluation.summary`).
@@ -57,7 +65,7 @@ def write_results(run: RunFolder, left_out: Sequence[Mapping[str, Any]]) -> dict
     write_json(beyond, run.path / PROFILE)
     plots.confusion_matrix(summary, run.path / CONFUSION, title, stamps=marks)
     write_metrics({**summary, "run": about}, run.path / METRICS)
-    write_card(RunFolder(run.path), left_out=[dict(file) for file in left_out])
+    write_card(RunFolder(run.path), left_out=[dict(file) for file in left_out], remarks=remarks)
     print_results(summary, beyond, title, marks, run_notes(about))
     last = f"Run folder: {run.path}", f"Result card: {run.path / PAGE}"
     get_console().print(*last, sep="\n", highlight=False, soft_wrap=True)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ser.errors import CorpusNotFoundError, RunError, SerError
+from ser.evaluation.predictions import further_groups
 from ser.evaluation.profile import profile
 from ser.evaluation.summary import Difference, differences, summarise
 from ser.protocols.plan import planned
@@ -242,7 +243,7 @@ def _refuse_other_facts(table: pd.DataFrame, rows: pd.DataFrame, name: str) -> N
     if strange := sorted(set(table["utterance"]) - set(rows.index)):
         raise RunError(f"{name}: {len(strange)} utterances are not in the corpora on disk, such as {strange[0]}.")
     expected = rows.loc[table["utterance"]]
-    for column in ("corpus", "speaker", "sex", "sentence", "target"):
+    for column in ("corpus", "speaker", "sex", "sentence", "target", *further_groups(table)):
         said, given = (
             source[column].astype(object).fillna("unknown").to_numpy(dtype=str) for source in (table, expected)
         )

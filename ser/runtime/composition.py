@@ -156,13 +156,14 @@ def _set_aside(kind: Any) -> Iterator[None]:
 
 
 def check(config: "DictConfig", command: str, overrides: Sequence[str] = ()) -> None:
-    """Refuse a configuration with a setting that has no value, or that nothing reads.
+    """Refuse a configuration with a setting that has no value, or that nothing reads; name corpora as `name_corpora` does.
 
     Raises:
         ConfigError: If there is such a setting, or several corpora have no protocol.
     """
     from omegaconf import OmegaConf
 
+    name_corpora(config)
     if missing := sorted(key for key in OmegaConf.missing_keys(config) if not key.startswith("hydra.")):
         raise ConfigError(f"Missing required setting: {missing[0]}. Set it with {missing[0]}=<value>.")
     if unknown := next(_unknown(config, command), None):
@@ -171,6 +172,42 @@ def check(config: "DictConfig", command: str, overrides: Sequence[str] = ()) -> 
     several = command != "prepare" and len(OmegaConf.select(config, "data.corpora") or ()) > 1
     if several and "protocol" not in chosen:
         raise ConfigError("Several corpora have no protocol of their own. Choose one, such as protocol=speaker_cv.")
+
+
+def name_corpora(config: "DictConfig") -> None:
+    """Give each of several tables or folders a corpus of its own, and each corpus the name that ``data.name`` gives it.
+
+    Raises:
+        ConfigError: If there are not as many names as files, or two corpora have one name.
+    """
+    from omegaconf import OmegaConf, open_dict
+
+    corpora = OmegaConf.select(config, "data.corpora") or {}
+    found = [(name, part) for key in corpora for name, part in _named(str(key), corpora[key])]
+    if list(corpora) == (names := [name for name, _ in found]):
+        return
+    if len(set(names)) < len(names):
+        raise ConfigError(
+            f"data.name must be a different name for each corpus; got {', '.join(names)}. Set data.name=[one,other]."
+        )
+    with open_dict(config):
+        config.data.corpora = dict(found)
+
+
+def _named(key: str, corpus: "DictConfig") -> "Iterator[tuple[str, Any]]":
+    """Yield the corpora that an entry stands for, by name."""
+    from omegaconf import OmegaConf
+
+    entry: dict[str, Any] = OmegaConf.to_container(corpus, resolve=True)  # type: ignore[assignment]
+    root, name = entry.get("root"), entry.get("name")
+    if not isinstance(root, list):
+        yield name if isinstance(name, str) else key, corpus
+        return
+    names = [re.sub(r"[^\w.-]+", "_", Path(str(part)).stem) for part in root] if name is None else name
+    if not isinstance(names, list) or len(names) != len(root):
+        raise ConfigError(f"data.name must be a list of {len(root)} names, one for each table; got {name}.")
+    for one, part in zip(map(str, names), root, strict=True):
+        yield one, {**entry, "root": part, "name": one}
 
 
 def _unknown(config: "DictConfig", command: str) -> Iterator[str]:

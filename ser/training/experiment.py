@@ -145,7 +145,9 @@ def _train_folds(config: Config, folder: Path, data: "SpeechDataModule", tracker
         _train_fold(config, below, data if fold == data.fold else build_data(config, data.plan, fold), tracker)
     if config["test"]:
         with phase("report"):
-            distributed.on_first_process(lambda: write_results(RunFolder(folder), data.plan.left_out))
+            distributed.on_first_process(
+                lambda: write_results(RunFolder(folder), data.plan.left_out, data.plan.remarks)
+            )
             distributed.on_first_process(lambda: tracker.results(folder))
 
 

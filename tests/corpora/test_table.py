@@ -154,7 +154,7 @@ def test_relative_paths_may_begin_at_the_current_folder(touch: Touch, monkeypatc
     monkeypatch.chdir(root)
     made = Table("tables/my.csv")
     assert [u.path for u in made.utterances()] == [root / "data" / "a.wav"]
-    assert made.remarks()[-1] == f"Relative paths are taken from the current folder, {root}."
+    assert made.remarks()[-1].startswith("Relative paths are taken from the current folder")
 
 
 def test_excel_gives_the_same_clips(table: Callable[..., Table], tmp_path: Path) -> None:

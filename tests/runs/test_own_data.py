@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from ser.errors import BadCorpusError, ConfigError
 from ser.protocols.plan import planned
 from ser.runs.folder import RunFolder
 from ser.runs.verification import verify
@@ -51,11 +52,11 @@ def test_folders_of_classes_give_a_carded_run_stamped_for_unknown_speakers(setti
 def test_german_table_with_boredom_trains_on_its_own_labels_and_on_common_ones(
     settings: Settings, tmp_path: Path
 ) -> None:
-    lines = ["path;label;speaker;sex"]
+    lines = ["path;label;speaker;sex;language;split"]
     for i, (speaker, sex) in enumerate(zip("abcd", "wwmm", strict=True)):
         for j, label in enumerate(GERMAN):
             clip(tmp_path / f"{speaker}{j}.wav", 150 * (j + 1), 10 * i + j)
-            lines.append(f"{speaker}{j}.wav;{label};{speaker};{sex}")
+            lines.append(f"{speaker}{j}.wav;{label};{speaker};{sex};{'en' if j else 'de'};train")
     (tmp_path / "meine.csv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
     run = trained(settings, "data=table", "data.file=meine.csv")
     assert run.metrics["run"]["stamps"] == []
@@ -63,9 +64,64 @@ def test_german_table_with_boredom_trains_on_its_own_labels_and_on_common_ones(
     assert run.card["classes"] == ["angry", "bored", "happy", "sad"]
     notes = planned(run.settings).stores[0].card["notes"]
     assert any("Langeweile as bored" in note for note in notes)
+    assert any("Langeweile as bored" in note for corpus in run.card["corpora"] for note in corpus["notes"])
+    assert run.profile is not None
+    assert [row["group"] for row in run.profile["groups"]["further_language"]] == ["de", "en"]
+    assert "By language" in (run.path / "card.html").read_text()
+    assert all(check.ok is not False for check in verify(run.path, stores=str(settings()["paths"]["stores"])))
     merged = composed("train", ["data=table", "data.file=meine.csv", "labels=four", "labels.merge.bored=null"])
     merged.paths.stores = str(tmp_path / "stores")
     assert planned(merged).labelled.dropped == {"bored": 4}
+
+
+def two_tables(folder: Path) -> list[str]:
+    """Write two tables of four speakers each; return the settings that name them."""
+    for name in ("one", "two"):
+        lines = ["path,label,speaker"]
+        for i, speaker in enumerate("abcd"):
+            for j, label in enumerate(("angry", "sad")):
+                clip(folder / name / f"{speaker}{j}.wav", 150 * (j + 1), 10 * i + j + 100 * (name == "two"))
+                lines.append(f"{name}/{speaker}{j}.wav,{label},{speaker}")
+        (folder / f"{name}.csv").write_text("\n".join(lines))
+    return ["data=table", "data.file=[one.csv,two.csv]"]
+
+
+def test_two_tables_are_two_corpora(tmp_path: Path, stores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    both = two_tables(tmp_path)
+    across = ["protocol=cross_corpus", "protocol.train=[two]", "protocol.test=[one]", f"paths.stores={stores}"]
+    plan = planned(composed("train", [*both, *across]))
+    (split,) = plan.splits
+    assert plan.corpora == ("one", "two")
+    assert set(plan.labelled.manifest["corpus"].iloc[split.test]) == {"one"}
+    assert set(plan.labelled.manifest["corpus"].iloc[split.train]) == {"two"}
+    named = composed("train", [*both, "data.name=[mine,yours]", "protocol=leave_one_corpus_out"])
+    assert list(named.data.corpora) == ["mine", "yours"]
+    assert len(planned({**named, "paths": {"stores": str(stores)}}).splits) == 2
+    with pytest.raises(ConfigError, match=r"data\.name must be a list of 2 names.*got mine"):
+        composed("train", [*both, "data.name=mine", "protocol=speaker_cv"])
+    with pytest.raises(ConfigError, match=r"data\.name must be a different name for each corpus; got x, x"):
+        composed("train", [*both, "data.name=[x,x]", "protocol=speaker_cv"])
+    with pytest.raises(ConfigError, match="Several corpora have no protocol"):
+        composed("train", both)
+
+
+def test_one_table_may_have_a_name(tmp_path: Path) -> None:
+    named = composed("train", ["data=[table,folders]", "data.file=a.csv", "data.root=clips", "protocol=speaker_cv"])
+    assert list(named.data.corpora) == ["table", "folders"]
+    (name,) = composed("train", ["data=table", "data.file=a.csv", "data.name=mine"]).data.corpora
+    assert name == "mine"
+
+
+def test_problems_of_a_table_are_told_before_another_corpus_is_decoded(
+    tmp_path: Path, tiny_demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.csv").write_text("path,label\nno.wav,sad\n")
+    data = ["data=[demo,table]", f"+data.corpora.demo.root={tiny_demo}", "data.file=my.csv", "protocol=speaker_cv"]
+    with pytest.raises(BadCorpusError, match=r"no\.wav does not exist"):
+        planned(composed("train", [*data, "paths.stores=stores"]))
+    assert not (tmp_path / "stores").exists()
 
 
 @pytest.mark.parametrize(

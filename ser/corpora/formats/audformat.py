@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.corpora.formats.plain import plain_rows
-from ser.corpora.formats.rows import Place, Rows, joined
+from ser.corpora.formats.rows import Place, Rows, one_table
 
 HEADER = "db.yaml"
 LABEL = "emotion"
@@ -45,7 +45,7 @@ class _Database:
         chosen = [asked] if asked else self._with_labels()
         if not chosen:
             return self.found
-        base = joined(f"audformat database, {_tables(chosen)}", self.folder, map(self._table, chosen))
+        base = one_table(f"audformat database, {_tables(chosen)}", self.folder, map(self._table, chosen))
         base.problems += self.found.problems
         others = [name for name in self.tables if name not in chosen and _is_filewise(self.tables[name])]
         for name in others:

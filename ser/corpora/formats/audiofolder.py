@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.corpora.formats.plain import plain_rows
-from ser.corpora.formats.rows import Rows, joined
+from ser.corpora.formats.rows import Rows, one_table
 from ser.runtime.words import counted
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -32,7 +32,7 @@ def audiofolder_rows(path: Path) -> Rows | None:
         for _, row in part.rows:
             if row.get("file_name"):
                 row["file_name"] = (below / row["file_name"]).as_posix()
-    found = joined(f"audiofolder with {counted(len(files), 'table')} metadata.*", root, parts)
+    found = one_table(f"audiofolder with {counted(len(files), 'table')} metadata.*", root, parts)
     _add_splits(found)
     return found
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ser.corpora.formats.plain import decoded
-from ser.corpora.formats.rows import Place, Problem, Rows, joined
+from ser.corpora.formats.rows import Place, Problem, Rows, one_table
 
 RECORDINGS, LABELS = "wav.scp", ("utt2emo", "utt2emotion", "utt2label")
 OF_UTTERANCES = {
@@ -36,7 +36,7 @@ def kaldi_rows(path: Path) -> Rows | None:
     folders = [root] if here else sorted(file.parent for file in root.glob(f"*/{RECORDINGS}"))
     if not folders:
         return None
-    return joined(
+    return one_table(
         "Kaldi data folder", root, [_Folder(folder, "" if here else folder.name).rows() for folder in folders]
     )
 

@@ -112,7 +112,7 @@ def _json_lines(text: str, name: str, found: Rows) -> None:
         if not isinstance(row, Mapping):
             found.problems.append((Place(name, line), f"a {type(row).__name__}; write one object a line"))
             continue
-        values = {str(key).strip().lower(): text_of(value) for key, value in row.items()}
+        values = {str(key).strip().lower(): _text(value) for key, value in row.items()}
         columns |= dict.fromkeys(values)
         found.rows.append((Place(name, line), values))
     found.columns = tuple(columns)
@@ -137,13 +137,13 @@ def _frame(path: Path, name: str, found: Rows, first: int) -> Rows:
         return found
     _take_columns([str(column) for column in table.columns], Place(name, 1), found)
     for number, values in enumerate(table.itertuples(index=False, name=None), start=first):
-        row = dict(zip(found.columns, map(text_of, values), strict=True))
+        row = dict(zip(found.columns, map(_text, values), strict=True))
         if any(row.values()):  # a sheet may have empty rows
             found.rows.append((Place(name, number), row))
     return found
 
 
-def text_of(value: Any) -> str:
+def _text(value: Any) -> str:
     """Return a value as the text that a CSV would have; empty for a missing one."""
     if not isinstance(value, str) and str(value) in ("None", "nan", "<NA>", "NaT"):
         return ""

@@ -53,7 +53,7 @@ class Rows:
     decimal_comma: bool = False
 
 
-def joined(format_: str, folder: Path, parts: Iterable[Rows]) -> Rows:
+def one_table(format_: str, folder: Path, parts: Iterable[Rows]) -> Rows:
     """Return the rows of several files as those of one table, with every column in each."""
     found = Rows(format_, folder)
     for part in parts:
