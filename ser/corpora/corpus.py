@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from ser.corpora.manifest import Utterance
-from ser.errors import CorpusNotFoundError
+from ser.errors import BadCorpusError, CorpusNotFoundError
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 """Suffixes in order of preference, for a clip that exists in several formats."""
@@ -49,7 +49,7 @@ class Download:
 
 
 class Corpus(ABC):
-    """A corpus of acted emotional speech in a folder.
+    """A corpus of emotional speech in a folder.
 
     Args:
         root: The folder that holds the corpus, in any common layout. The case of its name does not matter. If it does
@@ -66,6 +66,9 @@ class Corpus(ABC):
     doi: ClassVar[str]
     licence: ClassVar[str]
     homepage: ClassVar[str]
+    language: ClassVar[str] = ""
+    hours: ClassVar[float | None] = None
+    """Hours of speech, to one decimal; ``None`` if unknown."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Common names of the folder; case, spaces, hyphens and underscores do not matter."""
     emotions: ClassVar[Mapping[str, str]] = {}
@@ -170,6 +173,21 @@ class Corpus(ABC):
             f"  download   {command}\n"
             f"  have it?   add paths.corpora=/folder/with/{self.name}"
         )
+
+    def table(self, name: str) -> Path | None:
+        """Return the file of this name, in any case, that is nearest to ``root``; ``None`` if there is none under it."""
+        found = [path for path in files_under(self.root) if path.name.lower() == name.lower()]
+        return min(found, key=lambda path: (len(path.parts), str(path)), default=None)
+
+    def labels_in(self, name: str) -> Path:
+        """Return the file of this name, without which no clip has a label.
+
+        Raises:
+            BadCorpusError: If there is none.
+        """
+        if found := self.table(name):
+            return found
+        raise BadCorpusError(f"{self.title} must have its labels, {name}, under {self.root}; got none. Put it there.")
 
     def _audio(self) -> Iterator[Path]:
         return (path for path in files_under(self.root) if path.suffix.lower() in AUDIO_SUFFIXES)

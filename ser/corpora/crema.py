@@ -7,14 +7,14 @@ and ethnicity come from the released ``VideoDemographics.csv`` and the votes fro
 anywhere under the folder; many copies contain the audio only.
 """
 
-import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from ser.corpora.corpus import Corpus, Download, files_under
+from ser.corpora.corpus import Corpus, Download
+from ser.corpora.formats.released import released_rows
 from ser.corpora.manifest import Utterance
 from ser.errors import BadCorpusError
 
@@ -58,6 +58,8 @@ class Crema(Corpus):
     doi = "10.1109/TAFFC.2014.2336244"
     licence = "ODbL 1.0 (contents: DbCL 1.0)"
     homepage = "https://github.com/CheyneyComputerScience/CREMA-D"
+    language = "English"
+    hours = 5.3
     aliases = ("CREMA-D", "cremad", "crema-d-master", "crema-d-mirror", "crema-d-mirror-main", "crema-d-mirror-master")
     emotions: ClassVar[Mapping[str, str]] = {
         "ANG": "angry",
@@ -128,8 +130,8 @@ class Crema(Corpus):
 
     def describe(self, clips: list[Utterance]) -> list[Utterance]:
         """Add age, race, ethnicity and voice-only votes from the released tables under ``root``."""
-        actors = _demographics(self._table("VideoDemographics.csv"))
-        votes = _votes(self._table("tabulatedVotes.csv"))
+        actors = _demographics(self.table("VideoDemographics.csv"))
+        votes = _votes(self.table("tabulatedVotes.csv"))
         described = []
         for clip in clips:
             age, race, ethnicity = actors.get(str(clip.speaker), (None, None, None))
@@ -145,37 +147,12 @@ class Crema(Corpus):
     def complete(self) -> bool:
         """Whether every clip exists as audio, with the tables of actors and votes."""
         tables = ("VideoDemographics.csv", "tabulatedVotes.csv")
-        return all(self._table(name) for name in tables) and super().complete()
-
-    def _table(self, name: str) -> Path | None:
-        found = [path for path in files_under(self.root) if path.name.lower() == name.lower()]
-        return min(found, key=lambda path: (len(path.parts), str(path)), default=None)
-
-
-def _rows(table: Path | None, columns: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    if table is None:
-        return
-    with table.open(newline="", encoding="utf-8") as file:
-        lines = csv.reader(file)
-        header = next(lines, [])
-        if missing := [c for c in columns if c not in header]:
-            raise BadCorpusError(
-                f"{table} must have the columns {', '.join(columns)}; got none named {', '.join(missing)}. Replace it with "
-                "the table that CREMA-D publishes."
-            )
-        at = [header.index(c) for c in columns]
-        for line in filter(None, lines):
-            if len(line) != len(header):
-                raise BadCorpusError(
-                    f"{table}, line {lines.line_num} must have {len(header)} columns; got {len(line)}. Replace it with the "
-                    "table that CREMA-D publishes."
-                )
-            yield tuple(line[i] for i in at)
+        return all(self.table(name) for name in tables) and super().complete()
 
 
 def _demographics(table: Path | None) -> dict[str, tuple[int, str | None, str | None]]:
     """Return the age, race and ethnicity of each speaker; the release's race "Unknown" becomes ``None``."""
-    rows = _rows(table, ("ActorID", "Age", "Race", "Ethnicity"))
+    rows = released_rows(table, ("ActorID", "Age", "Race", "Ethnicity"), Crema.title)
     return {
         f"crema/{actor}": (int(age), None if race == "Unknown" else race, ethnicity)
         for actor, age, race, ethnicity in rows
@@ -185,7 +162,7 @@ def _demographics(table: Path | None) -> dict[str, tuple[int, str | None, str | 
 def _votes(table: Path | None) -> dict[str, dict[str, float]]:
     """Return the votes per emotion of each utterance id, from the voice-only rows (their number starts with 1)."""
     votes: dict[str, dict[str, float]] = {}
-    for number, name, *counts in _rows(table, ("", "fileName", *VOTE_COLUMNS)):
+    for number, name, *counts in released_rows(table, ("", "fileName", *VOTE_COLUMNS), Crema.title):
         if not number.startswith("1"):
             continue
         if (id_ := f"crema/{name}") in votes:

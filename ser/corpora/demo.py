@@ -41,6 +41,7 @@ class Demo(Corpus):
     doi = ""
     licence = "CC0 1.0"
     homepage = "scripts/make_demo.py"
+    language = "English"
     emotions: ClassVar[Mapping[str, str]] = {
         "ang": "angry",
         "dis": "disgust",

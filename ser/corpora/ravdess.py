@@ -34,6 +34,8 @@ class Ravdess(Corpus):
     doi = "10.5281/zenodo.1188976"
     licence = "CC BY-NC-SA 4.0 (not for commercial use)"
     homepage = "https://zenodo.org/records/1188976"
+    language = "English"
+    hours = 1.5
     aliases = ("ravdess speech", "ravdess-emotional-speech-audio", "Audio_Speech_Actors_01-24")
     emotions: ClassVar[Mapping[str, str]] = {
         "01": "neutral",

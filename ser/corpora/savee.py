@@ -53,6 +53,8 @@ class Savee(Corpus):
     doi = "10.4018/978-1-61520-919-4.ch017"
     licence = "free for research, after registration"
     homepage = "http://kahlan.eps.surrey.ac.uk/savee/"
+    language = "English"
+    hours = 0.5
     aliases = ("savee database", "surrey-audiovisual-expressed-emotion-savee", "AudioData")
     emotions: ClassVar[Mapping[str, str]] = {
         "a": "angry",

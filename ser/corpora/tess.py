@@ -29,6 +29,8 @@ class Tess(Corpus):
     doi = "10.5683/SP2/E8H2MF"
     licence = "CC BY-NC-ND 4.0 (not for commercial use, no changed copies)"
     homepage = "https://borealisdata.ca/dataset.xhtml?persistentId=doi:10.5683/SP2/E8H2MF"
+    language = "English"
+    hours = 1.6
     aliases = (
         "TESS Toronto emotional speech set data",
         "TESS Toronto emotional speech set",
