@@ -16,7 +16,7 @@ EMOTION_WORDS: Mapping[str, str] = {
     "fear": "fearful, afraid, scared, angst, ängstlich, furcht, peur, miedo, paura, medo",
     "frustrated": "frustration, frustriert",
     "happy": "happiness, joy, joyful, freude, fröhlich, glück, glücklich, joie, heureux, alegría, felicidad, feliz, gioia",
-    "neutral": "neutrality, neutre, neutro, neutrale",
+    "neutral": "neutrality, neutral state, neutre, neutro, neutrale",
     "sad": "sadness, trauer, traurig, traurigkeit, tristesse, triste, tristeza, tristezza",
     "surprise": "surprised, pleasant surprise, pleasant_surprise, überraschung, überrascht, sorpresa, surpresa",
 }

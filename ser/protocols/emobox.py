@@ -1,11 +1,12 @@
-"""EmoBox's splits of RAVDESS, SAVEE, CREMA-D and TESS.
+"""EmoBox's splits of IEMOCAP, RAVDESS, SAVEE, CREMA-D and TESS.
 
 Source: Ma et al., 2024, https://arxiv.org/abs/2406.07162; the lists are those of its split files.
 
-RAVDESS has six folds of actors and SAVEE four of one speaker each. CREMA-D and TESS have one fold with a list of test
-utterances; the rest of the corpus trains. Every speaker is on both sides, as is every word of TESS, so results carry a
-stamp. The lists have no dev side. Here the next fold's speakers are dev for RAVDESS and SAVEE, and a random tenth of the
-training utterances, stratified by emotion, for CREMA-D and TESS: training uses that much less than the lists.
+IEMOCAP has five folds of one session each, RAVDESS six of actors and SAVEE four of one speaker each. CREMA-D and TESS have
+one fold with a list of test utterances; the rest of the corpus trains. Every speaker is on both sides, as is every word of
+TESS, so results carry a stamp. The lists have no dev side. Here the next fold's speakers are dev where folds are of
+speakers, and a random tenth of the training utterances, stratified by emotion, for CREMA-D and TESS: training uses that
+much less than the lists.
 """
 
 from collections.abc import Mapping, Sequence

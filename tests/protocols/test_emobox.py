@@ -117,7 +117,9 @@ def test_missing_actors_are_named(emobox: EmoBox, ravdess: pd.DataFrame) -> None
 
 
 def test_emobox_requires_one_of_its_corpora(emobox: EmoBox, ravdess: pd.DataFrame, savee: pd.DataFrame) -> None:
-    with pytest.raises(SplitError, match=r"one of crema, ravdess, savee, tess for protocol=emobox; got ravdess, savee"):
+    with pytest.raises(
+        SplitError, match=r"one of crema, iemocap, ravdess, savee, tess for protocol=emobox; got ravdess, savee"
+    ):
         emobox.splits(together(ravdess, savee))
     other = savee.assign(corpus="demo")
     with pytest.raises(SplitError, match="got demo"):
