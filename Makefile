@@ -4,6 +4,8 @@ ARGS ?=
 MARKS ?= not slow
 VENV := .venv
 READY := $(VENV)/.ready
+# Python keeps what it compiles, even where the environment says otherwise: each process would compile torch again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help train test lint types check pin clean
 
