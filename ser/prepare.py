@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from ser.audio.store import Store
+    from ser.corpora.corpus import Corpus
 
 
 @command("prepare")
@@ -37,7 +38,17 @@ def prepare_corpora(config: "DictConfig") -> "Iterator[Store]":
             from ser.corpora.download import download
 
             download(corpus)
+        if config.unpack:
+            unpack_all(corpus)
         yield prepare(corpus, config.paths.stores, settings, strict=config.strict, rebuild=config.rebuild)
+
+
+def unpack_all(corpus: "Corpus") -> None:
+    """Unpack the zip files of a corpus into its folder, where they stay."""
+    from ser.corpora.unpack import unpack
+
+    for archive in corpus.zips():
+        unpack(archive, corpus.unpacked(archive), remove_damaged=False)
 
 
 def store_summary(store: "Store") -> dict[str, Any]:

@@ -1,19 +1,31 @@
 """Decoding of one recording: mix down, resample and trim it, in the same way for a store and for a file to be scored.
 
-soundfile decodes (WAV, AIFF, FLAC, OGG, Opus, MP3), soxr resamples at its HQ setting.
+soundfile decodes (WAV, AIFF, AU, CAF, W64, FLAC, OGG, Opus, MP3), ffmpeg what it cannot (M4A, MP4, WebM, AMR, ...) where
+it is installed; soxr resamples at its HQ setting.
 """
 
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from ser.audio.checks import Finding, mixed
+from ser.audio.header import promised_seconds
 from ser.corpora.corpus import is_pointer
 from ser.corpora.manifest import Piece
 from ser.errors import AudioError, ConfigError
 
-SILENCE_PEAK = 1e-3
-"""-60 dB of full scale: a clip that never exceeds it has no speech in it."""
+FFMPEG_SUFFIXES = (".m4a", ".mp4", ".webm", ".amr", ".aac", ".3gp", ".mov", ".mkv", ".wma")
+"""Formats that soundfile does not read."""
+MISSING_S = 0.01
+"""Seconds that may be missing at the end."""
 
 
 @dataclass(frozen=True)
@@ -41,64 +53,100 @@ class AudioSettings:
                 raise ConfigError(f"audio.{name} must be a number of {least} or more; got {value}.")
 
 
+class Recording(NamedTuple):
+    """A decoded recording: ``(sample,)`` float32, full scale = 1, its rate in Hz, and what is wrong with it."""
+
+    samples: np.ndarray
+    rate: int
+    findings: list[Finding]
+
+
 def read_audio(path: str | Path, piece: Piece | None = None) -> tuple[np.ndarray, int]:
-    """Decode a file, or a piece of it, to mono.
+    """Decode a file, or a piece of it, to mono; see `read_recording`.
 
     Returns:
-        ``(sample,)`` float32, full scale = 1, and the file's sampling rate in Hz. Channels are averaged.
+        ``(sample,)`` float32, full scale = 1, and the file's sampling rate in Hz.
+    """
+    samples, rate, _ = read_recording(path, piece)
+    return samples, rate
+
+
+def read_recording(path: str | Path, piece: Piece | None = None) -> Recording:
+    """Decode a file, or a piece of it, to mono, and check it; see `ser.audio.checks.mixed`.
 
     Raises:
-        AudioError: If the file is missing, empty, a Git-LFS pointer, not audio, shorter than the piece, or holds NaN or
-            infinity. Its message states which, after the path.
+        AudioError: If the file cannot be used: a kind of `ser.audio.checks.KINDS` that is left out. Its message states
+            which, after the path.
     """
-    import soundfile
-
     path = Path(path)
     try:
         size, pointer = path.stat().st_size, is_pointer(path)
-    except OSError as error:
+    except FileNotFoundError as error:
         raise AudioError(path, "unreadable", str(error.strerror)) from error
+    except OSError as error:
+        raise AudioError(path, "no access", str(error.strerror)) from error
     if not size:
         raise AudioError(path, "empty", "the file has no bytes")
     if pointer:
         raise AudioError(path, "LFS pointer", "run `git lfs pull` in the corpus's checkout to get the recording")
-    try:
-        samples, rate = _read(path, piece)
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise AudioError(path, "unreadable", getattr(error, "error_string", str(error))) from error
+    with _readable(path) as file:
+        samples, rate = _read(path, file, piece)
     if not len(samples):
         raise AudioError(path, "empty", "the file has no samples")
-    return to_mono(samples, str(path)), int(rate)
+    mono, findings = mixed(samples, rate, str(path))
+    return Recording(mono, rate, findings)
 
 
-def _read(path: Path, piece: Piece | None) -> tuple[np.ndarray, int]:
+@contextmanager
+def _readable(path: Path) -> Iterator[Path]:
+    """Yield the file, or a WAV that ffmpeg made of it, as long as it is needed."""
+    if path.suffix.lower() not in FFMPEG_SUFFIXES:
+        yield path
+        return
+    if not (ffmpeg := shutil.which("ffmpeg")):
+        command = shlex.join(["ffmpeg", "-i", path.name, f"{path.stem}.wav"])
+        raise AudioError(path, "no decoder", f"install ffmpeg, or convert the file: {command}")
+    with tempfile.TemporaryDirectory() as folder:
+        wav = Path(folder, "decoded.wav")
+        line = [ffmpeg, "-nostdin", "-v", "error", "-i", str(path), "-vn", "-c:a", "pcm_f32le", str(wav)]
+        done = subprocess.run(line, capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode or not wav.is_file():
+            said = done.stderr.strip().splitlines() or ["it has no sound"]
+            raise AudioError(path, "unreadable", f"ffmpeg: {said[-1]}")
+        yield wav
+
+
+def _read(path: Path, file: Path, piece: Piece | None) -> tuple[np.ndarray, int]:
     """Return ``(sample, channel)`` float32 and the rate; of a piece, nothing else of the file is decoded."""
     import soundfile
 
-    if piece is None:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        return samples, int(rate)
+    try:
+        with soundfile.SoundFile(file) as opened:
+            rate, frames = int(opened.samplerate), int(opened.frames)
+            first, last = (0, frames) if piece is None else _bounds(path, piece, rate, frames)
+            opened.seek(first)
+            samples = opened.read(last - first, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise AudioError(path, "unreadable", getattr(error, "error_string", str(error))) from error
+    except (MemoryError, ValueError, OverflowError) as error:
+        raise AudioError(path, "unreadable", f"its header states {frames} samples") from error
+    promised, there = (promised_seconds(file) if piece is None else None) or (
+        (last - first) / rate,
+        len(samples) / rate,
+    )
+    if promised - there > MISSING_S:
+        raise AudioError(path, "cut short", f"its header promises {promised:.2f} s, and {there:.2f} s are there")
+    return samples, rate
+
+
+def _bounds(path: Path, piece: Piece, rate: int, frames: int) -> tuple[int, int]:
+    """Return the first sample of a piece and the one after its last."""
     start, end = piece
-    with soundfile.SoundFile(path) as file:
-        first, seconds = round(start * file.samplerate), file.frames / file.samplerate
-        last = file.frames if end is None else round(end * file.samplerate)
-        if first >= file.frames or last > file.frames:
-            asked = f"{start:g} s to {'the end' if end is None else f'{end:g} s'}"
-            raise AudioError(path, "wrong piece", f"{asked} of a file of {seconds:.3f} s")
-        file.seek(first)
-        return file.read(last - first, dtype="float32", always_2d=True), int(file.samplerate)
-
-
-def to_mono(samples: np.ndarray, name: str = "the array") -> np.ndarray:
-    """Return the mean over channels of ``(sample,)`` or ``(sample, channel)``, as float32.
-
-    Raises:
-        AudioError: If a sample is NaN or infinite.
-    """
-    mono = samples if samples.ndim == 1 else samples.mean(axis=1)
-    if not np.isfinite(mono).all():
-        raise AudioError(name, "NaN", f"{int((~np.isfinite(mono)).sum())} samples are not finite numbers")
-    return mono.astype(np.float32, copy=False)
+    first, last = round(start * rate), frames if end is None else round(end * rate)
+    if first >= frames or last > frames:
+        asked = f"{start:g} s to {'the end' if end is None else f'{end:g} s'}"
+        raise AudioError(path, "wrong piece", f"{asked} of a file of {frames / rate:.3f} s")
+    return first, last
 
 
 def resample(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:

@@ -6,6 +6,7 @@ A store is a folder:
   has samples, so that a window of that length fits from any clip's start
 - ``manifest.parquet``: `ser.corpora.manifest` plus ``start`` and ``length`` in samples, and ``sha256`` of the clip's samples
 - ``card.json``: settings, counts, hours, the clips that were left out and why, and a fingerprint of contents and settings
+- ``sources.json``: by clip, a hash of what it was decoded from; a clip whose hash has not changed is not decoded again
 
 It is built in a temporary folder under a lock and renamed into place: two jobs that start together prepare it once, and a
 killed job leaves no partial store.
@@ -25,26 +26,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.audio.decode import SILENCE_PEAK, AudioSettings, read_audio, standardise
+from ser.audio.checks import LONG_FACTOR, LONG_S
+from ser.audio.clips import Decoded, Problem, decode_clip, problem_of
+from ser.audio.decode import AudioSettings
+from ser.audio.sources import NO_ACCESS, Previous, can_be_opened, hash_of, sources_of
 from ser.corpora.corpus import Corpus
 from ser.corpora.manifest import Utterance, to_table
-from ser.errors import AudioError, BadCorpusError, CorpusNotFoundError
+from ser.errors import BadCorpusError, CorpusNotFoundError
 from ser.runtime.words import counted
 
 KNOWN_BAD = "known bad"
-FORMAT = 2
+FORMAT = 3
 """Increased when the format changes, so that older stores are prepared again."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A problem of a file: ``kind`` is its short name, ``left_out`` whether the store excludes the clip."""
-
-    utterance: str
-    path: str
-    kind: str
-    detail: str
-    left_out: bool
+CONTENT = 2
+"""Increased when the same samples and labels get another fingerprint."""
+OF_SEVERAL = (KNOWN_BAD, "duplicate", "far longer")
+"""Problems that are found in the whole corpus, and not in a file alone."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +72,12 @@ def prepare(
         corpus: The corpus to decode.
         folder: The folder of all stores; this one is a folder below it.
         settings: Sampling rate and trimming.
-        strict: Raise an error for an unusable file instead of leaving it out.
+        strict: Raise an error for a problem of a file instead of listing it, unless the release has it itself.
         rebuild: Decode again even if the store is up to date.
 
     Raises:
         CorpusNotFoundError: If neither the corpus nor a store of it exists.
-        BadCorpusError: If ``strict`` and a file is unusable, or if all files are.
+        BadCorpusError: If ``strict`` and a file has a problem, or if no file can be used.
     """
     from filelock import FileLock
 
@@ -88,15 +85,15 @@ def prepare(
     target = home / f"{corpus.name}-{_key(corpus, settings)}"
     utterances = _listed(corpus, target)
     if utterances is None:
-        return _opened(target, strict)
-    source = _source_hash(utterances)
-    if not rebuild and _fits(target, source):  # without the lock, so that a shared store may be read only
-        return _opened(target, strict)
+        return _opened(corpus, target, strict)
+    sources = sources_of(corpus, utterances)
+    if not rebuild and _fits(target, sources):  # without the lock, so that a shared store may be read only
+        return _opened(corpus, target, strict)
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{target}.lock"):
-        if not rebuild and _fits(target, source):  # another job made it while this one waited
-            return _opened(target, strict)
-        return _build(corpus, utterances, target, settings, source, strict)
+        if not rebuild and _fits(target, sources):  # another job made it while this one waited
+            return _opened(corpus, target, strict)
+        return _build(corpus, utterances, target, settings, sources, strict, rebuild)
 
 
 def _key(corpus: Corpus, settings: AudioSettings) -> str:
@@ -115,88 +112,91 @@ def _listed(corpus: Corpus, target: Path) -> list[Utterance] | None:
         raise
 
 
-def _source_hash(utterances: Sequence[Utterance]) -> str:
-    """Return a hash that changes when a file is added, removed, renamed or modified, or its name is parsed differently."""
-    digest = hashlib.sha256()
-    for utterance in utterances:
-        status = utterance.path.stat()
-        more = "".join(f"{part}|" for part in (utterance.piece, utterance.further) if part is not None)
-        digest.update(f"{utterance}|{more}{status.st_size}|{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+def _fits(target: Path, sources: dict[str, str]) -> bool:
+    if (card := _whole_card(target)) is None or card.get("source") != hash_of(sources):
+        return False
+    return not any(p["kind"] == NO_ACCESS and can_be_opened(Path(p["path"])) for p in card["problems"])
 
 
-def _fits(target: Path, source: str) -> bool:
+def _whole_card(target: Path) -> dict[str, Any] | None:
+    """Return the card of a store if all its files are there, at their size."""
     try:
-        card = json.loads((target / "card.json").read_text())
+        card: dict[str, Any] = json.loads((target / "card.json").read_text())
         size = (target / "waveforms.i16").stat().st_size
     except (OSError, ValueError):
-        return False
+        return None
     whole = size == 2 * (card["samples"] + card["longest"]) and (target / "manifest.parquet").exists()
-    return bool(card.get("source") == source and whole)
+    return card if whole else None
 
 
 def _open(target: Path) -> Store:
     return Store(target, pd.read_parquet(target / "manifest.parquet"), json.loads((target / "card.json").read_text()))
 
 
-def _opened(target: Path, strict: bool) -> Store:
-    """Return an existing store; if ``strict``, raise an error if it left out files."""
+def _opened(corpus: Corpus, target: Path, strict: bool) -> Store:
+    """Return an existing store; if ``strict``, raise an error if it has problems."""
     store = _open(target)
     if strict:
-        _refuse(Problem(**p) for p in store.card["problems"])
+        _refuse(corpus, (Problem(**p) for p in store.card["problems"]))
     return store
 
 
-def _decode(utterance: Utterance, settings: AudioSettings) -> tuple[np.ndarray | None, list[Problem]]:
-    """Return the samples of one clip as stored, ``None`` if it is unusable, and its problems."""
-
-    def problem(kind: str, detail: str, left_out: bool = True) -> Problem:
-        return Problem(utterance.id, str(utterance.path), kind, detail, left_out)
-
+def _previous(target: Path) -> Previous | None:
+    """Return the clips of the store that is to be replaced, if there is one."""
+    if _whole_card(target) is None:
+        return None
     try:
-        samples, rate = read_audio(utterance.path, utterance.piece)
-    except AudioError as error:
-        return None, [problem(error.kind, error.detail)]
-    problems = []
-    if rate < settings.sample_rate:
-        problems.append(problem("wrong rate", f"{rate} Hz, raised to {settings.sample_rate} Hz", left_out=False))
-    peak = float(np.abs(samples).max())
-    if peak < SILENCE_PEAK:
-        return None, [*problems, problem("silent", f"no sample exceeds {peak:.1e} of full scale")]
-    clip = standardise(samples, rate, settings)
-    if len(clip) < settings.min_ms * settings.sample_rate / 1000:
-        return None, [*problems, problem("too short", f"{1000 * len(clip) / settings.sample_rate:.0f} ms of sound")]
-    return clip, problems
+        sources, store = json.loads((target / "sources.json").read_text()), _open(target)
+    except (OSError, ValueError):
+        return None
+    problems = [Problem(**p) for p in store.card["problems"] if p["kind"] not in OF_SEVERAL]
+    return Previous(sources, store.manifest, store.samples, problems)
 
 
 def _decode_all(
-    utterances: Sequence[Utterance], settings: AudioSettings, title: str
-) -> Iterator[tuple[Utterance, np.ndarray | None, list[Problem]]]:
+    corpus: Corpus,
+    utterances: Sequence[Utterance],
+    settings: AudioSettings,
+    previous: Previous | None,
+    sources: dict[str, str],
+) -> Iterator[Decoded]:
     """Decode in threads (soundfile and soxr release the GIL), in order, with a progress bar on a terminal."""
     from rich.progress import track
 
+    others = corpus.copies()
+
+    def decode(utterance: Utterance) -> Decoded:
+        known = previous.decoded(utterance, sources[utterance.id]) if previous else None
+        return known or decode_clip(utterance, others.get(utterance.id, ()), settings)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        decoded = pool.map(lambda u: _decode(u, settings), utterances)
-        bar = track(zip(utterances, decoded, strict=True), f"Preparing {title}", total=len(utterances), transient=True)
+        decoded = pool.map(decode, utterances)
         try:
-            for utterance, (clip, problems) in bar:
-                yield utterance, clip, problems
+            yield from track(decoded, f"Preparing {corpus.title}", total=len(utterances), transient=True)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def _build(
-    corpus: Corpus, utterances: Sequence[Utterance], target: Path, settings: AudioSettings, source: str, strict: bool
+    corpus: Corpus,
+    utterances: Sequence[Utterance],
+    target: Path,
+    settings: AudioSettings,
+    sources: dict[str, str],
+    strict: bool,
+    rebuild: bool,
 ) -> Store:
     """Decode into a temporary folder, then move it into place in one step."""
     work = target.with_name(f"{target.name}.part")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:
-        problems, kept = _write_samples(corpus, utterances, work, settings)
+        previous = None if rebuild else _previous(target)
+        problems, kept = _write_samples(corpus, utterances, work, settings, previous, sources)
+        del previous  # Windows moves no file that is mapped
         if strict:
-            _refuse(problems)
+            _refuse(corpus, problems)
         if not kept:
             raise BadCorpusError(
                 f"None of the {len(utterances)} clips of {corpus.title} under {corpus.root} is usable. "
@@ -206,8 +206,9 @@ def _build(
         manifest["length"] = np.array([length for _, length, _ in kept], dtype=np.int64)
         manifest["start"] = manifest["length"].cumsum() - manifest["length"]
         manifest["sha256"] = [content for _, _, content in kept]
-        card = _card(corpus, manifest, settings, source, problems, utterances)
+        card = _card(corpus, manifest, settings, hash_of(sources), problems, utterances)
         manifest.to_parquet(work / "manifest.parquet", index=False)
+        (work / "sources.json").write_text(json.dumps(sources))
         (work / "card.json").write_text(json.dumps(card, indent=1) + "\n")
         shutil.rmtree(target, ignore_errors=True)
         work.rename(target)
@@ -217,28 +218,42 @@ def _build(
 
 
 def _write_samples(
-    corpus: Corpus, utterances: Sequence[Utterance], work: Path, settings: AudioSettings
+    corpus: Corpus,
+    utterances: Sequence[Utterance],
+    work: Path,
+    settings: AudioSettings,
+    previous: Previous | None,
+    sources: dict[str, str],
 ) -> tuple[list[Problem], list[tuple[Utterance, int, str]]]:
     """Write the clips end to end; return the problems, and each clip with its samples and their SHA-256."""
     known = {u: reason for u in utterances if (reason := corpus.wrong_with(u))}
-    problems = [Problem(u.id, str(u.path), KNOWN_BAD, reason, True) for u, reason in known.items()]
+    problems = [problem_of(u, u.path, KNOWN_BAD, reason) for u, reason in known.items()]
     good = [u for u in utterances if u not in known]
     kept: list[tuple[Utterance, int, str]] = []
     first: dict[str, str] = {}
     with (work / "waveforms.i16").open("wb") as file:
-        for utterance, clip, found in _decode_all(good, settings, corpus.title):
+        for utterance, clip, found in _decode_all(corpus, good, settings, previous, sources):
             problems += found
             if clip is None:
                 continue
             content = hashlib.sha256(clip.tobytes()).hexdigest()
             if content in first:
-                detail = f"the same samples as {first[content]}"
-                problems.append(Problem(utterance.id, str(utterance.path), "duplicate", detail, False))
+                problems.append(
+                    problem_of(utterance, utterance.path, "duplicate", f"the same samples as {first[content]}")
+                )
             first.setdefault(content, utterance.id)
             file.write(clip.tobytes())
             kept.append((utterance, len(clip), content))
         file.write(bytes(2 * max((length for _, length, _ in kept), default=0)))
-    return problems, kept
+    return [*problems, *_far_longer(kept, settings.sample_rate)], kept
+
+
+def _far_longer(kept: Sequence[tuple[Utterance, int, str]], rate: int) -> Iterator[Problem]:
+    median = float(np.median([length for _, length, _ in kept])) / rate if kept else 0.0
+    for utterance, length, _ in kept:
+        if length / rate > max(LONG_S, LONG_FACTOR * median):
+            detail = f"{length / rate:.0f} s, where half of the clips have {median:.1f} s or less"
+            yield problem_of(utterance, utterance.path, "far longer", detail)
 
 
 def _card(
@@ -251,7 +266,7 @@ def _card(
 ) -> dict[str, Any]:
     samples, remarks = int(manifest["length"].sum()), corpus.remarks()
     labels = manifest.drop(columns=["path", "start"])
-    text = json.dumps([FORMAT, asdict(settings), labels.astype(str).to_numpy().tolist()])
+    text = json.dumps([CONTENT, asdict(settings), labels.astype(str).to_numpy().tolist()])
     return {
         "corpus": corpus.name,
         "title": corpus.title,
@@ -275,6 +290,7 @@ def _card(
         "longest": int(manifest["length"].max()),
         "hours": samples / settings.sample_rate / 3600,
         "problems": [asdict(p) for p in problems],
+        "known_problems": list(corpus.known_problems),
         "source": source,
         "fingerprint": hashlib.sha256(text.encode()).hexdigest()[:16],
     }
@@ -287,12 +303,12 @@ def _strays(corpus: Corpus) -> list[str]:
     return [f"{counted(len(strays), 'audio file')} not of this corpus left out, for example {strays[0]}."]
 
 
-def _refuse(problems: Iterable[Problem]) -> None:
-    """Raise if any file had to be left out."""
-    if bad := [p for p in problems if p.left_out and p.kind != KNOWN_BAD]:  # those are damaged in the release itself
+def _refuse(corpus: Corpus, problems: Iterable[Problem]) -> None:
+    """Raise if a file has a problem that the release does not have itself."""
+    if bad := [p for p in problems if p.kind not in (KNOWN_BAD, *corpus.known_problems)]:
         lines = "\n".join(f"  {p.kind}: {p.path}: {p.detail}" for p in bad[:20])
         more = f"\n  and {len(bad) - 20} more" if len(bad) > 20 else ""
         raise BadCorpusError(
-            f"Every file must be usable with strict=true; got {counted(len(bad), 'unusable file')}:\n{lines}{more}\n"
-            "Replace them, or set strict=false to leave them out."
+            f"Every file must be without problems with strict=true; got {counted(len(bad), 'problem')}:\n{lines}{more}\n"
+            "Replace the files, or set strict=false, which leaves out what cannot be used and lists the rest."
         )

@@ -6,7 +6,7 @@ A corpus is a subclass of `Corpus`: facts as class constants, and one method, `C
 import os
 import re
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,11 @@ from typing import ClassVar, Literal
 from ser.corpora.manifest import Utterance
 from ser.errors import BadCorpusError, CorpusNotFoundError
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-"""Suffixes in order of preference, for a clip that exists in several formats."""
+AUDIO_SUFFIXES = (
+    *(".wav", ".w64", ".rf64", ".aiff", ".aif", ".aifc", ".caf", ".au", ".flac"),
+    *(".opus", ".ogg", ".mp3", ".m4a", ".aac", ".mp4", ".webm", ".mkv", ".mov", ".3gp", ".amr", ".wma"),
+)
+"""Suffixes in order of preference, for a clip that exists in several formats: exact ones first."""
 
 _POINTER = b"version https://git-lfs"
 _POINTER_BYTES = range(1, 1024)
@@ -86,6 +89,8 @@ class Corpus(ABC):
     """Groups of ids of clips that are byte-identical in the release."""
     notes: ClassVar[tuple[str, ...]] = ()
     """Oddities of the release that a reader of results should know."""
+    known_problems: ClassVar[tuple[str, ...]] = ()
+    """Kinds of `ser.audio.checks.KINDS` that the release itself has, which ``strict=true`` accepts."""
     synthetic: ClassVar[bool] = False
 
     def __init__(self, root: str | Path) -> None:
@@ -128,17 +133,37 @@ class Corpus(ABC):
 
     def clips(self) -> list[Utterance]:
         """Return every clip once, sorted by id, from the file names alone; empty if there are none."""
-        found: dict[str, tuple[tuple[int, int, str], Utterance]] = {}
+        return [copies[0] for _, copies in sorted(self._copies().items())]
+
+    def copies(self) -> dict[str, list[Path]]:
+        """Return, by id, the files of each clip beyond the one that `clips` names, in the order to try them."""
+        return {id_: [clip.path for clip in copies[1:]] for id_, copies in self._copies().items() if len(copies) > 1}
+
+    def _copies(self) -> dict[str, list[Utterance]]:
+        """Return the copies of each clip, the preferred one first."""
+        found: dict[str, list[Utterance]] = defaultdict(list)
         for path in self._audio():
             if clip := self.parse(path):
-                rank = (AUDIO_SUFFIXES.index(path.suffix.lower()), len(path.parts), str(path))
-                if clip.id not in found or rank < found[clip.id][0]:
-                    found[clip.id] = (rank, clip)
-        return [found[id_][1] for id_ in sorted(found)]
+                found[clip.id].append(clip)
+        for copies in found.values():
+            copies.sort(key=lambda clip: _rank(clip.path))
+        return dict(found)
 
     def strays(self) -> list[Path]:
         """Return the audio files under ``root`` that are not clips of this corpus, so that they can be reported."""
         return sorted(path for path in self._audio() if self.parse(path) is None)
+
+    def zips(self) -> list[Path]:
+        """Return the zip files in the folder, or beside it and named like it, that are not unpacked into it."""
+        names = [_plain(name) for name in (self.asked.name, self.name, *self.aliases)]
+        beside = self.asked.parent.glob("*.zip") if self.asked.parent.is_dir() else ()
+        found = [path for path in files_under(self.root) if path.suffix.lower() == ".zip"]
+        found += [path for path in beside if _plain(path.stem) in names]
+        return sorted(path for path in set(found) if not self.unpacked(path).exists())
+
+    def unpacked(self, archive: Path) -> Path:
+        """Return the folder that a zip file is unpacked into."""
+        return self.root / archive.stem
 
     def complete(self) -> bool:
         """Whether every clip of the release exists as audio."""
@@ -152,9 +177,11 @@ class Corpus(ABC):
         facts: list[tuple[str, int, int | None]] = [("clips", len(clips), self.expected_utterances)]
         facts += [("speakers", len({u.speaker for u in clips}), self.expected_speakers)]
         facts += [(f"{emotion} clips", counts[emotion], n) for emotion, n in sorted(self.expected_per_emotion.items())]
-        return [
+        different = [
             f"{self.title}: {got} {what} here, {n} in the release." for what, got, n in facts if n not in (None, got)
         ]
+        zips = [f"{path} is not unpacked: python -m ser.prepare data={self.name} unpack=true" for path in self.zips()]
+        return [*different, *(zips if different else [])]
 
     def not_found(self) -> CorpusNotFoundError:
         """Return the error for a missing corpus, with licence, source and download command."""
@@ -165,13 +192,14 @@ class Corpus(ABC):
         else:
             reason = "the folder contains no audio"
         command = f"python -m ser.prepare data={self.name} download=true" if self.downloads else self.how_to_get
+        zipped = "".join(f"\n  zip file   {path}: add unpack=true" for path in self.zips())
         doi = f" (https://doi.org/{self.doi})" if self.doi else ""
         return CorpusNotFoundError(
             f"{self.title} is not at {self.root}: {reason}.\n"
             f"  licence    {self.licence}\n"
             f"  source     {self.homepage}{doi}\n"
             f"  download   {command}\n"
-            f"  have it?   add paths.corpora=/folder/with/{self.name}"
+            f"  have it?   add paths.corpora=/folder/with/{self.name}{zipped}"
         )
 
     def table(self, name: str) -> Path | None:
@@ -191,6 +219,10 @@ class Corpus(ABC):
 
     def _audio(self) -> Iterator[Path]:
         return (path for path in files_under(self.root) if path.suffix.lower() in AUDIO_SUFFIXES)
+
+
+def _rank(path: Path) -> tuple[int, int, str]:
+    return AUDIO_SUFFIXES.index(path.suffix.lower()), len(path.parts), str(path)
 
 
 def is_pointer(path: Path) -> bool:

@@ -63,6 +63,7 @@ class Ravdess(Corpus):
         ),
     )
     identical = (("ravdess/03-01-03-01-02-01-07", "ravdess/03-01-03-01-02-02-07"),)
+    known_problems = ("duplicate",)
     notes = (
         "03-01-03-01-02-01-07 and 03-01-03-01-02-02-07 are the same bytes: actor 07 said it once.",
         "Neutral has half the clips of the others (no strong intensity); calm exists in no other corpus here.",

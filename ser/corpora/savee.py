@@ -73,6 +73,7 @@ class Savee(Corpus):
         "by registering, free of charge, at http://kahlan.eps.surrey.ac.uk/savee/Register.html; unpack the "
         "AudioData.zip that you receive into that folder (it cannot be downloaded automatically)"
     )
+    known_problems = ("DC offset", "clipping")
     notes = (
         "Neutral has twice the clips of the others.",
         "160 of the 480 clips hold runs of clipped samples.",

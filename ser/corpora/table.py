@@ -59,6 +59,10 @@ class Table(OwnRecordings):
         """
         return self._clips
 
+    def copies(self) -> dict[str, list[Path]]:
+        """Return nothing: a table names one file a clip."""
+        return {}
+
     def strays(self) -> list[Path]:
         """Return nothing: other files beside a table have no meaning."""
         return []

@@ -63,6 +63,7 @@ class Tess(Corpus):
             keep=("*.wav", "*.zip"),
         ),
     )
+    known_problems = ("clipping",)
     notes = (
         "OA_bite_neutral is a clip of the older actress (OAF); its id here is tess/OAF_bite_neutral.",
         "OAF_food_fear is sampled at 96 kHz, the others at 24.414 kHz.",

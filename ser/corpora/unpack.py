@@ -15,8 +15,13 @@ MAX_RATIO = 100  # of unpacked to packed size; audio reaches 3, a table of text 
 MAX_MEMBERS = 100_000
 
 
-def unpack(archive: Path, folder: Path) -> None:
+def unpack(archive: Path, folder: Path, *, remove_damaged: bool = True) -> None:
     """Unpack a zip file into a new folder, which appears only when it is complete.
+
+    Args:
+        archive: The zip file.
+        folder: Replaced if it exists.
+        remove_damaged: Remove a damaged zip file, so that it is downloaded again.
 
     Raises:
         DownloadError: If the zip file is damaged or unsafe: paths outside the folder, links, or far more bytes than its
@@ -24,7 +29,7 @@ def unpack(archive: Path, folder: Path) -> None:
     """
     half = archive.with_name(archive.name + ".half")
     shutil.rmtree(half, ignore_errors=True)
-    with opened(archive) as zipped:
+    with opened(archive, remove_damaged=remove_damaged) as zipped:
         zipped.extractall(half)
     if folder.exists():
         shutil.rmtree(folder)
@@ -33,8 +38,8 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 @contextmanager
-def opened(archive: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a zip file after checking its members; a damaged one is removed, so that it is downloaded again.
+def opened(archive: Path, *, remove_damaged: bool = True) -> Iterator[zipfile.ZipFile]:
+    """Open a zip file after checking its members.
 
     Raises:
         DownloadError: If it is damaged, even if that is detected only while it is read, or unsafe.
@@ -44,10 +49,11 @@ def opened(archive: Path) -> Iterator[zipfile.ZipFile]:
             _check_members(archive, zipped)
             yield zipped
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        archive.unlink()
-        raise DownloadError(
-            f"{archive} must be a whole zip file; got a damaged one ({error}), which was removed. Run the same command again."
-        ) from error
+        advice = "Download it again."
+        if remove_damaged:
+            archive.unlink()
+            advice = "It was removed. Run the same command again."
+        raise DownloadError(f"{archive} must be a whole zip file; got a damaged one ({error}). {advice}") from error
 
 
 def _check_members(archive: Path, zipped: zipfile.ZipFile) -> None:

@@ -1,6 +1,6 @@
 """Recordings as they are handed over in Python, made into what a store would hold, and batched."""
 
-import math
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser.audio.decode import SILENCE_PEAK, AudioSettings, read_audio, standardise, to_mono
+from ser.audio.checks import RATES, mixed
+from ser.audio.decode import AudioSettings, Recording, read_recording, standardise
 from ser.errors import AudioError, ConfigError
 
+log = logging.getLogger(__name__)
 AudioInput = str | Path | np.ndarray | Tensor
-LOWEST_RATE = 1000
-"""In Hz; what is below it is a slip, such as a rate in kHz."""
 
 
 def named_clips(audio: AudioInput | Iterable[AudioInput]) -> list[tuple[str, AudioInput]]:
@@ -49,26 +49,31 @@ def batches(
 
 def _clip(audio: AudioInput, name: str, rate: int | None, settings: AudioSettings) -> np.ndarray:
     """Return one recording as a store would hold it, float32 at the model's rate."""
-    if isinstance(audio, (str, Path)):
-        samples, rate = read_audio(audio)
-    else:
-        if rate is None:
-            raise ConfigError(
-                "rate must be set for an array; got none. Pass its sampling rate in Hz: model.predict(array, rate=16000)."
-            )
-        if not LOWEST_RATE <= rate < math.inf:
-            raise ConfigError(f"rate must be at least {LOWEST_RATE} Hz; got {rate!r}.")
-        samples = _mono_of(audio, f"array {name}")
-    if np.abs(samples).max() < SILENCE_PEAK:
-        raise AudioError(name, "silent", "there is no speech to score")
-    clip = standardise(samples, rate, settings)
+    found = read_recording(audio) if isinstance(audio, (str, Path)) else _of_array(audio, f"array {name}", rate)
+    for finding in found.findings:
+        log.warning("%s: %s: %s", name, *finding)
+    clip = standardise(found.samples, found.rate, settings)
     if not len(clip):
-        raise AudioError(name, "too short", f"{len(samples)} samples at {rate} Hz give no sample at the model's rate")
+        raise AudioError(
+            name, "too short", f"{len(found.samples)} samples at {found.rate} Hz give none at the model's rate"
+        )
     return clip.astype(np.float32) / np.float32(32768.0)
 
 
-def _mono_of(audio: np.ndarray | Tensor, name: str) -> np.ndarray:
-    """Return an array as ``(sample,)`` float32, full scale = 1."""
+def _of_array(audio: np.ndarray | Tensor, name: str, rate: int | None) -> Recording:
+    """Return an array as a file would be decoded."""
+    if rate is None:
+        raise ConfigError(
+            "rate must be set for an array; got none. Pass its sampling rate in Hz: model.predict(array, rate=16000)."
+        )
+    if not RATES[0] <= rate <= RATES[1]:
+        raise ConfigError(f"rate must be {RATES[0]} to {RATES[1]} Hz; got {rate!r}.")
+    mono, findings = mixed(_channels_of(audio, name), rate, name)
+    return Recording(mono, rate, findings)
+
+
+def _channels_of(audio: np.ndarray | Tensor, name: str) -> np.ndarray:
+    """Return an array as ``(sample, channel)`` float32, full scale = 1."""
     if isinstance(audio, Tensor):
         audio = (audio.float() if audio.is_floating_point() else audio).detach().cpu().numpy()
     array = np.asarray(audio)
@@ -82,4 +87,4 @@ def _mono_of(audio: np.ndarray | Tensor, name: str) -> np.ndarray:
         bounds = np.iinfo(array.dtype)
         full_scale = (bounds.max - bounds.min + 1) / 2
         array = (array - (bounds.max + 1 - full_scale)) / full_scale  # the zero of unsigned integers is in the middle
-    return to_mono(array.astype(np.float32, copy=False), name)
+    return array.astype(np.float32, copy=False).reshape(len(array), -1)

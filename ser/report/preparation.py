@@ -1,7 +1,7 @@
 """The result of preparing a corpus: its counts beside the release's, and every file with a problem."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -31,7 +31,7 @@ def preparation_table(card: Mapping[str, Any], folder: str) -> RenderableType:
         parts.append(Text("This is synthetic speech.", style="bold red"))
     parts += [Text(f"Note: {note}") for note in card["notes"]]
     if card["problems"]:
-        parts.append(_problems(card["problems"]))
+        parts.append(_problems(card["problems"], card.get("known_problems", ())))
     parts.append(Text(f"Licence: {card['licence']}\nStore: {folder}, fingerprint {card['fingerprint']}"))
     return Group(*parts)
 
@@ -41,17 +41,17 @@ def _beside(here: int, expected: int | None) -> Text:
     return Text("-" if expected is None else str(expected), style="" if expected in (None, here) else "bold red")
 
 
-def _problems(problems: list[Mapping[str, Any]]) -> Table:
+def _problems(problems: list[Mapping[str, Any]], of_release: Collection[str]) -> Table:
+    """List the problems by kind; of those that the release itself has, one."""
     kinds = Counter(p["kind"] for p in problems)
     title = "Problems: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     table = simple_table(title, "file", "problem", "", left=3)
-    shown: Counter[str] = Counter()
-    for problem in problems:
-        shown[problem["kind"]] += 1
-        if shown[problem["kind"]] <= SHOWN:
-            fate = Text("left out", style="red") if problem["left_out"] else Text("kept")
-            table.add_row(Text(problem["path"], overflow="fold"), Text(f"{problem['kind']}: {problem['detail']}"), fate)
     for kind, count in kinds.items():
-        if count > SHOWN:
-            table.add_row("", f"{kind}: and {count - SHOWN} more, all in card.json", "")
+        most = 1 if kind in of_release else SHOWN
+        for problem in [p for p in problems if p["kind"] == kind][:most]:
+            fate = Text("left out", style="red") if problem["left_out"] else Text("kept")
+            table.add_row(Text(problem["path"], overflow="fold"), Text(f"{kind}: {problem['detail']}"), fate)
+        if count > most:
+            where = "as in every copy of the release" if kind in of_release else "all in card.json"
+            table.add_row("", f"{kind}: and {count - most} more, {where}", "")
     return table

@@ -19,7 +19,7 @@ def printed(tmp_path: Path) -> str:
 
     root = tmp_path / "savee"
     root.mkdir()
-    soundfile.write(root / "DC_a01.wav", 0.1 * np.sin(np.arange(16000)), 16000)
+    soundfile.write(root / "DC_a01.wav", 0.1 * np.random.default_rng(0).standard_normal(16000), 16000)
     (root / "reading.wav").write_bytes(b"")
     for number in range(25):
         (root / f"{'DC' if number < 13 else 'JE'}_n{number % 13 + 1:02d}.wav").write_bytes(b"")
