@@ -65,7 +65,7 @@ def compare(folders: Sequence[Path], baseline: str | None = None, out: Path | No
     write_text(comparison_tables.markdown(comparison), out / "comparison.md")
     write_text(comparison_tables.latex(comparison), out / "comparison.tex")
     drawn = [
-        comparison_plots.draw_section(section, its, out / "pictures" / section.group.name)
+        comparison_plots.draw_section(section, its, out / "pictures" / section.group.anchor)
         for section, its in zip(comparison.sections, tables, strict=True)
     ]
     page.write_page(comparison, drawn, out / "comparison.html")
@@ -96,9 +96,9 @@ def rank_systems(
     pooled, repeated = join_folds(runs)
     systems = list(dict.fromkeys(run.system for run in pooled))
     named = dict(zip(systems, names([json.loads(system) for system in systems]), strict=True))
-    corpora: dict[tuple[str, ...], dict[Any, list[Pooled]]] = defaultdict(lambda: defaultdict(list))
+    corpora: dict[str, dict[Any, list[Pooled]]] = defaultdict(lambda: defaultdict(list))
     for run in pooled:
-        corpora[tuple(run.about["corpora"])][run.data, frozenset(run.splits.values()), _is_adapted(run)].append(run)
+        corpora[run.corpora][run.data, frozenset(run.splits.values()), _is_adapted(run)].append(run)
     sections, tables, apart = [], [], []
     for _, groups in sorted(corpora.items()):
         first, *others = sorted(groups.values(), key=_size)
@@ -165,6 +165,7 @@ def _group(runs: Sequence[Pooled], named: Mapping[str, str]) -> tuple[Group, Tab
         classes=predictions.classes(first.table),
         split_hashes=tuple(first.splits[fold] for fold in sorted(first.splits)),
         fingerprint=first.about["fingerprint"],
+        data=first.corpora,
     )
     return group, {row.system: [run.table for run in systems[row.system]] for row in rows}
 

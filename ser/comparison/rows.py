@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ser.evaluation.comparison import SIGNIFICANT
 from ser.report.format import MINUS, UNDEFINED, duration, p_value, percent, probability, with_interval
+from ser.runs.identity import safe
 from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import and_more, counted
 
@@ -78,11 +79,17 @@ class Group:
     split_hashes: tuple[str, ...]
     fingerprint: str
     apart: str = ""
+    data: str = ""
 
     @property
     def name(self) -> str:
-        """The corpora, such as ``ravdess+savee``."""
-        return "+".join(self.corpora)
+        """The corpora, such as ``ravdess+savee``, or which trained and which tested."""
+        return self.data or "+".join(self.corpora)
+
+    @property
+    def anchor(self) -> str:
+        """The name as the id of an element of a page."""
+        return safe(self.name)
 
     @property
     def where(self) -> str:
@@ -110,7 +117,7 @@ class Group:
         first, hashes = self.rows[0], self.split_hashes
         folds = folds_in_words(first.folds)
         return {
-            "corpora": " + ".join(self.corpora),
+            "corpora": self.data or " + ".join(self.corpora),
             "protocol": ". ".join(filter(None, (f"{self.protocol}, {folds}", protocol_summary(self.protocol)))),
             "scored": f"{first.utterances} utterances of {first.speakers} speakers",
             "labels": f"{self.labels} ({', '.join(self.classes)})",

@@ -14,7 +14,7 @@ import pandas as pd
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.runs.folder import CONFIG, RunFolder
-from ser.runs.identity import identity, model_name
+from ser.runs.identity import data_of, identity, model_name
 from ser.runtime.words import counted
 
 SCORED_ON = ("data", "audio", "labels", "protocol", "strict")
@@ -36,6 +36,12 @@ class Pooled:
     def about(self) -> Mapping[str, Any]:
         """What the metrics.json of the first run says of it."""
         return self.runs[0].about
+
+    @cached_property
+    def corpora(self) -> str:
+        """The corpora, and which trained and which tested where that is the same for all folds."""
+        named = {data_of(run.about) for run in self.runs}
+        return named.pop() if len(named) == 1 else "+".join(self.about["corpora"])
 
     @cached_property
     def table(self) -> pd.DataFrame:

@@ -88,6 +88,12 @@ class Plan:
             )
         return self.splits[fold]
 
+    def across(self, fold: int) -> dict[str, list[str]]:
+        """Return the corpora that train and those that test, as ``trained_on`` and ``tested_on``; nothing if all do both."""
+        corpora, split = self.labelled.manifest["corpus"], self.split(fold)
+        trained, tested = (sorted(corpora.iloc[rows].unique()) for rows in (split.train, split.test))
+        return {"trained_on": trained, "tested_on": tested} if trained != tested else {}
+
     def audit(self, fold: int) -> list[Finding]:
         """Return the audit's findings on one fold; see `ser.protocols.audit`."""
         return audit(self.split(fold), self.labelled.manifest, self.class_names, self.duplicates)

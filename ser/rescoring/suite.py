@@ -16,6 +16,7 @@ from ser.inference.score import score
 from ser.models.classifier import SpeechClassifier
 from ser.rescoring.recompute import check_same_predictions, rebuilt_folds
 from ser.runs.folder import RunFolder
+from ser.runs.identity import data_of
 from ser.runtime.files import replacing
 
 
@@ -54,7 +55,7 @@ class Suite(ABC):
             table.to_parquet(unfinished, index=False)
         measured = self.measure(table)
         write_metrics({**measured, "suite": self.settings, "run": about}, folder / f"{self.name}.json")
-        title, stamps = f"{'+'.join(about['corpora'])}, {about['protocol']}: {self.name}", tuple(about["stamps"])
+        title, stamps = f"{data_of(about)}, {about['protocol']}: {self.name}", tuple(about["stamps"])
         console = Console()
         console.print(self.report(measured, folder / f"{self.name}.png", title, stamps))
         console.print(f"Written to {folder}: {self.name}.parquet, .json, .png", highlight=False, soft_wrap=True)

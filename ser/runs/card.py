@@ -17,7 +17,7 @@ from ser.corpora.corpus import Corpus
 from ser.errors import RunError
 from ser.runs.card_page import render
 from ser.runs.folder import CARD, CONFIG, OF_CARD, PAGE, PREDICTIONS, RunFolder
-from ser.runs.identity import model_name
+from ser.runs.identity import data_of, model_name
 from ser.runtime.files import write_text
 from ser.runtime.instantiate import find_class
 
@@ -114,15 +114,15 @@ def config_of(run: RunFolder) -> dict[str, Any] | None:
 
 
 def _title(about: Mapping[str, Any], config: Mapping[str, Any] | None) -> str:
-    """Return a title such as ``CNN on ravdess, luna5, fold 0``."""
+    """Return a title such as ``CNN on ravdess, luna5, fold 0``, or ``CNN trained on ravdess, tested on savee, ...``."""
     model = (config or {}).get("model")
     folds = list(about["splits"])
-    on = f"{'+'.join(about['corpora'])}, {about['protocol']}, "
+    on = f"{data_of(about)}, {about['protocol']}, "
     on += f"fold {folds[0]}" if len(folds) == 1 else f"all {len(folds)} folds"
     if not model:
         return on
     name, kind = model_name(model), str(model.get("_target_")).rpartition(".")[2]
-    return f"{kind if kind.lower() == name else name} on {on}"
+    return f"{kind if kind.lower() == name else name} {'' if 'tested_on' in about else 'on '}{on}"
 
 
 def _training(run: RunFolder) -> dict[str, Any]:

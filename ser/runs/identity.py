@@ -37,8 +37,38 @@ def run_name(config: Config) -> str:
         >>> protocol, model = {"name": "luna5"}, {"_target_": "ser.models.cnn.CNN", "checkpoint": "/models/my net=2"}
         >>> run_name({"data": {"corpora": {"ravdess": {}}}, "model": model, "protocol": protocol})
         'ravdess-my_net_2-luna5'
+        >>> across = {"name": "cross_corpus", "train": "others", "test": "savee"}
+        >>> run_name({"data": {"corpora": {"ravdess": {}, "savee": {}}}, "model": model, "protocol": across})
+        'ravdess-to-savee-my_net_2-cross_corpus'
     """
-    return safe(f"{'+'.join(config['data']['corpora'])}-{model_name(config['model'])}-{protocol_name(config)}")
+    return safe(f"{_corpora(config)}-{model_name(config['model'])}-{protocol_name(config)}")
+
+
+def _corpora(config: Config) -> str:
+    """Name the corpora, as ``ravdess-to-savee`` where the protocol says which train and which test."""
+    loaded = list(config["data"]["corpora"])
+    test, train = (_listed(config["protocol"].get(side)) for side in ("test", "train"))
+    train = [name for name in loaded if name not in test] if train == ["others"] else train
+    across = test and train and train != test and {*test, *train} <= set(loaded)
+    return f"{'+'.join(train)}-to-{'+'.join(test)}" if across else "+".join(loaded)
+
+
+def _listed(names: Any) -> list[str]:
+    return [names] if isinstance(names, str) else list(names or [])
+
+
+def data_of(about: Mapping[str, Any]) -> str:
+    """Name the corpora of a result, and say which trained and which tested where these are others.
+
+    Example:
+        >>> data_of({"corpora": ["ravdess", "savee"]})
+        'ravdess+savee'
+        >>> data_of({"corpora": ["ravdess", "savee"], "trained_on": ["ravdess"], "tested_on": ["savee"]})
+        'trained on ravdess, tested on savee'
+    """
+    if "tested_on" not in about:
+        return "+".join(about["corpora"])
+    return f"trained on {'+'.join(about['trained_on'])}, tested on {'+'.join(about['tested_on'])}"
 
 
 def protocol_name(config: Config) -> str:

@@ -20,6 +20,7 @@ from ser.report import plots
 from ser.report.tables import print_results, run_notes
 from ser.runs.card import FOLD_FACTS, write_card
 from ser.runs.folder import AUDIT, CONFUSION, DEV_PREDICTIONS, METRICS, PAGE, PREDICTIONS, PROFILE, SPLIT, RunFolder
+from ser.runs.identity import data_of
 from ser.runtime.files import write_json
 
 if TYPE_CHECKING:
@@ -78,9 +79,12 @@ def title_of(about: Mapping[str, Any]) -> str:
     Example:
         >>> title_of({"corpora": ["ravdess"], "protocol": "luna5", "splits": {"3": "b45a"}})
         'ravdess, luna5, fold 3'
+        >>> across = {"trained_on": ["ravdess"], "tested_on": ["savee"], "splits": {"0": "b45a"}}
+        >>> title_of({"corpora": ["ravdess", "savee"], "protocol": "cross_corpus"} | across)
+        'trained on ravdess, tested on savee, cross_corpus, fold 0'
     """
     folds = f", fold {next(iter(about['splits']))}" if len(about["splits"]) == 1 else ""
-    return f"{'+'.join(about['corpora'])}, {about['protocol']}{folds}"
+    return f"{data_of(about)}, {about['protocol']}{folds}"
 
 
 def pooled(folds: Sequence[Mapping[str, Any]], untested: Sequence[str]) -> dict[str, Any]:

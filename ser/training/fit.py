@@ -113,6 +113,7 @@ def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", 
     return {
         "stamps": stamps_of(config, data),
         "corpora": list(data.plan.corpora),
+        **data.plan.across(data.fold),
         "labels": data.plan.describe_labels(),
         "protocol": data.plan.protocol,
         "splits": {str(data.fold): data.split.hash(data.labelled.manifest)},

@@ -14,7 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from ser.comparison import tables as tables_module
-from ser.comparison.leaderboard import rank_systems
+from ser.comparison.leaderboard import compare, rank_systems
 from ser.comparison.systems import checked, find, names
 from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
@@ -59,6 +59,7 @@ def make(tmp_path: Path) -> Make:
         about = {
             "stamps": more.get("stamps", []),
             "corpora": [corpus],
+            **more.get("across", {}),
             "labels": more.get("labels", "native; target: intended"),
             "protocol": more.get("protocol", "speaker_cv"),
             "fingerprint": more.get("fingerprint", "f00d"),
@@ -76,7 +77,7 @@ def make(tmp_path: Path) -> Make:
             "data": {"corpora": {corpus: {"_target_": "ser.corpora.x.X", "root": more.get("root", "here")}}},
             "logger": {"name": more.get("logger", "csv")},
             "labels": {"name": about["labels"].partition(";")[0]},
-            "protocol": {"name": about["protocol"]},
+            "protocol": {"name": about["protocol"], **more.get("across", {})},
             "paths": {"run": str(folder)},
         }
         folder.mkdir(parents=True)
@@ -202,6 +203,23 @@ def test_every_corpus_has_a_section_and_only_a_mistake_is_set_apart(make: Make, 
         assert best.uar == read_metrics(Path(best.runs[0]) / "metrics.json")["uar"]
     (group,) = comparison.apart
     assert (group.name, group.apart) == ("y", "other split: random against speaker_cv")
+
+
+def test_each_direction_across_corpora_has_a_section_that_says_it(make: Make, tmp_path: Path) -> None:
+    for name, train, test in (("there", "a", "b"), ("back", "b", "a")):
+        make(
+            name,
+            corpus="a+b",
+            across={"trained_on": [train], "tested_on": [test]},
+            splits=[f"{name}{k}" for k in "012"],
+        )
+    comparison, _ = rank_systems(*find([tmp_path / "runs"]))
+    told = ["trained on a, tested on b, speaker_cv", "trained on b, tested on a, speaker_cv"]
+    assert [section.group.where for section in comparison.sections] == told
+    assert comparison.apart == ()
+    html = compare([tmp_path / "runs"], out=tmp_path / "out").joinpath("comparison.html").read_text()
+    assert all(f"<h2>{text}</h2>" in html or f"<h3>{text}</h3>" in html for text in told)
+    assert 'id="trained_on_a_tested_on_b"' in html
 
 
 def test_section_equals_the_comparison_of_its_corpus_alone(make: Make, tmp_path: Path) -> None:

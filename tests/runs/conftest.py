@@ -60,7 +60,8 @@ def write_run(folder: Path, config: dict[str, Any], folds: range) -> Path:
         write_json(environment(0, fingerprint, "cpu"), part / "environment.json")
         about = {
             "stamps": ["synthetic speech"],
-            "corpora": ["demo"],
+            "corpora": list(plan.corpora),
+            **plan.across(split.fold),
             "labels": "native; target: intended",
             "protocol": plan.protocol,
             "splits": {str(split.fold): split.hash(plan.labelled.manifest)},

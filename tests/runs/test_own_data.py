@@ -5,13 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from omegaconf import OmegaConf
 
 from ser.errors import BadCorpusError, ConfigError
 from ser.protocols.plan import planned
 from ser.runs.folder import RunFolder
+from ser.runs.identity import run_name
 from ser.runs.verification import verify
 from ser.runtime.composition import composed
 from tests.conftest import Settings
+from tests.runs.conftest import write_run
 
 GERMAN = ("Wut", "Freude", "Trauer", "Langeweile")
 
@@ -104,6 +107,19 @@ def test_two_tables_are_two_corpora(tmp_path: Path, stores: Path, monkeypatch: p
         composed("train", [*both, "data.name=[x,x]", "protocol=speaker_cv"])
     with pytest.raises(ConfigError, match="Several corpora have no protocol"):
         composed("train", both)
+
+
+def test_card_across_corpora_says_who_trained_and_who_tested(
+    tmp_path: Path, stores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    across = ["protocol=cross_corpus", "protocol.train=[two]", "protocol.test=[one]", f"paths.stores={stores}"]
+    config = OmegaConf.to_container(composed("train", [*two_tables(tmp_path), *across]), resolve=True)
+    assert run_name(config) == "two-to-one-cnn-cross_corpus"
+    run = RunFolder(write_run(tmp_path / "run", config, range(1)))
+    title = "CNN trained on two, tested on one, cross_corpus, fold 0"
+    assert run.card["title"] == title
+    assert f"<h1>{title}</h1>" in (run.path / "card.html").read_text()
 
 
 def test_one_table_may_have_a_name(tmp_path: Path) -> None:
