@@ -202,7 +202,7 @@ def test_ctrl_c_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
         ("model=resnet", ["model must be one of bilstm, cnn", "got resnet"]),
         ("model=trasformer", ["Did you mean model=transformer?"]),
         ("model=null", ["model must be one of"]),
-        ("data=[ravdess,iemocap]", ["data must be one of crema", "got iemocap"]),
+        ("data=[ravdess,msp_improv]", ["data must be one of cafe, crema", "got msp_improv"]),
         ("experiment=none", ["experiment must be one of", "got none"]),
         ("augment=null", ["augment must be one of", "augment=[]"]),
         ("modle=cnn", ["Unknown setting: modle. Did you mean model?"]),

@@ -70,6 +70,8 @@ class Corpus(ABC):
     licence: ClassVar[str]
     homepage: ClassVar[str]
     language: ClassVar[str] = ""
+    material: ClassVar[str] = "acted"
+    """What kind of speech it is, in a word or two."""
     hours: ClassVar[float | None] = None
     """Hours of speech, to one decimal; ``None`` if unknown."""
     aliases: ClassVar[tuple[str, ...]] = ()

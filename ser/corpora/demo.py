@@ -42,6 +42,7 @@ class Demo(Corpus):
     licence = "CC0 1.0"
     homepage = "scripts/make_demo.py"
     language = "English"
+    material = "synthetic"
     emotions: ClassVar[Mapping[str, str]] = {
         "ang": "angry",
         "dis": "disgust",

@@ -40,6 +40,7 @@ class Iemocap(Corpus):
     licence = "by a signed release form, for research"
     homepage = "https://sail.usc.edu/iemocap/"
     language = "English"
+    material = "acted dialogues"
     hours = 12.0
     aliases = ("IEMOCAP_full_release", "IEMOCAP full release")
     emotions: ClassVar[Mapping[str, str]] = {

@@ -41,6 +41,7 @@ class Meld(Corpus):
     licence = "GPL-3.0 (the recordings belong to the series)"
     homepage = "https://affective-meld.github.io"
     language = "English"
+    material = "television series"
     hours = 12.1
     aliases = ("MELD.Raw", "MELD Raw")
     emotions: ClassVar[Mapping[str, str]] = {

@@ -39,6 +39,7 @@ class MspPodcast(Corpus):
     licence = "by a licence agreement, academic or commercial"
     homepage = "https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Podcast.html"
     language = "English"
+    material = "podcasts"
     aliases = ("MSP-PODCAST-Publish-2.0", "MSP-PODCAST-Publish-1.12", "MSP-PODCAST-Publish-1.11")
     emotions: ClassVar[Mapping[str, str]] = {
         "A": "angry",

@@ -30,6 +30,7 @@ class Shemo(Corpus):
     licence = "free for academic purposes"
     homepage = "https://github.com/pariajm/sharif-emotional-speech-dataset"
     language = "Persian"
+    material = "radio plays"
     hours = 3.4
     aliases = ("sharif-emotional-speech-dataset", "sharif-emotional-speech-database")
     emotions: ClassVar[Mapping[str, str]] = {

@@ -31,6 +31,7 @@ class Urdu(Corpus):
     licence = "for research only"
     homepage = "https://github.com/siddiquelatif/URDU-Dataset"
     language = "Urdu"
+    material = "talk shows"
     hours = 0.3
     aliases = ("urdu-dataset", "urdu-dataset-master")
     emotions: ClassVar[Mapping[str, str]] = {"A": "angry", "H": "happy", "N": "neutral", "S": "sad"}

@@ -17,9 +17,9 @@ OTHERS = "others"
 class CrossCorpus:
     """One fold: the training corpora's speakers are divided into train and dev; all test corpora's utterances test.
 
-    Corpora in neither list are left out. The corpora should share their emotions: all corpora of this package have those
-    of ``labels=six`` and ``labels=four``. If both lists are the same, the folds are those of `ser.protocols.speaker_cv`
-    within those corpora, as a reference for cross-corpus results.
+    Corpora in neither list are left out. The corpora should share their emotions: those of this package have all of
+    ``labels=four``, except eNTERFACE'05, which has no neutral. If both lists are the same, the folds are those of
+    `ser.protocols.speaker_cv` within those corpora, as a reference for cross-corpus results.
 
     Args:
         train: A training corpus, several, or ``others``: all of the data that are not test corpora.

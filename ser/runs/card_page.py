@@ -94,8 +94,8 @@ def limits(card: Mapping[str, Any]) -> Iterator[str]:
         yield "Nothing about emotions in people. The speech is synthetic: the result shows that the software runs."
     else:
         yield (
-            "Not that the model knows what people feel. Actors portrayed these emotions, mostly in fixed sentences and a "
-            "quiet room; spontaneous speech is harder, and a voice is no evidence of an inner state."
+            "Not that the model knows what people feel. A label says what an actor portrayed, mostly in fixed sentences and "
+            "a quiet room, or what listeners heard; other speech is harder, and a voice is no evidence of an inner state."
         )
     if any(stamp.startswith("not speaker-independent") for stamp in stamps):
         yield "Not how the model performs on new speakers: it was trained on the speakers that it was tested on."

@@ -161,6 +161,24 @@ def test_every_corpus_has_a_yaml_and_every_yaml_a_corpus(tmp_path: Path) -> None
     assert all(corpus(tmp_path / name).name == name for name, corpus in declared())
 
 
+def row_of(corpus: type[Corpus]) -> str:
+    """The row of a corpus in docs/corpora.md."""
+    numbers = (corpus.expected_utterances, corpus.expected_speakers, corpus.hours)
+    link = f"https://doi.org/{corpus.doi}" if corpus.doi else corpus.homepage
+    emotions = ", ".join(sorted(corpus.emotions.values()))
+    get = "`download=true`" if corpus.downloads else f"[there]({corpus.homepage})"
+    shown = ("-" if number is None else f"{number}" for number in numbers)
+    cells = (f"[`{corpus.name}`]({link})", corpus.language, corpus.material, *shown, emotions, corpus.licence, get)
+    return f"| {' | '.join(cells)} |"
+
+
+def test_page_of_corpora_has_the_facts_of_the_classes() -> None:
+    head = "| `data=` | language | speech | clips | speakers | hours | emotions | licence | get it |"
+    table = [head, "|---|---|---|---|---|---|---|---|---|", *map(row_of, CORPORA)]
+    page = (Path(__file__).parents[2] / "docs" / "corpora.md").read_text()
+    assert page.split("<!-- table -->")[1].strip().splitlines() == table
+
+
 def test_corpora_do_not_import_torch_or_audio() -> None:
     code = (
         "import sys, ser.corpora.download, ser.corpora.crema, ser.corpora.ravdess, ser.corpora.savee, ser.corpora.tess\n"
