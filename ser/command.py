@@ -27,8 +27,10 @@ RESUME_SWEEP = " Resume with the same command."
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
+def command(config_name: str, alone: Callable[[str], list[str]] | None = None) -> Callable[[Task], Callable[[], None]]:
     """Decorate a function that takes the composed configuration ``conf/<config_name>.yaml``.
+
+    ``alone`` returns the settings that a path without a name stands for; ``None`` allows no such path.
 
     An error that a user can correct ends the command with its message and exit code. In a sweep it ends its own job only:
     the other jobs run, and the sweep then exits with 1.
@@ -41,14 +43,14 @@ def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
                 if {"--help", "-h"} & set(sys.argv[1:]):
                     sys.stdout.write(help_page(Path(conf_dir()), config_name, shutil.get_terminal_size().columns))
                 else:
-                    _compose_and_run(task, config_name)
+                    _compose_and_run(task, config_name, alone)
 
         return begin
 
     return decorate
 
 
-def _compose_and_run(task: Task, config_name: str) -> None:
+def _compose_and_run(task: Task, config_name: str, alone: Callable[[str], list[str]] | None) -> None:
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -68,11 +70,21 @@ def _compose_and_run(task: Task, config_name: str) -> None:
             return task(config)
 
     names.register()
+    if alone is not None:
+        before = zip(sys.argv, sys.argv[1:], strict=False)
+        sys.argv[1:] = [part for flag, text in before for part in (alone(text) if _is_path(text, flag) else [text])]
     sys.argv[1:] = understood(names.resumed(sys.argv[1:]))
     check_launcher(sys.argv[1:])
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors, in place of printing them
     with plain_hydra_errors(config_name, sys.argv[1:]):
         hydra.main(version_base="1.3", config_path=conf_dir(), config_name=config_name)(run)()
+
+
+def _is_path(argument: str, before: str) -> bool:
+    """Whether an argument is a path: it is one that exists, or neither a setting nor a flag nor a flag's value."""
+    if before.startswith("-") or argument.startswith("-"):
+        return False
+    return "=" not in argument or Path(argument).exists()
 
 
 def check_launcher(arguments: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -61,7 +62,7 @@ def sooner(tmp_path: Path, environment: dict[str, str]) -> Command:
 
 
 @pytest.mark.parametrize("columns", ["80", "120"])
-@pytest.mark.parametrize("name", ["train", "prepare", "evaluate", "audit", "compare", "verify"])
+@pytest.mark.parametrize("name", ["train", "prepare", "describe", "evaluate", "audit", "compare", "verify"])
 def test_help_fits_the_terminal(command: Command, name: str, columns: str) -> None:
     done = command(name, "--help", COLUMNS=columns)
     assert done.returncode == 0, done.stderr
@@ -239,6 +240,27 @@ def test_the_error_names_the_wrong_setting(sooner: Command, quick: list[str], ov
     assert done.stderr.splitlines()[0], "the error begins with an empty line"
     for word in words:
         assert word in done.stderr, done.stderr
+
+
+def test_describe_takes_any_path(sooner: Command, tmp_path: Path, tiny_demo: Path) -> None:
+    lines = ["file,emotion,speaker", *(f"{f},{f.stem[-5:-2]},{f.name[:3]}" for f in sorted(tiny_demo.iterdir()))]
+    name = "it's [my] ünï=1, a.csv"
+    (tmp_path / name).write_text("\n".join(lines))
+    done = sooner("describe", name)
+    assert done.returncode == 0, done.stderr
+    again = shlex.split(next(line for line in done.stdout.splitlines() if "ser.prepare" in line))
+    assert again[:3] == ["python", "-m", "ser.prepare"]
+    prepared = sooner("prepare", *again[3:])
+    assert prepared.returncode == 0, prepared.stderr
+    assert "36" in prepared.stdout
+
+
+@pytest.mark.parametrize(("path", "told"), [("no.csv", "which does not exist"), (".", "data.root must be a folder of")])
+def test_describe_names_the_path_that_holds_nothing(sooner: Command, path: str, told: str) -> None:
+    done = sooner("describe", path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_evaluate_asks_for_the_run(sooner: Command) -> None:

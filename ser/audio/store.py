@@ -16,10 +16,12 @@ import hashlib
 import json
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,8 @@ from ser.errors import BadCorpusError, CorpusNotFoundError
 from ser.runtime.words import counted
 
 KNOWN_BAD = "known bad"
+AHEAD = 64
+"""Clips that are decoded or waiting for it at a time."""
 FORMAT = 3
 """Increased when the format changes, so that older stores are prepared again."""
 CONTENT = 2
@@ -160,7 +164,10 @@ def _decode_all(
     previous: Previous | None,
     sources: dict[str, str],
 ) -> Iterator[Decoded]:
-    """Decode in threads (soundfile and soxr release the GIL), in order, with a progress bar on a terminal."""
+    """Decode in threads (soundfile and soxr release the GIL), in order, with a progress bar on a terminal.
+
+    Only a few clips are decoded ahead of the one that is written, so that memory does not grow with the corpus.
+    """
     from rich.progress import track
 
     others = corpus.copies()
@@ -170,9 +177,13 @@ def _decode_all(
         return known or decode_clip(utterance, others.get(utterance.id, ()), settings)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        decoded = pool.map(decode, utterances)
+        coming = iter(utterances)
+        ahead = deque(pool.submit(decode, utterance) for utterance in islice(coming, AHEAD))
         try:
-            yield from track(decoded, f"Preparing {corpus.title}", total=len(utterances), transient=True)
+            for _ in track(utterances, f"Preparing {corpus.title}", transient=True):
+                decoded = ahead.popleft().result()
+                ahead.extend(pool.submit(decode, utterance) for utterance in islice(coming, 1))
+                yield decoded
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -52,6 +52,11 @@ class Labelled:
     votes: np.ndarray | None
     dropped: dict[str, int]
 
+    @property
+    def class_names(self) -> "pd.Series[str]":
+        """The class of each row of the manifest."""
+        return pd.Series(np.array(self.classes)[self.target])
+
 
 @dataclass(frozen=True)
 class LabelScheme:

@@ -7,6 +7,7 @@ An `Utterance` holds what a corpus states about one clip. `to_table` returns the
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -62,12 +63,17 @@ _INTEGERS = ("repetition", "age")
 
 def to_table(utterances: Iterable[Utterance]) -> pd.DataFrame:
     """Return the manifest of some utterances, in their order, checked by `check_manifest`."""
-    rows = []
-    for utterance in utterances:
-        row = {column: getattr(utterance, column) for column in COLUMNS} | {"path": str(utterance.path)}
-        row |= {f"votes_{emotion}": float(number) for emotion, number in (utterance.votes or {}).items()}
-        rows.append(row | {f"{FURTHER}{name}": value for name, value in (utterance.further or {}).items()})
-    table = pd.DataFrame(rows, columns=None if rows else list(COLUMNS))
+    clips = list(utterances)
+    table = pd.DataFrame({column: [getattr(clip, column) for clip in clips] for column in COLUMNS})
+    table["path"] = [str(clip.path) for clip in clips]
+    votes = {f"votes_{emotion}": emotion for clip in clips for emotion in clip.votes or ()}
+    further = {f"{FURTHER}{name}": name for clip in clips for name in clip.further or ()}
+    more: dict[str, list[Any]] = {
+        c: [(clip.votes or {}).get(emotion) for clip in clips] for c, emotion in votes.items()
+    }
+    more |= {c: [(clip.further or {}).get(name) for clip in clips] for c, name in further.items()}
+    table = pd.concat([table, pd.DataFrame(more, index=table.index)], axis=1)
+    table[list(votes)] = table[list(votes)].astype(float)
     for column in _INTEGERS:
         table[column] = table[column].astype("Int64")
     check_manifest(table)
@@ -94,9 +100,8 @@ def check_manifest(table: pd.DataFrame) -> None:
                 f"The manifest's {column} must be a word in every row; got {len(table) - len(known)} without."
             )
     for column in ("id", "speaker", "sentence"):
-        stated = table[table[column].notna()]
-        wrong = stated[[not str(v).startswith(f"{c}/") for v, c in zip(stated[column], stated["corpus"], strict=True)]]
-        if len(wrong):
-            raise BadCorpusError(
-                f"The manifest's {column} must start with its corpus's name and '/'; got {wrong[column].iloc[0]!r}."
-            )
+        for corpus, values in table[column].dropna().astype(str).groupby(table["corpus"]):
+            if (wrong := ~values.str.startswith(f"{corpus}/")).any():
+                raise BadCorpusError(
+                    f"The manifest's {column} must start with its corpus's name and '/'; got {values[wrong].iloc[0]!r}."
+                )

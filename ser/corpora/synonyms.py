@@ -5,6 +5,7 @@ themselves; `ser.corpora.table` and `ser.corpora.folders` read labels through th
 """
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 EMOTION_WORDS: Mapping[str, str] = {
     "angry": "anger, rage, fury, furious, wut, wütend, ärger, zorn, zornig, colère, enfado, enojo, ira, rabbia, raiva",
@@ -35,6 +36,7 @@ def _inverted(words: Mapping[str, str]) -> dict[str, str]:
 _EMOTION_OF, _SEX_OF = _inverted(EMOTION_WORDS), _inverted(SEX_WORDS)
 
 
+@cache
 def emotion_of(label: str) -> str:
     """Return the common name of a label: lower-cased, and a synonym replaced.
 
@@ -46,6 +48,7 @@ def emotion_of(label: str) -> str:
     return _EMOTION_OF.get(word, word)
 
 
+@cache
 def sex_of(word: str) -> str | None:
     """Return the common name of a sex, another word as it is, lower-cased; ``None`` of nothing.
 

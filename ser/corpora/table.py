@@ -115,7 +115,8 @@ class Table(OwnRecordings):
         """The folder that relative paths begin at."""
         folder, here = self._rows.folder, Path.cwd()
         first = next((row["path"] for _, row in self._rows.rows if row.get("path")), "")
-        return here if first and not _file(folder, first).exists() and _file(here, first).is_file() else folder
+        found = [base for base in (folder, here) if first and Path(_absolute(str(base), first)).is_file()]
+        return found[0] if found else folder
 
     @cached_property
     def _clips(self) -> list[Utterance]:
@@ -138,10 +139,11 @@ class _Checked:
     def __init__(self, folder: Path, table: Rows, emotion_of: Callable[[str], str]) -> None:
         self.table, self.emotion_of = table, emotion_of
         self.problems: list[Problem] = []
-        self.folder = Path(os.path.normpath(folder.absolute()))
+        self.folder = os.path.normpath(folder.absolute())
         self.numbers = [c for c in table.columns if c in ("age", *TIMES) or c.startswith(VOTES)]
         self.further = [c for c in ("split", *further(table)) if c in table.columns]
-        self.files = [_file(self.folder, row["path"]) for _, row in table.rows]
+        self.files = [Path(_absolute(self.folder, row["path"])) for _, row in table.rows]
+        self.names = [str(file) for file in self.files]
         for (place, row), file in zip(table.rows, self.files, strict=True):
             self.problems += ((place, problem) for problem in self._wrong(row, file))
         self.problems += self._repeated()
@@ -149,14 +151,15 @@ class _Checked:
 
     def utterances(self, corpus: str) -> Iterator[Utterance]:
         """Yield the clip of each row; ids are paths relative to the table's folder, or to the one above all files."""
-        inside = all(str(file).startswith(f"{self.folder}{os.sep}") for file in self.files)
-        above = self.folder if inside else Path(os.path.commonpath([file.parent for file in self.files]))
-        sexes = {speaker: next(iter(said)) for speaker, said in self._sexes().items()}
-        for (_, row), file in zip(self.table.rows, self.files, strict=True):
+        inside = all(name.startswith(f"{self.folder}{os.sep}") for name in self.names)
+        above = self.folder if inside else os.path.commonpath({file.parent for file in self.files})
+        below = len(above.rstrip(os.sep)) + 1
+        sexes = {speaker: next(iter(said)) for speaker, said in self._sexes.items()}
+        for (_, row), file, name in zip(self.table.rows, self.files, self.names, strict=True):
             piece = self._piece(row)
             speaker, sentence, age = row.get("speaker"), row.get("sentence"), row.get("age")
             yield Utterance(
-                id=f"{corpus}/{file.relative_to(above).as_posix()}{_suffix(piece)}",
+                id=f"{corpus}/{name[below:].replace(os.sep, '/')}{_suffix(piece)}",
                 path=file,
                 corpus=corpus,
                 speaker=f"{corpus}/{speaker}" if speaker else None,
@@ -184,9 +187,9 @@ class _Checked:
 
     def _repeated(self) -> Iterator[Problem]:
         """Yield the rows whose clip is in an earlier row."""
-        first: dict[tuple[Path, Piece | None], tuple[Place, str]] = {}
-        for (place, row), file in zip(self.table.rows, self.files, strict=True):
-            key = file, self._piece(row)
+        first: dict[tuple[str, Piece | None], tuple[Place, str]] = {}
+        for (place, row), name in zip(self.table.rows, self.names, strict=True):
+            key = name, self._piece(row)
             if row["path"] and key in first:
                 before, label = first[key]
                 two = "again" if row["label"] == label else f"labelled {row['label']}, but {label}"
@@ -194,11 +197,12 @@ class _Checked:
             first.setdefault(key, (place, row["label"]))
 
     def _two_sexes(self) -> Iterator[Problem]:
-        for speaker, said in self._sexes().items():
+        for speaker, said in self._sexes.items():
             if len(said) > 1:
                 both = " and ".join(f"{sex} in {place}" for sex, place in said.items())
                 yield max(said.values()), f"the speaker {speaker} is {both}"
 
+    @cached_property
     def _sexes(self) -> dict[str, dict[str, Place]]:
         """Return the sexes of each speaker, with the first place that states it."""
         found: dict[str, dict[str, Place]] = defaultdict(dict)
@@ -216,6 +220,8 @@ class _Checked:
 
     def _piece(self, row: Mapping[str, str]) -> Piece | None:
         start, end = row.get("start"), row.get("end")
+        if not (start or end):
+            return None
         piece = self._number(start or "0", "start"), self._number(end, "end") if end else None
         return None if piece == (0.0, None) else piece
 
@@ -227,9 +233,10 @@ class _Checked:
             return _seconds(text) if column in TIMES else math.nan
 
 
-def _file(folder: Path, path: str) -> Path:
+def _absolute(folder: str, path: str) -> str:
     """Return a path below a folder, or in the user's home folder after ``~/``, without ``..``."""
-    return Path(os.path.normpath(folder / (Path(path).expanduser() if path.startswith("~/") else path)))
+    home = str(Path(path).expanduser()) if path.startswith("~/") else path
+    return os.path.normpath(os.path.join(folder, home))  # noqa: PTH118 - pathlib takes ten times as long
 
 
 def _seconds(text: str) -> float:

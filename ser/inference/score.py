@@ -32,7 +32,7 @@ def score(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> 
     scored = predict_probabilities(model, data, rows)
     manifest = data.labelled.manifest.iloc[rows].reset_index(drop=True)
     known = [c for c in predictions.OPTIONAL if c in manifest and manifest[c].notna().all()]
-    known += groups_of(data.labelled.manifest)
+    known += grouping_columns(data.labelled.manifest)
     table = manifest[["id", "corpus", "speaker", "sex", "sentence"]].rename(columns={"id": "utterance"})
     table["fold"] = data.fold
     table["target"] = [data.classes[i] for i in data.labelled.target[rows]]
@@ -43,7 +43,7 @@ def score(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> 
     return table.assign(**columns)
 
 
-def groups_of(manifest: pd.DataFrame) -> list[str]:
+def grouping_columns(manifest: pd.DataFrame) -> list[str]:
     """Return the further columns of a manifest that divide its utterances into a few groups, the split aside."""
     further = [c for c in predictions.further_groups(manifest) if c != COLUMN]
     return [c for c in further if 2 <= manifest[c].nunique() <= MOST_GROUPS]

@@ -175,7 +175,7 @@ def _unknown(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
 def _speakers(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
     speaker = {side: manifest["speaker"].iloc[rows].dropna() for side, rows in split.sides().items()}
     for one, other in combinations(SIDES, 2):
-        both = sorted(set(speaker[one]) & set(speaker[other]))
+        both = sorted(set(speaker[one].unique()) & set(speaker[other].unique()))
         if not both:
             continue
         rows = split.sides()[other]
@@ -204,7 +204,7 @@ def _speakers(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
 def _sentences(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
     sentence = {side: manifest["sentence"].iloc[rows] for side, rows in split.sides().items()}
     for side in ("train", "dev"):
-        both = sorted(set(sentence[side].dropna()) & set(sentence["test"].dropna()))
+        both = sorted(set(sentence[side].dropna().unique()) & set(sentence["test"].dropna().unique()))
         if not both:
             continue
         rows = split.test[sentence["test"].isin(both).to_numpy()]
@@ -243,9 +243,9 @@ def _audio(split: Split, manifest: pd.DataFrame, duplicates: pd.DataFrame | None
 
 
 def _classes(split: Split, classes: pd.Series) -> Iterator[Finding]:
-    every = set(classes)
+    every = set(classes.unique())
     for side, rows in split.sides().items():
-        absent = sorted(every - set(classes.iloc[rows]))
+        absent = sorted(every - set(classes.iloc[rows].unique()))
         if not absent:
             continue
         text = f"{side} has no utterance of the class {', '.join(absent)}."

@@ -64,7 +64,7 @@ class Plan:
     @cached_property
     def class_names(self) -> "pd.Series[str]":
         """The class of each row."""
-        return pd.Series(np.array(self.labelled.classes)[self.labelled.target])
+        return self.labelled.class_names
 
     @cached_property
     def duplicates(self) -> pd.DataFrame:

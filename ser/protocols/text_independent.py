@@ -64,8 +64,6 @@ def deal_sentences(manifest: pd.DataFrame, folds: int, seed: int) -> np.ndarray:
     Raises:
         SplitError: If a corpus has only one sentence, or fewer utterances of every emotion than folds.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
     if (unknown := manifest["sentence"].isna()).any():
         raise SplitError(
             f"A text-independent protocol requires the sentence of every clip; got {counted(int(unknown.sum()), 'clip')} "
@@ -77,6 +75,8 @@ def deal_sentences(manifest: pd.DataFrame, folds: int, seed: int) -> np.ndarray:
             f"A text-independent protocol requires at least 2 sentences in every corpus; got 1 in {', '.join(lone)}. "
             "Use protocol=speaker_cv, or leave that corpus out."
         )
+    from sklearn.model_selection import StratifiedGroupKFold  # late: it takes seconds to import
+
     folds = min(folds, int(sentences.min()))
     dealer = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     fold_of = np.empty(len(manifest), dtype=np.int64)

@@ -107,6 +107,20 @@ def _understood(argument: str, several: bool) -> str:
     return f"{name}={value if _is_value(value, several) else quoted(value)}"
 
 
+def as_typed(override: str) -> str:
+    """Return an override without the quotes that `understood` adds.
+
+    Example:
+        >>> as_typed("data.file='my clips.csv'"), as_typed("labels=six")
+        ('data.file=my clips.csv', 'labels=six')
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parse = OverridesParser.create().parse_override
+    typed = f"{override.partition('=')[0]}={parse(override).value()}"
+    return typed if parse(understood([typed])[0]).value() == parse(override).value() else override
+
+
 def _is_value(text: str, several: bool) -> bool:
     """Whether Hydra's grammar reads a text as one value, or as one value for each of ``several`` jobs."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -169,7 +183,7 @@ def check(config: "DictConfig", command: str, overrides: Sequence[str] = ()) -> 
     if unknown := next(_unknown(config, command), None):
         raise ConfigError(f"Unknown setting: {unknown}.{did_you_mean(unknown, command)}")
     chosen = [override.partition("=")[0] for override in overrides]
-    several = command != "prepare" and len(OmegaConf.select(config, "data.corpora") or ()) > 1
+    several = command not in ("prepare", "describe") and len(OmegaConf.select(config, "data.corpora") or ()) > 1
     if several and "protocol" not in chosen:
         raise ConfigError("Several corpora have no protocol of their own. Choose one, such as protocol=speaker_cv.")
 

@@ -1,0 +1,45 @@
+"""``python -m ser.describe my.csv``: how recordings would be understood, before anything is decoded."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ser.command import command
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def data_settings(path: str) -> list[str]:
+    """Return the settings that a path alone stands for: a table, or a folder whose names are labels."""
+    from ser.corpora.formats.recognise import read_rows
+
+    where = Path(path).expanduser()
+    named = where.is_dir() and read_rows(where) is None
+    return ["data=folders", f"data.root={path}"] if named else ["data=table", f"data.file={path}"]
+
+
+@command("describe", alone=data_settings)
+def main(config: "DictConfig") -> None:
+    """Print what the configuration's corpora hold, and what can be done with them."""
+    import pandas as pd
+    from hydra.core.hydra_config import HydraConfig
+    from rich.console import Console
+
+    from ser.corpora.manifest import to_table
+    from ser.corpora.own import OwnRecordings
+    from ser.protocols.plan import corpora_of
+    from ser.report.description import corpus_facts, next_steps
+
+    console, manifests, corpora = Console(), [], corpora_of(config).values()
+    own = len(corpora) > 1 or any(isinstance(corpus, OwnRecordings) for corpus in corpora)
+    for corpus in corpora:
+        clips = list(corpus.utterances())
+        manifests.append(to_table(clips))
+        console.print(corpus_facts(corpus, clips, manifests[-1], config.headers))
+    every = pd.concat(manifests, ignore_index=True)
+    for part in next_steps(every, config.labels, HydraConfig.get().overrides.task, own):
+        console.print(part, soft_wrap=True, highlight=False)
+
+
+if __name__ == "__main__":
+    main()
