@@ -62,7 +62,7 @@ class Esd(Corpus):
         if match is None or folder is None:
             return None
         speaker, number = match.groups()
-        language = "en" if speaker >= FIRST_ENGLISH else "zh"
+        language = "English" if speaker >= FIRST_ENGLISH else "Chinese"
         return Utterance(
             id=f"{self.name}/{path.stem}",
             path=path,
@@ -71,4 +71,5 @@ class Esd(Corpus):
             sex="female" if speaker in FEMALE else "male",
             emotion=self.emotions[folder],
             sentence=f"{self.name}/{language}{(int(number) - 1) % SENTENCES + 1:03d}",
+            further={"language": language},
         )

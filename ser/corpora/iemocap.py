@@ -20,7 +20,8 @@ from ser.corpora.manifest import Utterance
 from ser.corpora.synonyms import emotion_of
 from ser.errors import BadCorpusError
 
-_NAME = re.compile(r"Ses(0[1-5])[FM]_\w+_([FM])\d{3}")
+_NAME = re.compile(r"Ses(0[1-5])[FM]_(impro|script)\w+_([FM])\d{3}")
+_KINDS = {"impro": "improvised", "script": "scripted"}
 _LABEL = re.compile(r"\[[\d. -]+\]\t(\w+)\t(\w{3})\t\[([\d.]+), ([\d.]+), ([\d.]+)\]")
 _VOTE = re.compile(r"C-E\d+:\t([^\t]*)\t")
 _WORDS = re.compile(r"(\w+) \[[\d.-]+\]: (.*)")
@@ -99,17 +100,19 @@ class Iemocap(Corpus):
         match = _NAME.fullmatch(path.stem)
         if match is None or path.stem not in self._labels:
             return None
+        session, kind, sex = match.groups()
         code, votes = self._labels[path.stem]
         words = self._words.get(path.stem)
         return Utterance(
             id=f"{self.name}/{path.stem}",
             path=path,
             corpus=self.name,
-            speaker=f"{self.name}/{match[1]}{match[2]}",
-            sex="female" if match[2] == "F" else "male",
+            speaker=f"{self.name}/{session}{sex}",
+            sex="female" if sex == "F" else "male",
             emotion=self.emotions[code],
             sentence=f"{self.name}/{' '.join(words.lower().split())}" if words else None,
             votes=votes or None,
+            further={"kind": _KINDS[kind]},
         )
 
     def _texts(self, folder: str) -> list[Path]:

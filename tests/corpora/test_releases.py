@@ -61,8 +61,8 @@ NAMED: list[tuple[type[Corpus], str, Facts]] = [
     (Shemo, "male/M02F01.wav", ("M02F01", "M02", "male", "fear", None)),
     (Urdu, "Neutral/SM5_F61_N089.wav", ("SM5_F61_N089", "SM5", "male", "neutral", None)),
     (Urdu, "SF1_F3_H03.wav", ("SF1_F3_H03", "SF1", "female", "happy", None)),
-    (Esd, "0011/Angry/0011_000351.wav", ("0011_000351", "0011", "male", "angry", "en001")),
-    (Esd, "0001/Surprise/train/0001_001750.wav", ("0001_001750", "0001", "female", "surprise", "zh350")),
+    (Esd, "0011/Angry/0011_000351.wav", ("0011_000351", "0011", "male", "angry", "English001")),
+    (Esd, "0001/Surprise/train/0001_001750.wav", ("0001_001750", "0001", "female", "surprise", "Chinese350")),
     (Enterface, "subject 1/anger/sentence 2/s1_an_2.wav", ("s1_an_2", "s1", None, "angry", "an2")),
     (Enterface, "subject 11/fear/sentence 1/s12_fe_1.wav", ("s11_fe_1", "s11", None, "fear", "fe1")),
     (Enterface, "subject 3/sadness/sentence 5/s_3_sa_5.wav", ("s3_sa_5", "s3", None, "sad", "sa5")),
@@ -181,6 +181,7 @@ def test_iemocap_labels_votes_and_words_are_read(iemocap: Iemocap) -> None:
     assert facts(woman) == ("Ses01F_impro01_F000", "01F", "female", "neutral", "excuse me.")
     assert facts(man) == ("Ses01F_impro01_M000", "01M", "male", "excited", None)
     assert woman.votes == {"neutral": 2, "sad": 1}
+    assert woman.further == {"kind": "improvised"}
     assert undecided.emotion == "undecided"
     assert undecided.votes == {"excited": 1, "happy": 1}
     assert [path.name for path in iemocap.strays()] == [f"Ses0{i}F_impro01.wav" for i in range(1, 6)]
