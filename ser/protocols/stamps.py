@@ -3,6 +3,7 @@
 A stamp may continue after these words, with a share in parentheses or with names after a colon.
 """
 
+import re
 from collections.abc import Iterable
 
 SYNTHETIC = "synthetic speech"
@@ -42,6 +43,30 @@ def meaning(stamp: str) -> str:
         'No test recording is of this class; UAR is the mean recall of the others.'
     """
     return next((sentence for words, sentence in MEANINGS.items() if stamp.startswith(words)), "")
+
+
+def counted_as(stamps: Iterable[str]) -> tuple[str, ...]:
+    """Return what is counted as speakers: speakers, and the folders or recordings that stand in for unknown ones.
+
+    Example:
+        >>> counted_as(["synthetic speech"]), counted_as(["speakers unknown (2 of 9 clips; split by recording)"])
+        (('speaker',), ('speaker', 'recording'))
+    """
+    for stamp in stamps:
+        if found := re.fullmatch(rf"{SPEAKERS_UNKNOWN} \((\d+ of \d+ clips; )?split by (\w+(?: and \w+)*)\)", stamp):
+            return (*(["speaker"] if found[1] else []), *found[2].split(" and "))
+    return ("speaker",)
+
+
+def speakers_in_words(stamps: Iterable[str], number: int | None = None) -> str:
+    """Return a number of speakers with its noun, or the noun alone in the plural; see `counted_as`.
+
+    Example:
+        >>> speakers_in_words(["speakers unknown (split by folder)"], 4), speakers_in_words([])
+        ('4 folders', 'speakers')
+    """
+    nouns = " or ".join(noun + "s" * (number != 1) for noun in counted_as(stamps))
+    return nouns if number is None else f"{number} {nouns}"
 
 
 def combined(stamps: Iterable[str]) -> tuple[str, ...]:

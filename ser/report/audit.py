@@ -8,7 +8,7 @@ from rich.text import Text
 from ser.protocols.audit import Finding
 from ser.protocols.plan import Plan
 from ser.protocols.split import SIDES
-from ser.protocols.stamps import meaning
+from ser.protocols.stamps import meaning, speakers_in_words
 from ser.report.tables import simple_table
 from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import counted
@@ -20,7 +20,7 @@ STYLES = {"error": "bold red", "stamp": "yellow", "note": "dim"}
 
 def audit_report(plan: Plan, findings: Mapping[int, Sequence[Finding]]) -> RenderableType:
     """Lay out the protocol, the size of every fold, and every finding with its folds."""
-    sizes = simple_table("Clips / speakers", "fold", *SIDES)
+    sizes = simple_table(f"Clips / {speakers_in_words(plan.stamps(0))}", "fold", *SIDES)
     sizes.add_column("hash", no_wrap=True)
     manifest = plan.labelled.manifest
     for split in plan.splits:

@@ -1,6 +1,6 @@
 """Selected numbers beyond the scores, each with its meaning, for the terminal and the card."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -8,12 +8,12 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ser.corpora.manifest import FURTHER
+from ser.protocols.stamps import counted_as, speakers_in_words
 from ser.report.format import percent, probability
-from ser.runtime.words import counted
 
 
-def highlights(profile: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield name, value and meaning of selected numbers beyond the scores."""
+def highlights(profile: Mapping[str, Any], stamps: Sequence[str] = ()) -> Iterator[tuple[str, str, str]]:
+    """Yield name, value and meaning of selected numbers beyond the scores of a result with some stamps."""
     calibration, selective = profile.get("calibration", {}), profile.get("selective", {})
     if "ece" in calibration:
         after = calibration.get("after", {}).get("ece")
@@ -45,7 +45,7 @@ def highlights(profile: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             "Chance that a listener drawn at random names its top class. Its probabilities diverge from the votes by "
             f"{soft['jsd']:.3f} bits; the mean votes, given for every clip, by {soft['jsd_of_mean_votes']:.3f}.",
         )
-    yield from _unevenness(profile.get("fairness", {}))
+    yield from _unevenness(profile.get("fairness", {}), stamps)
     yield from _further(profile)
 
 
@@ -58,12 +58,12 @@ def _further(profile: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield f"By {column.removeprefix(FURTHER)}", scores, text
 
 
-def _unevenness(fairness: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _unevenness(fairness: Mapping[str, Any], stamps: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     if worst := fairness.get("speakers", {}).get("worst"):
         yield (
-            "Worst speaker",
+            f"Worst {' or '.join(counted_as(stamps))}",
             f"{worst['speaker']}, UAR {percent(worst['uar'])}",
-            f"The lowest UAR of {counted(fairness['speakers']['n_speakers'], 'test speaker')}, whose mean is "
+            f"The lowest UAR of {speakers_in_words(stamps, fairness['speakers']['n_speakers'])} in test, whose mean is "
             f"{percent(fairness['speakers']['uar_mean'])}.",
         )
     for column, gap in fairness.items():
@@ -80,10 +80,10 @@ def _unevenness(fairness: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             )
 
 
-def highlights_table(profile: Mapping[str, Any]) -> RenderableType:
+def highlights_table(profile: Mapping[str, Any], stamps: Sequence[str] = ()) -> RenderableType:
     """Lay out `highlights` for the terminal: one line each, with its meaning below."""
     lines: list[RenderableType] = [Text(), Text("Beyond the scores", style="bold"), Text()]
-    for name, value, meaning in highlights(profile):
+    for name, value, meaning in highlights(profile, stamps):
         lines += [
             Padding(Text.assemble((name, "bold"), ": ", value), (0, 2)),
             Padding(Text(meaning, style="dim"), (0, 4)),

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ser.protocols.stamps import meaning
+from ser.protocols.stamps import meaning, speakers_in_words
 from ser.report import format
 from ser.report.format import UNDEFINED, percent
 from ser.report.highlights import highlights_table
@@ -54,9 +54,9 @@ def results_table(
         >>> "SYNTHETIC SPEECH" in printed.get()
         True
     """
-    caution = summary["uar_interval"]["caution"]
+    caution = (summary["uar_interval"]["caution"] or "").replace("speakers", speakers_in_words(stamps))
     parts: list[RenderableType] = [_stamp(stamps)] if stamps else []
-    parts.append(_scores(summary, heading(title, stamps)))
+    parts.append(_scores(summary, heading(title, stamps), stamps))
     parts += [Text(f"Caution: {caution}.", style="bold yellow")] if caution else []
     parts += [*_dim(_meaning(summary, stamps)), Text(), _classes(summary), Text(PER_CLASS, style="dim")]
     return Group(*parts, *_dim(notes), Text())
@@ -81,8 +81,8 @@ def print_results(
     console.print(results_table(summary, title, stamps, notes))
     console.print(confusion_table(summary))
     if summary["n_folds"] > 1:
-        console.print(folds_table(summary))
-    console.print(highlights_table(profile))
+        console.print(folds_table(summary, stamps))
+    console.print(highlights_table(profile, stamps))
 
 
 def confusion_table(summary: Mapping[str, Any]) -> RenderableType:
@@ -94,9 +94,11 @@ def confusion_table(summary: Mapping[str, Any]) -> RenderableType:
     return table
 
 
-def folds_table(summary: Mapping[str, Any]) -> RenderableType:
+def folds_table(summary: Mapping[str, Any], stamps: Sequence[str] = ()) -> RenderableType:
     """Lay out the scores of each fold, then their mean and standard deviation (n - 1)."""
-    table = simple_table("By fold", "fold", "utterances", "speakers", "UAR", "accuracy", "macro F1", left=0)
+    table = simple_table(
+        "By fold", "fold", "utterances", speakers_in_words(stamps), "UAR", "accuracy", "macro F1", left=0
+    )
     folds = summary["folds"]
     for fold in folds["each"]:
         scores = [percent(fold[score]) for score in ("uar", "accuracy", "macro_f1")]
@@ -108,15 +110,16 @@ def folds_table(summary: Mapping[str, Any]) -> RenderableType:
     return table
 
 
-def _scores(summary: Mapping[str, Any], title: Text) -> Table:
+def _scores(summary: Mapping[str, Any], title: Text, stamps: Sequence[str]) -> Table:
     table = simple_table(title, "score", "value")
     table.add_column("", no_wrap=True)
-    table.add_row(Text("UAR", style="bold"), Text(percent(summary["uar"]), style="bold"), _interval(summary))
+    table.add_row(Text("UAR", style="bold"), Text(percent(summary["uar"]), style="bold"), _interval(summary, stamps))
     table.add_row("accuracy", percent(summary["accuracy"]))
     table.add_row("macro F1", percent(summary["macro_f1"]))
     nats = summary["cross_entropy"]
     table.add_row("cross-entropy", UNDEFINED if nats is None else f"{nats:.3f} nats")
-    table.caption = ", ".join(counted(summary[f"n_{thing}s"], thing) for thing in ("utterance", "speaker", "fold"))
+    clips, folds = counted(summary["n_utterances"], "utterance"), counted(summary["n_folds"], "fold")
+    table.caption = f"{clips}, {speakers_in_words(stamps, summary['n_speakers'])}, {folds}"
     return table
 
 
@@ -165,11 +168,11 @@ def heading(title: str, stamps: Sequence[str]) -> Text:
     return text
 
 
-def _interval(summary: Mapping[str, Any]) -> str:
+def _interval(summary: Mapping[str, Any], stamps: Sequence[str]) -> str:
     interval = summary["uar_interval"]
     if interval["low"] is None:
         return "no interval"
-    return f"{ends(interval)}  {100 * interval['level']:g} % interval over {counted(interval['speakers'], 'speaker')}"
+    return f"{ends(interval)}  {100 * interval['level']:g} % interval over {speakers_in_words(stamps, interval['speakers'])}"
 
 
 def ends(interval: Mapping[str, Any], *, signed: bool = False) -> str:

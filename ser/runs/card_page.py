@@ -2,13 +2,14 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from ser.protocols.stamps import meaning
+from ser.protocols.stamps import meaning, speakers_in_words
 from ser.report.audit import LEVELS
 from ser.report.format import percent
 from ser.report.highlights import highlights
@@ -16,7 +17,6 @@ from ser.report.html import data_uri, rendered
 from ser.report.tables import simple_table
 from ser.runs.folder import CONFUSION, CURVES, RunFolder
 from ser.runtime.help_page import protocol_summary
-from ser.runtime.words import counted
 
 TEMPLATE = Path(__file__).with_name("card.html.j2")
 MARKS = {True: Text("holds", style="green"), False: Text("DIFFERS", style="bold red"), None: Text("-", style="dim")}
@@ -35,8 +35,9 @@ def render(card: Mapping[str, Any], run: RunFolder) -> str:
         "findings": findings(card),
         "levels": LEVELS,
         "meaning": meaning,
+        "speakers_in_words": partial(speakers_in_words, card["stamps"]),
         "protocol_summary": protocol_summary(card["protocol"]["name"]),
-        "highlights": list(highlights(run.profile or {})),
+        "highlights": list(highlights(run.profile or {}, card["stamps"])),
         "limits": list(limits(card)),
     }
     return rendered(TEMPLATE, values, lenient=True)  # cards differ in their facts
@@ -102,7 +103,7 @@ def limits(card: Mapping[str, Any]) -> Iterator[str]:
     if interval["low"] is not None:
         yield (
             "Not that a model is better because its UAR is a little higher. "
-            f"With {counted(numbers['n_speakers'], 'speaker')}, the interval of the UAR is from "
+            f"With {speakers_in_words(stamps, numbers['n_speakers'])}, the interval of the UAR is from "
             f"{percent(interval['low'])} to {percent(interval['high'])}. Compare models on the same split by a paired test "
             "(python -m ser.compare)."
         )

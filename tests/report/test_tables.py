@@ -115,3 +115,12 @@ def test_no_text_is_truncated(summary, width: int) -> None:
     text += _text(folds_table(summary), width) + _text(confusion_table(summary), width)
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_stand_ins_are_not_called_speakers(summary) -> None:
+    stamps = ["speakers unknown (split by folder)"]
+    text = _text(results_table(summary, "cnn on x", stamps)) + _text(folds_table(summary, stamps))
+    scores = text[text.index("cnn on x") : text.index("Stamp ")]
+    assert f"{summary['n_speakers']} folders" in scores
+    assert "speakers" not in scores
+    assert "folders" in text[text.index("By fold") :]

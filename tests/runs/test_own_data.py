@@ -48,7 +48,10 @@ def test_folders_of_classes_give_a_carded_run_stamped_for_unknown_speakers(setti
         ("note", "unknown sex"),
     }
     assert run.predictions["sex"].isna().all()
-    assert "speakers unknown" in (run.path / "card.html").read_text()
+    page = (run.path / "card.html").read_text()
+    assert "speakers unknown" in page
+    assert "of 6 recordings" in page
+    assert "6 speakers" not in page
     assert all(check.ok is not False for check in verify(run.path, stores=str(settings()["paths"]["stores"])))
 
 
