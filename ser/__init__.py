@@ -10,12 +10,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ser.runtime.user import ensure_user_name
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from ser.models.classifier import SpeechClassifier
     from ser.runs.folder import RunFolder
 
+ensure_user_name()  # before anything imports torch's compiler
 __version__ = "0.1.0"
 __all__ = ["audit", "compare", "evaluate", "load", "prepare", "train", "verify"]
 

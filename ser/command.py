@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Task = Callable[["DictConfig"], Any]
 FULL = "The disk is full. Free some space, or choose another disk with paths.runs=/folder or paths.stores=/folder."
+NO_HOME = "There is no home folder for ~. Set HOME, or SER_HOME=/folder, or write paths without ~."
 LAUNCHERS = {"joblib": "joblib", "slurm": "submitit", "submitit": "submitit", "ray": "ray"}
 """The Hydra plugin that each launcher needs."""
 RESUME = " Resume with the same command plus ckpt=last."
@@ -123,6 +124,10 @@ def friendly_errors(resume: str = "", end: Callable[[str, int], NoReturn] = _exi
         if (sentence := _sentence(error)) is None:
             raise
         end(sentence, SerError.exit_code)
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # of pathlib
+            raise
+        end(NO_HOME, SerError.exit_code)
     except KeyboardInterrupt:
         _exit(f"Interrupted. No partial files were left.{resume}", 130)
 
@@ -135,8 +140,8 @@ def _sentence(error: OSError) -> str | None:
         return None
     if error.errno in REFUSED:
         return (
-            f"Permission denied: {error.filename}. Change its permissions, or choose another folder with "
-            "paths.runs=/folder or paths.stores=/folder."
+            f"Permission denied: {error.filename}. Change its permissions, or choose another folder: paths.runs, "
+            "paths.stores, hydra.sweep.dir (of a sweep) or out."
         )
     if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
         return f"{error.filename}: {error.strerror}. Move it away, or choose another path."

@@ -148,6 +148,7 @@ def test_an_unforeseen_error_of_a_model_shows_its_traceback(sooner: Command, qui
     [
         (OSError(errno.ENOSPC, "No space left on device"), "The disk is full. Free some space"),
         (OSError(errno.EDQUOT, "Disk quota exceeded", "/data/runs"), "The disk is full. Free some space"),
+        (RuntimeError("Could not determine home directory."), "There is no home folder for ~. Set HOME"),
         (PermissionError(errno.EACCES, "Permission denied", "/data/runs"), "Permission denied: /data/runs."),
         (OSError(errno.EROFS, "Read-only file system", "/data/runs"), "Permission denied: /data/runs."),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/data/runs"), "/data/runs: Not a directory."),
