@@ -80,8 +80,10 @@ def quoted(text: str) -> str:
     return "'" + re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), text) + "'"
 
 
-TEXTS = ("data.", "paths.")
-"""Beginnings of the settings that hold paths and patterns: any text is a value of theirs."""
+TEXTS = frozenset(
+    "checkpoint ckpt corpora dir file folder home out path pattern resume root run runs splits storage stores".split()
+)
+"""Last names of the settings that hold paths and patterns: any text is a value of theirs."""
 OPEN = "labels.merge."
 """Beginning of the settings whose names are labels of the data: any text is one."""
 
@@ -100,7 +102,7 @@ def understood(arguments: Sequence[str]) -> list[str]:
 def _understood(argument: str, several: bool) -> str:
     name, equals, value = argument.partition("=")
     key = name.lstrip("+~")
-    if not equals or not key.startswith((*TEXTS, OPEN)):
+    if not equals or not (key.startswith(OPEN) or key.rpartition(".")[2] in TEXTS):
         return argument
     if key.startswith(OPEN):
         name = "++" + OPEN + text_key(key.removeprefix(OPEN))
@@ -122,14 +124,19 @@ def as_typed(override: str) -> str:
 
 
 def _is_value(text: str, several: bool) -> bool:
-    """Whether Hydra's grammar reads a text as one value, or as one value for each of ``several`` jobs."""
+    """Whether Hydra's grammar reads a text as itself, as null or a list, or as one text for each of ``several`` jobs."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import CompactHydraException, HydraException
 
     try:
-        return not OverridesParser.create().parse_override(f"x={text}").is_sweep_override() or several
+        override = OverridesParser.create().parse_override(f"x={text}")
+        if override.is_sweep_override():
+            return several and bool(list(override.sweep_string_iterator()))
+        value = override.value()
     except (CompactHydraException, HydraException):
         return False
+    quoted_already = text[:1] in ("'", '"') and isinstance(value, str)
+    return value is None or isinstance(value, list) or value == text or quoted_already
 
 
 def composed(command: str, overrides: Sequence[str]) -> "DictConfig":
