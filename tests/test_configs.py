@@ -105,6 +105,7 @@ def test_each_option_composes_and_can_be_made(group: str, option: str, tmp_path:
     check(composed(chosen(group, option), *more), tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("data", "model"), PAIRS)
 def test_each_corpus_goes_with_a_model(data: str, model: str, tmp_path: Path) -> None:
     check(composed(f"data={data}", f"model={model}"), tmp_path)

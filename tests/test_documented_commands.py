@@ -85,6 +85,7 @@ def test_commands_are_found() -> None:
     assert PARSED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMPOSED, ids=" ".join)
 def test_a_documented_command_composes(command: tuple[str, ...], conf: Path) -> None:
     module, *arguments = command

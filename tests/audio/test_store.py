@@ -562,6 +562,7 @@ def test_killed_preparation_leaves_no_store_and_can_be_repeated(savee: Path, hom
     assert left_in(home) == [store.folder.name]
 
 
+@pytest.mark.slow
 def test_concurrent_processes_prepare_once(savee: Path, home: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     processes = [start(savee, home, log, 0, name) for name in ("one", "two")]

@@ -209,6 +209,7 @@ def test_auto_is_jackknife_for_few_speakers_and_percentiles_for_many() -> None:
     assert (speaker_interval(counts[:23]).method, speaker_interval(counts[:23]).resamples) == ("jackknife-t", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speakers", [3, 4, 10])
 def test_auto_interval_of_few_speakers_covers_where_percentiles_do_not(speakers: int) -> None:
     rng, runs = np.random.default_rng(speakers), 600

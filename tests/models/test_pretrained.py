@@ -137,6 +137,7 @@ def test_gradients_of_batch_in_parts_equal_whole_batch(make: Make, name: str, he
     assert max(samples for _, samples in heard) > 1.2 * 16000, "a clip beyond the limit goes by itself"
 
 
+@pytest.mark.slow
 @each_checkpoint
 def test_recomputed_parts_repeat_their_dropout(make: Make, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     dropout = {"dropout": 0.3} if name.startswith("whisper") else {"hidden_dropout": 0.3}

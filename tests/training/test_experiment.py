@@ -124,7 +124,9 @@ def test_predictions_depend_on_the_seed_alone(settings: Settings, finished: Path
     assert metrics_of(other)["run"]["seed"] == 2**32 - 1
 
 
-@pytest.mark.parametrize("model", ["cnn", pytest.param("bilstm", marks=pytest.mark.slow), "transformer"])
+@pytest.mark.parametrize(
+    "model", ["cnn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("bilstm", "transformer"))]
+)
 def test_a_resumed_run_equals_one_that_was_not_stopped(settings: Settings, model: str, tmp_path: Path) -> None:
     whole = experiment.train(settings(f"model={model}", "trainer.max_epochs=3", f"paths.run={tmp_path / 'whole'}"))
 

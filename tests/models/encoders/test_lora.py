@@ -92,6 +92,7 @@ def test_exactly_the_adapters_are_trained(family: str) -> None:
         assert torch.equal(parameter, before[name]) == ("lora_" not in name), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_adapter_on_any_linear_layer_has_an_effect_or_is_refused(family: str) -> None:
     names = {n.rpartition(".")[2] for n, layer in encoder_of(family).named_modules() if isinstance(layer, nn.Linear)}
