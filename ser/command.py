@@ -71,14 +71,24 @@ def _compose_and_run(task: Task, config_name: str, alone: Callable[[str], list[s
             return task(config)
 
     names.register()
-    if alone is not None:
-        before = zip(sys.argv, sys.argv[1:], strict=False)
-        sys.argv[1:] = [part for flag, text in before for part in (alone(text) if _is_path(text, flag) else [text])]
-    sys.argv[1:] = understood(names.resumed(sys.argv[1:]))
+    sys.argv[1:] = understood(names.resumed(with_settings(sys.argv[1:], alone)))
     check_launcher(sys.argv[1:])
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors, in place of printing them
     with plain_hydra_errors(config_name, sys.argv[1:]):
         hydra.main(version_base="1.3", config_path=conf_dir(), config_name=config_name)(run)()
+
+
+def with_settings(arguments: Sequence[str], alone: Callable[[str], list[str]] | None) -> list[str]:
+    """Return arguments with settings in place of each path without a name, which ``alone`` returns.
+
+    Example:
+        >>> with_settings(["--cfg", "job", "my.csv", "seed=1"], lambda path: ["data=table", f"data.file={path}"])
+        ['--cfg', 'job', 'data=table', 'data.file=my.csv', 'seed=1']
+    """
+    if alone is None:
+        return list(arguments)
+    before = zip(["", *arguments], arguments, strict=False)
+    return [part for flag, text in before for part in (alone(text) if _is_path(text, flag) else [text])]
 
 
 def _is_path(argument: str, before: str) -> bool:

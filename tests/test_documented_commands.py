@@ -13,6 +13,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
+from ser.command import with_settings
+from ser.describe import data_settings
 from ser.runtime.composition import check, understood
 from ser.runtime.conf_dir import conf_dir
 from ser.sweeps import names
@@ -91,6 +93,7 @@ def test_a_documented_command_composes(command: tuple[str, ...], conf: Path) -> 
     module, *arguments = command
     name = module.removeprefix("ser.")
     names.register()
+    arguments = with_settings(arguments, data_settings if name == "describe" else None)
     overrides = [word for word in arguments if not word.startswith("-")]
     for chosen in choices(tuple(overrides)):
         GlobalHydra.instance().clear()
