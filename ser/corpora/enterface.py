@@ -17,6 +17,7 @@ from ser.corpora.corpus import Corpus
 from ser.corpora.manifest import Utterance
 
 _NAME = re.compile(r"s_?(\d{1,2})_(an|di|fe|ha|sa|su)(?:_([1-5]))?(?:avi)?", re.IGNORECASE)
+_SUBJECTS = range(1, 45)
 _FOLDER = re.compile(r"subject[ _-]?(\d{1,2})", re.IGNORECASE)
 
 
@@ -62,6 +63,8 @@ class Enterface(Corpus):
         if match is None:
             return None
         folder = next((found[1] for part in path.parts[::-1] if (found := _FOLDER.fullmatch(part))), match[1])
+        if int(folder) not in _SUBJECTS:
+            return None
         speaker, code, sentence = f"s{int(folder)}", match[2].lower(), match[3]
         return Utterance(
             id=f"{self.name}/{speaker}_{code}" + (f"_{sentence}" if sentence else ""),

@@ -98,10 +98,9 @@ class Iemocap(Corpus):
     def parse(self, path: Path) -> Utterance | None:
         """Parse a name such as ``Ses01F_impro01_M000.wav``; ``None`` for one without a label."""
         match = _NAME.fullmatch(path.stem)
-        if match is None or path.stem not in self._labels:
+        if match is None or (stated := self._labels.get(path.stem)) is None or stated[0] not in self.emotions:
             return None
-        session, kind, sex = match.groups()
-        code, votes = self._labels[path.stem]
+        (session, kind, sex), (code, votes) = match.groups(), stated
         words = self._words.get(path.stem)
         return Utterance(
             id=f"{self.name}/{path.stem}",

@@ -80,11 +80,11 @@ class Meld(Corpus):
     )
 
     @cached_property
-    def _labels(self) -> Mapping[tuple[str, int, int], tuple[str, str, str]]:
+    def _labels(self) -> Mapping[tuple[str, str, str], tuple[str, str, str]]:
         """Speaker, emotion and words of each utterance by side, dialogue and number."""
         columns = ("Dialogue_ID", "Utterance_ID", "Speaker", "Emotion", "Utterance")
         return {
-            (side, int(dialogue), int(number)): (speaker.strip(), emotion, words)
+            (side, dialogue, number): (speaker.strip(), emotion, words)
             for side in SIDES
             for dialogue, number, speaker, emotion, words in released_rows(
                 self.labels_in(f"{side}_sent_emo.csv"), columns, self.title
@@ -98,7 +98,7 @@ class Meld(Corpus):
         side = next((found[1].lower() for folder in folders if (found := _FOLDER.search(folder))), None)
         if match is None or side is None:
             return None
-        stated = self._labels.get((side, int(match[1]), int(match[2])))
+        stated = self._labels.get((side, match[1], match[2]))
         if stated is None or stated[1] not in self.emotions:
             return None
         speaker, emotion, words = stated

@@ -17,7 +17,7 @@ from ser.corpora.formats.released import released_rows
 from ser.corpora.manifest import Utterance
 
 LABELS = "labels_consensus.csv"
-UNKNOWN = "Unknown"
+UNKNOWN = ("Unknown", "")
 
 
 class MspPodcast(Corpus):
@@ -80,8 +80,8 @@ class MspPodcast(Corpus):
             id=f"{self.name}/{path.stem}",
             path=path,
             corpus=self.name,
-            speaker=None if speaker == UNKNOWN else f"{self.name}/{speaker}",
-            sex=None if sex == UNKNOWN else sex.lower(),
+            speaker=None if speaker in UNKNOWN else f"{self.name}/{speaker}",
+            sex=None if sex in UNKNOWN else sex.lower(),
             emotion=self.emotions[code],
             sentence=None,
             further={"split": self.sides[side]} if side in self.sides else None,

@@ -76,7 +76,7 @@ OTHERS: list[tuple[type[Corpus], str]] = [
     *((Shemo, name) for name in ("X03S02.wav", "F03D02.wav", "F3S02.wav")),
     *((Urdu, name) for name in ("SX1_F1_A01.wav", "SM1_F1_D01.wav")),
     *((Esd, name) for name in ("0021/Angry/0021_000351.wav", "0011/Fear/0011_000351.wav", "0011_000351.wav")),
-    *((Enterface, name) for name in ("s1_ne_1.wav", "s1_an_6.wav")),
+    *((Enterface, name) for name in ("s1_ne_1.wav", "s1_an_6.wav", "s45_an_1.wav")),
 ]
 
 
@@ -300,3 +300,26 @@ def test_audio_without_its_labels_is_an_error(corpus: type[Corpus], name: str, t
 def test_other_test_part_can_be_chosen(msp: MspPodcast) -> None:
     clips = MspPodcast(msp.root, test="Test2").utterances()
     assert [(clip.further or {}).get("split") for clip in clips] == [None, "test", "train", "train", "dev"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("FileName,EmoClass\n", "must have the columns FileName, .*; got none named SpkrID, Gender, Split_Set"),
+        (
+            MSP + "MSP-PODCAST_0005_0001.wav,N\n",
+            "line 7 must have 8 columns; got 2. Replace it with the table that MSP",
+        ),
+        (MSP + '"' + 70_000 * "a\n", "must be a row of a CSV; got field larger than field limit"),
+    ],
+)
+def test_damaged_table_of_a_release_is_an_error(msp: MspPodcast, text: str, told: str) -> None:
+    msp.labels_in("labels_consensus.csv").write_text(text)
+    with pytest.raises(BadCorpusError, match=told):
+        msp.utterances()
+
+
+def test_label_that_the_release_does_not_have_leaves_the_clip_out(meld: Meld) -> None:
+    table = meld.labels_in("dev_sent_emo.csv")
+    table.write_text(table.read_text(errors="replace").replace("joy", "glee").replace("0,3,8", "zero,3,8"))
+    assert [clip.id for clip in meld.utterances() if "/dev/" in clip.id] == []
