@@ -43,7 +43,7 @@ def quick_pictures() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         for module in (results, fit):
-            patch.setattr(module, "plots", SimpleNamespace(confusion_matrix=dot, training_curves=dot))
+            patch.setattr(module, "plots", SimpleNamespace(confusion_matrix=dot, scatter=dot, training_curves=dot))
         yield
 
 

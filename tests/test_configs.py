@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 import ser
 from ser.audio.decode import AudioSettings
-from ser.corpora.labels import LabelScheme
+from ser.corpora.labels import Labels
 from ser.errors import ConfigError
 from ser.protocols.plan import corpora_of
 from ser.protocols.split import Protocol
@@ -78,9 +78,10 @@ def check(config: dict[str, Any], folder: Path) -> None:
             raise ConfigError(f"{node['_target_']} takes no {', '.join(unknown)}.")
     corpora_of(config)
     settings_from(AudioSettings, config["audio"], "audio")
-    instantiate(config["labels"], LabelScheme)
+    instantiate(config["labels"], Labels)
     instantiate(config["protocol"], Protocol)
-    stub = SimpleNamespace(classes=("angry", "sad"), class_counts=lambda: {"angry": 1, "sad": 1}, stamps=())
+    counts = {"angry": 1, "sad": 1}
+    stub = SimpleNamespace(classes=("angry", "sad"), class_counts=lambda: counts, stamps=(), scale=lambda: None)
     if "encoder" not in config["model"]:
         build.build_training(config, build.build_model(config, stub), stub)  # type: ignore[arg-type]
     build.build_trainer(config, folder, [], L.Callback())
@@ -101,6 +102,7 @@ def chosen(group: str, option: str) -> str:
 @pytest.mark.parametrize(("group", "option"), CHOICES)
 def test_each_option_composes_and_can_be_made(group: str, option: str, tmp_path: Path) -> None:
     needs = {"model=pretrained": ["model.encoder.checkpoint=x"], "trainer=fsdp": ["callbacks=[early_stopping]"]}
+    needs["labels=dimensions"] = ["labels.targets=[arousal]"]
     more = needs.get(chosen(group, option), [])
     check(composed(chosen(group, option), *more), tmp_path)
 

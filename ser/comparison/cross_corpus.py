@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ser.comparison.report import Report, present
+from ser.evaluation.measure import refuse_numbers
 from ser.evaluation.summary import summarise
 from ser.report.drawing import drawing
 from ser.report.format import with_interval
@@ -40,6 +41,7 @@ def transfers(folders: Sequence[Path]) -> pd.DataFrame:
     """
     rows = []
     for run in (RunFolder(folder) for folder in sorted(folders, key=lambda folder: folder.name)):
+        refuse_numbers(run.metrics, "experiment=cross_corpus_matrix")
         trained, model = run.config["protocol"]["train"], model_name(run.config["model"])
         for test, table in run.predictions.groupby("corpus"):
             summary = summarise(table)

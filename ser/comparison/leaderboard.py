@@ -26,7 +26,7 @@ from ser.evaluation import metrics, predictions
 from ser.evaluation.calibration import ece
 from ser.evaluation.comparison import holm, paired
 from ser.evaluation.intervals import seed_and_speaker_interval, speaker_interval
-from ser.evaluation.predictions import confusion_by_speaker
+from ser.evaluation.measure import measure_of
 from ser.evaluation.selective import aurc
 from ser.protocols.stamps import ADAPTED
 from ser.runtime.files import write_text
@@ -117,26 +117,25 @@ def rank_systems(
 def score_system(system: str, seeds: Sequence[Pooled]) -> Row:
     """Score a system from the predictions of its seeds."""
     tables = [run.table for run in seeds]
-    by_speaker = np.stack([confusion_by_speaker(table)[1] for table in tables])  # (seed, speaker, class, class)
-    interval = seed_and_speaker_interval(by_speaker) if len(tables) > 1 else speaker_interval(by_speaker[0])
+    measure = measure_of(tables[0])
+    by_speaker = np.stack([measure.by_speaker(table)[1] for table in tables])  # (seed, speaker, class, class)
+    several = len(tables) > 1
+    over, sums = (seed_and_speaker_interval, by_speaker) if several else (speaker_interval, by_speaker[0])
+    interval = over(sums, measure.statistic, bounds=measure.bounds)
     pooled = by_speaker.sum(axis=1)
-    folds = [confusion_by_speaker(part)[1].sum(axis=0) for table in tables for _, part in table.groupby("fold")]
-    fold_uars = metrics.uar(np.array(folds))
-    certain = [(predictions.probabilities(table), predictions.target_indices(table)) for table in tables]
+    folds = [measure.by_speaker(part)[1].sum(axis=0) for table in tables for _, part in table.groupby("fold")]
+    fold_scores = measure.statistic(np.array(folds))
+    others = {key: float(score(pooled).mean()) for key, score in measure.scores.items() if key != measure.key}
     parameters = [run.parameters for run in seeds if run.parameters is not None]
     return Row(
         system=system,
-        uar=float(metrics.uar(pooled).mean()),
+        score=float(measure.statistic(pooled).mean()),
         low=interval.low,
         high=interval.high,
         caution=interval.caution,
-        uar_mean=float(fold_uars.mean()),
-        uar_sd=float(fold_uars.std(ddof=1)) if len(fold_uars) > 1 else None,
-        accuracy=float(metrics.accuracy(pooled).mean()),
-        macro_f1=float(metrics.macro_f1(pooled).mean()),
-        cross_entropy=float(np.mean([metrics.cross_entropy(*each) for each in certain])),
-        ece=float(np.mean([ece(*each) for each in certain])),
-        aurc=float(np.mean([aurc(*each) for each in certain])),
+        mean=float(fold_scores.mean()),
+        sd=float(fold_scores.std(ddof=1)) if len(fold_scores) > 1 else None,
+        others=others if measure.numeric else others | _of_probabilities(tables),
         parameters=parameters[0] if parameters else None,
         train_seconds=float(np.mean([run.seconds for run in seeds])),
         seeds=tuple(int(run.about["seed"]) for run in seeds),
@@ -145,7 +144,15 @@ def score_system(system: str, seeds: Sequence[Pooled]) -> Row:
         speakers=int(tables[0]["speaker"].nunique()),
         stamps=tuple(dict.fromkeys(stamp for run in seeds for stamp in run.about["stamps"])),
         runs=tuple(str(run.path) for seed in seeds for run in seed.runs),
+        measure=measure,
     )
+
+
+def _of_probabilities(tables: Sequence[pd.DataFrame]) -> dict[str, float]:
+    """Return the scores that need more than the predicted class, as the mean over seeds."""
+    certain = [(predictions.probabilities(table), predictions.target_indices(table)) for table in tables]
+    scores = {"cross_entropy": metrics.cross_entropy, "ece": ece, "aurc": aurc}
+    return {key: float(np.mean([score(*each) for each in certain])) for key, score in scores.items()}
 
 
 def _group(runs: Sequence[Pooled], named: Mapping[str, str]) -> tuple[Group, Tables]:
@@ -155,7 +162,7 @@ def _group(runs: Sequence[Pooled], named: Mapping[str, str]) -> tuple[Group, Tab
         same = sum(name.partition(" #")[0] == named[system] for name in systems)
         seeds = sorted((run for run in runs if run.system == system), key=lambda run: int(run.about["seed"]))
         systems[f"{named[system]} #{same + 1}" if same else named[system]] = seeds
-    rows = sorted((score_system(name, seeds) for name, seeds in systems.items()), key=lambda row: -row.uar)
+    rows = sorted((score_system(name, seeds) for name, seeds in systems.items()), key=lambda row: -row.score)
     first = runs[0]
     group = Group(
         rows=tuple(rows),
@@ -209,7 +216,7 @@ def _baseline(group: Group, asked: str | None) -> tuple[str, str]:
     known = [(row.parameters, row.system) for row in group.rows if row.parameters is not None]
     if known:
         return min(known)[1], "the fewest parameters"
-    return systems[-1], "the lowest UAR, as no metrics.json has the parameters"
+    return systems[-1], f"the lowest {group.measure.name}, as no metrics.json has the parameters"
 
 
 def _tests(group: Group, tables: Tables, baseline: str) -> tuple[Pair, ...]:
@@ -220,6 +227,16 @@ def _tests(group: Group, tables: Tables, baseline: str) -> tuple[Pair, ...]:
     tests = [paired(tables[one], tables[other]) for one, other in sides]
     corrected = holm(np.array([test.p_value for test in tests]))
     return tuple(
-        Pair(one, other, test.difference, test.interval.low, test.interval.high, test.p_value, float(p), test.caution)
+        Pair(
+            one,
+            other,
+            test.difference,
+            test.interval.low,
+            test.interval.high,
+            test.p_value,
+            float(p),
+            test.caution,
+            group.measure,
+        )
         for (one, other), test, p in zip(sides, tests, corrected, strict=True)
     )

@@ -17,6 +17,7 @@ from ser.comparison.report import Report, present
 from ser.evaluation import metrics, predictions
 from ser.evaluation.comparison import paired
 from ser.evaluation.intervals import ENOUGH_SPEAKERS
+from ser.evaluation.measure import refuse_numbers
 from ser.evaluation.summary import summarise
 from ser.protocols.stamps import SPEAKER_DEPENDENT
 from ser.report.drawing import STAMP_COLOUR, drawing
@@ -69,6 +70,7 @@ def leaks(folders: Sequence[Path]) -> pd.DataFrame:
     }
     rows = []
     for (corpus, model, protocol), run in runs.items():
+        refuse_numbers(run.metrics, "experiment=leakage")
         summary = summarise(run.predictions)
         between = summary["uar_interval"]
         each = metrics.uar(predictions.confusion_by_speaker(run.predictions)[1])

@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from ser.comparison.plots import SHOWN
-from ser.comparison.rows import COLUMNS, PAIR_COLUMNS, READING, UAR, Comparison, what_is_tested
+from ser.comparison.rows import (
+    PAIR_COLUMNS,
+    Comparison,
+    chance_of,
+    columns,
+    main_score,
+    matrix_reading,
+    reading,
+    what_is_tested,
+)
 from ser.evaluation.comparison import SIGNIFICANT
 from ser.protocols.stamps import meaning
 from ser.report.html import data_uri, rendered
@@ -18,6 +27,7 @@ def write_page(comparison: Comparison, pictures: Sequence[Mapping[str, Path]], p
     """Write the page, whole or not at all, with the pictures of each section (`ser.comparison.plots.draw_section`)."""
     drawn = [{name: data_uri(picture) for name, picture in its.items()} for its in pictures]
     values: dict[str, Any] = {"comparison": comparison, "sections": list(zip(comparison.sections, drawn, strict=True))}
-    values |= {"columns": COLUMNS, "score": COLUMNS[UAR], "pair_columns": PAIR_COLUMNS, "reading": READING}
+    values |= {"columns": columns, "score": main_score, "pair_columns": PAIR_COLUMNS, "reading": reading}
+    values |= {"matrix_reading": matrix_reading, "chance_of": chance_of}
     values |= {"meaning": meaning, "what_is_tested": what_is_tested, "shown": SHOWN, "significant": SIGNIFICANT}
     write_text(rendered(TEMPLATE, values), path)

@@ -15,11 +15,13 @@ import pandas as pd
 
 from ser.comparison.rows import Row, Section
 from ser.evaluation import metrics, predictions
+from ser.evaluation.agreement import ccc_per_dimension
 from ser.evaluation.calibration import reliability
 from ser.evaluation.comparison import CriticalDifference, critical_difference
+from ser.evaluation.measure import measure_of
 from ser.evaluation.selective import risk_coverage
 from ser.report.drawing import drawing
-from ser.report.format import p_value, percent
+from ser.report.format import p_value, percent, writer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,20 +46,22 @@ def draw_section(section: Section, tables: Tables, folder: Path) -> dict[str, Pa
 
     Returns:
         The files by what they show: ``speakers``, ``recall``, ``confusion``, ``reliability``, ``risk_coverage``, and with
-        three systems or more ``critical_difference``.
+        three systems or more ``critical_difference``. Of numbers, ``recall`` shows the CCC of each, and there are no
+        confusions or probabilities.
     """
     rows = shown(section)
     pooled = {row.system: pd.concat(tables[row.system], ignore_index=True) for row in rows}
     stamps = section.group.stamps
-    files = {
-        name: folder / f"{name}.svg" for name in ("speakers", "recall", "confusion", "reliability", "risk_coverage")
-    }
-    scores = speaker_uars(tables)
+    more = () if section.group.measure.numeric else ("confusion", "reliability", "risk_coverage")
+    files = {name: folder / f"{name}.svg" for name in ("speakers", "recall", *more)}
+    scores = speaker_scores(tables)
     draw_speakers(rows, scores, section.group.chance, files["speakers"], stamps)
     recall(pooled, files["recall"], stamps)
-    confusions(pooled, files["confusion"], stamps)
-    reliabilities(rows, pooled, files["reliability"], stamps)
-    risks(pooled, files["risk_coverage"], stamps)
+    if more:
+        confusions(pooled, files["confusion"], stamps)
+        reliabilities(rows, pooled, files["reliability"], stamps)
+        risks(pooled, files["risk_coverage"], stamps)
+    scores = scores.dropna()
     if len(tables) > 2 and len(scores) > 1:
         files["critical_difference"] = folder / "critical_difference.svg"
         ranks(critical_difference(scores), files["critical_difference"], stamps)
@@ -71,13 +75,12 @@ def shown(section: Section) -> list[Row]:
     return [*rows[: SHOWN - len(baseline)], *baseline]
 
 
-def speaker_uars(tables: Tables) -> pd.DataFrame:
-    """Return the UAR of each speaker under each system, the mean over seeds: ``speaker x system``."""
+def speaker_scores(tables: Tables) -> pd.DataFrame:
+    """Return the main score of each speaker under each system, the mean over seeds: ``speaker x system``."""
     columns = {}
     for system, seeds in tables.items():
-        each = [
-            pd.Series(metrics.uar(found), index=names) for names, found in map(predictions.confusion_by_speaker, seeds)
-        ]
+        measure = measure_of(seeds[0])
+        each = [pd.Series(measure.statistic(found), index=names) for names, found in map(measure.by_speaker, seeds)]
         columns[system] = pd.concat(each).groupby(level=0).mean()
     return pd.DataFrame(columns)
 
@@ -85,42 +88,54 @@ def speaker_uars(tables: Tables) -> pd.DataFrame:
 def draw_speakers(
     rows: Sequence[Row], scores: pd.DataFrame, chance: float, path: Path, stamps: Sequence[str] = ()
 ) -> None:
-    """Draw each speaker's UAR as a point in its system's row, and the pooled UAR with its interval below."""
+    """Draw each speaker's score as a point in its system's row, and the pooled score with its interval below."""
+    measure = rows[0].measure
+    scale, unit, write = 1 if measure.numeric else 100, "" if measure.numeric else " (%)", writer(measure)
     random = np.random.default_rng(0)  # of the jitter, which only keeps points apart
     with drawing(path, (WIDTH, 0.85 * len(rows) + 1.2), grid=True, stamps=stamps) as figure:
         axes = figure.add_subplot()
         for place, (row, colour) in enumerate(zip(rows, _colours(len(rows)), strict=True)):
-            values = 100 * scores[row.system].dropna().to_numpy()
+            values = scale * scores[row.system].dropna().to_numpy()
             jitter = random.uniform(-0.16, 0.16, len(values))
             axes.scatter(values, place - 0.08 + jitter, s=26, color=colour, alpha=0.55, linewidth=0)
             if row.low is not None and row.high is not None:
-                axes.plot([100 * row.low, 100 * row.high], [place + 0.27] * 2, color="0.15", linewidth=2.2)
-            axes.plot(100 * row.uar, place + 0.27, marker="D", markersize=7, color=colour, markeredgecolor="0.15")
+                axes.plot([scale * row.low, scale * row.high], [place + 0.27] * 2, color="0.15", linewidth=2.2)
+            axes.plot(scale * row.score, place + 0.27, marker="D", markersize=7, color=colour, markeredgecolor="0.15")
             axes.annotate(
-                percent(row.uar, ""), (100 * row.uar, place + 0.27), (0, -16), textcoords="offset points", ha="center"
+                write(row.score, ""),
+                (scale * row.score, place + 0.27),
+                (0, -16),
+                textcoords="offset points",
+                ha="center",
             )
-        axes.axvline(100 * chance, color="0.45", linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
-        axes.annotate("chance", (100 * chance, len(rows) - 0.45), (5, 0), textcoords="offset points", color="0.35")
+        axes.axvline(scale * chance, color="0.45", linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
+        axes.annotate("chance", (scale * chance, len(rows) - 0.45), (5, 0), textcoords="offset points", color="0.35")
         axes.set(yticks=range(len(rows)), yticklabels=[fill(row.system, NAME) for row in rows])
-        axes.set(ylim=(len(rows) - 0.35, -0.5), xlabel="UAR of a speaker (%);  ◆ pooled UAR with its 95 % interval")
+        name = measure.name
+        axes.set(xlabel=f"{name} of a speaker{unit};  ◆ pooled {name} with its 95 % interval")
+        axes.set(ylim=(len(rows) - 0.35, -0.5))
         axes.grid(visible=False, axis="y")
 
 
 def recall(pooled: Mapping[str, pd.DataFrame], path: Path, stamps: Sequence[str] = ()) -> None:
-    """Draw the recall of each class as a point a system, classes from top to bottom."""
-    names = predictions.classes(next(iter(pooled.values())))
+    """Draw the recall of each class, or the CCC of each number, as a point a system, from top to bottom."""
+    first = next(iter(pooled.values()))
+    names, measure = predictions.classes(first), measure_of(first)
+    each, scale = (ccc_per_dimension, 1) if measure.numeric else (metrics.recall_per_class, 100)
     step = 0.7 / len(pooled)
     with drawing(path, (WIDTH, max(0.52, 0.11 * len(pooled)) * len(names) + 1.6), grid=True, stamps=stamps) as figure:
         axes = figure.add_subplot()
         for place, (system, table, colour, marker) in enumerate(_looks(pooled)):
             height = np.arange(len(names)) + step * (place - (len(pooled) - 1) / 2)
-            found = 100 * metrics.recall_per_class(predictions.confusion_by_speaker(table)[1].sum(axis=0))
+            found = scale * each(measure.by_speaker(table)[1].sum(axis=0))
             axes.hlines(height, 0, found, color=colour, alpha=0.3, linewidth=1.4)
             axes.plot(found, height, linestyle="", marker=marker, markersize=8, color=colour, label=fill(system, NAME))
         for line in range(1, len(names)):
             axes.axhline(line - 0.5, color="0.9", linewidth=1)
         axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
-        axes.set(xlim=(0, 101), xlabel="recall (%)")
+        if not measure.numeric:
+            axes.set(xlim=(0, 101))
+        axes.set(xlabel="CCC" if measure.numeric else "recall (%)")
         axes.grid(visible=False, axis="y")
         figure.legend(loc="outside upper left", ncols=4, frameon=False)
 
@@ -165,7 +180,7 @@ def reliabilities(
             axes.plot(
                 points["confidence"], points["accuracy"], marker="o", markersize=6, linewidth=1.8, color=colours[place]
             )
-            axes.set_title(f"{fill(system, NAME)}\nECE {percent(rows[place].ece)}", fontsize=11)
+            axes.set_title(f"{fill(system, NAME)}\nECE {percent(rows[place].others['ece'])}", fontsize=11)
             axes.set(xlim=(0, 102), ylim=(0, 102), xlabel="confidence (%)", aspect="equal")
             axes.set(ylabel="accuracy (%)" if place % columns == 0 else "")
 

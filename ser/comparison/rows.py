@@ -3,11 +3,13 @@
 `ser.comparison.leaderboard` makes them; `ser.comparison.tables`, `plots` and `page` show them.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 from ser.evaluation.comparison import SIGNIFICANT
-from ser.report.format import MINUS, UNDEFINED, duration, p_value, percent, probability, with_interval
+from ser.evaluation.measure import CLASSES, Measure
+from ser.report.format import MINUS, UNDEFINED, duration, p_value, probability, with_interval, writer
 from ser.runs.identity import safe
 from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import and_more, counted
@@ -18,31 +20,28 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 @dataclass(frozen=True)
 class Row:
-    """A system's scores, each between 0 and 1.
+    """A system's scores.
 
     Attributes:
-        uar, low, high: Pooled UAR (the mean over seeds) and its 95 % interval over speakers.
+        score, low, high: The pooled main score, UAR or CCC (the mean over seeds), and its 95 % interval over speakers.
         caution: What a reader must know before trusting the interval, or ``None``.
-        uar_mean, uar_sd: Mean and standard deviation (n - 1) of the UARs of all folds of all seeds.
-        accuracy, macro_f1, cross_entropy, ece, aurc: Pooled; the mean over seeds.
+        mean, sd: Mean and standard deviation (n - 1) of the main scores of all folds of all seeds.
+        others: Further scores by their keys, pooled; the mean over seeds.
         parameters: Of one model; ``None`` where no metrics.json has them.
         train_seconds: Of all folds of one seed.
         stamps: Warnings that must stand beside the numbers.
         runs: The folders.
+        measure: What the scores are of: classes or numbers.
     """
 
     system: str
-    uar: float
+    score: float
     low: float | None
     high: float | None
     caution: str | None
-    uar_mean: float
-    uar_sd: float | None
-    accuracy: float
-    macro_f1: float
-    cross_entropy: float
-    ece: float
-    aurc: float
+    mean: float
+    sd: float | None
+    others: Mapping[str, float]
     parameters: int | None
     train_seconds: float | None
     seeds: tuple[int, ...]
@@ -51,11 +50,22 @@ class Row:
     speakers: int
     stamps: tuple[str, ...]
     runs: tuple[str, ...]
+    measure: Measure = CLASSES
+
+    def flat(self) -> dict[str, Any]:
+        """Return the row under the names that ``comparison.csv`` has for its columns."""
+        key, found = self.measure.key, {field.name: getattr(self, field.name) for field in fields(self)}
+        del found["measure"]
+        names = {"score": key, "mean": f"{key}_mean", "sd": f"{key}_sd"}
+        flat: dict[str, Any] = {}
+        for name, value in found.items():
+            flat |= value if name == "others" else {names.get(name, name): value}
+        return flat
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A paired test: ``one`` minus ``other`` in pooled UAR, on the same utterances of the same speakers."""
+    """A paired test: ``one`` minus ``other`` in the pooled main score, on the same utterances of the same speakers."""
 
     one: str
     other: str
@@ -65,6 +75,7 @@ class Pair:
     p: float
     p_holm: float
     caution: str | None
+    measure: Measure = CLASSES
 
 
 @dataclass(frozen=True)
@@ -97,9 +108,14 @@ class Group:
         return f"{self.name}, {self.protocol}"
 
     @property
+    def measure(self) -> Measure:
+        """What its systems are scored by."""
+        return self.rows[0].measure
+
+    @property
     def chance(self) -> float:
-        """The UAR of guessing."""
-        return 1 / len(self.classes)
+        """The UAR of guessing, or the CCC of the same answer for every clip."""
+        return 0.0 if self.measure.numeric else 1 / len(self.classes)
 
     @property
     def cautions(self) -> tuple[str, ...]:
@@ -151,11 +167,14 @@ class Section:
     def headline(self) -> str:
         """The result in a sentence or two, no stronger than the tests allow."""
         best = self.group.rows[0]
-        text = f"{best.system} has a UAR of {with_interval(best.uar, best.low, best.high, ' %')}"
+        write = writer(best.measure)
+        text = f"{best.system} has a {best.measure.name} of "
+        text += with_interval(best.score, best.low, best.high, " %", write=write)
         if not self.pairs:
             return f"{text}; there is no other system to compare it with."
         pair = self.pairs[0]
-        lead = f"{with_interval(pair.difference, pair.low, pair.high, ' points')}, {p_value(pair.p_holm)} after Holm"
+        lead = with_interval(pair.difference, pair.low, pair.high, " points", write=write)
+        lead += f", {p_value(pair.p_holm)} after Holm"
         speakers = counted(best.speakers, "speaker")
         verdict = "" if pair.p_holm < SIGNIFICANT else f": too little to tell the two apart on {speakers}"
         return f"{text}, the highest. Its lead over {pair.other}, the next, is {lead}{verdict}."
@@ -192,43 +211,77 @@ class Comparison:
 
     @property
     def systems(self) -> tuple[str, ...]:
-        """Names of the systems in any section: first those in the most sections, of these the highest mean UAR."""
-        uars: dict[str, list[float]] = {}
+        """Names of the systems in any section: first those in the most sections, of these the highest mean score."""
+        scores: dict[str, list[float]] = {}
         for section in self.sections:
             for row in section.group.rows:
-                uars.setdefault(row.system, []).append(row.uar)
-        return tuple(sorted(uars, key=lambda name: (-len(uars[name]), -sum(uars[name]) / len(uars[name]))))
+                scores.setdefault(row.system, []).append(row.score)
+        return tuple(sorted(scores, key=lambda name: (-len(scores[name]), -sum(scores[name]) / len(scores[name]))))
 
     def row(self, system: str, section: Section) -> Row | None:
         """Return the scores of a system in a section; ``None`` where it has none."""
         return next((row for row in section.group.rows if row.system == system), None)
 
 
-UAR = "UAR % [95 %]"
-COLUMNS: dict[str, Callable[[Row], str]] = {
-    UAR: lambda row: with_interval(row.uar, row.low, row.high),
-    "mean ± sd": lambda row: f"{percent(row.uar_mean, '')} ± {percent(row.uar_sd, '')}",
-    "accuracy": lambda row: percent(row.accuracy, ""),
-    "macro F1": lambda row: percent(row.macro_f1, ""),
-    "ECE": lambda row: percent(row.ece, ""),
-    "params": lambda row: _size(row.parameters),
-    "training": lambda row: duration(row.train_seconds),
-    f"seeds {TIMES} folds": lambda row: f"{len(row.seeds)} {TIMES} {len(row.folds)}",
-}
+Columns = dict[str, Callable[[Row], str]]
+
+
+def main_score(row: Row) -> str:
+    """Return the main score of a system with its interval."""
+    return with_interval(row.score, row.low, row.high, write=writer(row.measure))
+
+
+def columns(group: Group) -> Columns:
+    """Return the columns of a group's table, and how a row is written in each."""
+    measure = group.measure
+    write, names = writer(measure), {**measure.names, **({} if measure.numeric else {"ece": "ECE"})}
+    del names[measure.key]
+
+    def other(key: str) -> Callable[[Row], str]:
+        return lambda row: write(row.others[key], "")
+
+    return {
+        f"{measure.name}{'' if measure.numeric else ' %'} [95 %]": main_score,
+        "mean ± sd": lambda row: f"{write(row.mean, '')} ± {write(row.sd, '')}",
+        **{name: other(key) for key, name in names.items()},
+        "params": lambda row: _size(row.parameters),
+        "training": lambda row: duration(row.train_seconds),
+        f"seeds {TIMES} folds": lambda row: f"{len(row.seeds)} {TIMES} {len(row.folds)}",
+    }
+
+
 PAIR_COLUMNS: dict[str, Callable[[Pair], str]] = {
-    "difference [95 %]": lambda pair: with_interval(pair.difference, pair.low, pair.high, signed=True),
+    "difference [95 %]": lambda pair: with_interval(
+        pair.difference, pair.low, pair.high, signed=True, write=writer(pair.measure)
+    ),
     "p": lambda pair: probability(pair.p),
     "p (Holm)": lambda pair: probability(pair.p_holm),
 }
-READING = (
+OF_CLASSES = (
     "UAR: mean recall of the classes, in %, pooled over folds and averaged over seeds, with its 95 % interval over speakers"
     " (and seeds, where there are several). Mean ± sd: UAR over folds and seeds. Macro F1: mean F1 of the classes. ECE:"
     " mean gap between confidence and accuracy, in %. Training: time for all folds of one seed.",
     "Differences are of UAR, in points, on the same utterances, paired by speaker; p (Holm) corrects for all tests of the"
     " table.",
-    "UAR in % with its 95 % interval over speakers. Corpora differ in classes and chance level: compare within a column.",
 )
-"""How to read the scores, the tests, and the table of systems and corpora."""
+OF_NUMBERS = (
+    "CCC: concordance of predictions and targets, the mean over the numbers, pooled over folds and averaged over seeds, with"
+    " its 95 % interval over speakers (and seeds, where there are several). Mean ± sd: CCC over folds and seeds. Pearson's r:"
+    " correlation. RMSE: root mean squared error, in the unit of the numbers. Training: time for all folds of one seed.",
+    "Differences are of CCC, on the same utterances, paired by speaker; p (Holm) corrects for all tests of the table.",
+)
+
+
+def reading(measure: Measure) -> tuple[str, str]:
+    """Return how to read the scores, and the tests."""
+    return OF_NUMBERS if measure.numeric else OF_CLASSES
+
+
+def matrix_reading(comparison: Comparison) -> str:
+    """Return how to read the table of systems and corpora."""
+    names = {group.measure: group.measure.name + " in %" * (not group.measure.numeric) for group in comparison.groups}
+    interval = f"{' or '.join(names.values())} with its 95 % interval over speakers."
+    return f"{interval} Corpora differ in classes and chance level: compare within a column."
 
 
 def _size(parameters: int | None) -> str:
@@ -257,9 +310,11 @@ def in_capitals(stamps: Sequence[str]) -> str:
 
 
 def row_cells(group: Group) -> list[tuple[str, ...]]:
-    """Return a group's rows as text: the system and its stamps, then `COLUMNS`."""
+    """Return a group's rows as text: the system and its stamps, then its `columns`."""
     names = (row.system + in_capitals(row.stamps) for row in group.rows)
-    return [(name, *(text(row) for text in COLUMNS.values())) for name, row in zip(names, group.rows, strict=True)]
+    return [
+        (name, *(text(row) for text in columns(group).values())) for name, row in zip(names, group.rows, strict=True)
+    ]
 
 
 def pair_cells(pairs: Sequence[Pair]) -> list[tuple[str, ...]]:
@@ -268,18 +323,24 @@ def pair_cells(pairs: Sequence[Pair]) -> list[tuple[str, ...]]:
 
 
 def matrix_cells(comparison: Comparison) -> list[tuple[str, ...]]:
-    """Return the table of systems and corpora as text: the corpora, then each system with its UAR on each of them."""
+    """Return the table of systems and corpora as text: the corpora, then each system with its score on each of them."""
     sections, groups = comparison.sections, [section.group for section in comparison.sections]
-    heads = [f"{g.where} (chance {percent(g.chance, '')}){in_capitals(g.stamps)}" for g in groups]
+    heads = [f"{g.where} ({chance_of(g)}){in_capitals(g.stamps)}" for g in groups]
     table = [("system", *heads)]
     for name in comparison.systems:
         rows = (comparison.row(name, section) for section in sections)
-        table.append((name, *(COLUMNS[UAR](row) if row else "" for row in rows)))
+        table.append((name, *(main_score(row) if row else "" for row in rows)))
     return table
+
+
+def chance_of(group: Group) -> str:
+    """Return the score of guessing in words."""
+    return f"chance {writer(group.measure)(group.chance, '')}"
 
 
 def what_is_tested(section: Section) -> str:
     """Return what the paired tests compare."""
     best, baseline, why = section.best, section.baseline, section.baseline_reason
     sides = f"which is also the baseline ({why})" if baseline == best else f"and to the baseline, {baseline} ({why})"
-    return f"Differences in UAR (points) to the best, {best}, {sides}"
+    measure = section.group.measure
+    return f"Differences in {measure.name}{'' if measure.numeric else ' (points)'} to the best, {best}, {sides}"

@@ -1,7 +1,6 @@
 """A comparison as tables: for the terminal, Markdown, LaTeX and CSV, all from the same rows."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -11,29 +10,37 @@ from rich.table import Table
 from rich.text import Text
 
 from ser.comparison.rows import (
-    COLUMNS,
     PAIR_COLUMNS,
-    READING,
     TIMES,
-    UAR,
     Comparison,
     Group,
     Section,
+    chance_of,
+    columns,
+    main_score,
     matrix_cells,
+    matrix_reading,
     pair_cells,
+    reading,
     row_cells,
     what_is_tested,
     where,
 )
 from ser.protocols.stamps import meaning
-from ser.report.format import MINUS, percent
+from ser.report.format import MINUS
 from ser.report.tables import heading
 from ser.runtime.help_page import protocol_summary
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SHORT = {"accuracy": "acc.", "macro F1": "F1", "training": "time", f"seeds {TIMES} folds": f"seeds\n{TIMES} folds"}
+SHORT = {
+    "Pearson's r": "r",
+    "accuracy": "acc.",
+    "macro F1": "F1",
+    "training": "time",
+    f"seeds {TIMES} folds": f"seeds\n{TIMES} folds",
+}
 """Headers for the terminal."""
 CORPORA_SHOWN = 4
 """Corpora that fit beside each other in 80 columns."""
@@ -54,7 +61,7 @@ def terminal(comparison: Comparison) -> RenderableType:
     if len(comparison.sections) > 1:
         firsts = range(0, len(comparison.sections), CORPORA_SHOWN)
         parts += [_matrix_table(comparison, comparison.sections[i : i + CORPORA_SHOWN]) for i in firsts]
-        parts += [Text(READING[2], style="dim"), Text()]
+        parts += [Text(matrix_reading(comparison), style="dim"), Text()]
     for section in comparison.sections:
         parts += [_group_table(section.group, where(section.group)), Text(section.headline, style="bold")]
         parts += [*_cautions(section.cautions), Text()]
@@ -63,9 +70,7 @@ def terminal(comparison: Comparison) -> RenderableType:
         if summary := protocol_summary(protocol):
             parts.append(Text(f"{protocol}: {summary}", style="dim"))
     parts += [Text(f"{stamp.upper()}: {meaning(stamp)}", style="dim") for stamp in comparison.stamps if meaning(stamp)]
-    parts.append(Text(READING[0], style="dim"))
-    if any(section.pairs for section in comparison.sections):
-        parts.append(Text(READING[1], style="dim"))
+    parts += [Text(line, style="dim") for line in _readings(comparison)]
     for group in comparison.apart:
         parts += [Text(), _group_table(group, f"Set apart: {group.where}, {group.apart}"), *_cautions(group.cautions)]
     parts += [Text(f"Skipped: {note}") for note in comparison.notes]
@@ -77,14 +82,14 @@ def markdown(comparison: Comparison) -> str:
     lines = ["# Comparison", ""]
     lines += [f"**{stamp.upper()}**\n" for stamp in comparison.stamps]
     if len(comparison.sections) > 1:
-        lines += [*_markdown_table(matrix_cells(comparison)), f"> {READING[2]}", ""]
+        lines += [*_markdown_table(matrix_cells(comparison)), f"> {matrix_reading(comparison)}", ""]
     for section in comparison.sections:
         lines += [f"## {_plain(section.group.where)}", "", _plain(section.headline), ""]
         lines += _markdown_group(section.group, section.cautions)
         if section.pairs:
             lines += ["### Paired tests", "", _plain(what_is_tested(section)), ""]
             lines += _markdown_table([("", *PAIR_COLUMNS), *pair_cells(section.pairs)])
-    lines += [f"> {line}" for line in READING[:2]] + [""]
+    lines += [f"> {line}" for line in _readings(comparison, always=True)] + [""]
     for group in comparison.apart:
         lines += [f"## Set apart: {_plain(group.where)}, {_plain(group.apart)}", ""]
         lines += _markdown_group(group, group.cautions)
@@ -97,7 +102,7 @@ def latex(comparison: Comparison) -> str:
     r"""Write the tables as LaTeX; they need ``\usepackage{booktabs}``."""
     tables = []
     if len(comparison.sections) > 1:
-        tables.append(_latex_table(matrix_cells(comparison), READING[2], comparison.stamps))
+        tables.append(_latex_table(matrix_cells(comparison), matrix_reading(comparison), comparison.stamps))
     for section in comparison.sections:
         tables.append(_latex_group(section.group))
         if section.pairs:
@@ -117,9 +122,16 @@ def frame(comparison: Comparison) -> "pd.DataFrame":
         for row in group.rows:
             where = {"corpora": group.name, "protocol": group.protocol, "labels": group.labels}
             ids = {"fingerprint": group.fingerprint, "split_hashes": " ".join(group.split_hashes)}
-            rows.append({**asdict(row), **where, **ids, "apart": group.apart})
+            rows.append({**row.flat(), **where, **ids, "apart": group.apart})
     lists = ("seeds", "folds", "stamps", "runs")
     return pd.DataFrame(rows).assign(**{name: [_joined(row[name], name) for row in rows] for name in lists})
+
+
+def _readings(comparison: Comparison, *, always: bool = False) -> list[str]:
+    """Return how to read the scores of each kind, and the tests where there are any."""
+    tested = always or any(section.pairs for section in comparison.sections)
+    kinds = dict.fromkeys(group.measure for group in comparison.groups)
+    return [line for kind in kinds for line in reading(kind)[: 2 if tested else 1]]
 
 
 def _joined(values: Sequence[object], name: str) -> str:
@@ -138,14 +150,14 @@ def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _markdown_group(group: Group, cautions: Sequence[str]) -> list[str]:
     facts = [f"- {name}: {_plain(fact)}" for name, fact in group.facts.items()]
-    table = _markdown_table([("system", *COLUMNS), *row_cells(group)])
+    table = _markdown_table([("system", *columns(group)), *row_cells(group)])
     return [*facts, "", *table, *(f"> Caution: {_plain(caution)}.\n" for caution in cautions)]
 
 
 def _latex_group(group: Group) -> str:
     apart = f" Set apart: {group.apart}." if group.apart else ""
     caption = f"{where(group)}. Labels: {group.facts['labels']}. Data {group.fingerprint}.{apart}"
-    return _latex_table([("system", *COLUMNS), *row_cells(group)], caption, group.stamps)
+    return _latex_table([("system", *columns(group)), *row_cells(group)], caption, group.stamps)
 
 
 def _latex_table(rows: Sequence[Sequence[str]], caption: str, stamps: Sequence[str]) -> str:
@@ -163,11 +175,11 @@ def _table(title: Text, padding: int = 0) -> Table:
 def _group_table(group: Group, title: str) -> Table:
     table = _table(heading(title, group.stamps))
     table.add_column("system", overflow="fold", min_width=14)
-    kept = [header for header in COLUMNS if header != "ECE"]  # no room
+    kept = {header: text for header, text in columns(group).items() if header != "ECE"}  # no room
     for header in kept:
         table.add_column(SHORT.get(header, header), justify="right", no_wrap=True)
     for row in group.rows:
-        table.add_row(Text(row.system, style="bold"), *(COLUMNS[header](row) for header in kept))
+        table.add_row(Text(row.system, style="bold"), *(text(row) for text in kept.values()))
     return table
 
 
@@ -186,15 +198,15 @@ def _pairs_table(section: Section) -> Table:
 
 
 def _matrix_table(comparison: Comparison, sections: Sequence[Section]) -> Table:
-    """Lay out systems and corpora, as many corpora as fit beside each other: UAR, and its interval below it."""
+    """Lay out systems and corpora, as many corpora as fit beside each other: the score, and its interval below it."""
     table = Table(title="Systems and corpora", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("system", overflow="fold", min_width=14)
     for section in sections:
-        head = f"{section.group.where}\nchance {percent(section.group.chance, '')}"
+        head = f"{section.group.where}\n{chance_of(section.group)}"
         table.add_column(heading(head, section.group.stamps), justify="right", overflow="fold")
     for name in comparison.systems:
         rows = [comparison.row(name, section) for section in sections]
-        found = [(row, COLUMNS[UAR](row).replace(" ", "\n", 1) if row else "") for row in rows]
+        found = [(row, main_score(row).replace(" ", "\n", 1) if row else "") for row in rows]
         best = [section.best == name for section in sections]
         shown = [Text(text, style="bold" if first else "") for (_, text), first in zip(found, best, strict=True)]
         table.add_row(Text(name, style="bold"), *shown)

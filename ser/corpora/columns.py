@@ -3,7 +3,7 @@
 A column is read under another name where no other column could be meant; one that may mean something else is an error.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from ser.corpora.formats.rows import Place, Problem, Rows
@@ -33,20 +33,24 @@ LIKELY: Mapping[str, tuple[str, ...]] = {
 """Names that may mean a column or something else: they are not read, and the error asks to rename them."""
 
 
-def read_columns(table: Rows) -> dict[str, str]:
+def read_columns(table: Rows, targets: Sequence[str] = ()) -> dict[str, str]:
     """Rename the columns of a table in place to the names of `KNOWN`; collect what is wrong with their names.
+
+    With ``targets``, columns of numbers that are to be predicted, these are required, and ``label`` is not.
 
     Returns:
         The name of each renamed column, by the one that it had.
     """
-    others = [c for c in table.columns if c and c not in KNOWN and not c.startswith(VOTES)]
+    others = [c for c in further(table) if c not in targets]
     renamed: dict[str, str] = {}
     for column in (c for c in KNOWN if c not in table.columns):
         spelt = [c for c in others if c in READ_AS.get(column, ())]
         if len(spelt) == 1:
             renamed[spelt[0]] = column
         elif table.columns:
-            table.problems += _absent(column, spelt, others, table)
+            table.problems += _absent(column, spelt, others, table, column in required_of(targets))
+    for target in (t for t in targets if table.columns and t not in further(table)):
+        table.problems += _absent(target, [], others, table, required=True)
     if renamed:
         table.columns = tuple(renamed.get(c, c) for c in table.columns)
         for _, row in table.rows:
@@ -55,12 +59,17 @@ def read_columns(table: Rows) -> dict[str, str]:
     return renamed
 
 
-def _absent(column: str, spelt: list[str], others: list[str], table: Rows) -> Iterator[Problem]:
+def required_of(targets: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that a table must have."""
+    return ("path", *targets) if targets else REQUIRED
+
+
+def _absent(column: str, spelt: list[str], others: list[str], table: Rows, required: bool) -> Iterator[Problem]:
     """Yield what is wrong with a table that has no column of this name."""
     meant = spelt or [c for c in others if c in LIKELY.get(column, ())] or get_close_matches(column, others, 1, 0.75)
     if len(spelt) > 1:
         yield Place("", 0), f"the columns {' and '.join(spelt)} may both be the {column}; rename one to {column}"
-    elif column in REQUIRED:
+    elif required:
         hint = f" Rename {meant[0]} to {column}?" if meant else ""
         yield Place("", 0), f"columns must include {column}; got {', '.join(filter(None, table.columns))}.{hint}"
     elif meant:

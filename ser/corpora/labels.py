@@ -5,6 +5,7 @@ merged or dropped (`LabelScheme.describe`); no loader hides it.
 """
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from typing_extensions import override
 
 from ser.errors import LabelError
 from ser.runtime.keys import key_text
@@ -37,8 +39,8 @@ class Labelled:
 
     Attributes:
         manifest: The utterances that have a class under the scheme, in their original order, indexed 0..n-1.
-        classes: Class names; a target of 2 means ``classes[2]``.
-        target: ``(utterance,)`` integers: the class that is scored.
+        classes: Class names; a target of 2 means ``classes[2]``. Where targets are numbers, the names of these.
+        target: ``(utterance,)`` integers: the class that is scored; or ``(utterance, dimension)`` float64 numbers.
         soft: ``(utterance, class)`` rows that sum to 1 if the target is a vote distribution, else ``None``.
         votes: ``(utterance, class)`` shares of the listeners' votes, whatever the target is; NaN for a clip without a
             vote for any class; ``None`` if a corpus has no votes.
@@ -53,13 +55,46 @@ class Labelled:
     dropped: dict[str, int]
 
     @property
-    def class_names(self) -> "pd.Series[str]":
-        """The class of each row of the manifest."""
-        return pd.Series(np.array(self.classes)[self.target])
+    def class_names(self) -> "pd.Series[str] | None":
+        """The class of each row of the manifest; ``None`` where targets are numbers."""
+        return None if self.numeric else pd.Series(np.array(self.classes)[self.target])
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the targets are numbers."""
+        return self.target.ndim == 2
+
+    def columns(self) -> pd.DataFrame:
+        """Return the targets as a table of predictions has them: ``target``, or ``target_<name>`` for each number."""
+        if (classes := self.class_names) is None:
+            return pd.DataFrame(self.target, columns=[f"target_{name}" for name in self.classes])
+        return classes.to_frame("target")
+
+
+class Labels(ABC):
+    """What a model is trained to give for an utterance; a file of ``conf/labels`` names a subclass.
+
+    Attributes:
+        name: Its name in reports.
+    """
+
+    name: str
+
+    @abstractmethod
+    def describe(self, emotions: Iterable[str] = EMOTIONS) -> str:
+        """Return one line for reports, given the emotions that are present."""
+
+    @abstractmethod
+    def apply(self, manifest: pd.DataFrame) -> Labelled:
+        """Assign a target to each utterance.
+
+        Raises:
+            LabelError: If the scheme does not fit the manifest.
+        """
 
 
 @dataclass(frozen=True)
-class LabelScheme:
+class LabelScheme(Labels):
     """A mapping from emotions to classes.
 
     Args:
@@ -119,6 +154,7 @@ class LabelScheme:
         name = self._merge.get(emotion, emotion)
         return name if name is not None and (self.classes is None or name in self.classes) else None
 
+    @override
     def describe(self, emotions: Iterable[str] = EMOTIONS) -> str:
         """Return one line for reports: the target, and which of the present emotions are merged or dropped."""
         present = sorted(set(emotions))
@@ -130,6 +166,7 @@ class LabelScheme:
         parts += [f"merged: {', '.join(merged)}"] * bool(merged) + [f"dropped: {', '.join(dropped)}"] * bool(dropped)
         return "; ".join(parts)
 
+    @override
     def apply(self, manifest: pd.DataFrame) -> Labelled:
         """Assign a class to each utterance; drop and count those without one.
 
@@ -140,6 +177,11 @@ class LabelScheme:
             LabelError: If the target needs votes and a corpus has none, an emotion has neither a class nor an entry in
                 ``merge``, or no utterance is left.
         """
+        if without := int(manifest["emotion"].isna().sum()):
+            raise LabelError(
+                f"labels={self.name} needs a label for every clip; got {without} of {len(manifest)} without. Add them, or "
+                "set labels=dimensions to predict numbers."
+            )
         self._check_emotions(manifest)
         if self.target == "intended":
             names, reasons = manifest["emotion"].map(self.class_of), manifest["emotion"]

@@ -27,7 +27,8 @@ class Utterance:
         corpus: ``crema``.
         speaker: Unique over all corpora: ``crema/1001``; ``None`` if unknown.
         sex: ``female``, ``male`` or another word; ``None`` if unknown.
-        emotion: The intended emotion: one of `ser.corpora.labels.EMOTIONS`, or a word of the corpus's own.
+        emotion: The intended emotion: one of `ser.corpora.labels.EMOTIONS`, or a word of the corpus's own; ``None`` if the
+            clip has numbers instead, among ``further``.
         sentence: What is said, unique over all corpora: ``crema/DFA``; ``None`` if unknown.
         intensity: In the corpus's own terms (``normal``, ``strong``, ``low``, ...); ``None`` if it has none.
         repetition: 1, 2, ... if a sentence is said more than once the same way.
@@ -43,7 +44,7 @@ class Utterance:
     corpus: str
     speaker: str | None
     sex: str | None
-    emotion: str
+    emotion: str | None
     sentence: str | None
     intensity: str | None = None
     repetition: int | None = None
@@ -91,14 +92,12 @@ def check_manifest(table: pd.DataFrame) -> None:
     if not table["id"].is_unique:
         twice = table.loc[table["id"].duplicated(), "id"].iloc[0]
         raise BadCorpusError(f"The manifest's ids must be unique over all corpora; got {twice} twice.")
-    for column, optional in (("emotion", False), ("sex", True)):
-        known = table[column].dropna()
-        if stray := [v for v in known.unique() if not isinstance(v, str) or not v.strip()]:
+    for column in ("emotion", "sex"):
+        if stray := [v for v in table[column].dropna().unique() if not isinstance(v, str) or not v.strip()]:
             raise BadCorpusError(f"The manifest's {column} must be a word; got {stray[0]!r}.")
-        if len(known) < len(table) and not optional:
-            raise BadCorpusError(
-                f"The manifest's {column} must be a word in every row; got {len(table) - len(known)} without."
-            )
+    further = table[[c for c in map(str, table.columns) if c.startswith(FURTHER)]]
+    if without := int(table["emotion"][further.isna().all(axis=1)].isna().sum()):
+        raise BadCorpusError(f"The manifest's emotion must be a word in every row; got {without} without.")
     for column in ("id", "speaker", "sentence"):
         for corpus, values in table[column].dropna().astype(str).groupby(table["corpus"]):
             if (wrong := ~values.str.startswith(f"{corpus}/")).any():

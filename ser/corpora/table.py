@@ -2,21 +2,22 @@
 
 A row is a clip. The columns ``path`` and ``label`` are required; ``speaker``, ``sentence``, ``sex``, ``age``, ``start`` and
 ``end`` (seconds, for a piece of a longer file) and ``votes_<label>`` (numbers of listeners) are optional, and may be empty in
-some rows. Paths may be relative to the table's folder. The table is checked whole before anything is decoded.
+some rows. Where numbers are to be predicted, their columns are required in place of ``label``. Paths may be relative to the
+table's folder. The table is checked whole before anything is decoded.
 """
 
 import logging
 import math
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
 
-from ser.corpora.columns import REQUIRED, VOTES, further, read_columns
+from ser.corpora.columns import VOTES, further, read_columns, required_of
 from ser.corpora.formats.recognise import read_rows
 from ser.corpora.formats.rows import Place, Problem, Rows, listed
 from ser.corpora.manifest import Piece, Utterance
@@ -37,6 +38,7 @@ class Table(OwnRecordings):
             from its folder, or from the current one if the first is there.
         synonyms: Read labels through `ser.corpora.synonyms`; ``False`` keeps them as written.
         name: The corpus's name in ids, protocols and results.
+        targets: Columns of numbers that are to be predicted: every row must have them, and none needs a label.
 
     Raises:
         ConfigError: If the name cannot be used.
@@ -45,6 +47,16 @@ class Table(OwnRecordings):
     name = "table"
     title = "a table of recordings"
     notes: ClassVar[tuple[str, ...]] = ("Not a published corpus: its labels are those of a table of the user's own.",)
+
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        synonyms: bool = True,
+        name: str | None = None,
+        targets: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(root, synonyms, name)
+        self.targets = tuple(targets or ())
 
     def parse(self, path: Path) -> Utterance | None:
         """Return the first clip of the table that is in this file."""
@@ -75,8 +87,8 @@ class Table(OwnRecordings):
         """Return how the columns and labels were read, and where paths were taken from."""
         renamed = [f"{given} as {column}" for given, column in self._renamed.items()]
         told = [f"Columns read under another name: {', '.join(renamed)}."] if renamed else []
-        told += self._synonyms_of(row["label"] for _, row in self._rows.rows)
-        if kept := further(self._rows):
+        told += self._synonyms_of(row["label"] for _, row in self._rows.rows if row.get("label"))
+        if kept := [column for column in further(self._rows) if column not in self.targets]:
             told.append(f"Further columns that are kept, to compare groups by: {', '.join(kept)}.")
         if self._folder != self._rows.folder:
             told.append("Relative paths are taken from the current folder: they are not in that of the table.")
@@ -100,7 +112,7 @@ class Table(OwnRecordings):
         found = read_rows(self.root) if self.given else None
         if found is None:
             raise self.not_found()
-        return found, read_columns(found)
+        return found, read_columns(found, self.targets)
 
     @property
     def _rows(self) -> Rows:
@@ -121,8 +133,8 @@ class Table(OwnRecordings):
     @cached_property
     def _clips(self) -> list[Utterance]:
         problems = list(self._rows.problems)
-        if self._rows.columns and not set(REQUIRED) - set(self._rows.columns):
-            checked = _Checked(self._folder, self._rows, self._emotion)
+        if self._rows.columns and not set(required_of(self.targets)) - set(self._rows.columns):
+            checked = _Checked(self._folder, self._rows, self._emotion, self.targets)
             problems += checked.problems
             if not problems:
                 for remark in self.remarks():
@@ -136,8 +148,10 @@ class Table(OwnRecordings):
 class _Checked:
     """The rows of a table, checked one by one; ``problems`` has all that is wrong with them."""
 
-    def __init__(self, folder: Path, table: Rows, emotion_of: Callable[[str], str]) -> None:
-        self.table, self.emotion_of = table, emotion_of
+    def __init__(
+        self, folder: Path, table: Rows, emotion_of: Callable[[str], str], targets: Sequence[str] = ()
+    ) -> None:
+        self.table, self.emotion_of, self.targets = table, emotion_of, targets
         self.problems: list[Problem] = []
         self.folder = os.path.normpath(folder.absolute())
         self.numbers = [c for c in table.columns if c in ("age", *TIMES) or c.startswith(VOTES)]
@@ -164,7 +178,7 @@ class _Checked:
                 corpus=corpus,
                 speaker=f"{corpus}/{speaker}" if speaker else None,
                 sex=sex_of(row.get("sex", "")) or sexes.get(speaker or ""),
-                emotion=self.emotion_of(row["label"]),
+                emotion=self.emotion_of(row["label"]) if row.get("label") else None,
                 sentence=f"{corpus}/{sentence}" if sentence else None,
                 age=int(self._number(age, "age")) if age else None,
                 votes=self._votes(row) or None,
@@ -177,7 +191,10 @@ class _Checked:
             yield "no path"
         elif not file.is_file():
             yield f"{row['path']} {'is a folder' if file.is_dir() else 'does not exist'}"
-        if not row["label"]:
+        for column in self.targets:
+            if not math.isfinite(self._number(row[column], column)):
+                yield f"{column} must be a number; got {row[column]}" if row[column] else f"no {column}"
+        if not self.targets and not row["label"]:
             yield "no label"
         for column in self.numbers:
             if row[column] and not 0 <= self._number(row[column], column) < math.inf:  # nan where it is no number
@@ -187,14 +204,14 @@ class _Checked:
 
     def _repeated(self) -> Iterator[Problem]:
         """Yield the rows whose clip is in an earlier row."""
-        first: dict[tuple[str, Piece | None], tuple[Place, str]] = {}
+        first: dict[tuple[str, Piece | None], tuple[Place, str | None]] = {}
         for (place, row), name in zip(self.table.rows, self.names, strict=True):
             key = name, self._piece(row)
             if row["path"] and key in first:
                 before, label = first[key]
-                two = "again" if row["label"] == label else f"labelled {row['label']}, but {label}"
+                two = "again" if row.get("label") == label else f"labelled {row['label']}, but {label}"
                 yield place, f"{row['path']} is {two} in {before}"
-            first.setdefault(key, (place, row["label"]))
+            first.setdefault(key, (place, row.get("label")))
 
     def _two_sexes(self) -> Iterator[Problem]:
         for speaker, said in self._sexes.items():

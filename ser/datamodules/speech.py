@@ -21,7 +21,7 @@ from typing_extensions import override
 from ser.datamodules.batch import Batch
 from ser.datamodules.buckets import LengthBuckets
 from ser.datamodules.cache import FeatureCache, Features, open_cache
-from ser.errors import ConfigError
+from ser.errors import ConfigError, LabelError
 from ser.protocols.audit import check_fitted
 from ser.protocols.plan import Plan
 from ser.runtime import distributed
@@ -84,8 +84,8 @@ class SpeechDataModule(L.LightningDataModule):
         self.labelled, self.split, self.findings = plan.labelled, plan.split(fold), plan.check(fold)
         self._start = torch.from_numpy(self.labelled.manifest["start"].to_numpy(copy=True))
         self._length = torch.from_numpy(self.labelled.manifest["length"].to_numpy(copy=True))
-        soft = self.labelled.soft
-        self._target = torch.tensor(self.labelled.target if soft is None else soft.astype(np.float32))
+        target = self.labelled.target if self.labelled.soft is None else self.labelled.soft
+        self._target = torch.tensor(target if target.ndim == 1 else target.astype(np.float32))
         codes, self.speakers = pd.factorize(self.labelled.manifest["speaker"], sort=True)
         self._speaker = torch.from_numpy(codes.astype(np.int64))
         self._samples: Tensor | None = None
@@ -93,7 +93,7 @@ class SpeechDataModule(L.LightningDataModule):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names in the order of the logits."""
+        """Names of the classes, or of the numbers, in the order of the model's outputs."""
         return self.labelled.classes
 
     @property
@@ -106,9 +106,29 @@ class SpeechDataModule(L.LightningDataModule):
         check_fitted(self.split, rows)
 
     def class_counts(self) -> dict[str, int]:
-        """Return the number of training utterances of each class."""
+        """Return the number of training utterances of each class, or with each number."""
+        if self.labelled.numeric:
+            return dict.fromkeys(self.classes, len(self.split.train))
         counts = np.bincount(self.labelled.target[self.split.train], minlength=len(self.classes))
         return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
+
+    def scale(self) -> dict[str, list[float]] | None:
+        """Return ``mean`` and ``deviation`` of each number over the training clips alone; ``None`` for classes.
+
+        Raises:
+            LabelError: If one is the same in all training clips.
+        """
+        if not self.labelled.numeric:
+            return None
+        target = self.labelled.target[self.split.train]
+        for name, values in zip(self.classes, target.T, strict=True):
+            if values.min() == values.max():
+                raise LabelError(
+                    f"labels.targets must differ between training clips; got {name} = {values[0]:g} in all of fold "
+                    f"{self.fold}. Leave it out."
+                )
+        self.check_fitted(self.split.train)
+        return {"mean": target.mean(axis=0).tolist(), "deviation": target.std(axis=0).tolist()}
 
     @override
     def train_dataloader(self) -> DataLoader[Any]:

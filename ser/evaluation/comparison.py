@@ -18,6 +18,7 @@ import pandas as pd
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.evaluation.intervals import Interval, Statistic, difference_interval, sums_of_drawn
+from ser.evaluation.measure import measure_of
 from ser.evaluation.metrics import uar
 
 SIGNIFICANT = 0.05
@@ -68,7 +69,7 @@ class Paired:
 def paired(
     one: Tables,
     other: Tables,
-    statistic: Statistic = uar,
+    statistic: Statistic | None = None,
     *,
     level: float = 0.95,
     resamples: int = 2000,
@@ -80,7 +81,7 @@ def paired(
     Args:
         one: A predictions table (`ser.evaluation.predictions`), or one for each training seed.
         other: The same of the other model; the number of seeds may differ.
-        statistic: Any confusion-based score between 0 and 1.
+        statistic: Any score within the bounds of the main one; ``None`` is the main one: UAR, or CCC of numbers.
         level: Of the interval.
         resamples: Of the interval's bootstrap; both models are scored on each.
         swaps: How many to draw where there are too many to enumerate.
@@ -107,12 +108,14 @@ def paired(
     for name, table in named.items():
         predictions.check_predictions(table, name)
         _check_same(_ordered(ones[0]), _ordered(table), name)
-    names = predictions.classes(ones[0])
+    names, measure = predictions.classes(ones[0]), measure_of(ones[0])
+    statistic = statistic or measure.statistic
     first, second = (
-        np.mean([predictions.confusion_by_speaker(table, names)[1] for table in side], axis=0)
-        for side in (ones, others)
+        np.mean([measure.by_speaker(table, names)[1] for table in side], axis=0) for side in (ones, others)
     )
-    difference, interval = difference_interval(first, second, statistic, level=level, resamples=resamples, seed=seed)
+    difference, interval = difference_interval(
+        first, second, statistic, level=level, resamples=resamples, seed=seed, bounds=measure.bounds
+    )
     test = swap_test(first, second, statistic, swaps=swaps, seed=seed)
     return Paired(
         one=float(statistic(first.sum(axis=0))),
@@ -294,7 +297,7 @@ def _check_same(first: pd.DataFrame, table: pd.DataFrame, name: str) -> None:
         raise RunError(f"The classes differ: {classes}. {REMEDY}")
     if first["utterance"].tolist() != table["utterance"].tolist():
         raise RunError(f"The utterances differ: {_excess(first, table, name)}. {REMEDY}")
-    for column in ("target", "speaker"):
+    for column in (*predictions.target_columns(first), "speaker"):
         wrong = np.flatnonzero((first[column] != table[column]).to_numpy())
         if len(wrong):
             was, now, utterance = (

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import RunError
-from ser.evaluation import metrics, predictions
-from ser.evaluation.intervals import ENOUGH_SPEAKERS, Interval, leave_one_out, speaker_interval
+from ser.evaluation.intervals import ENOUGH_SPEAKERS, Interval, Statistic, leave_one_out, speaker_interval
+from ser.evaluation.measure import Measure, measure_of
 
 AGE_BANDS: Mapping[str, int] = {"under 30": 0, "30 to 44": 30, "45 to 59": 45, "60 and over": 60}
 """Name and lowest age of each band, in years."""
@@ -34,6 +34,8 @@ def age_band(age: pd.Series) -> pd.Series:
 
 def by_group(table: pd.DataFrame, column: str, seed: int = 0, fewest: int = 2) -> list[dict[str, Any]]:
     """Return the scores of each value of a column. UAR is over the classes that occur in the group.
+
+    Here and below, CCC takes the place of UAR for numbers, with ``ccc`` in the keys.
 
     Args:
         table: See `ser.evaluation.predictions`.
@@ -92,23 +94,24 @@ def gaps(table: pd.DataFrame, column: str, *, seed: int = 0, permutations: int =
         >>> gap["best"]["group"], gap["gap"], round(gap["p_value"], 1)  # 2 of the 6 permutations are like this
         ('male', 1.0, 0.3)
     """
-    by_speaker, group, names = _speakers_in_groups(table, column)
+    measure = measure_of(table)
+    by_speaker, group, names = _speakers_in_groups(table, column, measure)
     if len(names) < 2:
         raise ValueError(f"column must have at least 2 groups; got {len(names)} in {column!r}: {', '.join(names)}.")
-    uars = _uar_by_group(by_speaker, group[None], len(names))[0]
-    best, worst = int(uars.argmax()), int(uars.argmin())
+    scores = _score_by_group(by_speaker, group[None], len(names), measure.statistic)[0]
+    best, worst = int(scores.argmax()), int(scores.argmin())
     members = np.bincount(group, minlength=len(names))
-    gap = float(uars[best] - uars[worst])
-    by_chance = _gaps_by_chance(by_speaker, group, len(names), permutations, seed)
+    gap = float(scores[best] - scores[worst])
+    by_chance = _gaps_by_chance(by_speaker, group, len(names), measure.statistic, permutations, seed)
     as_large = int((by_chance >= gap - 1e-12).sum())  # 1e-12: rounding depends on the order of the groups
     return {
         "n_groups": len(names),
         **{
-            role: {"group": names[i], "uar": float(uars[i]), "n_speakers": int(members[i])}
+            role: {"group": names[i], measure.key: float(scores[i]), "n_speakers": int(members[i])}
             for role, i in {"best": best, "worst": worst}.items()
         },
         "gap": gap,
-        "gap_interval": asdict(_interval(by_speaker[group == best], by_speaker[group == worst], seed)),
+        "gap_interval": asdict(_interval(by_speaker[group == best], by_speaker[group == worst], seed, measure)),
         "gap_by_chance": float(by_chance.mean()),
         "p_value": (1 + as_large) / (1 + permutations),
     }
@@ -127,19 +130,20 @@ def speaker_spread(table: pd.DataFrame) -> dict[str, Any]:
         >>> speaker_spread(table)["worst"]
         {'speaker': '2', 'uar': 0.0, 'n_utterances': 1}
     """
-    names, by_speaker = predictions.confusion_by_speaker(table)
-    uars = metrics.uar(by_speaker)
-    worst, tenth = int(uars.argmin()), max(1, len(uars) // 10)
+    measure = measure_of(table)
+    names, by_speaker = measure.by_speaker(table)
+    scores, key = measure.statistic(by_speaker), measure.key
+    worst, tenth = int(np.nan_to_num(scores, nan=np.inf).argmin()), max(1, len(scores) // 10)
     return {
-        "n_speakers": len(uars),
-        "uar_mean": float(uars.mean()),
-        "uar_sd": float(uars.std(ddof=1)) if len(uars) > 1 else None,
+        "n_speakers": len(scores),
+        f"{key}_mean": float(scores.mean()),
+        f"{key}_sd": float(scores.std(ddof=1)) if len(scores) > 1 else None,
         "worst": {
             "speaker": str(names[worst]),
-            "uar": float(uars[worst]),
-            "n_utterances": int(by_speaker[worst].sum()),
+            key: float(scores[worst]),
+            "n_utterances": int((table["speaker"].astype(str) == names[worst]).sum()),
         },
-        "worst_decile": {"n_speakers": tenth, "uar": float(np.sort(uars)[:tenth].mean())},
+        "worst_decile": {"n_speakers": tenth, key: float(np.sort(scores)[:tenth].mean())},
     }
 
 
@@ -150,21 +154,20 @@ def _labels(table: pd.DataFrame, column: str) -> pd.Series:
 
 
 def _scores(name: str, rows: pd.DataFrame, seed: int, fewest: int) -> dict[str, Any]:
-    _, by_speaker = predictions.confusion_by_speaker(rows)
-    counts = by_speaker.sum(axis=0)
+    measure = measure_of(rows)
+    _, by_speaker = measure.by_speaker(rows)
     few = len(by_speaker) < max(fewest, 2)
+    interval = None if few else speaker_interval(by_speaker, measure.statistic, seed=seed, bounds=measure.bounds)
     return {
         "group": name,
         "n_utterances": len(rows),
         "n_speakers": len(by_speaker),
-        "uar": float(metrics.uar(counts)),
-        "accuracy": float(metrics.accuracy(counts)),
-        "macro_f1": float(metrics.macro_f1(counts)),
-        "uar_interval": None if few else asdict(speaker_interval(by_speaker, metrics.uar, seed=seed)),
+        **measure.pooled(by_speaker.sum(axis=0)),
+        f"{measure.key}_interval": None if interval is None else asdict(interval),
     }
 
 
-def _speakers_in_groups(table: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def _speakers_in_groups(table: pd.DataFrame, column: str, measure: Measure) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return counts ``(speaker, class, class)``, each speaker's group as a position ``(speaker,)``, and the group names."""
     kept = table[_labels(table, column).notna()]
     values = kept.groupby(kept["speaker"].astype(str))[column].agg(["first", "nunique"])  # sorted, as by_speaker below
@@ -175,47 +178,50 @@ def _speakers_in_groups(table: pd.DataFrame, column: str) -> tuple[np.ndarray, n
             "Choose a column that describes the speaker, or correct the corpus."
         )
     names, group = np.unique(values["first"].to_numpy(dtype=str), return_inverse=True)
-    by_speaker = predictions.confusion_by_speaker(kept)[1] if len(kept) else np.zeros((0, 1, 1))
+    by_speaker = measure.by_speaker(kept)[1] if len(kept) else np.zeros((0, 1, 1))
     return by_speaker, group, names.tolist()
 
 
-def _uar_by_group(by_speaker: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
-    """Return the UAR of each group in each labelling: ``(labelling, speaker)`` positions to ``(labelling, group)``."""
-    n_speakers, n_classes, _ = by_speaker.shape
-    flat = by_speaker.reshape(n_speakers, n_classes**2).astype(np.float64)  # float64: BLAS; sums of counts stay exact
+def _score_by_group(by_speaker: np.ndarray, group: np.ndarray, n_groups: int, statistic: Statistic) -> np.ndarray:
+    """Return the score of each group in each labelling: ``(labelling, speaker)`` positions to ``(labelling, group)``."""
+    n_speakers, *shape = by_speaker.shape
+    flat = by_speaker.reshape(n_speakers, -1).astype(np.float64)  # float64: BLAS; sums of counts stay exact
     member = (group[:, None, :] == np.arange(n_groups)[:, None]).astype(np.float64)  # (labelling, group, speaker)
-    return metrics.uar((member @ flat).reshape(len(group), n_groups, n_classes, n_classes))
+    return statistic((member @ flat).reshape(len(group), n_groups, *shape))
 
 
-def _gaps_by_chance(by_speaker: np.ndarray, group: np.ndarray, n_groups: int, times: int, seed: int) -> np.ndarray:
-    """Return the best minus the worst UAR, ``(labelling,)``, with the labels permuted among the speakers."""
+def _gaps_by_chance(
+    by_speaker: np.ndarray, group: np.ndarray, n_groups: int, statistic: Statistic, times: int, seed: int
+) -> np.ndarray:
+    """Return the best minus the worst score, ``(labelling,)``, with the labels permuted among the speakers."""
     if times < 1:
         raise ValueError(f"permutations must be at least 1; got {times}.")
     dealt = np.random.default_rng(seed).permuted(np.tile(group, (times, 1)), axis=1)
-    uars = _uar_by_group(by_speaker, dealt, n_groups)
-    return np.asarray(uars.max(axis=1) - uars.min(axis=1))
+    scores = _score_by_group(by_speaker, dealt, n_groups, statistic)
+    return np.asarray(scores.max(axis=1) - scores.min(axis=1))
 
 
-def _interval(best: np.ndarray, worst: np.ndarray, seed: int, level: float = 0.95) -> Interval:
-    """Return the interval of the difference of two groups' UARs, ``(speaker, class, class)`` each; records ``seed``."""
+def _interval(best: np.ndarray, worst: np.ndarray, seed: int, measure: Measure, level: float = 0.95) -> Interval:
+    """Return the interval of the difference of two groups' scores, ``(speaker, class, class)`` each; records ``seed``."""
     fewest, n_speakers = min(len(best), len(worst)), len(best) + len(worst)
     if fewest == 1:
         reason = "a group has 1 speaker: no interval, for there is no telling how another speaker would do"
         return Interval(None, None, level, "jackknife-t", n_speakers, 0, seed, reason)
     from scipy.stats import t  # late: scipy.stats takes half a second to import
 
-    variances = np.array([_jackknife_variance(best), _jackknife_variance(worst)])
-    total, difference = variances.sum(), metrics.uar(best.sum(axis=0)) - metrics.uar(worst.sum(axis=0))
+    statistic, widest = measure.statistic, measure.bounds[1] - measure.bounds[0]
+    variances = np.array([_jackknife_variance(best, statistic), _jackknife_variance(worst, statistic)])
+    total, difference = variances.sum(), statistic(best.sum(axis=0)) - statistic(worst.sum(axis=0))
     half = 0.0
     if total > 0:
         degrees = total**2 / (variances**2 / np.array([len(best) - 1, len(worst) - 1])).sum()
         half = t.ppf((1 + level) / 2, degrees) * np.sqrt(total)
-    low, high = np.clip([difference - half, difference + half], -1.0, 1.0)
+    low, high = np.clip([difference - half, difference + half], -widest, widest)
     few = f"{fewest} speakers in a group are too few: the interval is indicative" if fewest < ENOUGH_SPEAKERS else None
     return Interval(float(low), float(high), level, "jackknife-t", n_speakers, 0, seed, few)
 
 
-def _jackknife_variance(by_speaker: np.ndarray) -> float:
-    """Return the jackknife variance of a group's UAR: how it changes as each speaker is left out in turn."""
-    n, moved = len(by_speaker), leave_one_out(by_speaker) - metrics.uar(by_speaker.sum(axis=0))
+def _jackknife_variance(by_speaker: np.ndarray, statistic: Statistic) -> float:
+    """Return the jackknife variance of a group's score: how it changes as each speaker is left out in turn."""
+    n, moved = len(by_speaker), leave_one_out(by_speaker, statistic) - statistic(by_speaker.sum(axis=0))
     return float((n - 1) / n * (moved**2).sum())

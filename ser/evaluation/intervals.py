@@ -41,7 +41,8 @@ from ser.evaluation.metrics import uar
 Method = Literal["auto", "percentile", "expanded", "bca", "jackknife-t"]
 METHODS: tuple[Method, ...] = get_args(Method)
 Statistic = Callable[[np.ndarray], np.ndarray]
-"""``(..., class, class)`` counts to ``(...)`` values: any of the confusion-based functions of `ser.evaluation.metrics`."""
+"""Sums over speakers to ``(...)`` values: ``(..., class, class)`` counts (`ser.evaluation.metrics`), or moments,
+``(..., dimension, 6)`` (`ser.evaluation.agreement`). What is said of counts here holds for both."""
 
 ENOUGH_SPEAKERS = 10
 """Speakers below which a caution is given: with fewer, a wide interval can keep its coverage, but it assumes speakers
@@ -134,7 +135,8 @@ def speaker_interval(
             ``sqrt((n - 1) / n)`` and a normal quantile in place of a t quantile. ``expanded``: further out by both.
             ``bca``: quantiles shifted by the resamples' bias and the jackknife's skewness; does not widen.
             ``jackknife-t``: the estimate and the t quantile, n - 1 degrees of freedom, times the standard error of the
-            jackknife over speakers, on the scale of the logit within ``bounds``, so that the ends stay in them.
+            jackknife over speakers, on the scale of the logit within ``bounds``, so that the ends stay in them; of the
+            logarithm where there is no highest value.
         bounds: Lowest and highest value that the statistic can take; for ``jackknife-t``.
 
     Raises:
@@ -170,8 +172,9 @@ def difference_interval(
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
+    bounds: tuple[float, float] = (0.0, 1.0),
 ) -> tuple[float, Interval]:
-    """Return ``one - other`` in a score between 0 and 1 of the same speakers, and its interval, paired by speaker.
+    """Return ``one - other`` in a score within ``bounds`` of the same speakers, and its interval, paired by speaker.
 
     Shapes:
         - one, other: ``(speaker, class, class)`` counts
@@ -182,8 +185,8 @@ def difference_interval(
         return np.asarray(scores[..., 0] - scores[..., 1])
 
     both = np.stack([one, other], axis=1)  # (speaker, 2, class, class)
-    bounds = (-1.0, 1.0)
-    interval = speaker_interval(both, difference, level=level, resamples=resamples, seed=seed, bounds=bounds)
+    widest = bounds[1] - bounds[0]
+    interval = speaker_interval(both, difference, level=level, resamples=resamples, seed=seed, bounds=(-widest, widest))
     return float(difference(both.sum(axis=0))), interval
 
 
@@ -289,17 +292,22 @@ def _jackknife_error(left_out: np.ndarray, estimate: float) -> float:
 def _student(
     estimate: float, error: float, degrees: float, level: float, bounds: tuple[float, float]
 ) -> tuple[float, float]:
-    """Return t quantiles on the logit scale within the bounds; the delta method transforms the error."""
+    """Return t quantiles on the logit or log scale within the bounds; the delta method transforms the error."""
     low, high = bounds
     if not (low <= estimate <= high or np.isnan(estimate)):
         raise ValueError(f"bounds must contain every value of the statistic, here {estimate}; got {bounds}.")
-    share = (estimate - low) / (high - low)
-    if error == 0 or share in (0, 1):  # no speaker differs: no width, as with resamples
+    if error == 0 or estimate == low or (estimate - low) / (high - low) == 1:
+        # No speaker differs: no width, as with resamples.
         return estimate, estimate
     from scipy.special import expit, logit
     from scipy.stats import t
 
-    half = t.ppf((1 + level) / 2, degrees) * error / (high - low) / (share * (1 - share))
+    quantile = t.ppf((1 + level) / 2, degrees)
+    if np.isinf(high):
+        factor = float(np.exp(quantile * error / (estimate - low)))
+        return low + (estimate - low) / factor, low + (estimate - low) * factor
+    share = (estimate - low) / (high - low)
+    half = quantile * error / (high - low) / (share * (1 - share))
     ends = low + (high - low) * expit(logit(share) + np.array([-half, half]))
     return float(ends[0]), float(ends[1])
 

@@ -72,7 +72,7 @@ def recall_per_class(counts: np.ndarray) -> np.ndarray:
         >>> recall_per_class(np.array([[3, 1], [0, 0]]))
         array([0.75,  nan])
     """
-    return _ratio(_hits(counts), counts.sum(axis=-1))
+    return ratio(_hits(counts), counts.sum(axis=-1))
 
 
 def precision_per_class(counts: np.ndarray) -> np.ndarray:
@@ -87,7 +87,7 @@ def precision_per_class(counts: np.ndarray) -> np.ndarray:
         >>> precision_per_class(np.array([[3, 0], [1, 0]]))
         array([0.75,  nan])
     """
-    return _ratio(_hits(counts), counts.sum(axis=-2))
+    return ratio(_hits(counts), counts.sum(axis=-2))
 
 
 def f1_per_class(counts: np.ndarray) -> np.ndarray:
@@ -101,7 +101,7 @@ def f1_per_class(counts: np.ndarray) -> np.ndarray:
         >>> f1_per_class(np.array([[1, 1], [0, 2]])).round(3)
         array([0.667, 0.8  ])
     """
-    return _ratio(2 * _hits(counts), counts.sum(axis=-1) + counts.sum(axis=-2))
+    return ratio(2 * _hits(counts), counts.sum(axis=-1) + counts.sum(axis=-2))
 
 
 def uar(counts: np.ndarray) -> np.ndarray:
@@ -115,7 +115,7 @@ def uar(counts: np.ndarray) -> np.ndarray:
         >>> float(uar(np.array([[3, 1, 0], [1, 1, 0], [0, 0, 0]])))
         0.625
     """
-    return _mean_of_defined(recall_per_class(counts))
+    return mean_of_defined(recall_per_class(counts))
 
 
 def accuracy(counts: np.ndarray) -> np.ndarray:
@@ -129,7 +129,7 @@ def accuracy(counts: np.ndarray) -> np.ndarray:
         >>> float(accuracy(np.array([[3, 1], [0, 4]])))
         0.875
     """
-    return _ratio(_hits(counts).sum(axis=-1), counts.sum(axis=(-2, -1)))
+    return ratio(_hits(counts).sum(axis=-1), counts.sum(axis=(-2, -1)))
 
 
 def macro_f1(counts: np.ndarray) -> np.ndarray:
@@ -143,7 +143,7 @@ def macro_f1(counts: np.ndarray) -> np.ndarray:
         >>> float(macro_f1(np.array([[2, 0, 0], [0, 2, 0], [0, 0, 0]])))
         1.0
     """
-    return _mean_of_defined(f1_per_class(counts))
+    return mean_of_defined(f1_per_class(counts))
 
 
 def cross_entropy(probabilities: np.ndarray, target: np.ndarray) -> float:
@@ -198,12 +198,12 @@ def _hits(counts: np.ndarray) -> np.ndarray:
     return np.diagonal(counts, axis1=-2, axis2=-1)
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Return ``part / whole``, NaN where ``whole`` is 0, without a warning."""
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
 
 
-def _mean_of_defined(values: np.ndarray) -> np.ndarray:
+def mean_of_defined(values: np.ndarray) -> np.ndarray:
     """Average the values that are not NaN over the last axis, ``(..., class)`` to ``(...)``."""
     defined = ~np.isnan(values)
-    return _ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1))
+    return ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1))

@@ -5,6 +5,9 @@ Columns, in order: ``utterance`` (an id such as ``ravdess/03-01-05-01-01-01-01``
 (years), ``race``, ``ethnicity``, and ``further_<name>`` for columns of a user's own table with few values (they may be
 missing, too); then one float64 probability ``p_<class>`` per class in the order of the logits; and where listeners voted,
 their share ``v_<class>`` for each (missing in the row of a clip for which no listener chose any of the classes).
+
+Where models predict numbers, ``target`` is replaced by float64 ``target_<name>`` for each number, and the probabilities by
+``predicted_<name>``, both in the unit of the corpus.
 `read_predictions` and `write_predictions` refuse anything else.
 """
 
@@ -17,6 +20,7 @@ import pandas as pd
 
 from ser.corpora.manifest import FURTHER
 from ser.errors import RunError
+from ser.evaluation.agreement import moments_by_group
 from ser.evaluation.metrics import confusion_by_group
 from ser.runtime.files import replacing
 
@@ -26,6 +30,7 @@ MAY_BE_UNKNOWN = ("sex", "sentence")
 OPTIONAL = ("age", "race", "ethnicity")
 PREFIX = "p_"
 VOTES = "v_"
+TARGET, PREDICTED = "target_", "predicted_"
 REMEDY = "Score the run's checkpoint again to rewrite it."
 SUM_TOLERANCE = 1e-5
 """How far a row's sum may be from 1: a float32 softmax over a few classes is within 1e-6."""
@@ -70,24 +75,45 @@ def check_predictions(table: pd.DataFrame, source: Path | str = "the predictions
     _check_columns(table, source)
     if table.empty:
         raise RunError(f"{source} must have rows; got none. {REMEDY}")
-    for column in (c for c in COLUMNS if c not in MAY_BE_UNKNOWN):
+    for column in (c for c in COLUMNS if c not in MAY_BE_UNKNOWN and c in table):
         _refuse(table[column].isna(), table, source, f"{column} is missing")
     if not pd.api.types.is_integer_dtype(table["fold"]):
         raise RunError(f"{source}: fold must be an integer; got {table['fold'].dtype}. {REMEDY}")
     names = classes(table)
-    _refuse(~table["target"].isin(names), table, source, f"target is not one of {', '.join(names)}")
-    _check_probabilities(table, source)
+    if is_numeric(table):
+        _check_numbers(table, source)
+    else:
+        _refuse(~table["target"].isin(names), table, source, f"target is not one of {', '.join(names)}")
+        _check_probabilities(table, source)
     _refuse(table.duplicated(["fold", "utterance"]), table, source, "this utterance occurs twice in its fold")
 
 
+def is_numeric(table: pd.DataFrame) -> bool:
+    """Whether the table has predicted numbers instead of probabilities."""
+    return any(str(c).startswith(PREDICTED) for c in table.columns)
+
+
 def classes(table: pd.DataFrame) -> tuple[str, ...]:
-    """Return the class names in the order of the logits.
+    """Return the names of the classes, or of the numbers, in the order of the model's outputs.
 
     Example:
         >>> classes(pd.DataFrame(columns=[*COLUMNS, "p_sad", "p_angry"]))
         ('sad', 'angry')
+        >>> classes(pd.DataFrame(columns=["speaker", "target_arousal", "predicted_arousal"]))
+        ('arousal',)
     """
-    return tuple(str(c).removeprefix(PREFIX) for c in table.columns if str(c).startswith(PREFIX))
+    prefix = PREDICTED if is_numeric(table) else PREFIX
+    return tuple(str(c).removeprefix(prefix) for c in table.columns if str(c).startswith(prefix))
+
+
+def answer_columns(names: Sequence[str], *, numeric: bool) -> list[str]:
+    """Return the columns of a model's answers."""
+    return [(PREDICTED if numeric else PREFIX) + name for name in names]
+
+
+def target_columns(table: pd.DataFrame) -> list[str]:
+    """Return ``target``, or ``target_<name>`` for each number."""
+    return [TARGET + name for name in classes(table)] if is_numeric(table) else ["target"]
 
 
 def further_groups(table: pd.DataFrame) -> list[str]:
@@ -112,23 +138,23 @@ def target_indices(table: pd.DataFrame) -> np.ndarray:
 
 
 def probabilities(table: pd.DataFrame) -> np.ndarray:
-    """Return the probabilities, ``(utterance, class)`` in float64.
+    """Return the probabilities, or the predicted numbers, ``(utterance, class)`` in float64.
 
     Example:
         >>> probabilities(pd.DataFrame({"target": ["sad"], "p_angry": [0.25], "p_sad": [0.75]}))
         array([[0.25, 0.75]])
     """
-    return np.asarray(table[[PREFIX + name for name in classes(table)]].to_numpy(dtype=np.float64))
+    return np.asarray(table[answer_columns(classes(table), numeric=is_numeric(table))].to_numpy(dtype=np.float64))
 
 
 def with_probabilities(table: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
-    """Return a table with other probabilities, ``(utterance, class)``.
+    """Return a table with other probabilities, or predicted numbers, ``(utterance, class)``.
 
     Example:
         >>> probabilities(with_probabilities(pd.DataFrame({"p_angry": [0.25], "p_sad": [0.75]}), np.array([[0.5, 0.5]])))
         array([[0.5, 0.5]])
     """
-    columns = [PREFIX + name for name in classes(table)]
+    columns = answer_columns(classes(table), numeric=is_numeric(table))
     return table.assign(**dict(zip(columns, values.T, strict=True)))
 
 
@@ -172,11 +198,36 @@ def confusion_by_speaker(table: pd.DataFrame, names: Sequence[str] | None = None
     return confusion_by_group(target, predicted, table["speaker"].to_numpy(dtype=str), len(own))
 
 
+def moments_by_speaker(table: pd.DataFrame, names: Sequence[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the speakers ``(speaker,)``, sorted, and the summed moments of each ``(speaker, dimension, 6)``.
+
+    Args:
+        table: See the module; its targets are numbers.
+        names: The order of the dimensions; ``None`` is that of `classes`.
+    """
+    names = names or classes(table)
+    target, predicted = (
+        table[[prefix + name for name in names]].to_numpy(dtype=np.float64) for prefix in (TARGET, PREDICTED)
+    )
+    return moments_by_group(target, predicted, table["speaker"].to_numpy(dtype=str))
+
+
+def scale_of(table: pd.DataFrame) -> float:
+    """Return the size beside which a difference between two answers is small: 1 for probabilities.
+
+    Of numbers, it is the largest value of any, but at least 1.
+    """
+    if not is_numeric(table):
+        return 1.0
+    return max(1.0, float(table[target_columns(table)].abs().to_numpy().max()))
+
+
 def _check_columns(table: pd.DataFrame, source: Path | str) -> None:
-    columns = [str(c) for c in table.columns]
-    if missing := [c for c in COLUMNS if c not in columns]:
+    columns, numeric = [str(c) for c in table.columns], is_numeric(table)
+    required = [*COLUMNS[:-1], *target_columns(table)]
+    if missing := [c for c in required if c not in columns]:
         raise RunError(f"{source} must have the columns {', '.join(missing)}; they are missing. {REMEDY}")
-    if len(classes(table)) < 2:
+    if len(classes(table)) < 2 and not numeric:
         raise RunError(
             f"{source} must have at least 2 columns of probabilities ({PREFIX}<class>); got {len(classes(table))}. {REMEDY}"
         )
@@ -184,11 +235,18 @@ def _check_columns(table: pd.DataFrame, source: Path | str) -> None:
         raise RunError(f"{source} must have each column once; got {', '.join(twice)} more than once. {REMEDY}")
     voted = any(c.startswith(VOTES) for c in columns)
     known = (*(c for c in OPTIONAL if c in columns), *further_groups(table))
-    expected = [*COLUMNS, *known, *(PREFIX + name for name in classes(table))]
+    expected = [*required, *known, *answer_columns(classes(table), numeric=numeric)]
     expected += [VOTES + name for name in classes(table)] * voted
     if columns != expected:
         order = f"must have the columns {', '.join(expected)}, in this order; got {', '.join(columns)}"
         raise RunError(f"{source} {order}. {REMEDY}")
+
+
+def _check_numbers(table: pd.DataFrame, source: Path | str) -> None:
+    for column in (*target_columns(table), *answer_columns(classes(table), numeric=True)):
+        if table[column].dtype != np.float64:
+            raise RunError(f"{source}: {column} must be float64; got {table[column].dtype}. {REMEDY}")
+        _refuse(~np.isfinite(table[column]), table, source, f"{column} is not a finite number")
 
 
 def _check_probabilities(table: pd.DataFrame, source: Path | str) -> None:

@@ -33,7 +33,8 @@ def profile(table: pd.DataFrame, dev: pd.DataFrame | None = None, seed: int = 0)
 
     Returns:
         Plain JSON, every number finite or ``None``. ``calibration``, ``selective``, ``groups`` and ``fairness`` always;
-        ``conformal`` and ``calibration["after"]`` with ``dev``; ``soft`` with votes. See their modules.
+        ``conformal`` and ``calibration["after"]`` with ``dev``; ``soft`` with votes. See their modules. Of numbers, only
+        ``groups`` and ``fairness``: they have no probabilities.
 
     Raises:
         RunError: If ``dev`` has other classes or is missing a fold, a speaker is in two groups, or votes are not
@@ -49,18 +50,16 @@ def profile(table: pd.DataFrame, dev: pd.DataFrame | None = None, seed: int = 0)
     """
     if "age" in table:
         table = table.assign(age=groups.age_band(table["age"]))
-    result = {
-        "calibration": _calibration(table),
-        "selective": _selective(table),
-        "groups": _groups(table, seed),
-        "fairness": _fairness(table, seed),
-    }
+    certain = not predictions.is_numeric(table)
+    result = {"calibration": _calibration(table), "selective": _selective(table)} if certain else {}
+    result |= {"groups": _groups(table, seed), "fairness": _fairness(table, seed)}
     if dev is not None:
         _check_dev(table, dev)
+    if dev is not None and certain:
         temperatures, scaled = _scaled(table, dev)
         result["calibration"] |= {"temperatures": temperatures, "after": _calibration(scaled)}
         result["conformal"] = _conformal(table, dev)
-    if (heard := soft.summary(table, seed)) is not None:
+    if certain and (heard := soft.summary(table, seed)) is not None:
         result["soft"] = heard
     made: dict[str, Any] = plain(result)
     return made

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import RunError
-from ser.evaluation import metrics, predictions
+from ser.evaluation import agreement, metrics, predictions
 from ser.evaluation.intervals import speaker_interval
+from ser.evaluation.measure import Measure, measure_of
 from ser.runtime.files import write_text
 
 Summary = dict[str, Any]
@@ -35,6 +36,8 @@ class Difference(NamedTuple):
 def summarise(table: pd.DataFrame, seed: int = 0) -> Summary:
     """Compute every number that a report shows.
 
+    Of numbers, CCC takes the place of UAR, and every dimension has its own intervals.
+
     The scores at the top are **pooled**: all folds' utterances in one confusion matrix, as for the interval. ``folds``
     has the mean over folds that papers report, with the standard deviation (n - 1) between folds.
 
@@ -50,22 +53,18 @@ def summarise(table: pd.DataFrame, seed: int = 0) -> Summary:
         (0.667, None, '3 speakers are too few: the interval is indicative')
     """
     predictions.check_predictions(table)
-    names = predictions.classes(table)
-    target, predicted = predictions.target_indices(table), predictions.predicted_indices(table)
-    _, by_speaker = predictions.confusion_by_speaker(table)
-    counts = by_speaker.sum(axis=0)
+    measure = measure_of(table)
+    _, by_speaker = measure.by_speaker(table)
+    interval = speaker_interval(by_speaker, measure.statistic, seed=seed, bounds=measure.bounds)
     summary: Summary = plain(
         {
             "n_utterances": len(table),
             "n_speakers": len(by_speaker),
             "n_folds": table["fold"].nunique(),
-            "classes": list(names),
-            **_scores(counts),
-            "cross_entropy": metrics.cross_entropy(predictions.probabilities(table), target),
-            "uar_interval": asdict(speaker_interval(by_speaker, metrics.uar, seed=seed)),
-            "per_class": _per_class(counts, names),
-            "folds": _folds(table, target, predicted, len(names)),
-            "confusion": counts.tolist(),
+            **measure.pooled(by_speaker.sum(axis=0)),
+            f"{measure.key}_interval": asdict(interval),
+            **(_of_numbers if predictions.is_numeric(table) else _of_classes)(table, by_speaker, seed),
+            "folds": _folds(table, measure),
         }
     )
     return summary
@@ -120,9 +119,40 @@ def differences(old: Any, new: Any, tolerance: float = 1e-9, path: str = "") -> 
     return [difference for where, a, b in pairs for difference in differences(a, b, tolerance, where)]
 
 
-def _scores(counts: np.ndarray) -> dict[str, float]:
-    functions = {"uar": metrics.uar, "accuracy": metrics.accuracy, "macro_f1": metrics.macro_f1}
-    return {name: float(function(counts)) for name, function in functions.items()}
+def _of_classes(table: pd.DataFrame, by_speaker: np.ndarray, seed: int) -> Summary:
+    names, counts = predictions.classes(table), by_speaker.sum(axis=0)
+    return {
+        "classes": list(names),
+        "cross_entropy": metrics.cross_entropy(predictions.probabilities(table), predictions.target_indices(table)),
+        "per_class": _per_class(counts, names),
+        "confusion": counts.tolist(),
+    }
+
+
+def _of_numbers(table: pd.DataFrame, by_speaker: np.ndarray, seed: int) -> Summary:
+    """Return the scores of each dimension; the mean RMSE has an interval, too."""
+    names = predictions.classes(table)
+    each = {name: by_speaker[:, [i]] for i, name in enumerate(names)}
+    return {
+        "dimensions": list(names),
+        "rmse_interval": _rmse_interval(by_speaker, seed),
+        "per_dimension": {name: _dimension(table, name, sums, seed) for name, sums in each.items()},
+    }
+
+
+def _dimension(table: pd.DataFrame, name: str, by_speaker: np.ndarray, seed: int) -> Summary:
+    target, of = table[predictions.TARGET + name], measure_of(table)
+    return {
+        **of.pooled(by_speaker.sum(axis=0)),
+        "ccc_interval": asdict(speaker_interval(by_speaker, agreement.ccc, seed=seed, bounds=of.bounds)),
+        "rmse_interval": _rmse_interval(by_speaker, seed),
+        "target_mean": target.mean(),
+        "target_sd": target.std(ddof=0),  # the RMSE of one who always answers the mean
+    }
+
+
+def _rmse_interval(by_speaker: np.ndarray, seed: int) -> Summary:
+    return asdict(speaker_interval(by_speaker, agreement.rmse, seed=seed, bounds=(0.0, math.inf)))
 
 
 def _per_class(counts: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -131,16 +161,15 @@ def _per_class(counts: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, 
     return {name: {score: values[i] for score, values in scores.items()} for i, name in enumerate(names)}
 
 
-def _folds(table: pd.DataFrame, target: np.ndarray, predicted: np.ndarray, n_classes: int) -> Summary:
+def _folds(table: pd.DataFrame, measure: Measure) -> Summary:
     each: list[dict[str, Any]] = []
-    for fold in sorted(int(f) for f in table["fold"].unique()):
-        rows = (table["fold"] == fold).to_numpy()
-        counts = metrics.confusion(target[rows], predicted[rows], n_classes)
-        size = {"n_utterances": rows.sum(), "n_speakers": table.loc[rows, "speaker"].nunique()}
-        each.append({"fold": fold, **size, **_scores(counts)})
-    uars = np.array([fold["uar"] for fold in each], dtype=np.float64)
-    deviation = uars.std(ddof=1) if len(uars) > 1 else math.nan
-    return {"uar_mean": uars.mean(), "uar_sd": deviation, "each": each}
+    for fold, rows in table.groupby("fold"):
+        _, by_speaker = measure.by_speaker(rows)
+        size = {"n_utterances": len(rows), "n_speakers": len(by_speaker)}
+        each.append({"fold": fold, **size, **measure.pooled(by_speaker.sum(axis=0))})
+    main = np.array([fold[measure.key] for fold in each], dtype=np.float64)
+    deviation = main.std(ddof=1) if len(main) > 1 else math.nan
+    return {f"{measure.key}_mean": main.mean(), f"{measure.key}_sd": deviation, "each": each}
 
 
 def plain(value: Any) -> Any:

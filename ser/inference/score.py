@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ser.corpora.labels import Labelled
+from ser.corpora.manifest import FURTHER
 from ser.datamodules.batch import Batch
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import RunError
@@ -26,27 +28,32 @@ Change = Callable[[Batch], Batch]
 def score(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> pd.DataFrame:
     """Return predictions of some utterances, each scored whole, in single precision on the model's device.
 
+    Numbers are in the unit of the corpus.
+
     Returns:
         The predictions table (see `ser.evaluation.predictions`), one row per utterance in the order of ``rows``.
     """
-    scored = predict_probabilities(model, data, rows)
-    manifest = data.labelled.manifest.iloc[rows].reset_index(drop=True)
+    scored, labelled = predict_probabilities(model, data, rows), data.labelled
+    manifest = labelled.manifest.iloc[rows].reset_index(drop=True)
     known = [c for c in predictions.OPTIONAL if c in manifest and manifest[c].notna().all()]
-    known += grouping_columns(data.labelled.manifest)
+    known += grouping_columns(labelled)
     table = manifest[["id", "corpus", "speaker", "sex", "sentence"]].rename(columns={"id": "utterance"})
     table["fold"] = data.fold
-    table["target"] = [data.classes[i] for i in data.labelled.target[rows]]
+    targets = labelled.columns().iloc[rows].reset_index(drop=True)
+    table[targets.columns] = targets
     table[known] = manifest[known]
-    columns = {f"{predictions.PREFIX}{name}": scored[:, i] for i, name in enumerate(data.classes)}
-    if (votes := data.labelled.votes) is not None:
+    names = predictions.answer_columns(data.classes, numeric=labelled.numeric)
+    columns = dict(zip(names, scored.T, strict=True))
+    if (votes := labelled.votes) is not None:
         columns |= {f"{predictions.VOTES}{name}": votes[rows, i] for i, name in enumerate(data.classes)}
     return table.assign(**columns)
 
 
-def grouping_columns(manifest: pd.DataFrame) -> list[str]:
-    """Return the further columns of a manifest that divide its utterances into a few groups, the split aside."""
-    further = [c for c in predictions.further_groups(manifest) if c != COLUMN]
-    return [c for c in further if 2 <= manifest[c].nunique() <= MOST_GROUPS]
+def grouping_columns(labelled: Labelled) -> list[str]:
+    """Return the further columns that divide utterances into a few groups, the split and the targets aside."""
+    targets = [FURTHER + name for name in labelled.classes] if labelled.numeric else []
+    further = [c for c in predictions.further_groups(labelled.manifest) if c not in (COLUMN, *targets)]
+    return [c for c in further if 2 <= labelled.manifest[c].nunique() <= MOST_GROUPS]
 
 
 def predict_probabilities(
@@ -57,7 +64,7 @@ def predict_probabilities(
     batch_size: int | None = None,
     known: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return probabilities of some utterances, each scored whole.
+    """Return probabilities, or numbers, of some utterances, each scored whole.
 
     A model that normalises by speaker first reads each speaker's utterances, without their labels.
 
@@ -92,9 +99,8 @@ def predict_probabilities(
             speakers = model.normalise.statistics(model.moments(data, rows if known is None else known, change))
         for batch in data.batches(rows[distributed.process_rank() :: distributed.world_size()], model.device, size):
             changed = batch if change is None else change(batch)
-            logits = model.logits(changed, speakers).cpu().double()
             at = position[batch.index.cpu().numpy()]
-            scored[at] = logits.softmax(dim=1)
+            scored[at] = model.answers(model.logits(changed, speakers))
             times[at] += 1
     scored, times = distributed.all_reduce_sum(scored), distributed.all_reduce_sum(times)
     if not bool((times == 1).all()):

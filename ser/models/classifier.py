@@ -1,5 +1,8 @@
 """`SpeechClassifier`: what every model shares, from raw waveform to logits, and from a file to a table of emotions.
 
+Where targets are numbers, such as arousal, the outputs are standardised numbers instead of logits; what is said of classes
+holds for their names.
+
 A model holds all that a prediction needs (how audio is decoded, the features, their normalisation, the class names), so
 that its checkpoint alone predicts. A subclass adds its net and one method, `SpeechClassifier.classify`. How a model is
 trained is in `ser.training.module`.
@@ -43,6 +46,7 @@ class Task:
         features: ``_target_`` and arguments of a module of `ser.features`, or such a module.
         normalise: ``_target_`` and arguments of `ser.features.normalise.Normalise`, without ``n_features``.
         stamps: Words that every result of this model must carry.
+        scale: ``mean`` and ``deviation`` of each number over the training clips, in its own unit; ``None`` for classes.
     """
 
     classes: Sequence[str]
@@ -50,6 +54,7 @@ class Task:
     features: Config | nn.Module
     normalise: Config
     stamps: Sequence[str] = ()
+    scale: Mapping[str, Sequence[float]] | None = None
 
 
 class SpeechClassifier(nn.Module):
@@ -85,6 +90,7 @@ class SpeechClassifier(nn.Module):
         super().__init__()
         made = settings_from(Task, task, "task")
         self.classes, self.stamps = tuple(made.classes), tuple(made.stamps)
+        self.scale = None if made.scale is None else _scale_of(made.scale)
         self.audio = settings_from(AudioSettings, made.audio, "audio")
         features = made.features
         self.features = features if isinstance(features, nn.Module) else instantiate(features, nn.Module)
@@ -106,6 +112,11 @@ class SpeechClassifier(nn.Module):
     def dtype(self) -> torch.dtype:
         """The type of its statistics, and so of its weights."""
         return self.normalise.mean.dtype
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the outputs are numbers instead of logits of classes."""
+        return self.scale is not None
 
     @abstractmethod
     def classify(self, features: Tensor, lengths: Tensor) -> Tensor:
@@ -227,16 +238,30 @@ class SpeechClassifier(nn.Module):
 
     # ---- prediction
 
+    def answers(self, logits: Tensor) -> Tensor:
+        """Return what the outputs say: class probabilities, or numbers in their own unit, float64 on the CPU."""
+        outputs = logits.cpu().double()
+        if self.scale is None:
+            return outputs.softmax(dim=1)
+        mean, deviation = self.scale.unbind()
+        return mean + deviation * outputs
+
+    def standardised(self, target: Tensor) -> Tensor:
+        """Return numbers, ``(batch, dimension)``, as the outputs have them; classes as they are."""
+        if self.scale is None:
+            return target
+        mean, deviation = self.scale.to(target.device).unbind()
+        return ((target - mean) / deviation).to(target.dtype)
+
     def probabilities(self, waveform: Tensor, lengths: Tensor) -> Tensor:
-        """Return class probabilities in evaluation mode, in single precision whatever the training's was.
+        """Return class probabilities, or numbers, in evaluation mode, in single precision whatever the training's was.
 
         Shapes:
             - waveform, lengths: See the class
             - returns: ``(batch, class)`` float64, on the CPU
         """
         with self.evaluating():
-            logits: Tensor = self(waveform, lengths)
-        return logits.cpu().double().softmax(dim=1)
+            return self.answers(self(waveform, lengths))
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -253,7 +278,7 @@ class SpeechClassifier(nn.Module):
     def predict(
         self, audio: AudioInput | Sequence[AudioInput], rate: int | None = None, batch_size: int = 16
     ) -> "pd.DataFrame":
-        """Return the emotions of recordings, each scored whole.
+        """Return the emotions, or the numbers, of recordings, each scored whole.
 
         A single clip of at most `SHORT_S` seconds is scored on one thread: waking others takes longer than it saves.
 
@@ -265,7 +290,8 @@ class SpeechClassifier(nn.Module):
 
         Returns:
             One row per recording, in the given order: ``audio`` (the path, or the position of an array), ``label``, and
-            one column of probabilities per class, under its name. ``attrs["stamps"]`` has the stamps of the model.
+            one column of probabilities per class, under its name. ``attrs["stamps"]`` has the stamps of the model. Where
+            the model predicts numbers, there is no ``label``, and each column is a number in the unit of its training.
 
         Raises:
             AudioError: If one cannot be read, or holds no sound; the message names it.
@@ -286,7 +312,8 @@ class SpeechClassifier(nn.Module):
             with _one_thread() if short and self.device.type == "cpu" else nullcontext():
                 probabilities[rows] = self.probabilities(waveform, lengths)
         table = pd.DataFrame(probabilities.numpy(), columns=list(self.classes))
-        table.insert(0, "label", [self.classes[i] for i in probabilities.argmax(dim=1).tolist()])
+        if not self.numeric:
+            table.insert(0, "label", [self.classes[i] for i in probabilities.argmax(dim=1).tolist()])
         table.insert(0, "audio", [name for name, _ in recordings])
         table.attrs["stamps"] = list(self.stamps)
         return table
@@ -313,6 +340,11 @@ class SpeechClassifier(nn.Module):
                 features, frames = self.features(waveform, lengths)
                 moments.add(features, frames, torch.zeros(len(rows), dtype=torch.int64))
         self.normalise.adapt(self.normalise.statistics(moments))
+
+
+def _scale_of(scale: Mapping[str, Sequence[float]]) -> Tensor:
+    """Return the means and deviations of numbers, ``(2, dimension)`` float64, on the CPU."""
+    return torch.tensor([scale["mean"], scale["deviation"]], dtype=torch.float64)
 
 
 def groups_of(parameters: Iterable[nn.Parameter], **settings: float) -> list[dict[str, Any]]:

@@ -91,6 +91,8 @@ class Pretrained(SpeechClassifier):
     @override
     def classify(self, features: Tensor, lengths: Tensor) -> Tensor:
         each = torch.stack(self.outputs(features, lengths))  # (head, batch, class)
+        if self.numeric:
+            return at_least_float32(each).mean(dim=0)
         logits: Tensor = at_least_float32(each).log_softmax(dim=2).logsumexp(dim=0)  # of the mean, up to a constant
         return logits
 

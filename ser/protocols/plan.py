@@ -12,7 +12,7 @@ from ser.audio.decode import AudioSettings
 from ser.audio.duplicates import find_duplicates
 from ser.audio.store import Store, prepare
 from ser.corpora.corpus import Corpus
-from ser.corpora.labels import Labelled, LabelScheme
+from ser.corpora.labels import Labelled, Labels
 from ser.corpora.own import OwnRecordings
 from ser.errors import ConfigError, SplitError
 from ser.protocols.audit import Finding, Policy, audit, enforce, stamps
@@ -28,14 +28,14 @@ class Plan:
 
     Attributes:
         stores: The prepared corpora, in the order of ``labelled.manifest``, whose ``start`` is an offset into all of them.
-        labelled: The utterances that have a class, with their targets.
+        labelled: The utterances that have a target, and their targets.
         splits: The protocol's folds; rows of ``labelled.manifest``.
         policy: Whether a leak that the protocol does not allow prevents training or becomes a stamp.
     """
 
     corpora: tuple[str, ...]
     stores: tuple[Store, ...]
-    labels: LabelScheme
+    labels: Labels
     labelled: Labelled
     protocol: str
     splits: tuple[Split, ...]
@@ -60,11 +60,6 @@ class Plan:
     def remarks(self) -> dict[str, list[str]]:
         """How this copy of each corpus was read, beside the notes on its release."""
         return {name: s.card.get("remarks", []) for name, s in zip(self.corpora, self.stores, strict=True)}
-
-    @cached_property
-    def class_names(self) -> "pd.Series[str]":
-        """The class of each row."""
-        return self.labelled.class_names
 
     @cached_property
     def duplicates(self) -> pd.DataFrame:
@@ -96,7 +91,7 @@ class Plan:
 
     def audit(self, fold: int) -> list[Finding]:
         """Return the audit's findings on one fold; see `ser.protocols.audit`."""
-        return audit(self.split(fold), self.labelled.manifest, self.class_names, self.duplicates)
+        return audit(self.split(fold), self.labelled.manifest, self.labelled.class_names, self.duplicates)
 
     def check(self, fold: int) -> list[Finding]:
         """Audit one fold, and raise its errors unless the policy turns them into stamps.
@@ -155,11 +150,11 @@ def planned(config: Mapping[str, Any]) -> Plan:
     Raises:
         SerError: If a corpus is missing, or the labels or the protocol do not fit it.
     """
-    labels, protocol = instantiate(config["labels"], LabelScheme), instantiate(config["protocol"], Protocol)
+    labels, protocol = instantiate(config["labels"], Labels), instantiate(config["protocol"], Protocol)
     return plan_folds(prepared(config), labels, protocol, config.get("audit", "refuse"))
 
 
-def plan_folds(stores: Mapping[str, Store], labels: LabelScheme, protocol: Protocol, policy: Policy = "refuse") -> Plan:
+def plan_folds(stores: Mapping[str, Store], labels: Labels, protocol: Protocol, policy: Policy = "refuse") -> Plan:
     """Apply labels and protocol to prepared corpora.
 
     Raises:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ser.audio.headers import Lengths, lengths
 from ser.corpora.corpus import Corpus
-from ser.corpora.labels import LabelScheme
+from ser.corpora.labels import Labels
 from ser.corpora.manifest import FURTHER, Utterance
 from ser.protocols.outlook import Outlook, chosen, outlooks
 from ser.protocols.unknown_speakers import with_stand_ins
@@ -75,7 +75,7 @@ def next_steps(
         LabelError: If the labels do not fit the clips.
     """
     repeated = [as_typed(o) for o in overrides if o.lstrip("+~").startswith(KEPT)]
-    labelled = instantiate(labels, LabelScheme).apply(with_stand_ins(manifest))
+    labelled = instantiate(labels, Labels).apply(with_stand_ins(manifest))
     found = outlooks(labelled)
     table = simple_table("Protocols that are possible", "protocol=", "folds", "stamps", "", left=4)
     for outlook in (o for o in found if not o.refused):

@@ -3,7 +3,10 @@
 Counts with their nouns, and shortened lists, are in `ser.runtime.words`.
 """
 
+from collections.abc import Callable
 from math import isnan
+
+from ser.evaluation.measure import Measure
 
 UNDEFINED = "n/a"
 MINUS = "\N{MINUS SIGN}"
@@ -21,7 +24,28 @@ def percent(share: float | None, unit: str = " %", *, signed: bool = False) -> s
     return f"{100 * share:{'+' if signed else ''}.1f}{unit}".replace("-", MINUS)
 
 
-def interval(low: float | None, high: float | None, *, signed: bool = False) -> str:
+def decimal(value: float | None, unit: str = "", *, signed: bool = False) -> str:
+    """Write a score that is not a share with three decimals; ``unit`` is that of a percentage, which it does not have.
+
+    Example:
+        >>> decimal(0.46875), decimal(-0.02, " points", signed=True), decimal(None)
+        ('0.469', '−0.020', 'n/a')
+    """
+    if value is None or isnan(value):
+        return UNDEFINED
+    return f"{value:{'+' if signed else ''}.3f}".replace("-", MINUS)
+
+
+Writer = Callable[..., str]
+"""`percent` or `decimal`."""
+
+
+def writer(measure: Measure) -> Writer:
+    """Return what writes a score of this kind: UAR in percent, CCC with three decimals."""
+    return decimal if measure.numeric else percent
+
+
+def interval(low: float | None, high: float | None, *, signed: bool = False, write: Writer = percent) -> str:
     """Write an interval of shares in percent, or of their differences in points; ``none`` where there is no interval.
 
     Example:
@@ -30,18 +54,26 @@ def interval(low: float | None, high: float | None, *, signed: bool = False) -> 
     """
     if low is None or high is None or isnan(low) or isnan(high):
         return "none"
-    return f"[{percent(low, '', signed=signed)}, {percent(high, '', signed=signed)}]"
+    return f"[{write(low, '', signed=signed)}, {write(high, '', signed=signed)}]"
 
 
-def with_interval(share: float, low: float | None, high: float | None, unit: str = "", *, signed: bool = False) -> str:
+def with_interval(
+    share: float,
+    low: float | None,
+    high: float | None,
+    unit: str = "",
+    *,
+    signed: bool = False,
+    write: Writer = percent,
+) -> str:
     """Write a share and its interval, or the share alone where there is no interval.
 
     Example:
         >>> with_interval(0.668, 0.61, 0.724, " %"), with_interval(0.668, None, None)
         ('66.8 % [61.0, 72.4]', '66.8')
     """
-    ends = interval(low, high, signed=signed)
-    return percent(share, unit, signed=signed) + (f" {ends}" if ends != "none" else "")
+    ends = interval(low, high, signed=signed, write=write)
+    return write(share, unit, signed=signed) + (f" {ends}" if ends != "none" else "")
 
 
 def probability(p: float) -> str:

@@ -8,8 +8,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ser.corpora.manifest import FURTHER
+from ser.evaluation.measure import measure_in
 from ser.protocols.stamps import counted_as, speakers_in_words
-from ser.report.format import percent, probability
+from ser.report.format import percent, probability, writer
 
 
 def highlights(profile: Mapping[str, Any], stamps: Sequence[str] = ()) -> Iterator[tuple[str, str, str]]:
@@ -53,29 +54,33 @@ def _further(profile: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield the groups of a column of the user's own that differ within speakers, so that no gap is tested."""
     for column, rows in profile.get("groups", {}).items():
         if column.startswith(FURTHER) and column not in profile["fairness"] and len(rows) > 1:
-            scores = ", ".join(f"{row['group']} {percent(row['uar'])}" for row in rows)
-            text = "UAR of each group. A speaker is in several of them, so chance is not estimated."
+            measure = measure_in(rows[0])
+            scores = ", ".join(f"{row['group']} {writer(measure)(row[measure.key])}" for row in rows)
+            text = f"{measure.name} of each group. A speaker is in several of them, so chance is not estimated."
             yield f"By {column.removeprefix(FURTHER)}", scores, text
 
 
 def _unevenness(fairness: Mapping[str, Any], stamps: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    if worst := fairness.get("speakers", {}).get("worst"):
+    worst = fairness.get("speakers", {}).get("worst", {})
+    measure = measure_in(worst)
+    name, key, write = measure.name, measure.key, writer(measure)
+    if worst:
         yield (
             f"Worst {' or '.join(counted_as(stamps))}",
-            f"{worst['speaker']}, UAR {percent(worst['uar'])}",
-            f"The lowest UAR of {speakers_in_words(stamps, fairness['speakers']['n_speakers'])} in test, whose mean is "
-            f"{percent(fairness['speakers']['uar_mean'])}.",
+            f"{worst['speaker']}, {name} {write(worst[key])}",
+            f"The lowest {name} of {speakers_in_words(stamps, fairness['speakers']['n_speakers'])} in test, whose mean is "
+            f"{write(fairness['speakers'][f'{key}_mean'])}.",
         )
     for column, gap in fairness.items():
         if column != "speakers":
             best, worst = gap["best"], gap["worst"]
-            groups = f"{best['group']} {percent(best['uar'])}, {worst['group']} {percent(worst['uar'])}"
-            every = f"{percent(best['uar'])} in every group"
+            groups = f"{best['group']} {write(best[key])}, {worst['group']} {write(worst[key])}"
+            every = f"{write(best[key])} in every group"
             yield (
                 f"Gap by {column.removeprefix(FURTHER)}",
-                f"{percent(gap['gap'], ' points')}: {groups if gap['gap'] else every}",
-                "UAR of the best group less that of the worst. Random groups give "
-                f"{percent(gap['gap_by_chance'], ' points')} on average; p, the probability that they give as large a gap: "
+                f"{write(gap['gap'], ' points')}: {groups if gap['gap'] else every}",
+                f"{name} of the best group less that of the worst. Random groups give "
+                f"{write(gap['gap_by_chance'], ' points')} on average; p, the probability that they give as large a gap: "
                 f"{probability(gap['p_value'])}.",
             )
 

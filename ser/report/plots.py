@@ -1,4 +1,4 @@
-"""Pictures of a run: the confusion matrix and the training curves."""
+"""Pictures of a run: the confusion matrix or the scatter of numbers, and the training curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,16 +9,20 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import RunError
+from ser.evaluation.measure import measure_in
 from ser.evaluation.metrics import recall_per_class
 from ser.evaluation.summary import summarise
 from ser.report.drawing import drawing
-from ser.report.format import percent, with_interval
+from ser.report.format import decimal, with_interval, writer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SHOW_POINTS_UP_TO = 40
 """Epochs beyond which markers would merge into a thick line."""
+
+PANELS = 3
+"""Panels beside each other in a scatter picture."""
 
 
 def confusion_matrix(
@@ -71,11 +75,43 @@ def confusion_matrix(
         figure.suptitle(f"{heading}\n{uar}", fontsize=12.5, fontweight="bold")
 
 
+def scatter(table: pd.DataFrame, path: Path, title: str, *, stamps: Sequence[str] = ()) -> None:
+    """Draw predicted numbers against their targets, a panel a number, with the line on which both are equal.
+
+    Args:
+        table: A predictions table of numbers.
+        path: Path of the file; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
+        title: Title of the picture.
+        stamps: What no reader may overlook; see `ser.report.drawing.drawing`.
+    """
+    import seaborn as sns
+
+    each = summarise(table)["per_dimension"]
+    columns = min(len(each), PANELS)
+    rows = -(-len(each) // columns)
+    colour = sns.color_palette("colorblind")[0]
+    with drawing(path, (3.6 * columns + 0.4, 3.7 * rows + 0.6), grid=True, stamps=stamps) as figure:
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in panels[len(each) :]:
+            axes.remove()
+        for axes, (name, scores) in zip(panels, each.items(), strict=False):
+            x, y = table[f"target_{name}"], table[f"predicted_{name}"]
+            ends = [min(x.min(), y.min()), max(x.max(), y.max())]
+            axes.plot(ends, ends, color="0.45", linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
+            axes.scatter(x, y, s=14, color=colour, alpha=max(0.1, min(0.6, 60 / len(x))), linewidth=0)
+            interval = scores["ccc_interval"]
+            said = with_interval(scores["ccc"], interval["low"], interval["high"], write=decimal)
+            axes.set_title(f"{name}\nCCC {said}", fontsize=11)
+            axes.set(xlabel="target", ylabel="predicted", aspect="equal", adjustable="datalim")
+        figure.suptitle(fill(title, 34 * columns), fontsize=12.5, fontweight="bold")
+
+
 def training_curves(history: pd.DataFrame, best_epoch: int | None, path: Path, *, stamps: Sequence[str] = ()) -> None:
     """Draw the losses, the development UAR and the learning rate by epoch, with the kept epoch marked.
 
     Args:
-        history: Columns ``epoch`` (from 0; drawn from 1) and any of ``train_loss``, ``dev_loss``, ``dev_uar``, ``lr``;
+        history: Columns ``epoch`` (from 0; drawn from 1) and any of ``train_loss``, ``dev_loss``, ``dev_uar`` or
+            ``dev_ccc``, ``lr``;
             a missing value is omitted from its line, and a panel without values from the picture.
         best_epoch: The epoch whose weights were kept, from 0, or ``None``.
         path: Path of the file; the suffix is the format (``.png``, ``.svg``, ``.pdf``).
@@ -91,9 +127,12 @@ def training_curves(history: pd.DataFrame, best_epoch: int | None, path: Path, *
     history = history.assign(epoch=history["epoch"] + 1)
     best_epoch = None if best_epoch is None else best_epoch + 1
     blue, orange, green, *_ = sns.color_palette("colorblind")
+    measure = measure_in(history)
+    loss, score = ("loss", measure.name) if measure.numeric else ("cross-entropy (nats)", f"{measure.name} (%)")
+    dev = "development (mean squared error)" if measure.numeric else "development"
     panels: list[tuple[str, list[tuple[str, str, Any]], float]] = [
-        ("cross-entropy (nats)", [("train_loss", "train", blue), ("dev_loss", "development", orange)], 3.0),
-        ("UAR (%)", [("dev_uar", "development", orange)], 3.0),
+        (loss, [("train_loss", "train", blue), ("dev_loss", dev, orange)], 3.0),
+        (score, [(measure.dev, "development", orange)], 3.0),
         ("learning rate", [("lr", "learning rate", green)], 1.2),
     ]
     drawn = [panel for panel in panels if any(len(_series(history, column)) for column, _, _ in panel[1])]
@@ -128,9 +167,10 @@ def _draw_panel(axes: "Axes", history: pd.DataFrame, label: str, lines: list[tup
 def _label_best(axes: "Axes", history: pd.DataFrame, best_epoch: int | None) -> None:
     if best_epoch is None:
         return
-    uar = _series(history, "dev_uar")
-    value = f", development UAR {percent(uar[best_epoch])}" if best_epoch in uar.index else ""
-    axes.set_title(f"kept: epoch {best_epoch}{value}", fontsize=10.5, color="0.25", loc="left")
+    measure = measure_in(history)
+    scores = _series(history, measure.dev)
+    said = f", development {measure.name} {writer(measure)(scores[best_epoch])}" if best_epoch in scores.index else ""
+    axes.set_title(f"kept: epoch {best_epoch}{said}", fontsize=10.5, color="0.25", loc="left")
 
 
 def _series(history: pd.DataFrame, column: str) -> "pd.Series[float]":

@@ -12,29 +12,36 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ser.evaluation.measure import measure_in
 from ser.protocols.stamps import meaning, speakers_in_words
 from ser.report import format
-from ser.report.format import UNDEFINED, percent
+from ser.report.format import UNDEFINED, Writer, decimal, percent, with_interval, writer
 from ser.report.highlights import highlights_table
 from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import counted
 
 WIDTH = 80
+PER_NUMBER = "r: Pearson's. sd: standard deviation of the targets, the RMSE of always answering their mean."
 PER_CLASS = """\
 Recall: share of a class that was found. Precision: share of the answers that
 were right. F1: their harmonic mean. Support: utterances."""
 FOLD = "A fold is one division of the clips into training, development (dev) and test."
-BY_FOLD = "Mean and standard deviation (sd) over folds. The UAR at the top is of all folds' utterances together."
+BY_FOLD = "Mean and standard deviation (sd) over folds. The {score} at the top is of all folds' utterances together."
 SCORES = (
     "Macro F1: mean F1 of the classes. Cross-entropy: mean of -log of the probability of the right class; 0 is best, "
     "guessing gives {guessing}."
+)
+OF_NUMBERS = (
+    "CCC: concordance of predictions and targets, the mean over the numbers; 1 is best, constant answers give 0.",
+    "Pearson's r: their correlation, whatever the unit. RMSE: root mean squared error in the unit of the numbers. Means "
+    "over the numbers, too.",
 )
 
 
 def results_table(
     summary: Mapping[str, Any], title: str, stamps: Sequence[str] = (), notes: Sequence[str] = ()
 ) -> RenderableType:
-    """Lay out a summary: the scores, the interval of UAR and its caution, then the scores by class.
+    """Lay out a summary: the scores, the interval of UAR (or CCC) and its caution, then the scores by class (or number).
 
     Args:
         summary: See `ser.evaluation.summary.summarise`.
@@ -54,11 +61,16 @@ def results_table(
         >>> "SYNTHETIC SPEECH" in printed.get()
         True
     """
-    caution = (summary["uar_interval"]["caution"] or "").replace("speakers", speakers_in_words(stamps))
+    interval = summary[f"{measure_in(summary).key}_interval"]
+    caution = (interval["caution"] or "").replace("speakers", speakers_in_words(stamps))
     parts: list[RenderableType] = [_stamp(stamps)] if stamps else []
     parts.append(_scores(summary, heading(title, stamps), stamps))
     parts += [Text(f"Caution: {caution}.", style="bold yellow")] if caution else []
-    parts += [*_dim(_meaning(summary, stamps)), Text(), _classes(summary), Text(PER_CLASS, style="dim")]
+    parts += [*_dim(_meaning(summary, stamps)), Text()]
+    if "dimensions" in summary:
+        parts += [_numbers(summary), *_dim([PER_NUMBER])]
+    else:
+        parts += [_classes(summary), Text(PER_CLASS, style="dim")]
     return Group(*parts, *_dim(notes), Text())
 
 
@@ -79,7 +91,8 @@ def print_results(
     """Print all tables of a run; arguments as of `results_table`, and `ser.report.highlights.highlights_table`."""
     console = get_console()  # silenced in a sweep
     console.print(results_table(summary, title, stamps, notes))
-    console.print(confusion_table(summary))
+    if "confusion" in summary:
+        console.print(confusion_table(summary))
     if summary["n_folds"] > 1:
         console.print(folds_table(summary, stamps))
     console.print(highlights_table(profile, stamps))
@@ -96,28 +109,30 @@ def confusion_table(summary: Mapping[str, Any]) -> RenderableType:
 
 def folds_table(summary: Mapping[str, Any], stamps: Sequence[str] = ()) -> RenderableType:
     """Lay out the scores of each fold, then their mean and standard deviation (n - 1)."""
-    table = simple_table(
-        "By fold", "fold", "utterances", speakers_in_words(stamps), "UAR", "accuracy", "macro F1", left=0
-    )
-    folds = summary["folds"]
+    folds, measure = summary["folds"], measure_in(summary)
+    write, speakers = writer(measure), speakers_in_words(stamps)
+    table = simple_table("By fold", "fold", "utterances", speakers, *measure.names.values(), left=0)
     for fold in folds["each"]:
-        scores = [percent(fold[score]) for score in ("uar", "accuracy", "macro_f1")]
+        scores = [write(fold[score]) for score in measure.names]
         table.add_row(str(fold["fold"]), str(fold["n_utterances"]), str(fold["n_speakers"]), *scores)
     table.add_section()
-    table.add_row("mean", "", "", Text(percent(folds["uar_mean"]), style="bold"), "", "")
-    table.add_row("sd", "", "", percent(folds["uar_sd"]), "", "")
-    table.caption = BY_FOLD
+    table.add_row("mean", "", "", Text(write(folds[f"{measure.key}_mean"]), style="bold"), "", "")
+    table.add_row("sd", "", "", write(folds[f"{measure.key}_sd"]), "", "")
+    table.caption = BY_FOLD.format(score=measure.name)
     return table
 
 
 def _scores(summary: Mapping[str, Any], title: Text, stamps: Sequence[str]) -> Table:
     table = simple_table(title, "score", "value")
     table.add_column("", no_wrap=True)
-    table.add_row(Text("UAR", style="bold"), Text(percent(summary["uar"]), style="bold"), _interval(summary, stamps))
-    table.add_row("accuracy", percent(summary["accuracy"]))
-    table.add_row("macro F1", percent(summary["macro_f1"]))
-    nats = summary["cross_entropy"]
-    table.add_row("cross-entropy", UNDEFINED if nats is None else f"{nats:.3f} nats")
+    measure = measure_in(summary)
+    for key, name in measure.names.items():
+        style, interval = "bold" if key == measure.key else "", summary.get(f"{key}_interval")
+        cells = Text(name, style=style), Text(writer(measure)(summary[key]), style=style)
+        table.add_row(*cells, _interval(interval, writer(measure), stamps) if interval else "")
+    if "cross_entropy" in summary:
+        nats = summary["cross_entropy"]
+        table.add_row("cross-entropy", UNDEFINED if nats is None else f"{nats:.3f} nats")
     clips, folds = counted(summary["n_utterances"], "utterance"), counted(summary["n_folds"], "fold")
     table.caption = f"{clips}, {speakers_in_words(stamps, summary['n_speakers'])}, {folds}"
     return table
@@ -125,13 +140,16 @@ def _scores(summary: Mapping[str, Any], title: Text, stamps: Sequence[str]) -> T
 
 def _meaning(summary: Mapping[str, Any], stamps: Sequence[str]) -> list[str]:
     """Explain the scores, and each stamp."""
+    said = [f"Stamp {stamp.upper()}: {meaning(stamp) or 'a limit of this result.'}" for stamp in stamps]
+    if "dimensions" in summary:
+        return [*OF_NUMBERS, *said]
     n_classes = len(summary["classes"])
     chance = f"; chance: {percent(1 / n_classes)}" if n_classes else ""
     scores = [
         f"UAR: unweighted average recall, the mean recall of the classes{chance}.",
         SCORES.format(guessing=f"{math.log(max(n_classes, 1)):.3f} nats"),
     ]
-    return scores + [f"Stamp {stamp.upper()}: {meaning(stamp) or 'a limit of this result.'}" for stamp in stamps]
+    return scores + said
 
 
 def _dim(lines: Sequence[str]) -> list[Text]:
@@ -143,6 +161,17 @@ def _classes(summary: Mapping[str, Any]) -> Table:
     for name in summary["classes"]:
         row = summary["per_class"][name]
         table.add_row(name, *(percent(row[score]) for score in ("recall", "precision", "f1")), str(row["support"]))
+    return table
+
+
+def _numbers(summary: Mapping[str, Any]) -> Table:
+    table = simple_table("By number", "number", "CCC [95 %]", "r", "RMSE [95 %]", "sd", no_wrap=True)
+    for name, row in summary["per_dimension"].items():
+        ccc, rmse = (
+            with_interval(row[key], row[f"{key}_interval"]["low"], row[f"{key}_interval"]["high"], write=decimal)
+            for key in ("ccc", "rmse")
+        )
+        table.add_row(name, ccc, decimal(row["pearson"]), rmse, decimal(row["target_sd"]))
     return table
 
 
@@ -168,16 +197,16 @@ def heading(title: str, stamps: Sequence[str]) -> Text:
     return text
 
 
-def _interval(summary: Mapping[str, Any], stamps: Sequence[str]) -> str:
-    interval = summary["uar_interval"]
+def _interval(interval: Mapping[str, Any], write: Writer, stamps: Sequence[str]) -> str:
     if interval["low"] is None:
         return "no interval"
-    return f"{ends(interval)}  {100 * interval['level']:g} % interval over {speakers_in_words(stamps, interval['speakers'])}"
+    speakers = speakers_in_words(stamps, interval["speakers"])
+    return f"{ends(interval, write=write)}  {100 * interval['level']:g} % interval over {speakers}"
 
 
-def ends(interval: Mapping[str, Any], *, signed: bool = False) -> str:
-    """Write the ends of an `ser.evaluation.intervals.Interval` in percent."""
-    return format.interval(interval["low"], interval["high"], signed=signed)
+def ends(interval: Mapping[str, Any], *, signed: bool = False, write: Writer = percent) -> str:
+    """Write the ends of an `ser.evaluation.intervals.Interval`."""
+    return format.interval(interval["low"], interval["high"], signed=signed, write=write)
 
 
 def change_cells(row: Mapping[str, Any]) -> tuple[Text, str]:

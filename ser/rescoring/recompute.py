@@ -51,7 +51,7 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
     summary = summarise(table)
     beyond = profile(table, run.dev_predictions if run.has(DEV_PREDICTIONS) else None)
     print_results(summary, beyond, f"{folder}, from {source}", tuple(about["stamps"]), run_notes(about))
-    tolerance = SAME_PROBABILITY if rescore else 1e-9
+    tolerance = (SAME_PROBABILITY if rescore else 1e-9) * predictions.scale_of(table)
     if changed := differences(stored, summary, tolerance):
         shown = "\n".join(f"  {difference}" for difference in changed[:20])
         raise DifferenceError(
@@ -97,16 +97,18 @@ def check_same_predictions(old: pd.DataFrame, new: pd.DataFrame, run: RunFolder)
     """
     keys = ["fold", "utterance"]
     one, two = (table.sort_values(keys).reset_index(drop=True) for table in (old, new))
-    if list(one.columns) != list(two.columns) or not one[[*keys, "target"]].equals(two[[*keys, "target"]]):
+    same = [*keys, *predictions.target_columns(one)]
+    if list(one.columns) != list(two.columns) or not one[same].equals(two[same]):
         raise DifferenceError(
             f"{run.path / PREDICTIONS} must have the utterances and targets of the run's split; got others. "
             "Give a folder that was not changed after the run."
         )
     apart = abs(predictions.probabilities(one) - predictions.probabilities(two)).max(axis=1)
-    if (worst := apart.argmax()) is not None and apart[worst] > SAME_PROBABILITY:
+    most = SAME_PROBABILITY * predictions.scale_of(one)
+    if (worst := apart.argmax()) is not None and apart[worst] > most:
         raise DifferenceError(
-            f"{run.path / PREDICTIONS} must hold the checkpoint's probabilities; got differences in "
-            f"{counted(int((apart > SAME_PROBABILITY).sum()), 'utterance')}, at most {apart[worst]:.2g} "
+            f"{run.path / PREDICTIONS} must hold what the checkpoint gives; got differences in "
+            f"{counted(int((apart > most).sum()), 'utterance')}, at most {apart[worst]:.2g} "
             f"({one['utterance'][worst]}). Give a folder that was not changed after the run."
         )
 

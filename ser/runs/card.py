@@ -27,8 +27,8 @@ Card = dict[str, Any]
 SCHEMA = 2
 """Increased when the meaning of an entry changes. Under schema 1, each of several folds had its own card."""
 CORPUS_FACTS = ("title", "licence", "citation", "doi", "homepage", "notes", "synthetic")
-TRAINING_FACTS = ("seed", "parameters", "encoder", "epochs", "best_epoch", "dev_uar", "train_seconds")
-FOLD_FACTS = ("epochs", "best_epoch", "dev_uar")
+TRAINING_FACTS = ("seed", "parameters", "encoder", "epochs", "best_epoch", "dev_uar", "dev_ccc", "train_seconds")
+FOLD_FACTS = ("epochs", "best_epoch", "dev_uar", "dev_ccc")
 LEFT_OUT_FACTS = ("utterance", "kind", "detail")
 """Facts about a file that was left out, without its path, which is of one machine."""
 
@@ -81,7 +81,7 @@ def describe(
         "fingerprint": about["fingerprint"],
         "left_out": None if left_out is None else [{k: p[k] for k in LEFT_OUT_FACTS if k in p} for p in left_out],
         "labels": about["labels"],
-        "classes": numbers["classes"],
+        "classes": numbers.get("classes") or numbers["dimensions"],
         "protocol": {"name": about["protocol"], "source": (config or {}).get("protocol", {}).get("source")},
         "split": about["splits"],
         "numbers": numbers,

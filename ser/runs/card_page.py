@@ -9,13 +9,14 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from ser.evaluation.measure import measure_in
 from ser.protocols.stamps import meaning, speakers_in_words
 from ser.report.audit import LEVELS
-from ser.report.format import percent
+from ser.report.format import writer
 from ser.report.highlights import highlights
 from ser.report.html import data_uri, rendered
-from ser.report.tables import simple_table
-from ser.runs.folder import CONFUSION, CURVES, RunFolder
+from ser.report.tables import ends, simple_table
+from ser.runs.folder import CONFUSION, CURVES, SCATTER, RunFolder
 from ser.runtime.help_page import protocol_summary
 
 TEMPLATE = Path(__file__).with_name("card.html.j2")
@@ -25,8 +26,13 @@ MARKS = {True: Text("holds", style="green"), False: Text("DIFFERS", style="bold 
 def render(card: Mapping[str, Any], run: RunFolder) -> str:
     """Return the HTML page of a card."""
     curves = {str(number): fold.path / CURVES for number, fold in zip(card["split"], run.folds, strict=False)}
+    measure = measure_in(card["numbers"])
     values = {
         "card": card,
+        "measure": measure,
+        "write": writer(measure),
+        "ends": ends,
+        "scatter": data_uri(run.path / SCATTER) if run.has(SCATTER) else None,
         "folder": run.name,
         "whole": run.whole.name,
         "confusion": data_uri(run.path / CONFUSION) if run.has(CONFUSION) else None,
@@ -90,7 +96,8 @@ def commands(card: Mapping[str, Any]) -> list[str]:
 def limits(card: Mapping[str, Any]) -> Iterator[str]:
     """Yield what must not be concluded from a card, in one or two sentences each."""
     numbers, stamps = card["numbers"], card["stamps"]
-    interval = numbers["uar_interval"]
+    measure = measure_in(numbers)
+    interval, write = numbers[f"{measure.key}_interval"], writer(measure)
     if any(stamp.startswith("synthetic") for stamp in stamps):
         yield "Nothing about emotions in people. The speech is synthetic: the result shows that the software runs."
     else:
@@ -102,9 +109,9 @@ def limits(card: Mapping[str, Any]) -> Iterator[str]:
         yield "Not how the model performs on new speakers: it was trained on the speakers that it was tested on."
     if interval["low"] is not None:
         yield (
-            "Not that a model is better because its UAR is a little higher. "
-            f"With {speakers_in_words(stamps, numbers['n_speakers'])}, the interval of the UAR is from "
-            f"{percent(interval['low'])} to {percent(interval['high'])}. Compare models on the same split by a paired test "
+            f"Not that a model is better because its {measure.name} is a little higher. "
+            f"With {speakers_in_words(stamps, numbers['n_speakers'])}, the interval of the {measure.name} is from "
+            f"{write(interval['low'])} to {write(interval['high'])}. Compare models on the same split by a paired test "
             "(python -m ser.compare)."
         )
     yield "Not the result of another training: the interval is over speakers, and this run has one random seed."

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ser.errors import RunError
-from ser.report.format import with_interval
+from ser.evaluation.measure import measure_in
+from ser.report.format import with_interval, writer
 from ser.runs.identity import differing, essential, model_name, places, protocol_name
 from ser.runtime.files import write_json, write_text
 from ser.runtime.migration import migrated_config, moved_targets, run_block
@@ -31,13 +32,15 @@ CONFIG, MACHINE, LOG = "config.yaml", "machine.json", "run.log"
 """Settings that identify the run; settings and paths of its launch, which no result depends on; log."""
 METRICS, PROFILE, CARD, PAGE = "metrics.json", "profile.json", "card.json", "card.html"
 PREDICTIONS, DEV_PREDICTIONS, CONFUSION = "predictions.parquet", "dev_predictions.parquet", "confusion_matrix.png"
+SCATTER = "scatter.png"
+"""In place of the confusion matrix where targets are numbers."""
 SPLIT, AUDIT = "split.json", "audit.json"
 DEV_METRICS, ENVIRONMENT, HISTORY, CURVES = "dev_metrics.json", "environment.json", "metrics.csv", "training_curves.png"
 """Of one fold: numbers of the dev speakers, for a search; versions and device; one row per epoch; a picture of these rows."""
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 """Of one fold: the weights with the best dev UAR, for predictions; and the state to resume from."""
 OF_CARD: tuple[str, ...] = (AUDIT, BEST, CONFIG, CONFUSION, CURVES, DEV_PREDICTIONS, ENVIRONMENT, HISTORY, METRICS)
-OF_CARD += (PAGE, PREDICTIONS, PROFILE, SPLIT)
+OF_CARD += (PAGE, PREDICTIONS, PROFILE, SCATTER, SPLIT)
 """Files whose SHA-256 a card holds, in the run's folder and in those of its folds, if they exist."""
 FOLD = "fold_"
 
@@ -225,8 +228,10 @@ class RunFolder:
         what = f"{'+'.join(config['data']['corpora'])}, {protocol_name(config)}, {model_name(config['model'])}"
         if not self.is_finished:
             return f"{what}, not finished"
-        interval = self.metrics["uar_interval"]
-        return f"{what}, UAR {with_interval(self.metrics['uar'], interval['low'], interval['high'], ' %')}"
+        measure = measure_in(self.metrics)
+        interval, write = self.metrics[f"{measure.key}_interval"], writer(measure)
+        score = with_interval(self.metrics[measure.key], interval["low"], interval["high"], " %", write=write)
+        return f"{what}, {measure.name} {score}"
 
     def _metrics(self, name: str) -> dict[str, Any]:
         found = self._optional_object(name)

@@ -12,14 +12,27 @@ import pandas as pd
 from rich import get_console
 
 from ser.evaluation import predictions
+from ser.evaluation.measure import measure_in
 from ser.evaluation.profile import profile
 from ser.evaluation.summary import summarise, write_metrics
 from ser.protocols.split_file import write_splits
 from ser.protocols.stamps import NOT_TESTED
 from ser.report import plots
+from ser.report.format import writer
 from ser.report.tables import print_results, run_notes
 from ser.runs.card import FOLD_FACTS, write_card
-from ser.runs.folder import AUDIT, CONFUSION, DEV_PREDICTIONS, METRICS, PAGE, PREDICTIONS, PROFILE, SPLIT, RunFolder
+from ser.runs.folder import (
+    AUDIT,
+    CONFUSION,
+    DEV_PREDICTIONS,
+    METRICS,
+    PAGE,
+    PREDICTIONS,
+    PROFILE,
+    SCATTER,
+    SPLIT,
+    RunFolder,
+)
 from ser.runs.identity import data_of
 from ser.runtime.files import write_json
 
@@ -34,9 +47,9 @@ def write_fold(fold: RunFolder, test: pd.DataFrame, dev: pd.DataFrame, about: Ma
     predictions.write_predictions(dev, fold.path / DEV_PREDICTIONS)
     predictions.write_predictions(test, fold.path / PREDICTIONS)
     write_metrics({**summarise(fold.predictions), "run": dict(about)}, fold.path / METRICS)
-    log.info(
-        "Fold %s: UAR %.1f %% on %d utterances", *about["splits"], 100 * fold.metrics["uar"], len(fold.predictions)
-    )
+    measure = measure_in(fold.metrics)
+    score = f"{measure.name} {writer(measure)(fold.metrics[measure.key])}"
+    log.info("Fold %s: %s on %d utterances", *about["splits"], score, len(fold.predictions))
 
 
 def write_results(
@@ -64,7 +77,10 @@ def write_results(
     about = pooled([fold.about for fold in run.folds], untested(summary))
     marks, title = tuple(about["stamps"]), title_of(about)
     write_json(beyond, run.path / PROFILE)
-    plots.confusion_matrix(summary, run.path / CONFUSION, title, stamps=marks)
+    if predictions.is_numeric(run.predictions):
+        plots.scatter(run.predictions, run.path / SCATTER, title, stamps=marks)
+    else:
+        plots.confusion_matrix(summary, run.path / CONFUSION, title, stamps=marks)
     write_metrics({**summary, "run": about}, run.path / METRICS)
     write_card(RunFolder(run.path), left_out=[dict(file) for file in left_out], remarks=remarks)
     print_results(summary, beyond, title, marks, run_notes(about))
@@ -113,7 +129,7 @@ def pooled_stamps(stamps: Iterable[str], untested: Sequence[str]) -> list[str]:
 
 def untested(summary: Mapping[str, Any]) -> list[str]:
     """List the classes without a test utterance."""
-    return sorted(name for name, row in summary["per_class"].items() if not row["support"])
+    return sorted(name for name, row in summary.get("per_class", {}).items() if not row["support"])
 
 
 def write_split(fold: RunFolder, data: "SpeechDataModule") -> None:

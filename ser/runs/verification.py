@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ser.errors import CorpusNotFoundError, RunError, SerError
-from ser.evaluation.predictions import further_groups
+from ser.evaluation.measure import measure_in
+from ser.evaluation.predictions import further_groups, scale_of, target_columns
 from ser.evaluation.profile import profile
 from ser.evaluation.summary import Difference, differences, summarise
 from ser.protocols.plan import planned
 from ser.protocols.split import SIDES, Split
 from ser.protocols.split_file import read_splits
-from ser.report.format import percent
+from ser.report.format import writer
 from ser.runs.card import config_of, describe, hashes
 from ser.runs.folder import CARD, CONFIG, DEV_PREDICTIONS, METRICS, PREDICTIONS, PROFILE, SPLIT, RunFolder
 from ser.runs.identity import essential
@@ -52,7 +53,7 @@ class Found(NamedTuple):
 
     Attributes:
         about: The expected facts of the ``run`` entry in the metrics.
-        rows: The manifest by utterance, with ``target``, a class name.
+        rows: The manifest by utterance, with its targets as a predictions table has them.
         hashes, stamps: The split's hash and the stamps of each fold, by its number as text.
     """
 
@@ -149,8 +150,11 @@ def _numbers(run: RunFolder) -> str:
     """Check that the predictions give every number of the metrics."""
     stored = {key: value for key, value in run.metrics.items() if key != "run"}
     again = summarise(run.predictions)
-    _refuse(differences(stored, again, SAME_SCORE), f"{METRICS} differs from what {PREDICTIONS} gives")
-    return f"the predictions give a UAR of {percent(again['uar'])} and all other numbers in {METRICS}"
+    tolerance = SAME_SCORE * scale_of(run.predictions)
+    _refuse(differences(stored, again, tolerance), f"{METRICS} differs from what {PREDICTIONS} gives")
+    measure = measure_in(again)
+    score = writer(measure)(again[measure.key])
+    return f"the predictions give a {measure.name} of {score} and all other numbers in {METRICS}"
 
 
 def _profile(run: RunFolder) -> str:
@@ -243,7 +247,7 @@ def _refuse_other_facts(table: pd.DataFrame, rows: pd.DataFrame, name: str) -> N
     if strange := sorted(set(table["utterance"]) - set(rows.index)):
         raise RunError(f"{name}: {len(strange)} utterances are not in the corpora on disk, such as {strange[0]}.")
     expected = rows.loc[table["utterance"]]
-    for column in ("corpus", "speaker", "sex", "sentence", "target", *further_groups(table)):
+    for column in ("corpus", "speaker", "sex", "sentence", *target_columns(table), *further_groups(table)):
         said, given = (
             source[column].astype(object).fillna("unknown").to_numpy(dtype=str) for source in (table, expected)
         )
@@ -266,7 +270,7 @@ def _find(config: Mapping[str, Any], corpora: str | None, stores: str | None) ->
         moved = root and (corpora or not Path(root).expanduser().exists())
         here[name] = {**declared, **({"root": str(Path(corpora or usual.corpora, Path(root).name))} if moved else {})}
     plan = planned({**config, "data": {"corpora": here}, "paths": {"stores": stores or usual.stores}, "strict": False})
-    manifest, classes = plan.labelled.manifest, plan.class_names
+    manifest = plan.labelled.manifest
     about = {
         "corpora": list(here),
         "fingerprint": plan.fingerprint,
@@ -276,7 +280,7 @@ def _find(config: Mapping[str, Any], corpora: str | None, stores: str | None) ->
     }
     return Found(
         about=about,
-        rows=manifest.assign(target=classes).set_index("id"),
+        rows=pd.concat([manifest, plan.labelled.columns()], axis="columns").set_index("id"),
         hashes={str(split.fold): split.hash(manifest) for split in plan.splits},
         stamps={str(split.fold): plan.stamps(split.fold) for split in plan.splits},
     )

@@ -14,7 +14,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ser.report.format import duration, percent
+from ser.evaluation.measure import measure_in
+from ser.report.format import duration, writer
 from ser.report.tables import simple_table
 from ser.runtime.words import counted
 from ser.sweeps.job import Record, read_record
@@ -58,9 +59,9 @@ class Board:
         return Counter(self.state(folder) for folder in self.folders)
 
     def best(self) -> Path | None:
-        """Return the finished job with the highest UAR on dev speakers: test speakers choose nothing."""
+        """Return the finished job with the highest score on dev speakers: test speakers choose nothing."""
         done = [folder for folder in self.folders if self.state(folder) == "done"]
-        return max(done, key=lambda folder: self.jobs[folder].dev_uar or 0.0, default=None)
+        return max(done, key=lambda folder: self.jobs[folder].dev_score or 0.0, default=None)
 
     def seconds_left(self) -> float | None:
         """Estimate the time left: for each remaining job the time of one like it, divided by the jobs that run at once."""
@@ -83,7 +84,8 @@ class Board:
         parts += [f"{counts[state]} {state}" for state in ("running", "failed", "pruned") if counts[state]]
         text = ", ".join(parts)
         if (best := self.best()) is not None:
-            text += f"; best on dev {best.name} {percent(self.jobs[best].dev_uar)}"
+            job = self.jobs[best]
+            text += f"; best on dev {best.name} {writer(job.measure)(job.dev_score)}"
         if (left := self.seconds_left()) is not None:
             text += f"; about {duration(left)} left"
         return text
@@ -110,7 +112,7 @@ class Board:
             return f"{at} {job.state:7} {folder.name}: {first_line(job.reason)}"
         left = self.seconds_left()
         tail = f"; about {duration(left)} left" if left is not None else ""
-        return f"{at} done    {folder.name}  dev UAR {percent(job.dev_uar)}, {duration(job.seconds)}{tail}"
+        return f"{at} done    {folder.name}  {job.dev_text}, {duration(job.seconds)}{tail}"
 
     def _is_new(self, folder: Path) -> bool:
         return bool(self.jobs[folder].attempts) and self.jobs[folder].attempts[-1]["began"] >= self.began
@@ -149,7 +151,9 @@ def epoch_of(folder: Path) -> str:
     names, *_, last = files[-1].read_text().splitlines()
     row = dict(zip(names.split(","), last.split(","), strict=True))
     where = f"{files[-1].parent.name}: " if files[-1].parent != folder else ""
-    return f"{where}epoch {int(row['epoch']) + 1}, dev UAR {percent(float(row['dev_uar']))}"
+    measure = measure_in(row)
+    score = writer(measure)(float(row[measure.dev]))
+    return f"{where}epoch {int(row['epoch']) + 1}, dev {measure.name} {score}"
 
 
 def where_time_went(records: Sequence[Record]) -> Table | None:

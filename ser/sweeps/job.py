@@ -22,8 +22,10 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
 from ser.errors import ConfigError, PrunedError, RunError, SerError
+from ser.evaluation.measure import CLASSES, NUMBERS, Measure, measure_in
 from ser.evaluation.summary import read_metrics
 from ser.protocols.plan import data_fingerprint, prepared
+from ser.report.format import writer
 from ser.runs.folder import BEST, DEV_METRICS, METRICS
 from ser.runtime import distributed, phases
 from ser.runtime.devices import take_gpu
@@ -53,8 +55,8 @@ class Record:
         state: The outcome of its last attempt; also ``running`` where the process was killed (see `state_of`).
         attempts: ``began`` and ``ended`` in seconds since 1970, ``host``, ``pid``; ``reason`` of one that failed, ``seconds``
             by phase (`ser.runtime.phases`) of one that did not.
-        uar: UAR of the test speakers, once it is done.
-        dev_uar: UAR of the dev speakers at the chosen epochs, the mean over folds.
+        uar, ccc: UAR of the test speakers, or CCC where they are scored by numbers, once it is done.
+        dev_uar, dev_ccc: The same of the dev speakers at the chosen epochs, the mean over folds.
         latency: Seconds that its model takes for three seconds of speech, where a search needs it.
     """
 
@@ -66,6 +68,24 @@ class Record:
     dev_uar: float | None = None
     parameters: int | None = None
     latency: float | None = None
+    ccc: float | None = None
+    dev_ccc: float | None = None
+
+    @property
+    def measure(self) -> Measure:
+        """What it is scored by."""
+        return CLASSES if self.dev_ccc is None else NUMBERS
+
+    @property
+    def dev_score(self) -> float | None:
+        """The score of the dev speakers, by which jobs are compared; ``None`` before it is done."""
+        score: float | None = getattr(self, self.measure.dev)
+        return score
+
+    @property
+    def dev_text(self) -> str:
+        """The score of the dev speakers in words."""
+        return f"dev {self.measure.name} {writer(self.measure)(self.dev_score)}"
 
     @property
     def reason(self) -> str | None:
@@ -129,7 +149,7 @@ def run_job(config: DictConfig) -> float | None:
     """Run a job of a sweep, unless it is done or another process runs it.
 
     Returns:
-        The UAR of its dev speakers; ``None`` if another process runs it.
+        The UAR, or CCC, of its dev speakers; ``None`` if another process runs it.
 
     Raises:
         Exception: What ended the training; the record has it, too.
@@ -154,7 +174,7 @@ def run_job(config: DictConfig) -> float | None:
                 take_gpu()  # the other launchers give a job its GPUs
             data = data_fingerprint(prepared(settings).values())
             if state_of(folder, data, test=settings["test"], latency=settings["sweep"]["latency"]) == "done":
-                return read_record(folder).dev_uar
+                return read_record(folder).dev_score
             if job.fingerprint not in ("", data):
                 _put_aside(folder)
                 job = Record(job.state, job.overrides, attempts=job.attempts[-1:])
@@ -176,7 +196,7 @@ def run_job(config: DictConfig) -> float | None:
             raise
         job = job.ended("done", phases=seconds, **_numbers(folder, settings))
         _write(job, folder)
-        return job.dev_uar
+        return job.dev_score
 
 
 def _write(job: Record, folder: Path) -> None:
@@ -192,14 +212,15 @@ def _results(folder: Path, test: bool) -> list[Path]:
 def _numbers(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the numbers in the record of a finished job."""
     folds = [read_metrics(file) for file in _results(folder, test=False)]
-    numbers: dict[str, Any] = {"dev_uar": float(sum(fold["run"]["dev_uar"] for fold in folds) / len(folds))}
+    measure = measure_in(folds[0])
+    numbers: dict[str, Any] = {measure.dev: float(sum(fold["run"][measure.dev] for fold in folds) / len(folds))}
     numbers["parameters"] = folds[0]["run"]["parameters"]
     if settings["sweep"]["latency"]:
         from ser.inference.latency import latency  # late: a sweep is planned and watched without torch
 
         numbers["latency"] = latency(_results(folder, test=False)[0].parent / BEST)
     if settings["test"]:
-        numbers["uar"] = read_metrics(folder / METRICS)["uar"]
+        numbers[measure.key] = read_metrics(folder / METRICS)[measure.key]
     return numbers
 
 

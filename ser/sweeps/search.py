@@ -16,7 +16,8 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from omegaconf import DictConfig, OmegaConf
 
 from ser.errors import ConfigError, RunError
-from ser.report.format import percent
+from ser.evaluation.measure import measure_in
+from ser.report.format import writer
 from ser.runs.folder import METRICS
 from ser.runtime.composition import quoted
 from ser.runtime.files import replacing
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 DIRECTIONS: Mapping[str, Literal["minimize", "maximize"]] = {
     "dev_uar": "maximize",
+    "dev_ccc": "maximize",
     "parameters": "minimize",
     "latency": "minimize",
 }
@@ -159,7 +161,9 @@ class Search:
         report.write_search_page(trials, self.chosen().user_attrs[OVERRIDES], tested, pictures, out / "search.html")
         self.sweep.console.print(report.table(trials, objectives, f"Trials of {self.settings.study}"))
         for name, summary in tested.items():
-            self.sweep.say(f"UAR of test speakers, {name} settings: {percent(summary['uar'])}")
+            measure = measure_in(summary)
+            score = writer(measure)(summary[measure.key])
+            self.sweep.say(f"{measure.name} of test speakers, {name} settings: {score}")
         self.sweep.report(list(dict.fromkeys(folders.values())))
         self.sweep.say(f"Page: {out / 'search.html'}")
 
@@ -255,6 +259,11 @@ class Search:
         record = job.read_record(plan.folder)
         state = plan.state
         if state == "done":
+            if absent := [name for name in self.settings.objectives if getattr(record, name) is None]:
+                raise ConfigError(
+                    f"hydra.sweeper.objectives must be what the jobs measure, such as {record.measure.dev} with these "
+                    f"labels; got {absent[0]}."
+                )
             values = [float(getattr(record, name)) for name in self.settings.objectives]
             self.study.tell(trial, values, skip_if_finished=True)  # who shares the study may have told it
         elif state == "pruned":

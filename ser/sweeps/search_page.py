@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ser.report.format import percent
+from ser.evaluation.measure import MEASURES, measure_in
+from ser.report.format import writer
 from ser.report.html import data_uri, rendered
 from ser.report.tables import simple_table
 from ser.runtime.files import replacing, write_text
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 TEMPLATE = Path(__file__).with_name("search.html.j2")
-LABELS = {"dev_uar": "UAR of dev speakers", "parameters": "parameters", "latency": "seconds for 3 s of speech"}
+LABELS = {measure.dev: f"{measure.name} of dev speakers" for measure in MEASURES}
+LABELS |= {"parameters": "parameters", "latency": "seconds for 3 s of speech"}
 SHOWN = 10
 """Trials in the table on the terminal."""
 DPI = 150
 PICTURES = {
     "history": "The first objective of each trial, numbered from 0; a line, where there is one, is the best so far",
-    "importances": "The share of the variance of dev UAR that each setting explains (fANOVA); few trials say little",
+    "importances": "The share of the variance of the dev score that each setting explains (fANOVA); few trials say little",
     "parallel": "Each trial is a line through its settings; its colour is the first objective, as the bar shows",
     "front": "Each trial by its objectives; in red, those that no other trial beats in all of them",
 }
@@ -40,7 +42,7 @@ def trials_of(study: "optuna.Study", objectives: Sequence[str]) -> pd.DataFrame:
     first = objectives[0]
     if first not in table:
         return table
-    return table.sort_values(first, ascending=first != "dev_uar", kind="stable", na_position="last")
+    return table.sort_values(first, ascending=not first.startswith("dev_"), kind="stable", na_position="last")
 
 
 def table(trials: pd.DataFrame, objectives: Sequence[str], title: str) -> "Table":
@@ -113,13 +115,16 @@ def write_search_page(
     """Write the page, whole or not at all."""
     rows = [[_shown(str(name), value) for name, value in row.items()] for _, row in trials.iterrows()]
     drawn = {PICTURES[name]: data_uri(file) for name, file in pictures.items()}
+    measure = measure_in(next(iter(tested.values())))
     values = {"columns": list(trials.columns), "rows": rows, "chosen": chosen, "tested": tested, "pictures": drawn}
+    values |= {"measure": measure, "write": writer(measure)}
     write_text(rendered(TEMPLATE, values), path)
 
 
 def _shown(name: str, value: Any) -> str:
     if value is None or value != value:
         return ""
-    if name == "dev_uar":
-        return percent(value)
+    for measure in MEASURES:
+        if name == measure.dev:
+            return writer(measure)(value)
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -149,7 +149,9 @@ class Sweep:
         for plan in self.planned:
             record = job.read_record(plan.folder)
             known = {"job": plan.folder.name, "state": record.state, "attempts": len(record.attempts)}
-            known |= {"seconds": record.seconds, "dev_uar": record.dev_uar, "uar": record.uar}
+            measure = record.measure
+            known |= {"seconds": record.seconds, measure.dev: record.dev_score}
+            known |= {measure.key: getattr(record, measure.key)}
             rows.append({**known, "reason": first_line(record.reason), "overrides": " ".join(plan.overrides)})
         return pd.DataFrame(rows)
 

@@ -42,6 +42,8 @@ def build_model(config: Config, data: "SpeechDataModule") -> "SpeechClassifier":
         "normalise": dict(config["normalise"]),
         "stamps": stamps_of(config, data),
     }
+    if (scale := data.scale()) is not None:
+        task["scale"] = scale
     return instantiate(config["model"], SpeechClassifier, task=task)
 
 

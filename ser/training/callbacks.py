@@ -13,7 +13,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar, Weight
 from typing_extensions import override
 
 from ser.errors import ConfigError, PrunedError, RunError
-from ser.report.format import percent
+from ser.evaluation.measure import MEASURES, measure_in
+from ser.report.format import writer
 from ser.runtime import distributed
 from ser.runtime.files import replacing
 from ser.runtime.instantiate import instantiate
@@ -23,7 +24,7 @@ PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 PRUNER = "pruner"
 """Key of the pruner's settings in a study, which jobs on other machines need."""
 RANK_STEP = 0x9E3779B97F4A7C15
-MEASURED = ("train_loss", "dev_loss", "dev_uar", "lr")
+MEASURED = ("train_loss", "dev_loss", *(measure.dev for measure in MEASURES), "lr")
 
 
 class SeedEachBatch(L.Callback):
@@ -114,7 +115,7 @@ class EarlyStopping(early_stopping.EarlyStopping):
     """Stop when dev has not improved for some epochs; a run that stopped early stays stopped when it is resumed.
 
     Args:
-        by: ``dev_uar`` or ``dev_loss``.
+        by: ``dev_uar``, of numbers ``dev_ccc``, or ``dev_loss``.
         patience: Epochs without improvement.
     """
 
@@ -141,7 +142,7 @@ class Best(ModelCheckpoint):
 
 
 class History(L.Callback):
-    """Keep one row per epoch (losses, dev UAR, learning rate) in a CSV file, and in the checkpoint for resuming.
+    """Keep one row per epoch (losses, dev UAR or CCC, learning rate) in a CSV file, and in the checkpoint for resuming.
 
     Args:
         file: Rewritten atomically after every epoch.
@@ -184,7 +185,7 @@ class History(L.Callback):
 
 
 class Trial(L.Callback):
-    """Report dev UAR to a search after every epoch, and stop where its pruner has seen better.
+    """Report dev UAR, or CCC, to a search after every epoch, and stop where its pruner has seen better.
 
     The folds of a run follow one another: an epoch is compared with the same epoch of the same fold.
 
@@ -216,9 +217,11 @@ class Trial(L.Callback):
             PrunedError: If the search prunes the trial.
         """
         fold, epochs = trainer.datamodule.fold, trainer.max_epochs or 0  # type: ignore[attr-defined]
-        step, value = fold * epochs + trainer.current_epoch, float(trainer.callback_metrics["dev_uar"])
+        measure = measure_in(trainer.callback_metrics)
+        step, value = fold * epochs + trainer.current_epoch, float(trainer.callback_metrics[measure.dev])
         if distributed.on_first_process(lambda: self._tell(step, value)):
-            raise PrunedError(f"Pruned: dev UAR {percent(value)} in epoch {trainer.current_epoch + 1}, fold {fold}.")
+            what = f"dev {measure.name} {writer(measure)(value)}"
+            raise PrunedError(f"Pruned: {what} in epoch {trainer.current_epoch + 1}, fold {fold}.")
 
     def _tell(self, step: int, value: float) -> bool:
         """Report a value and return whether the search prunes the trial."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ser.errors import ConfigError
+from ser.evaluation.measure import CLASSES, NUMBERS
+from ser.runtime.instantiate import find_class
 
 LARGEST_SEED = 2**32 - 1
 
@@ -24,3 +26,24 @@ def check_training(config: Mapping[str, Any]) -> None:
     epochs = config["trainer"]["max_epochs"]
     if type(epochs) is not int or epochs < 1:
         raise ConfigError(f"trainer.max_epochs must be an integer of 1 or more; got {epochs!r}.")
+
+
+def check_kind(config: Mapping[str, Any], numeric: bool) -> None:
+    """Check that the loss, and what chooses an epoch, are of the kind of the targets: numbers or classes.
+
+    Raises:
+        ConfigError: If a setting is of the other kind.
+    """
+    from ser.training.losses.loss import Loss  # late: settings are checked without torch
+
+    kind = find_class(str(config["loss"].get("_target_")), Loss)
+    if kind.numeric != numeric:
+        allowed = "ccc or mse to predict numbers" if numeric else "a loss of classes, such as cross_entropy,"
+        remedy = "Set loss=ccc." if numeric else "Set labels=dimensions to predict numbers."
+        raise ConfigError(f"loss must be {allowed} with these labels; got {kind.__name__}. {remedy}")
+    own, other = (NUMBERS, CLASSES) if numeric else (CLASSES, NUMBERS)
+    asked = {"selection.by": config["selection"]["by"]}
+    for name, callback in (config.get("callbacks") or {}).items():
+        asked[f"callbacks.{name}.by"] = (callback or {}).get("by")
+    if wrong := [name for name, by in asked.items() if by == other.dev]:
+        raise ConfigError(f"{wrong[0]} must be {own.dev} or dev_loss with these labels; got {other.dev}.")

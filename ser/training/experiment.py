@@ -25,7 +25,7 @@ from ser.runtime import distributed
 from ser.runtime.phases import phase
 from ser.training import out_of_memory, tracking
 from ser.training.build import Config, build_data
-from ser.training.checks import check_training
+from ser.training.checks import check_kind, check_training
 from ser.training.fit import fit_fold
 from ser.training.logs import FILE_ONLY, logging_to
 from ser.training.tracking import Tracker
@@ -78,6 +78,7 @@ def _train(config: Config, plan: Plan, first: int, terminal: bool) -> Path:
     """Train in this process, which may be one of several; only the first logs and writes."""
     with distributed.joined(config["trainer"]):
         with phase("start"):
+            check_kind(config, plan.labelled.numeric)
             data = build_data(config, plan, first)
         alone = distributed.process_rank() == 0
         try:

@@ -9,6 +9,7 @@ from zipfile import is_zipfile
 import pandas as pd
 
 from ser.errors import RunError
+from ser.evaluation.measure import measure_in
 from ser.evaluation.summary import summarise, write_metrics
 from ser.report import plots
 from ser.runs.environment import environment
@@ -110,6 +111,7 @@ def _fit(
 
 def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", fitted: Fitted) -> dict[str, Any]:
     """Return the provenance of a run's numbers: data, protocol, model and training."""
+    measure = measure_in(fitted.history)
     return {
         "stamps": stamps_of(config, data),
         "corpora": list(data.plan.corpora),
@@ -123,7 +125,7 @@ def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", 
         **model.provenance(),
         "epochs": len(fitted.history),
         "best_epoch": fitted.best_epoch,
-        "dev_uar": float(fitted.history.set_index("epoch")["dev_uar"][fitted.best_epoch]),
+        measure.dev: float(fitted.history.set_index("epoch")[measure.dev][fitted.best_epoch]),
         "train_seconds": fitted.seconds,
         "batch": {"size": config["batch_size"], "accumulated": config["trainer"].get("accumulate_grad_batches", 1)},
         "processes": distributed.world_size(),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
@@ -14,8 +15,10 @@ from typing_extensions import override
 
 from ser.datamodules.batch import Batch
 from ser.errors import ConfigError
+from ser.evaluation.agreement import MOMENTS, ccc, moments
 from ser.models.checkpoint import during_training, put_back
 from ser.models.classifier import SpeechClassifier
+from ser.runtime import distributed
 from ser.runtime.instantiate import instantiate
 from ser.training.losses.loss import Loss
 from ser.training.padding import check_padding
@@ -54,7 +57,8 @@ class Training(L.LightningModule):
                 )
         self.waveform_augment = nn.ModuleList(s for s in steps.values() if s.domain == "waveform")
         self.feature_augment = nn.ModuleList(s for s in steps.values() if s.domain == "features")
-        self.dev_confusion = MulticlassConfusionMatrix(len(model.classes))
+        self.dev_confusion = None if model.numeric else MulticlassConfusionMatrix(len(model.classes))
+        self.dev_moments = np.zeros((len(model.classes), MOMENTS))  # of numbers
 
     def on_fit_start(self) -> None:
         """Cache features where that pays, fit the statistics of normalisation, and check that padding changes nothing."""
@@ -70,7 +74,7 @@ class Training(L.LightningModule):
 
     @override
     def training_step(self, batch: Batch) -> Tensor:
-        target = batch.target
+        target = self.model.standardised(batch.target)
         soft = target if target.is_floating_point() else nn.functional.one_hot(target, len(self.model.classes)).float()
         if batch.features is None:
             waveform, lengths = batch.waveform, batch.lengths
@@ -89,13 +93,21 @@ class Training(L.LightningModule):
     @override
     def validation_step(self, batch: Batch) -> None:
         logits = self.model.logits(batch, self.model.dev_statistics()).float()
-        hard = batch.target.argmax(dim=1) if batch.target.is_floating_point() else batch.target
-        loss = nn.functional.cross_entropy(logits, batch.target)
+        target = self.model.standardised(batch.target)
+        loss = (nn.functional.mse_loss if self.model.numeric else nn.functional.cross_entropy)(logits, target)
         self.log("dev_loss", loss, batch_size=len(logits), sync_dist=True)
-        self.dev_confusion.update(logits, hard)
+        if self.dev_confusion is None:
+            self.dev_moments += moments(target.cpu().numpy(), logits.cpu().numpy()).sum(axis=0)
+        else:
+            self.dev_confusion.update(logits, target.argmax(dim=1) if target.is_floating_point() else target)
 
     def on_validation_epoch_end(self) -> None:
-        """Log dev UAR: the mean recall over the classes that occur."""
+        """Log dev CCC, or dev UAR: the mean recall over the classes that occur."""
+        if self.dev_confusion is None:
+            sums = distributed.all_reduce_sum(torch.from_numpy(self.dev_moments).to(self.device))
+            self.dev_moments = np.zeros_like(self.dev_moments)
+            self.log("dev_ccc", float(ccc(sums.cpu().numpy())), prog_bar=True, sync_dist=True)
+            return
         counts = self.dev_confusion.compute().double()
         self.dev_confusion.reset()
         present = counts.sum(dim=1) > 0

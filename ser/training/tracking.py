@@ -12,6 +12,7 @@ import pandas as pd
 from typing_extensions import override
 
 from ser.errors import ConfigError, PrunedError
+from ser.evaluation.measure import measure_in
 from ser.runs.folder import RunFolder
 from ser.runtime import distributed
 from ser.runtime.instantiate import instantiate
@@ -108,8 +109,10 @@ def tracked(settings: Mapping[str, Any], folder: Path, group: str, fingerprint: 
 
 def numbers_of(summary: Mapping[str, Any]) -> dict[str, float]:
     """Return what trackers show of a ``metrics.json``: scores, their interval, the spread over folds."""
-    numbers = {name: summary[name] for name in ("uar", "accuracy", "macro_f1", "cross_entropy")}
-    numbers |= {f"uar_{end}": summary["uar_interval"][end] for end in ("low", "high")}
+    measure = measure_in(summary)
+    main = measure.key
+    numbers = {name: summary[name] for name in (*measure.names, "cross_entropy") if name in summary}
+    numbers |= {f"{main}_{end}": summary[f"{main}_interval"][end] for end in ("low", "high")}
     if summary["n_folds"] > 1:
-        numbers |= {f"folds/{name}": summary["folds"][name] for name in ("uar_mean", "uar_sd")}
+        numbers |= {f"folds/{name}": summary["folds"][name] for name in (f"{main}_mean", f"{main}_sd")}
     return {f"test/{name}": number for name, number in numbers.items() if number is not None}

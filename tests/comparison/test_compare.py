@@ -99,12 +99,12 @@ def test_single_folds_are_pooled_to_what_a_run_of_all_folds_has(make: Make, tmp_
     assert len(folds.runs) == 3
     assert replace(folds, runs=(), parameters=None) == replace(whole, runs=(), parameters=None)
     stored = read_metrics(tmp_path / "runs/whole/0/metrics.json")
-    assert whole.uar == stored["uar"]
+    assert whole.score == stored["uar"]
     assert (whole.low, whole.high) == (stored["uar_interval"]["low"], stored["uar_interval"]["high"])
-    assert whole.uar_mean == pytest.approx(stored["folds"]["uar_mean"])
-    assert whole.uar_sd == pytest.approx(stored["folds"]["uar_sd"])
-    assert (whole.accuracy, whole.macro_f1) == (stored["accuracy"], stored["macro_f1"])
-    assert whole.cross_entropy == stored["cross_entropy"]
+    assert whole.mean == pytest.approx(stored["folds"]["uar_mean"])
+    assert whole.sd == pytest.approx(stored["folds"]["uar_sd"])
+    assert (whole.others["accuracy"], whole.others["macro_f1"]) == (stored["accuracy"], stored["macro_f1"])
+    assert whole.others["cross_entropy"] == stored["cross_entropy"]
 
 
 def test_seeds_are_averaged_and_their_folds_spread(make: Make, tmp_path: Path) -> None:
@@ -112,11 +112,11 @@ def test_seeds_are_averaged_and_their_folds_spread(make: Make, tmp_path: Path) -
     comparison, tables = rank_systems(*find([tmp_path / "runs"]))
     (row,) = comparison.sections[0].group.rows
     assert row.seeds == (0, 1, 2)
-    assert row.uar == pytest.approx(np.mean([s["uar"] for s in stored]))
-    assert row.macro_f1 == pytest.approx(np.mean([s["macro_f1"] for s in stored]))
+    assert row.score == pytest.approx(np.mean([s["uar"] for s in stored]))
+    assert row.others["macro_f1"] == pytest.approx(np.mean([s["macro_f1"] for s in stored]))
     each = [fold["uar"] for s in stored for fold in s["folds"]["each"]]
-    assert row.uar_mean == pytest.approx(np.mean(each))
-    assert row.uar_sd == pytest.approx(np.std(each, ddof=1))
+    assert row.mean == pytest.approx(np.mean(each))
+    assert row.sd == pytest.approx(np.std(each, ddof=1))
     assert row.train_seconds == 30.0
     assert [len(table) for table in tables[0]["cnn"]] == [144] * 3
     assert comparison.sections[0].pairs == ()
@@ -199,8 +199,8 @@ def test_every_corpus_has_a_section_and_only_a_mistake_is_set_apart(make: Make, 
         ((one, other, difference),) = [(pair.one, pair.other, pair.difference) for pair in section.pairs]
         best, second = section.group.rows
         assert (one, other) == (best.system, second.system)
-        assert difference == pytest.approx(best.uar - second.uar)
-        assert best.uar == read_metrics(Path(best.runs[0]) / "metrics.json")["uar"]
+        assert difference == pytest.approx(best.score - second.score)
+        assert best.score == read_metrics(Path(best.runs[0]) / "metrics.json")["uar"]
     (group,) = comparison.apart
     assert (group.name, group.apart) == ("y", "other split: random against speaker_cv")
 
@@ -287,7 +287,7 @@ def test_every_system_is_tested_against_the_best_and_the_baseline(make: Make, tm
     for number, (model, skill) in enumerate(skills.items()):
         make(str(number), model, skill, parameters=1000 - number)
     comparison, _ = rank_systems(*find([tmp_path / "runs"]))
-    uars = {row.system: row.uar for row in comparison.sections[0].group.rows}
+    uars = {row.system: row.score for row in comparison.sections[0].group.rows}
     assert list(uars) == ["cnn", "bilstm", "transformer"]
     (section,) = comparison.sections
     assert (section.best, section.baseline) == ("cnn", "transformer")
@@ -379,7 +379,7 @@ def test_the_command_writes_every_format_and_says_where(make: Make, tmp_path: Pa
     assert max(map(len, done.stdout.splitlines())) <= 100
     csv = pd.read_csv(tmp_path / "there/comparison.csv")
     for row in csv.itertuples():
-        assert row.uar == pytest.approx(read_metrics(tmp_path / str(row.runs) / "metrics.json")["uar"], abs=1e-12)
+        assert row.score == pytest.approx(read_metrics(tmp_path / str(row.runs) / "metrics.json")["uar"], abs=1e-12)
 
 
 def test_the_command_ends_with_a_sentence_and_help_fits_a_page(tmp_path: Path) -> None:

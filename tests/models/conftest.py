@@ -40,7 +40,7 @@ def make_model() -> MakeModel:
     """``make_model("cnn", "augment=[]")``: seeded, untrained, in training mode."""
 
     def make(name: str, *overrides: str, classes: Sequence[str] = EIGHT) -> SpeechClassifier:
-        data = SimpleNamespace(classes=classes, stamps=())
+        data = SimpleNamespace(classes=classes, stamps=(), scale=lambda: None)
         torch.manual_seed(0)
         return build_model(composed(f"model={name}", *overrides), data)  # type: ignore[arg-type]
 

@@ -5,9 +5,12 @@ import torch
 from torch import Tensor, nn
 
 from ser.errors import ConfigError
+from ser.evaluation.agreement import ccc, moments
+from ser.training.losses.ccc import CCC
 from ser.training.losses.cross_entropy import CrossEntropy
 from ser.training.losses.focal import Focal
 from ser.training.losses.logit_adjustment import LogitAdjustment
+from ser.training.losses.mse import MSE
 
 COUNTS = {"angry": 10, "neutral": 60, "sad": 30}
 TARGET = torch.tensor([0, 1, 1, 2])
@@ -66,3 +69,32 @@ def test_absent_class_is_named() -> None:
         with pytest.raises(ConfigError, match="none of neutral"):
             loss({"angry": 3, "neutral": 0})
     assert torch.isfinite(CrossEntropy({"angry": 3, "neutral": 0})(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])))
+
+
+def numbers(seed: int, batch: int = 12) -> Tensor:
+    return torch.randn(batch, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_concordance_loss_is_one_minus_the_published_score() -> None:
+    outputs, target = numbers(0), 0.5 * numbers(1) + numbers(0) + 0.3
+    score = ccc(moments(target.numpy(), outputs.numpy()).sum(axis=0))
+    torch.testing.assert_close(float(CCC({})(outputs, target)), 1 - float(score), atol=1e-7, rtol=0)
+    torch.testing.assert_close(float(CCC({})(target, target)), 0.0, atol=1e-7, rtol=0)
+    torch.testing.assert_close(CCC({})(3 * outputs + 1, 3 * target + 1), CCC({})(outputs, target), atol=1e-7, rtol=0)
+
+
+def test_concordance_loss_has_the_gradient_of_its_finite_differences() -> None:
+    outputs, target = numbers(0).requires_grad_(), numbers(1)
+    assert torch.autograd.gradcheck(lambda y: CCC({})(y, target), outputs)
+
+
+def test_batch_without_spread_teaches_nothing_and_breaks_nothing() -> None:
+    outputs = torch.zeros(1, 2, requires_grad=True)
+    CCC({})(outputs, torch.ones(1, 2)).backward()
+    assert outputs.grad is not None
+    torch.testing.assert_close(outputs.grad, torch.zeros(1, 2))
+
+
+def test_squared_error_loss_equals_torch() -> None:
+    outputs, target = numbers(0), numbers(1)
+    torch.testing.assert_close(MSE({})(outputs, target), nn.functional.mse_loss(outputs, target))

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from ser.runtime import distributed
 
 
 class Loss(nn.Module):
-    """The weighted mean over clips of a loss in nats. A subclass adds `Loss.per_clip`.
+    """The weighted mean over clips of a loss in nats. A subclass adds `Loss.per_clip`, or `forward` if clips do not add up.
 
     Of several processes each has its share of a batch: the mean of what they return is the loss of the whole batch.
 
@@ -27,10 +27,14 @@ class Loss(nn.Module):
         class_weights: ``balanced`` gives every class the same total weight; ``None`` gives every clip the same.
         label_smoothing: Share of the target that is spread evenly over all classes.
 
+    Attributes:
+        numeric: Whether it is of numbers, ``(batch, dimension)`` outputs and standardised targets, instead of classes.
+
     Raises:
         ConfigError: If a setting cannot be used, or ``balanced`` meets a class without training clips.
     """
 
+    numeric: ClassVar[bool] = False
     class_weights: Tensor | None
 
     def __init__(
