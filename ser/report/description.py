@@ -77,9 +77,13 @@ def next_steps(
     repeated = [as_typed(o) for o in overrides if o.lstrip("+~").startswith(KEPT)]
     labelled = instantiate(labels, Labels).apply(with_stand_ins(manifest))
     found = outlooks(labelled)
-    table = simple_table("Protocols that are possible", "protocol=", "folds", "stamps", "", left=4)
+    table = simple_table(
+        "Protocols that are possible", "protocol=", "folds", "what it is, and the stamps of its results", left=3
+    )
+    table.columns[0].no_wrap = True
     for outlook in (o for o in found if not o.refused):
-        table.add_row(outlook.name, str(outlook.folds), "; ".join(outlook.stamps), protocol_summary(outlook.name))
+        stamps = [Text(f"\nStamp: {stamp}.", style="yellow") for stamp in outlook.stamps]
+        table.add_row(outlook.name, str(outlook.folds), Text.assemble(protocol_summary(outlook.name), *stamps))
     yield table
     best = chosen(found)
     if best is None:

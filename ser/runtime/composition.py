@@ -113,14 +113,15 @@ def as_typed(override: str) -> str:
     """Return an override without the quotes that `understood` adds.
 
     Example:
-        >>> as_typed("data.file='my clips.csv'"), as_typed("labels=six")
-        ('data.file=my clips.csv', 'labels=six')
+        >>> as_typed("data.file='my clips.csv'"), as_typed("data=[table,demo]")
+        ('data.file=my clips.csv', 'data=[table,demo]')
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     parse = OverridesParser.create().parse_override
-    typed = f"{override.partition('=')[0]}={parse(override).value()}"
-    return typed if parse(understood([typed])[0]).value() == parse(override).value() else override
+    value = parse(override).value()
+    typed = f"{override.partition('=')[0]}={value}"
+    return typed if isinstance(value, str) and parse(understood([typed])[0]).value() == value else override
 
 
 def _is_value(text: str, several: bool) -> bool:

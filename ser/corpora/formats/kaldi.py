@@ -36,9 +36,12 @@ def kaldi_rows(path: Path) -> Rows | None:
     folders = [root] if here else sorted(file.parent for file in root.glob(f"*/{RECORDINGS}"))
     if not folders:
         return None
-    return one_table(
+    found = one_table(
         "Kaldi data folder", root, [_Folder(folder, "" if here else folder.name).rows() for folder in folders]
     )
+    stated = {column for _, row in found.rows for column, value in row.items() if value}
+    found.columns = tuple(column for column in found.columns if column in stated or column in COLUMNS[:2])
+    return found
 
 
 class _Folder:

@@ -98,6 +98,7 @@ def test_kaldi_folder_with_segments(kaldi: Path) -> None:
     ]
     assert [u.sentence for u in clips] == ["table/it is eleven", None, "table/it is eleven"]
     assert list(Table(kaldi / "wav.scp").utterances()) == clips
+    assert Table(kaldi).remarks() == []
 
 
 def test_kaldi_folders_of_splits_are_read_together(touch: Touch) -> None:
