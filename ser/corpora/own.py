@@ -24,6 +24,7 @@ class OwnRecordings(Corpus):
     citation = ""
     doi = ""
     licence = "that of its recordings"
+    material = "own recordings"
     homepage = ""
 
     def __init__(self, root: str | Path | None = None, synonyms: bool = True, name: str | None = None) -> None:

@@ -26,7 +26,9 @@ Card = dict[str, Any]
 
 SCHEMA = 2
 """Increased when the meaning of an entry changes. Under schema 1, each of several folds had its own card."""
-CORPUS_FACTS = ("title", "licence", "citation", "doi", "homepage", "notes", "synthetic")
+CORPUS_FACTS = ("title", "language", "material", "licence", "citation", "doi", "homepage", "notes", "synthetic")
+LATER_FACTS = ("language", "material", "notes")
+"""Those that older cards lack, or that change as more is known about a corpus."""
 TRAINING_FACTS = ("seed", "parameters", "encoder", "epochs", "best_epoch", "dev_uar", "dev_ccc", "train_seconds")
 FOLD_FACTS = ("epochs", "best_epoch", "dev_uar", "dev_ccc")
 LEFT_OUT_FACTS = ("utterance", "kind", "detail")

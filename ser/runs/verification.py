@@ -20,7 +20,7 @@ from ser.protocols.plan import planned
 from ser.protocols.split import SIDES, Split
 from ser.protocols.split_file import read_splits
 from ser.report.format import writer
-from ser.runs.card import config_of, describe, hashes
+from ser.runs.card import LATER_FACTS, config_of, describe, hashes
 from ser.runs.folder import CARD, CONFIG, DEV_PREDICTIONS, METRICS, PREDICTIONS, PROFILE, SPLIT, RunFolder
 from ser.runs.identity import essential
 from ser.runs.results import pooled_stamps, untested
@@ -130,7 +130,8 @@ def _card(run: RunFolder) -> str:
         again["title"] = card["title"]
         again["training"].pop("folds", None)
     for corpus in (*card["corpora"], *again["corpora"]):
-        corpus.pop("notes", None)  # notes are added as more is known about a corpus
+        for fact in LATER_FACTS:
+            corpus.pop(fact, None)
     _refuse(differences(card, again, 0.0), f"{CARD} differs from the run's files")
     return f"agrees with the run's {len(files)} files"
 

@@ -54,6 +54,7 @@ def test_card_has_the_numbers_of_the_metrics_and_their_origin(finished: Path, fi
         )
         (corpus,) = made["corpora"]
         assert (corpus["title"], corpus["licence"]) == (Demo.title, Demo.licence)
+        assert f"<b>{Demo.title}</b> (English, synthetic)" in (folder / "card.html").read_text()
         assert made["environments"][0]["versions"]["numpy"] == np.__version__
         assert made["config"]["model"] == {"_target_": "ser.models.cnn.CNN"}
         assert made["profile"]["calibration"]["ece"] == read(folder, "profile.json")["calibration"]["ece"]
