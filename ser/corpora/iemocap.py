@@ -20,6 +20,11 @@ from ser.corpora.manifest import Utterance
 from ser.corpora.synonyms import emotion_of
 from ser.errors import BadCorpusError
 
+DIMENSIONS = ("valence", "arousal", "dominance")
+"""What listeners rated from 1 to 5, in the order of the release, which calls arousal activation."""
+Label = tuple[str, Mapping[str, float], Mapping[str, str]]
+"""The code of the emotion, the votes, and the numbers of `DIMENSIONS`."""
+
 _NAME = re.compile(r"Ses(0[1-5])[FM]_(impro|script)\w+_([FM])\d{3}")
 _KINDS = {"impro": "improvised", "script": "scripted"}
 _LABEL = re.compile(r"\[[\d. -]+\]\t(\w+)\t(\w{3})\t\[([\d.]+), ([\d.]+), ([\d.]+)\]")
@@ -80,8 +85,8 @@ class Iemocap(Corpus):
     )
 
     @cached_property
-    def _labels(self) -> Mapping[str, tuple[str, Mapping[str, float]]]:
-        """The code of the emotion and the votes of each utterance."""
+    def _labels(self) -> Mapping[str, Label]:
+        """The label of each utterance."""
         found = dict(label for file in self._texts("EmoEvaluation") for label in _labels_of(file))
         if not found:
             raise BadCorpusError(
@@ -100,7 +105,7 @@ class Iemocap(Corpus):
         match = _NAME.fullmatch(path.stem)
         if match is None or (stated := self._labels.get(path.stem)) is None or stated[0] not in self.emotions:
             return None
-        (session, kind, sex), (code, votes) = match.groups(), stated
+        (session, kind, sex), (code, votes, numbers) = match.groups(), stated
         words = self._words.get(path.stem)
         return Utterance(
             id=f"{self.name}/{path.stem}",
@@ -111,7 +116,7 @@ class Iemocap(Corpus):
             emotion=self.emotions[code],
             sentence=f"{self.name}/{' '.join(words.lower().split())}" if words else None,
             votes=votes or None,
-            further={"kind": _KINDS[kind]},
+            further={"kind": _KINDS[kind], **numbers},
         )
 
     def _texts(self, folder: str) -> list[Path]:
@@ -119,13 +124,15 @@ class Iemocap(Corpus):
         return sorted(p for p in files_under(self.root) if p.parent.name == folder and p.suffix.lower() == ".txt")
 
 
-def _labels_of(file: Path) -> Iterator[tuple[str, tuple[str, Mapping[str, float]]]]:
-    """Yield each utterance of an evaluation with its code and votes: one of every emotion that a listener named."""
+def _labels_of(file: Path) -> Iterator[tuple[str, Label]]:
+    """Yield each utterance of an evaluation with its label; every emotion that a listener named is a vote."""
     blocks = re.split(r"^(?=\[)", "\n".join(_lines(file)), flags=re.MULTILINE)
     for block in blocks:
         if match := _LABEL.match(block):
             named = (word.strip() for votes in _VOTE.findall(block) for word in votes.split(";"))
-            yield match[1], (match[2], dict(Counter(emotion_of(word) for word in named if word)))
+            name, code, *numbers = match.groups()
+            votes = dict(Counter(emotion_of(word) for word in named if word))
+            yield name, (code, votes, dict(zip(DIMENSIONS, numbers, strict=True)))
 
 
 def _lines(file: Path) -> list[str]:

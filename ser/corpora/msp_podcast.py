@@ -2,9 +2,9 @@
 
 Source: Lotfian and Busso, 2019, https://doi.org/10.1109/TAFFC.2017.2736999 (by a licence agreement).
 
-``Audios/MSP-PODCAST_0001_0008.wav`` is a turn of podcast 1; ``labels_consensus.csv`` states its emotion, speaker, sex and
-side. Its columns and codes are quoted by many public projects, EmoBox among them. The releases (1.0 to 2.0) differ in
-clips, so no counts are checked.
+``Audios/MSP-PODCAST_0001_0008.wav`` is a turn of podcast 1; ``labels_consensus.csv`` states its emotion, arousal, valence,
+dominance, speaker, sex and side. Its columns and codes are quoted by many public projects, EmoBox among them. The releases
+(1.0 to 2.0) differ in clips, so no counts are checked.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,8 @@ from ser.corpora.formats.released import released_rows
 from ser.corpora.manifest import Utterance
 
 LABELS = "labels_consensus.csv"
+DIMENSIONS = ("arousal", "valence", "dominance")
+"""What listeners rated from 1 to 7."""
 UNKNOWN = ("Unknown", "")
 
 
@@ -66,8 +68,8 @@ class MspPodcast(Corpus):
 
     @cached_property
     def _labels(self) -> Mapping[str, list[str]]:
-        """Emotion, speaker, sex and side of each file."""
-        columns = ("FileName", "EmoClass", "SpkrID", "Gender", "Split_Set")
+        """Emotion, speaker, sex, side, arousal, valence and dominance of each file."""
+        columns = ("FileName", "EmoClass", "SpkrID", "Gender", "Split_Set", "EmoAct", "EmoVal", "EmoDom")
         return {Path(name).stem: stated for name, *stated in released_rows(self.labels_in(LABELS), columns, self.title)}
 
     def parse(self, path: Path) -> Utterance | None:
@@ -75,7 +77,8 @@ class MspPodcast(Corpus):
         stated = self._labels.get(path.stem)
         if stated is None or stated[0] not in self.emotions:
             return None
-        code, speaker, sex, side = stated
+        code, speaker, sex, side, *numbers = stated
+        split = {"split": self.sides[side]} if side in self.sides else {}
         return Utterance(
             id=f"{self.name}/{path.stem}",
             path=path,
@@ -84,5 +87,5 @@ class MspPodcast(Corpus):
             sex=None if sex in UNKNOWN else sex.lower(),
             emotion=self.emotions[code],
             sentence=None,
-            further={"split": self.sides[side]} if side in self.sides else None,
+            further=split | dict(zip(DIMENSIONS, numbers, strict=True)),
         )

@@ -14,13 +14,14 @@ from ser.audio.store import prepare
 from ser.corpora.cafe import SENTENCES as CAFE_SENTENCES
 from ser.corpora.cafe import Cafe
 from ser.corpora.corpus import Corpus
+from ser.corpora.dimensions import Dimensions
 from ser.corpora.emodb import EmoDb
 from ser.corpora.emovo import AGES, SENTENCES, Emovo
 from ser.corpora.enterface import Enterface
 from ser.corpora.esd import Esd
 from ser.corpora.iemocap import Iemocap
 from ser.corpora.labels import LabelScheme
-from ser.corpora.manifest import Utterance
+from ser.corpora.manifest import Utterance, to_table
 from ser.corpora.meld import Meld
 from ser.corpora.msp_podcast import MspPodcast
 from ser.corpora.shemo import Shemo
@@ -181,7 +182,7 @@ def test_iemocap_labels_votes_and_words_are_read(iemocap: Iemocap) -> None:
     assert facts(woman) == ("Ses01F_impro01_F000", "01F", "female", "neutral", "excuse me.")
     assert facts(man) == ("Ses01F_impro01_M000", "01M", "male", "excited", None)
     assert woman.votes == {"neutral": 2, "sad": 1}
-    assert woman.further == {"kind": "improvised"}
+    assert woman.further == {"kind": "improvised", "valence": "2.5000", "arousal": "2.5000", "dominance": "2.5000"}
     assert undecided.emotion == "undecided"
     assert undecided.votes == {"excited": 1, "happy": 1}
     assert [path.name for path in iemocap.strays()] == [f"Ses0{i}F_impro01.wav" for i in range(1, 6)]
@@ -192,6 +193,19 @@ def plan_of(corpus: Corpus, folder: Path) -> Plan:
     config = composed(f"data={corpus.name}")
     labels, protocol = instantiate(config["labels"], LabelScheme), instantiate(config["protocol"], Protocol)
     return plan_folds({corpus.name: prepare(corpus, folder, AudioSettings(16000))}, labels, protocol)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "expected"),
+    [("iemocap", [2.5, 2.5, 2.5]), ("iemocap", [2.0, 3.5, 3.0]), ("msp", [4.0, 2.2, 2.6])],
+)
+def test_valence_arousal_and_dominance_can_be_targets(
+    corpus: str, expected: list[float], request: pytest.FixtureRequest
+) -> None:
+    manifest = to_table(request.getfixturevalue(corpus).utterances())
+    labelled = Dimensions(["valence", "arousal", "dominance"]).apply(manifest)
+    assert len(labelled.target) == len(manifest)
+    assert expected in labelled.target.tolist()
 
 
 def test_iemocap_is_split_by_session_into_the_usual_four_by_default(iemocap: Iemocap, tmp_path: Path) -> None:
@@ -260,7 +274,7 @@ def msp(tmp_path: Path) -> MspPodcast:
 
 def test_msp_podcast_table_is_read(msp: MspPodcast) -> None:
     known, unknown, *rest = clips = list(msp.utterances())
-    assert [(clip.further or {}).get("split") for clip in clips] == ["test", None, "train", "train", "dev"]
+    assert [clip.further.get("split") for clip in clips] == ["test", None, "train", "train", "dev"]
     assert facts(known) == ("MSP-PODCAST_0001_0008", "30", "male", "neutral", None)
     assert facts(unknown)[1:] == (None, None, "happy", None)
     assert [clip.emotion for clip in rest] == ["contempt", "undecided", "neutral"]
@@ -299,13 +313,13 @@ def test_audio_without_its_labels_is_an_error(corpus: type[Corpus], name: str, t
 
 def test_other_test_part_can_be_chosen(msp: MspPodcast) -> None:
     clips = MspPodcast(msp.root, test="Test2").utterances()
-    assert [(clip.further or {}).get("split") for clip in clips] == [None, "test", "train", "train", "dev"]
+    assert [clip.further.get("split") for clip in clips] == [None, "test", "train", "train", "dev"]
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("FileName,EmoClass\n", "must have the columns FileName, .*; got none named SpkrID, Gender, Split_Set"),
+        ("FileName,EmoClass\n", "must have the columns FileName, .*; got none named SpkrID, Gender, Split_Set, EmoAct"),
         (
             MSP + "MSP-PODCAST_0005_0001.wav,N\n",
             "line 7 must have 8 columns; got 2. Replace it with the table that MSP",
