@@ -80,9 +80,8 @@ def quoted(text: str) -> str:
     return "'" + re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), text) + "'"
 
 
-TEXTS = frozenset(
-    "checkpoint ckpt corpora dir file folder home out path pattern resume root run runs splits storage stores".split()
-)
+_PATHS = "checkpoint ckpt corpora dir file folder home out path pattern resume root run runs splits storage stores"
+TEXTS = frozenset(_PATHS.split())
 """Last names of the settings that hold paths and patterns: any text is a value of theirs."""
 OPEN = "labels.merge."
 """Beginning of the settings whose names are labels of the data: any text is one."""
