@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ser.errors import AudioError
+from ser.runtime.words import counted
 
 SILENCE_PEAK = 1e-3
 """-60 dB of full scale: a clip whose samples are never further from their mean has no speech in it."""
@@ -93,7 +94,7 @@ def mixed(samples: np.ndarray, rate: float, name: str) -> tuple[np.ndarray, list
     if not RATES[0] <= rate <= RATES[1]:
         raise AudioError(name, "impossible rate", f"{rate:g} Hz; speech needs {RATES[0]} Hz or more")
     if not np.isfinite(samples).all():
-        raise AudioError(name, "NaN", f"{int((~np.isfinite(samples)).sum())} samples are not finite numbers")
+        raise AudioError(name, "NaN", f"{counted(int((~np.isfinite(samples)).sum()), 'sample')} not finite")
     peaks = np.abs(samples).max(axis=0)
     if peaks.max() > INTEGER_SCALE:
         raise AudioError(name, "integer scale", f"a peak of {peaks.max():g}; divide by 32768 if the samples were int16")

@@ -135,7 +135,7 @@ class Group:
         return {
             "corpora": self.data or " + ".join(self.corpora),
             "protocol": ". ".join(filter(None, (f"{self.protocol}, {folds}", protocol_summary(self.protocol)))),
-            "scored": f"{first.utterances} utterances of {first.speakers} speakers",
+            "scored": f"{counted(first.utterances, 'utterance')} of {counted(first.speakers, 'speaker')}",
             "labels": f"{self.labels} ({', '.join(self.classes)})",
             "fingerprint": self.fingerprint,
             "split hash": and_more(hashes, HASHES_SHOWN),

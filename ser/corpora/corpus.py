@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 
 from ser.corpora.manifest import Utterance
 from ser.errors import BadCorpusError, CorpusNotFoundError
+from ser.runtime.words import counted
 
 AUDIO_SUFFIXES = (
     *(".wav", ".w64", ".rf64", ".aiff", ".aif", ".aifc", ".caf", ".au", ".flac"),
@@ -176,11 +177,13 @@ class Corpus(ABC):
         """Return a sentence for each count that differs from the release; empty if all counts agree."""
         clips = list(utterances)
         counts = Counter(u.emotion for u in clips)
-        facts: list[tuple[str, int, int | None]] = [("clips", len(clips), self.expected_utterances)]
-        facts += [("speakers", len({u.speaker for u in clips}), self.expected_speakers)]
-        facts += [(f"{emotion} clips", counts[emotion], n) for emotion, n in sorted(self.expected_per_emotion.items())]
+        facts: list[tuple[str, int, int | None]] = [("clip", len(clips), self.expected_utterances)]
+        facts += [("speaker", len({u.speaker for u in clips}), self.expected_speakers)]
+        facts += [(f"{emotion} clip", counts[emotion], n) for emotion, n in sorted(self.expected_per_emotion.items())]
         different = [
-            f"{self.title}: {got} {what} here, {n} in the release." for what, got, n in facts if n not in (None, got)
+            f"{self.title}: {counted(got, what)} here, {n} in the release."
+            for what, got, n in facts
+            if n not in (None, got)
         ]
         zips = [f"{path} is not unpacked: python -m ser.prepare data={self.name} unpack=true" for path in self.zips()]
         return [*different, *(zips if different else [])]

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from ser.errors import ConfigError
+from ser.runtime.words import counted
 
 
 class LengthBuckets(Sampler[list[int]]):
@@ -31,7 +32,7 @@ class LengthBuckets(Sampler[list[int]]):
         self, lengths: Tensor, batch_size: int, *, shuffle: bool, seed: int = 0, pool: int = 8, shares: int = 1
     ) -> None:
         if min(batch_size, max(1, len(lengths))) < shares:
-            few = f"batch_size={batch_size}" if batch_size < shares else f"A side of {len(lengths)} clips"
+            few = f"batch_size={batch_size}" if batch_size < shares else f"A side of {counted(len(lengths), 'clip')}"
             raise ConfigError(f"{few} is too few for {shares} processes that share each batch. Train on fewer devices.")
         self.shares = shares
         self.lengths, self.batch_size, self.shuffle, self.seed, self.pool = lengths, batch_size, shuffle, seed, pool

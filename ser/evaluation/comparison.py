@@ -20,6 +20,7 @@ from ser.evaluation import predictions
 from ser.evaluation.intervals import Interval, Statistic, difference_interval, sums_of_drawn
 from ser.evaluation.measure import measure_of
 from ser.evaluation.metrics import uar
+from ser.runtime.words import are
 
 SIGNIFICANT = 0.05
 DIGITS = 12
@@ -325,5 +326,4 @@ def _excess(first: pd.DataFrame, table: pd.DataFrame, name: str) -> str:
 def _caution(speakers: int, smallest: float) -> str | None:
     if smallest <= SIGNIFICANT:
         return None
-    few = "1 speaker is" if speakers == 1 else f"{speakers} speakers are"
-    return f"{few} too few to conclude: no p-value can be below {smallest:.3g}"
+    return f"{are(speakers, 'speaker')} too few to conclude: no p-value can be below {smallest:.3g}"

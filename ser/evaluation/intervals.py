@@ -37,6 +37,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from ser.evaluation.metrics import uar
+from ser.runtime.words import are
 
 Method = Literal["auto", "percentile", "expanded", "bca", "jackknife-t"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -255,7 +256,7 @@ def _interval(
     if not np.isfinite([low, high]).all():
         nothing = "no interval: without one of its speakers the score is not defined"
         return Interval(None, None, level, method, speakers, resamples, seed, nothing, seeds)
-    few = f"{speakers} speakers are too few: the interval is indicative" if speakers < ENOUGH_SPEAKERS else None
+    few = f"{are(speakers, 'speaker')} too few: the interval is indicative" if speakers < ENOUGH_SPEAKERS else None
     return Interval(float(low), float(high), level, method, speakers, resamples, seed, few, seeds)
 
 

@@ -239,7 +239,7 @@ def _audio(split: Split, manifest: pd.DataFrame, duplicates: pd.DataFrame | None
         one, other = str(between).split("-")
         pairs = tuple(sorted(group["pair"]))
         text = f"{one} and {other} share {counted(len(pairs), 'pair')} of {kind} recordings: {and_more(pairs, NAMED)}."
-        words = f"{kind} audio in {one} and {other} ({len(pairs)} pairs)"
+        words = f"{kind} audio in {one} and {other} ({counted(len(pairs), 'pair')})"
         level: Level = "stamp" if admits(split, one, other) else "error"
         yield Finding(level, f"{kind} audio", text, words, pairs)
 

@@ -80,9 +80,10 @@ def quoted(text: str) -> str:
     return "'" + re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), text) + "'"
 
 
-_PATHS = "checkpoint ckpt corpora dir file folder home out path pattern resume root run runs splits storage stores"
-TEXTS = frozenset(_PATHS.split())
-"""Last names of the settings that hold paths and patterns: any text is a value of theirs."""
+TEXTS = re.compile(
+    r"(.*\.)?(checkpoint|ckpt|corpora|dir|file|folder|home|out|path|pattern|resume|root|runs?|splits|storage|stores)"
+)
+"""The settings that hold paths and patterns: any text is a value of theirs."""
 OPEN = "labels.merge."
 """Beginning of the settings whose names are labels of the data: any text is one."""
 
@@ -101,7 +102,7 @@ def understood(arguments: Sequence[str]) -> list[str]:
 def _understood(argument: str, several: bool) -> str:
     name, equals, value = argument.partition("=")
     key = name.lstrip("+~")
-    if not equals or not (key.startswith(OPEN) or key.rpartition(".")[2] in TEXTS):
+    if not equals or not (key.startswith(OPEN) or TEXTS.fullmatch(key)):
         return argument
     if key.startswith(OPEN):
         name = "++" + OPEN + text_key(key.removeprefix(OPEN))

@@ -13,6 +13,16 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}" + "s" * (number != 1)
 
 
+def are(number: int, thing: str) -> str:
+    """Return a number, its noun and the verb.
+
+    Example:
+        >>> are(1, "speaker"), are(2, "speaker")
+        ('1 speaker is', '2 speakers are')
+    """
+    return f"{counted(number, thing)} {'is' if number == 1 else 'are'}"
+
+
 def and_more(items: Sequence[str], shown: int = 3) -> str:
     """Join the first few of several and count the rest.
 

@@ -127,7 +127,7 @@ def test_folder_with_other_audio_is_reported(touch: Touch) -> None:
 def test_counts_that_differ_from_the_release_are_reported(touch: Touch) -> None:
     corpus = Savee(touch(["DC_a01.wav"]))
     told = corpus.differences(corpus.utterances())
-    assert "SAVEE: 1 clips here, 480 in the release." in told
+    assert "SAVEE: 1 clip here, 480 in the release." in told
     assert "SAVEE: 0 neutral clips here, 120 in the release." in told
 
 

@@ -315,7 +315,7 @@ def test_disk_errors_are_reported_in_one_sentence(tmp_path: Path, raised: OSErro
 
 def test_incomplete_release_is_reported(server: Server, tmp_path: Path) -> None:
     server.files["/x.zip"] = zipped({"a.wav": b"a"})
-    with pytest.raises(DownloadError, match="1 clips here, 3 in the release"):
+    with pytest.raises(DownloadError, match="1 clip here, 3 in the release"):
         download(tiny(tmp_path, url=f"{server.url}/x.zip"), progress=False)
 
 

@@ -127,7 +127,7 @@ def test_unusable_recording_is_named(model: SpeechClassifier, tmp_path: Path) ->
         (text, "notes.wav: unreadable"),
         (empty, "empty.wav: empty"),
         (tmp_path / "silent.wav", "silent.wav: silent"),
-        (nan, "array 1: NaN: 1 samples"),
+        (nan, "array 1: NaN: 1 sample not finite"),
         (np.zeros(16000, np.float32), "1: silent"),
         (np.zeros(0, np.float32), "array 1: empty"),
         (np.zeros((2, 2, 2), np.float32), r"array 1: .* \(2, 2, 2\)"),

@@ -120,7 +120,7 @@ def test_duplicate_recording_on_two_sides_names_both_ids(manifest: pd.DataFrame,
     with pytest.raises(SplitError, match=f"train and test share 1 pair of {kind} recordings: x/a1 = x/c1"):
         enforce(findings, 0)
     admitted = split(*CLEAN, SPEAKER_DEPENDENT)
-    assert f"{kind} audio in train and test (1 pairs)" in stamps(admitted, found(admitted, manifest, same))
+    assert f"{kind} audio in train and test (1 pair)" in stamps(admitted, found(admitted, manifest, same))
 
 
 def test_recordings_on_no_side_are_not_a_leak(manifest: pd.DataFrame) -> None:

@@ -333,7 +333,7 @@ def test_srun_without_ntasks_per_node_is_refused(monkeypatch: pytest.MonkeyPatch
         distributed.cluster_environment()
 
 
-@pytest.mark.parametrize(("clips", "batch_size", "words"), [(9, 1, "batch_size=1 is"), (1, 4, "A side of 1 clips is")])
+@pytest.mark.parametrize(("clips", "batch_size", "words"), [(9, 1, "batch_size=1 is"), (1, 4, "A side of 1 clip is")])
 def test_too_few_clips_for_the_processes_are_refused(clips: int, batch_size: int, words: str) -> None:
     with pytest.raises(ConfigError, match=f"{words} too few for 2 processes"):
         LengthBuckets(torch.ones(clips), batch_size, shuffle=True, shares=2)

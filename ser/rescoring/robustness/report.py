@@ -10,6 +10,7 @@ from rich.text import Text
 from ser.report.drawing import drawing
 from ser.report.format import percent
 from ser.report.tables import change_cells, ends, heading, simple_table
+from ser.runtime.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +31,7 @@ def conditions_table(measured: Mapping[str, Any], title: str, stamps: Sequence[s
             table.add_section()
         family = row["family"]
         table.add_row(row["condition"], percent(row["uar"]), ends(row["uar_interval"]), *change_cells(row))
-    table.caption = f"{measured['n_utterances']} utterances, {measured['n_speakers']} speakers. "
+    table.caption = f"{counted(measured['n_utterances'], 'utterance')}, {counted(measured['n_speakers'], 'speaker')}. "
     table.caption += "UAR: recall averaged over the classes. Intervals are over speakers. Changes are in percentage "
     table.caption += "points from clean speech, in bold if the interval excludes 0."
     if caution := clean["uar_interval"]["caution"]:
