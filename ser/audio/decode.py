@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ser.audio.checks import Finding, mixed
-from ser.audio.header import promised_seconds
+from ser.audio.wav_header import promised_seconds
 from ser.corpora.corpus import is_pointer
 from ser.corpora.manifest import Piece
 from ser.errors import AudioError, ConfigError
