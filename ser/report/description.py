@@ -90,7 +90,9 @@ def next_steps(
         yield Text(f"No protocol divides these clips: {_reason(found)}")
         return
     yield Text("Next:")
-    yield Text(f"  python -m ser.prepare {shlex.join(o for o in repeated if not o.startswith('labels'))}")
+    numbers = [f"data.targets=[{','.join(labelled.classes)}]"] if labelled.numeric else []
+    kept = [override for override in repeated if not override.startswith("labels")]
+    yield Text(f"  python -m ser.prepare {shlex.join([*kept, *numbers])}")
     yield Text(f"  python -m ser.train {shlex.join([*repeated, *[f'protocol={best.name}'] * own, 'fold=all'])}")
 
 

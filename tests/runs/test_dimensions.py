@@ -1,5 +1,7 @@
 """From a table with arousal and valence to a carded run that is compared, verified, scored again, loaded and asked."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,11 @@ import pytest
 import torch
 
 import ser
+from ser.comparison.cross_corpus import transfers
 from ser.comparison.leaderboard import compare
+from ser.comparison.leakage import leaks
 from ser.corpora.demo import Demo
-from ser.errors import ConfigError, LabelError
+from ser.errors import ConfigError, LabelError, RunError
 from ser.protocols.plan import planned
 from ser.rescoring.recompute import recompute
 from ser.runs.folder import RunFolder
@@ -83,8 +87,6 @@ def test_card_and_predictions_are_of_numbers_in_their_own_unit(runs: Path, table
 
 
 def test_run_is_verified_and_a_changed_number_is_found(runs: Path, stores: Path, tmp_path: Path) -> None:
-    import shutil
-
     checks = verify(runs / "ccc", stores=str(stores))
     assert [check for check in checks if check.ok is not True] == []
     forged = tmp_path / "forged"
@@ -147,6 +149,17 @@ def test_runs_are_compared_by_ccc(runs: Path, tmp_path: Path, capsys: pytest.Cap
     assert "Differences in CCC to the best" in printed
     assert "UAR" not in printed + (out / "comparison.md").read_text() + (out / "comparison.html").read_text()
     assert sorted(p.name for p in (out / "pictures" / "table").iterdir()) == ["recall.svg", "speakers.svg"]
+
+
+def test_suite_of_classes_refuses_a_run_of_numbers(runs: Path, stores: Path) -> None:
+    with pytest.raises(RunError, match="suite=robustness must be of a run that predicts classes; got one of numbers"):
+        ser.evaluate(runs / "ccc", "suite=robustness", f"paths.stores={stores}")
+
+
+@pytest.mark.parametrize("report", [leaks, transfers])
+def test_studies_of_classes_refuse_a_run_of_numbers(runs: Path, report: Callable[[list[Path]], pd.DataFrame]) -> None:
+    with pytest.raises(RunError, match=r"experiment=\w+ must be of a run that predicts classes; got one of numbers"):
+        report([runs / "ccc"])
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,16 @@ def test_board_shows_counts_the_best_on_dev_and_the_time_left(folders: list[Path
     assert folders[3].name not in shown, "what waits is only counted"
 
 
+def test_jobs_that_predict_numbers_are_told_apart_by_ccc(folders: list[Path]) -> None:
+    put(folders[0], "done", -900, -800, dev_ccc=-0.2, ccc=0.5)
+    put(folders[1], "done", -900, -800, dev_ccc=0.123, ccc=-0.1)
+    board = Board(folders, before=folders[:2])
+    assert board.headline() == f"2 of 5 done; best on dev {folders[1].name} 0.123"
+    put(folders[2], "done", -1, 0, dev_ccc=-0.2, ccc=0.5)
+    assert board.look() == [folders[2]]
+    assert "dev CCC \N{MINUS SIGN}0.200" in board.line(folders[2])
+
+
 def test_board_ignores_jobs_of_an_earlier_command(folders: list[Path]) -> None:
     put(folders[0], "failed", -900, -800, reason="of yesterday")
     put(folders[1], "running", -900)

@@ -27,6 +27,7 @@ from ser.runtime import distributed
 from ser.sweeps import job
 from ser.training import experiment
 from ser.training.build import build_data, build_model, build_trainer
+from ser.training.losses.ccc import CCC
 from tests import forked
 from tests.checkpoints import save_brisk
 from tests.conftest import Settings
@@ -191,6 +192,30 @@ def test_batch_norm_of_a_shared_batch_equals_that_of_the_whole_batch() -> None:
     whole, shares = distributed.launch(2, norms_of_shares)
     for one, two in zip(whole, shares, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-5)
+
+
+def concordance_of_shares() -> list[list[Tensor]]:
+    """In a process of `launch`: the loss of 9 clips, and of this process's share of them, with their gradients."""
+    torch.manual_seed(0)
+    target, outputs = torch.randn(2, 9, 3, dtype=torch.float64)
+    whole = outputs.clone().requires_grad_()
+    one = CCC({})(whole, target)
+    one.backward()
+    with distributed.joined({"strategy": "ddp", "accelerator": "cpu"}):
+        mine = slice(distributed.process_rank(), None, 2)
+        share = outputs[mine].clone().requires_grad_()
+        two = CCC({})(share, target[mine])
+        two.backward()
+    assert whole.grad is not None
+    assert share.grad is not None
+    return [[one.detach(), whole.grad[mine]], [two.detach(), share.grad / 2]]  # the trainer averages gradients
+
+
+@pytest.mark.slow
+def test_concordance_loss_of_a_shared_batch_equals_that_of_the_whole_batch() -> None:
+    whole, shares = distributed.launch(2, concordance_of_shares)
+    for one, two in zip(whole, shares, strict=True):
+        torch.testing.assert_close(one, two)
 
 
 def assert_resumes(config: dict[str, Any], whole: Path) -> None:
