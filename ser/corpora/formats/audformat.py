@@ -49,7 +49,7 @@ class _Database:
         base.problems += self.found.problems
         others = [name for name in self.tables if name not in chosen and _is_filewise(self.tables[name])]
         for name in others:
-            _add(base, {row["file"]: row for _, row in self._table(name).rows}, "file")
+            _add(base, {row.get("file", ""): row for _, row in self._table(name).rows}, "file")
         for column in [c for c in base.columns if c in self.schemes]:
             _add(base, self._attributes(column), column)
         return base
@@ -59,7 +59,7 @@ class _Database:
         found = [name for name in self.tables if LABEL in self._names(name).values()]
         if LABEL in found or len(found) == 1:
             return [LABEL] if LABEL in found else found
-        of_splits = [name for name in found if self.tables[name].get("split_id")]
+        of_splits = [name for name in found if _mapping(self.tables, name).get("split_id")]
         if not of_splits:
             several = (
                 f"tables {', '.join(found)}: choose one, data.file=.../db.<table>.csv" if found else "no such column"
@@ -83,8 +83,8 @@ class _Database:
             self.found.problems.append((Place(f"db.{name}", 0), "no such table as .csv or .parquet"))
             return Rows("", self.folder)
         names = {given.lower(): column for given, column in self._names(name).items()}
-        split = self.tables.get(name, {}).get("split_id")
-        more = {"split": str(_mapping(self.splits, split).get("type") or split)} if split else {}
+        split = _mapping(self.tables, name).get("split_id")
+        more = {"split": str(_mapping(self.splits, str(split)).get("type") or split)} if split else {}
         read.columns = (*(names.get(c, c) for c in read.columns), *more)
         read.rows = [(place, {names.get(c, c): value for c, value in row.items()} | more) for place, row in read.rows]
         return read
@@ -122,9 +122,9 @@ def _is_filewise(table: Any) -> bool:
 
 
 def _mapping(of: Any, key: str) -> dict[str, Any]:
-    """Return an entry of a header that is a mapping; empty where it is absent or something else."""
+    """Return an entry of a header that is a mapping, its keys as text; empty where it is absent or something else."""
     found = of.get(key) if isinstance(of, dict) else None
-    return found if isinstance(found, dict) else {}
+    return {str(name): value for name, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _tables(names: list[str]) -> str:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,3 +69,40 @@ def test_any_content_is_a_table_or_a_sentence(folder: Path, content: bytes, suff
     with pytest.raises(SerError) as error:  # no clip of it exists
         list(Table(file).utterances())
     assert str(error.value).startswith("data.file must be ")
+
+
+LEAF = st.none() | st.integers(0, 9) | st.sampled_from(["emotion", "speaker", "test", "filewise", "x", ""])
+KEYS = st.sampled_from(
+    ["tables", "schemes", "emotion", "speaker", "files", "columns", "labels", "split_id", "scheme_id", 3]
+)
+HEADERS = st.recursive(LEAF, lambda part: st.lists(part, max_size=3) | st.dictionaries(KEYS, part, max_size=4))
+LINES = st.lists(
+    st.text("ab 1.\t|-ÿ", max_size=9) | st.sampled_from(["a a.wav", "a sad", "a a 0 1", "a c |"]), max_size=4
+)
+
+
+@given(
+    header=st.dictionaries(KEYS, HEADERS, max_size=3) | HEADERS, table=st.sampled_from(["file,emotion\nno,sad\n", ""])
+)
+@cases(200)
+def test_any_header_of_audformat_is_a_table_or_a_sentence(folder: Path, header: object, table: str) -> None:
+    database = folder / "audformat"
+    database.mkdir(exist_ok=True)
+    (database / "db.yaml").write_text(yaml.safe_dump(header))
+    for name in ("emotion", "files", "x"):
+        (database / f"db.{name}.csv").write_text(table)
+    with pytest.raises(SerError):
+        list(Table(database).utterances())
+
+
+@given(files=st.dictionaries(st.sampled_from(["utt2emo", "utt2spk", "segments", "spk2gender", "text"]), LINES))
+@cases(200)
+def test_any_kaldi_folder_is_a_table_or_a_sentence(folder: Path, files: dict[str, list[str]]) -> None:
+    data = folder / "kaldi"
+    data.mkdir(exist_ok=True)
+    for file in data.iterdir():
+        file.unlink()
+    for name, lines in {"wav.scp": ["a no.wav"], **files}.items():
+        (data / name).write_text("\n".join(lines), encoding="latin-1")
+    with pytest.raises(SerError):
+        list(Table(data).utterances())
