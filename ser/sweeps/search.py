@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 DIRECTIONS: Mapping[str, Literal["minimize", "maximize"]] = {
     "dev_uar": "maximize",
+    "dev_ccc": "maximize",
     "parameters": "minimize",
     "latency": "minimize",
-    "dev_ccc": "maximize",
 }
 """What a search can optimize, and in which direction."""
 STORAGE = ".storage"
