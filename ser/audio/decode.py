@@ -111,8 +111,8 @@ def _readable(path: Path) -> Iterator[Path]:
         line = [ffmpeg, "-nostdin", "-v", "error", "-i", str(path), "-vn", "-c:a", "pcm_f32le", str(wav)]
         done = subprocess.run(line, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode or not wav.is_file():
-            said = done.stderr.strip().splitlines() or ["it has no sound"]
-            raise AudioError(path, "unreadable", f"ffmpeg: {said[-1]}")
+            lines = done.stderr.strip().splitlines() or ["it has no sound"]
+            raise AudioError(path, "unreadable", f"ffmpeg: {lines[-1]}")
         yield wav
 
 

@@ -42,11 +42,11 @@ def lengths(clips: Sequence[Utterance], most: int | None = None, seed: int = 0) 
         found = dict(zip(sample, pool.map(_seconds, sample), strict=True))
     known = {path: seconds for path, seconds in found.items() if isinstance(seconds, float)}
     starts = ((str(clip.path), clip.piece[0] if clip.piece else 0.0) for clip in open_ended)
-    heard = [known[path] - start for path, start in starts if path in known]
+    lengths = [known[path] - start for path, start in starts if path in known]
     pieces = sum(clip.piece[1] - clip.piece[0] for clip in clips if clip.piece and clip.piece[1] is not None)
-    hours = (pieces + len(open_ended) * float(np.mean(heard or [0.0]))) / 3600
+    hours = (pieces + len(open_ended) * float(np.mean(lengths or [0.0]))) / 3600
     unreadable = {path: reason for path, reason in found.items() if isinstance(reason, str)}
-    return Lengths(hours if heard or not open_ended else None, len(files), len(sample), unreadable)
+    return Lengths(hours if lengths or not open_ended else None, len(files), len(sample), unreadable)
 
 
 def _seconds(path: str) -> float | str:

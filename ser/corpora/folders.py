@@ -61,15 +61,15 @@ class Folders(OwnRecordings):
         if match is None:
             return None
         below = path.relative_to(self.root)
-        said = {name: value for name, value in match.groupdict().items() if value}
-        speaker, sentence, age = said.get("speaker"), said.get("sentence"), said.get("age", "")
+        fields = {name: value for name, value in match.groupdict().items() if value}
+        speaker, sentence, age = fields.get("speaker"), fields.get("sentence"), fields.get("age", "")
         return Utterance(
             id=f"{self.name}/{below.with_suffix('').as_posix()}",
             path=path,
             corpus=self.name,
             speaker=f"{self.name}/{speaker}" if speaker else None,
-            sex=sex_of(said.get("sex", "")),
-            emotion=self._emotion(said["label"]),
+            sex=sex_of(fields.get("sex", "")),
+            emotion=self._emotion(fields["label"]),
             sentence=f"{self.name}/{sentence}" if sentence else None,
             age=int(age) if age.isdecimal() else None,
         )

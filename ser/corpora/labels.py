@@ -189,7 +189,7 @@ class LabelScheme(Labels):
         else:
             votes = self._votes(manifest)
             classes = self.classes or tuple(c for c in map(str, votes.columns) if not c.startswith(_NO_CLASS))
-            names, reasons = _plurality(votes, manifest["emotion"].map(self._heard), self.ties)
+            names, reasons = _plurality(votes, manifest["emotion"].map(self._voted_class), self.ties)
             names = names.where(names.isin(classes))
         kept = names.notna().to_numpy()
         if not kept.any():
@@ -233,7 +233,7 @@ class LabelScheme(Labels):
             f"{', '.join(found)}. Set {settings}, or labels=native, which keeps every label."
         )
 
-    def _heard(self, emotion: str) -> str:
+    def _voted_class(self, emotion: str) -> str:
         """Return the class of an emotion, or a placeholder if it has none, so that its votes still count."""
         return self.class_of(emotion) or f"{_NO_CLASS}{emotion}"
 
@@ -244,14 +244,14 @@ class LabelScheme(Labels):
         return sorted(set(manifest["corpus"]) - set(manifest.loc[voted, "corpus"]))
 
     def _votes(self, manifest: pd.DataFrame) -> pd.DataFrame:
-        """Return the votes summed by the names of `_heard`, ``(utterance, name)``, in alphabetical order of emotions."""
-        if lacking := self._unvoted(manifest):
+        """Return the votes summed by the names of `_voted_class`, ``(utterance, name)``, by emotion."""
+        if without := self._unvoted(manifest):
             raise LabelError(
-                f"labels.target={self.target} requires listeners' votes, but {', '.join(lacking)} has none here. "
+                f"labels.target={self.target} requires listeners' votes, but {', '.join(without)} has none here. "
                 "Use labels.target=intended; for CREMA-D, put the released processedResults folder beside the audio."
             )
         columns = _vote_columns(manifest)
-        names = pd.Series([self._heard(c.removeprefix("votes_")) for c in columns], index=columns)
+        names = pd.Series([self._voted_class(c.removeprefix("votes_")) for c in columns], index=columns)
         votes = manifest[columns].fillna(0.0).T.groupby(names).sum().T
         order: list[str] = sorted(map(str, votes.columns), key=lambda name: name.removeprefix(_NO_CLASS))
         return votes[order]

@@ -59,8 +59,8 @@ def profile(table: pd.DataFrame, dev: pd.DataFrame | None = None, seed: int = 0)
         temperatures, scaled = _scaled(table, dev)
         result["calibration"] |= {"temperatures": temperatures, "after": _calibration(scaled)}
         result["conformal"] = _conformal(table, dev)
-    if certain and (heard := soft.summary(table, seed)) is not None:
-        result["soft"] = heard
+    if certain and (against_votes := soft.summary(table, seed)) is not None:
+        result["soft"] = against_votes
     made: dict[str, Any] = plain(result)
     return made
 

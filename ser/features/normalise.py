@@ -123,8 +123,8 @@ class Normalise(nn.Module):
     @torch.no_grad()
     def fit_speakers(self, speakers: Moments) -> None:
         """Set the statistics of an unknown speaker: the mean over the training speakers of theirs."""
-        heard = speakers.clips[:, 0] > 0
-        self._set(speakers.mean()[heard].mean(dim=0), speakers.variance()[heard].mean(dim=0))
+        present = speakers.clips[:, 0] > 0
+        self._set(speakers.mean()[present].mean(dim=0), speakers.variance()[present].mean(dim=0))
 
     def statistics(self, speakers: Moments) -> Statistics:
         """Estimate each speaker's statistics from their unlabelled features.

@@ -192,10 +192,10 @@ def _speakers(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
             words = f"{SPEAKER_DEPENDENT} (undeclared: {one} and {other} share speakers)"
             yield Finding("error", "speakers", text + why, words, clips)
         elif (one, other) == ("train", "test"):
-            said = manifest["sentence"].iloc[split.test]
-            heard = said.isin(manifest["sentence"].iloc[split.train].dropna()).sum()
-            sentences = f"{_percent(heard, len(split.test))} with a sentence of training"
-            sentences = "sentences unknown" if said.isna().all() else sentences
+            tested = manifest["sentence"].iloc[split.test]
+            trained_too = tested.isin(manifest["sentence"].iloc[split.train].dropna()).sum()
+            sentences = f"{_percent(trained_too, len(split.test))} with a sentence of training"
+            sentences = "sentences unknown" if tested.isna().all() else sentences
             words = f"{SPEAKER_DEPENDENT} ({share} of test clips by training speakers, {sentences})"
             yield Finding("stamp", "speakers", text, words, clips)
         else:

@@ -66,5 +66,5 @@ def _outlook(file: Path, labelled: Labelled) -> Outlook:
         return Outlook(file.stem, 0, (), str(error))
     found = audit(splits[0], manifest, classes)
     errors = [finding.text for finding in found if finding.level == "error"]
-    told = combined(filter(None, (stamp_of(manifest), *stamps(splits[0], found))))
-    return Outlook(file.stem, len(splits), told, errors[0] if errors else "")
+    stamp = combined(filter(None, (stamp_of(manifest), *stamps(splits[0], found))))
+    return Outlook(file.stem, len(splits), stamp, errors[0] if errors else "")

@@ -31,12 +31,12 @@ class SpeakerCV:
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
         """Return one fold per group of speakers."""
-        heard = manifest["speaker"].nunique()
-        if heard < 2:
+        n_speakers = manifest["speaker"].nunique()
+        if n_speakers < 2:
             raise SplitError(
-                f"protocol=speaker_cv requires at least 2 speakers, one to train and one to test; got {heard}. Add a corpus."
+                f"protocol=speaker_cv requires at least 2 speakers, to train and to test; got {n_speakers}. Add a corpus."
             )
-        members = deal_speakers(manifest, min(self.folds, heard), self.seed)
+        members = deal_speakers(manifest, min(self.folds, n_speakers), self.seed)
         if len(members) == 2:
             tests = [manifest["speaker"].isin(test).to_numpy() for test in members]
             devs = [held_out_sentences(manifest, ~test, self.seed) for test in tests]

@@ -34,11 +34,11 @@ class SpeakerTextIndependent:
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
         """Return one fold per group of speakers and group of sentences."""
         speakers = manifest["speaker"]
-        if (heard := speakers.nunique()) < 2:
+        if (n_speakers := speakers.nunique()) < 2:
             raise SplitError(
-                f"protocol={self.name} requires at least 2 speakers, one to train and one to test; got {heard}. Add a corpus."
+                f"protocol={self.name} requires at least 2 speakers, to train and to test; got {n_speakers}. Add a corpus."
             )
-        groups = deal_speakers(manifest, min(self.speaker_folds, heard), self.seed)
+        groups = deal_speakers(manifest, min(self.speaker_folds, n_speakers), self.seed)
         group_of = speakers.map({s: i for i, group in enumerate(groups) for s in group}).to_numpy()
         text_of = deal_sentences(manifest, self.sentence_folds, self.seed)
         return [

@@ -100,8 +100,8 @@ def scatter(table: pd.DataFrame, path: Path, title: str, *, stamps: Sequence[str
             axes.plot(ends, ends, color="0.45", linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
             axes.scatter(x, y, s=14, color=colour, alpha=max(0.1, min(0.6, 60 / len(x))), linewidth=0)
             interval = scores["ccc_interval"]
-            said = with_interval(scores["ccc"], interval["low"], interval["high"], write=decimal)
-            axes.set_title(f"{name}\nCCC {said}", fontsize=11)
+            ccc = with_interval(scores["ccc"], interval["low"], interval["high"], write=decimal)
+            axes.set_title(f"{name}\nCCC {ccc}", fontsize=11)
             axes.set(xlabel="target", ylabel="predicted", aspect="equal", adjustable="datalim")
         figure.suptitle(fill(title, 34 * columns), fontsize=12.5, fontweight="bold")
 
@@ -169,8 +169,8 @@ def _label_best(axes: "Axes", history: pd.DataFrame, best_epoch: int | None) -> 
         return
     measure = measure_in(history)
     scores = _series(history, measure.dev)
-    said = f", development {measure.name} {writer(measure)(scores[best_epoch])}" if best_epoch in scores.index else ""
-    axes.set_title(f"kept: epoch {best_epoch}{said}", fontsize=10.5, color="0.25", loc="left")
+    score = f", development {measure.name} {writer(measure)(scores[best_epoch])}" if best_epoch in scores.index else ""
+    axes.set_title(f"kept: epoch {best_epoch}{score}", fontsize=10.5, color="0.25", loc="left")
 
 
 def _series(history: pd.DataFrame, column: str) -> "pd.Series[float]":

@@ -140,16 +140,16 @@ def _scores(summary: Mapping[str, Any], title: Text, stamps: Sequence[str]) -> T
 
 def _meaning(summary: Mapping[str, Any], stamps: Sequence[str]) -> list[str]:
     """Explain the scores, and each stamp."""
-    said = [f"Stamp {stamp.upper()}: {meaning(stamp) or 'a limit of this result.'}" for stamp in stamps]
+    meanings = [f"Stamp {stamp.upper()}: {meaning(stamp) or 'a limit of this result.'}" for stamp in stamps]
     if "dimensions" in summary:
-        return [*OF_NUMBERS, *said]
+        return [*OF_NUMBERS, *meanings]
     n_classes = len(summary["classes"])
     chance = f"; chance: {percent(1 / n_classes)}" if n_classes else ""
     scores = [
         f"UAR: unweighted average recall, the mean recall of the classes{chance}.",
         SCORES.format(guessing=f"{math.log(max(n_classes, 1)):.3f} nats"),
     ]
-    return scores + said
+    return scores + meanings
 
 
 def _dim(lines: Sequence[str]) -> list[Text]:

@@ -24,8 +24,8 @@ def ran_out(error: BaseException) -> bool:
         >>> ran_out(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")), ran_out(RuntimeError("shape"))
         (True, False)
     """
-    said = isinstance(error, RuntimeError) and any(words in str(error) for words in SAYS)
-    return said or isinstance(error, MemoryError)
+    named = isinstance(error, RuntimeError) and any(words in str(error) for words in SAYS)
+    return named or isinstance(error, MemoryError)
 
 
 def divided(config: Mapping[str, Any], parts: int) -> dict[str, Any]:

@@ -87,8 +87,8 @@ class Adaptation(Suite):
         tables = []
         for k, draw in track(steps, f"Fold {data.fold}, {self.name}", transient=True):
             clips = rows[first(speaker, k, np.random.default_rng([self.seed, data.fold, draw]))]
-            heard = predict_probabilities(model, data, rows, known=clips)
-            tables.append(predictions.with_probabilities(same, heard).assign(k=str(k), draw=draw))
+            scored = predict_probabilities(model, data, rows, known=clips)
+            tables.append(predictions.with_probabilities(same, scored).assign(k=str(k), draw=draw))
         return pd.concat([*tables, same.assign(k=ALL, draw=0)], ignore_index=True)
 
 

@@ -68,10 +68,10 @@ class Reverberation(Effect):
     def apply(self, waveform: Tensor, lengths: Tensor, level: float, scene: Scene) -> tuple[Tensor, Tensor]:
         drawn = [self.response(random, level, scene.rate) for random in scene.draws]
         responses = torch.from_numpy(np.stack(drawn).astype(np.float32)).to(waveform.device)
-        heard, _ = cut(torchaudio.functional.fftconvolve(waveform, responses)[:, : waveform.shape[1]], lengths)
+        received, _ = cut(torchaudio.functional.fftconvolve(waveform, responses)[:, : waveform.shape[1]], lengths)
         floor = torch.finfo(torch.float64).tiny
-        louder = (power(waveform, lengths) / power(heard, lengths).clamp(min=floor)).sqrt()
-        return heard * louder.float()[:, None], lengths
+        louder = (power(waveform, lengths) / power(received, lengths).clamp(min=floor)).sqrt()
+        return received * louder.float()[:, None], lengths
 
     def response(self, random: np.random.Generator, t60: float, rate: int) -> np.ndarray:
         """Return an impulse response of ``t60`` seconds at ``rate`` Hz, ``(tap,)``; the first tap is the direct sound, 1."""

@@ -74,8 +74,8 @@ class Robustness(Suite):
             name = f"{condition.effect}_{condition.level:g}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
             part = fold.path / self.name / name
             if not part.exists():
-                heard = probabilities_under(model, data, data.split.test, condition, self.seed, talkers)
-                predictions.write_predictions(predictions.with_probabilities(same, heard), part)
+                scored = probabilities_under(model, data, data.split.test, condition, self.seed, talkers)
+                predictions.write_predictions(predictions.with_probabilities(same, scored), part)
             there = predictions.read_predictions(part)
             tables.append(there.assign(condition=condition.name, family=condition.how.family, level=condition.level))
         return pd.concat(tables, ignore_index=True)
@@ -106,10 +106,10 @@ def probabilities_under(
     """
     ids = data.labelled.manifest["id"].to_numpy()
 
-    def heard(batch: Batch) -> Batch:
+    def changed(batch: Batch) -> Batch:
         draws = [generator(seed, condition.effect, str(utterance)) for utterance in ids[batch.index.cpu().numpy()]]
         scene = Scene(data.plan.settings.sample_rate, draws, talkers)
         waveform, lengths = condition.apply(batch.waveform, batch.lengths, scene)
         return batch._replace(waveform=waveform, lengths=lengths)
 
-    return score.predict_probabilities(model, data, rows, heard, batch_size)
+    return score.predict_probabilities(model, data, rows, changed, batch_size)
