@@ -1,6 +1,7 @@
 """What a store was decoded from, clip by clip, so that only what has changed is decoded again."""
 
 import hashlib
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from ser.corpora.manifest import Utterance
 
 _FIELDS = tuple(field.name for field in fields(Utterance))
 NO_ACCESS = "no access"
-"""The kind of a problem that may pass."""
+NO_DECODER = "no decoder"
 
 
 def sources_of(corpus: Corpus, utterances: Iterable[Utterance]) -> dict[str, str]:
@@ -33,13 +34,25 @@ def hash_of(sources: Mapping[str, str]) -> str:
     return hashlib.sha256("\n".join(sources.values()).encode()).hexdigest()
 
 
-def can_be_opened(path: Path) -> bool:
-    """Whether a file can be opened now."""
+def may_pass(problem: Problem) -> bool:
+    """Whether a problem may end without a change of its file; it may be that of a copy which is not used."""
+    return _kind(problem) in (NO_ACCESS, NO_DECODER)
+
+
+def has_passed(problem: Problem) -> bool:
+    """Whether a file with such a problem can be opened and decoded now."""
+    if not may_pass(problem):
+        return False
     try:
-        with path.open("rb"):
-            return True
+        with Path(problem.path).open("rb"):
+            return _kind(problem) == NO_ACCESS or shutil.which("ffmpeg") is not None
     except OSError:
         return False
+
+
+def _kind(problem: Problem) -> str:
+    """Return the kind of a problem, which the detail of a bad copy begins with."""
+    return problem.detail.partition(":")[0] if problem.kind == "bad copy" else problem.kind
 
 
 def _state(path: Path) -> str:
@@ -71,9 +84,9 @@ class Previous:
             self.problems.setdefault(problem.utterance, []).append(problem)
 
     def decoded(self, utterance: Utterance, source: str) -> Decoded | None:
-        """Return a clip that has not changed since, without decoding it; ``None`` for another, and for one without access."""
+        """Return a clip that has not changed since, without decoding it; ``None`` for another, and where one may pass."""
         problems = self.problems.get(utterance.id, [])
-        if self.sources.get(utterance.id) != source or any(p.kind == NO_ACCESS for p in problems):
+        if self.sources.get(utterance.id) != source or any(map(may_pass, problems)):
             return None
         if utterance.id in self.rows:
             path, start, length = self.rows[utterance.id]

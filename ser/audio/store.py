@@ -31,7 +31,7 @@ import pandas as pd
 from ser.audio.checks import LONG_FACTOR, LONG_S
 from ser.audio.clips import Decoded, Problem, decode_clip, problem_of
 from ser.audio.decode import AudioSettings
-from ser.audio.sources import NO_ACCESS, Previous, can_be_opened, hash_of, sources_of
+from ser.audio.sources import Previous, has_passed, hash_of, sources_of
 from ser.corpora.corpus import Corpus
 from ser.corpora.manifest import Utterance, to_table
 from ser.errors import BadCorpusError, CorpusNotFoundError
@@ -119,7 +119,7 @@ def _listed(corpus: Corpus, target: Path) -> list[Utterance] | None:
 def _fits(target: Path, sources: dict[str, str]) -> bool:
     if (card := _whole_card(target)) is None or card.get("source") != hash_of(sources):
         return False
-    return not any(p["kind"] == NO_ACCESS and can_be_opened(Path(p["path"])) for p in card["problems"])
+    return not any(has_passed(Problem(**p)) for p in card["problems"])
 
 
 def _whole_card(target: Path) -> dict[str, Any] | None:

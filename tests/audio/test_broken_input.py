@@ -114,7 +114,7 @@ def model() -> SpeechClassifier:
     config = composed(
         "model=cnn", "normalise=utterance", "model.channels=[4,4,4,4]", "model.width=8", "model.attention=4"
     )
-    return build_model(config, SimpleNamespace(classes=("angry", "sad"), stamps=())).eval()
+    return build_model(config, SimpleNamespace(classes=("angry", "sad"), stamps=(), scale=lambda: None)).eval()
 
 
 def name_of(case: Case) -> str:
@@ -255,6 +255,23 @@ def test_a_problem_that_may_pass_is_tried_again(tmp_path: Path, monkeypatch: pyt
     locked.clear()
     again = prepare(Folders(root.parent), tmp_path / "stores", SETTINGS)
     assert (again.card["problems"], len(again.manifest), decoded[3:]) == ([], 3, ["1.wav"])
+
+
+@pytest.mark.parametrize("copy", [False, True], ids=["alone", "beside a copy"])
+def test_an_installed_decoder_is_used_without_a_change_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy: bool
+) -> None:
+    root = tmp_path / "clips" / "sad"
+    root.mkdir(parents=True)
+    wav(speech(seed=1))(root / "1.wav")
+    (root / ("1.m4a" if copy else "2.m4a")).write_bytes(b"video")
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    first = prepare(Folders(root.parent), tmp_path / "stores", SETTINGS)
+    assert [p["kind"] for p in first.card["problems"]] == ["bad copy" if copy else "no decoder"]
+    monkeypatch.setattr("shutil.which", lambda name: "/bin/false")  # an ffmpeg that decodes nothing
+    again = prepare(Folders(root.parent), tmp_path / "stores", SETTINGS)
+    assert "unreadable" in str(again.card["problems"])
+    assert prepare(Folders(root.parent), tmp_path / "stores", SETTINGS, rebuild=True).card == again.card
 
 
 @pytest.mark.parametrize("suffix", [".aiff", ".au", ".w64", ".caf", ".opus", ".rf64", ".mp3"])

@@ -192,7 +192,10 @@ def test_several_objectives_have_a_front_and_the_first_chooses(search: Sweep, be
     ("wrong", "words"),
     [
         (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials must be an integer of 1 or more; got 0"),
-        (["hydra.sweeper.objectives=[uar]"], "objectives must be some of dev_uar, dev_ccc, parameters, latency; got ['uar']"),
+        (
+            ["hydra.sweeper.objectives=[uar]"],
+            "objectives must be some of dev_uar, dev_ccc, parameters, latency; got ['uar']",
+        ),
         (["optimizer.lr=0.1"], "A search must have ranges; got none"),
         (["model.dropout=interval(0.5,0.1)"], "model.dropout=interval(0.5,0.1) cannot be searched"),
         (["hydra.sweeper.storage=nowhere"], "hydra.sweeper.storage=nowhere cannot be opened"),
