@@ -209,8 +209,9 @@ def ends(interval: Mapping[str, Any], *, signed: bool = False, write: Writer = p
     return format.interval(interval["low"], interval["high"], signed=signed, write=write)
 
 
-def change_cells(row: Mapping[str, Any]) -> tuple[Text, str]:
-    """Show a row's change in percentage points, in bold where its interval excludes 0, and that interval."""
+def change_cells(row: Mapping[str, Any], write: Writer = percent) -> tuple[Text, str]:
+    """Show a row's change (of a share in percentage points), bold where its interval excludes 0, and that interval."""
     interval = row["change_interval"]
     sure = interval["low"] is not None and (interval["high"] < 0 or interval["low"] > 0)
-    return Text(percent(row["change"], "", signed=True), style="bold" if sure else ""), ends(interval, signed=True)
+    change = Text(write(row["change"], "", signed=True), style="bold" if sure else "")
+    return change, ends(interval, signed=True, write=write)

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from ser.datamodules.speech import SpeechDataModule
-from ser.evaluation.measure import refuse_numbers
 from ser.evaluation.summary import write_metrics
 from ser.inference.score import score
 from ser.models.classifier import SpeechClassifier
@@ -40,12 +39,11 @@ class Suite(ABC):
 
         Raises:
             ConfigError: If the suite does not apply to the run.
-            RunError: If the run predicts numbers, the corpus on disk differs from the one that the run was trained on, or the
-                checkpoint does not give the stored predictions.
+            RunError: If the corpus on disk differs from the one that the run was trained on, or the checkpoint does not
+                give the stored predictions.
         """
         run = RunFolder(folder)
         about = run.about
-        refuse_numbers(run.metrics, f"suite={self.name}")
         scored = []
         for data, model, fold in rebuilt_folds(run, corpora, stores, "cuda" if torch.cuda.is_available() else "cpu"):
             model.use_cached_features(data)

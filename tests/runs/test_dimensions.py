@@ -1,5 +1,6 @@
 """From a table with arousal and valence to a carded run that is compared, verified, scored again, loaded and asked."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from ser.corpora.demo import Demo
 from ser.errors import ConfigError, LabelError, RunError
 from ser.protocols.plan import planned
 from ser.rescoring.recompute import recompute
+from ser.rescoring.robustness.run import Robustness
 from ser.runs.folder import RunFolder
 from ser.runs.verification import verify
 from ser.training.build import build_data
@@ -151,9 +153,19 @@ def test_runs_are_compared_by_ccc(runs: Path, tmp_path: Path, capsys: pytest.Cap
     assert sorted(p.name for p in (out / "pictures" / "table").iterdir()) == ["recall.svg", "speakers.svg"]
 
 
-def test_suite_of_classes_refuses_a_run_of_numbers(runs: Path, stores: Path) -> None:
-    with pytest.raises(RunError, match="suite=robustness must be of a run that predicts classes; got one of numbers"):
-        ser.evaluate(runs / "ccc", "suite=robustness", f"paths.stores={stores}")
+def test_numbers_are_scored_under_noise(
+    runs: Path, stores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunFolder(shutil.copytree(runs / "ccc", tmp_path / "ccc"))
+    effects = {"gain": {"_target_": "ser.rescoring.robustness.channel.Gain", "levels": [-20]}}
+    Robustness("robustness", 0, effects).run(run.path, str(runs), str(stores))
+    measured = json.loads((run.path / "robustness.json").read_text())
+    (quiet,) = measured["conditions"]
+    assert measured["clean"]["ccc"] == pytest.approx(run.metrics["ccc"], abs=1e-5)
+    assert quiet["change"] == pytest.approx(quiet["ccc"] - measured["clean"]["ccc"])
+    printed = capsys.readouterr().out
+    assert "CCC: concordance" in printed
+    assert "UAR" not in printed
 
 
 @pytest.mark.parametrize("report", [leaks, transfers])

@@ -18,6 +18,7 @@ from typing_extensions import override
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
 from ser.evaluation import predictions
+from ser.evaluation.measure import refuse_numbers
 from ser.inference.score import predict_probabilities
 from ser.models.classifier import SpeechClassifier
 from ser.protocols.stamps import ADAPTED
@@ -62,6 +63,8 @@ class Adaptation(Suite):
                 f"The run must be trained with normalise=speaker for suite=adaptation; got {folder}, whose model does not "
                 "use a speaker's clips. Train with normalise=speaker."
             )
+        # Its scores are means over draws, which sums of moments do not give.
+        refuse_numbers(RunFolder(folder).metrics, "suite=adaptation")
         super().run(folder, corpora, stores)
 
     @override

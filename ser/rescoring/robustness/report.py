@@ -1,4 +1,4 @@
-"""The report of `Robustness`: a table for the terminal, and a panel of UAR over the levels for each family of effects."""
+"""The report of `Robustness`: a table for the terminal, and a panel of scores over the levels for each family of effects."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from ser.evaluation.measure import measure_in
 from ser.report.drawing import drawing
-from ser.report.format import percent
+from ser.report.format import writer
 from ser.report.tables import change_cells, ends, heading, simple_table
 from ser.runtime.words import counted
 
@@ -20,27 +21,37 @@ COLUMNS = 3
 
 
 def conditions_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] = ()) -> Table:
-    """Lay out UAR by condition and its change from clean speech in percentage points; bold if its interval excludes 0."""
-    headings = ("condition", "UAR", "95 % interval", "change", "95 % interval")
-    table = simple_table(heading(title, stamps), *headings, no_wrap=True)
+    """Lay out UAR (or CCC) by condition and its change from clean speech in points; bold if its interval excludes 0."""
     clean = measured["clean"]
-    table.add_row(Text("clean", style="bold"), percent(clean["uar"]), ends(clean["uar_interval"]))
+    measure = measure_in(clean)
+    write = writer(measure)
+    headings = ("condition", measure.name, "95 % interval", "change", "95 % interval")
+    table = simple_table(heading(title, stamps), *headings, no_wrap=True)
+
+    def cells(row: Mapping[str, Any]) -> tuple[str, str]:
+        return write(row[measure.key]), ends(row[f"{measure.key}_interval"], write=write)
+
+    table.add_row(Text("clean", style="bold"), *cells(clean))
     family = ""
     for row in measured["conditions"]:
         if row["family"] != family:
             table.add_section()
         family = row["family"]
-        table.add_row(row["condition"], percent(row["uar"]), ends(row["uar_interval"]), *change_cells(row))
+        table.add_row(row["condition"], *cells(row), *change_cells(row, write))
     table.caption = f"{counted(measured['n_utterances'], 'utterance')}, {counted(measured['n_speakers'], 'speaker')}. "
-    table.caption += "UAR: recall averaged over the classes. Intervals are over speakers. Changes are in percentage "
-    table.caption += "points from clean speech, in bold if the interval excludes 0."
-    if caution := clean["uar_interval"]["caution"]:
+    table.caption += (
+        "CCC: concordance, averaged over the numbers. Intervals are over speakers. Changes are "
+        if measure.numeric
+        else "UAR: recall averaged over the classes. Intervals are over speakers. Changes are in percentage points "
+    )
+    table.caption += "from clean speech, in bold if the interval excludes 0."
+    if caution := clean[f"{measure.key}_interval"]["caution"]:
         table.caption += f" Caution: {caution}."
     return table
 
 
 def curves(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Sequence[str] = ()) -> None:
-    """Draw UAR over the levels of each effect: one panel per family, mild on the left, clean speech as a dashed line.
+    """Draw UAR (or CCC) over the levels of each effect: a panel for each family, mild on the left, clean speech dashed.
 
     Levels are evenly spaced. Bands, or bars for an effect of one level, are 95 % intervals over speakers.
     """
@@ -54,7 +65,8 @@ def curves(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Seque
         for axes, family in zip(grid.flat, families, strict=False):
             _panel(axes, [row for row in measured["conditions"] if row["family"] == family], measured)
         for row in grid:
-            row[0].set_ylabel("UAR (%)")
+            measure = measure_in(measured["clean"])
+            row[0].set_ylabel(measure.name + " (%)" * (not measure.numeric))
         clean, chance = (line for line in grid[0, 0].lines if line.get_label() in ("clean", "chance"))
         # The legend carries the title, as the layout reserves room for one item above the panels.
         look: dict[str, Any] = {"title": title, "title_fontproperties": {"size": 12.5, "weight": "bold"}}
@@ -66,19 +78,23 @@ def _panel(axes: "Axes", rows: Sequence[Mapping[str, Any]], measured: Mapping[st
 
     effects = list(dict.fromkeys(row["effect"] for row in rows))
     levels = _in_order(rows)
-    axes.axhline(100 * measured["clean"]["uar"], color="0.25", linestyle=(0, (5, 3)), linewidth=1.2, label="clean")
-    axes.axhline(100 / len(measured["classes"]), color="0.55", linestyle=":", linewidth=1.2, label="chance")
+    measure = measure_in(measured["clean"])
+    scale, chance = (1, 0.0) if measure.numeric else (100, 1 / len(measured["classes"]))
+    axes.axhline(
+        scale * measured["clean"][measure.key], color="0.25", linestyle=(0, (5, 3)), linewidth=1.2, label="clean"
+    )
+    axes.axhline(scale * chance, color="0.55", linestyle=":", linewidth=1.2, label="chance")
     lines = []
     for colour, marker, effect in zip(sns.color_palette("colorblind"), "osD^vPX*<>", effects, strict=False):
         mine = [row for row in rows if row["effect"] == effect]
         at = [levels.index(row["level"]) for row in mine]
-        uars = [100 * row["uar"] for row in mine]
-        (line,) = axes.plot(at, uars, color=colour, marker=marker, markersize=4.5, linewidth=1.8, label=effect)
+        scores = [scale * row[measure.key] for row in mine]
+        (line,) = axes.plot(at, scores, color=colour, marker=marker, markersize=4.5, linewidth=1.8, label=effect)
         lines.append(line)
-        intervals = [row["uar_interval"] for row in mine]
+        intervals = [row[f"{measure.key}_interval"] for row in mine]
         if any(end["low"] is None for end in intervals):
             continue
-        low, high = ([100 * end[side] for end in intervals] for side in ("low", "high"))
+        low, high = ([scale * end[side] for end in intervals] for side in ("low", "high"))
         if len(at) > 1:
             axes.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
         else:
