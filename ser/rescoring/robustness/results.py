@@ -26,7 +26,8 @@ def measure_robustness(table: pd.DataFrame, conditions: Sequence[Condition]) -> 
 
     Returns:
         ``clean`` (``uar``, ``uar_interval``; of numbers ``ccc``, ``ccc_interval``) and the list ``conditions``: the same for
-        each, and ``change``, the score minus that of clean speech, with ``change_interval``. Intervals are those of `ser.evaluation.intervals.speaker_interval`.
+        each, and ``change``, the score minus that of clean speech, with ``change_interval``. Intervals are
+        those of `ser.evaluation.intervals.speaker_interval`.
     """
     tables, measure = table.groupby("condition", sort=False), measure_of(table)
     by_condition = {name: measure.by_speaker(rows)[1] for name, rows in tables}
