@@ -10,7 +10,7 @@ import pandas as pd
 
 from ser.errors import RunError
 from ser.evaluation.measure import measure_in
-from ser.evaluation.summary import summarise, write_metrics
+from ser.evaluation.summary import read_metrics, summarise, write_metrics
 from ser.report import plots
 from ser.runs.environment import environment
 from ser.runs.folder import BEST, CURVES, DEV_METRICS, ENVIRONMENT, HISTORY, LAST, RunFolder
@@ -81,7 +81,7 @@ def _describe_fold(data: "SpeechDataModule") -> None:
 
 
 class Fitted(NamedTuple):
-    """Result of training beside its checkpoints; ``seconds`` excludes earlier parts of a resumed run."""
+    """Result of training beside its checkpoints; ``seconds`` excludes earlier parts of a run that were interrupted."""
 
     history: pd.DataFrame
     best_epoch: int
@@ -94,19 +94,21 @@ def _fit(
 ) -> Fitted:
     from ser.training.callbacks import History
 
-    history = History(folder / HISTORY)
+    history, checkpoint = History(folder / HISTORY), _checkpoint(config, folder)
+    earlier = read_metrics(folder / DEV_METRICS) if checkpoint and (folder / DEV_METRICS).is_file() else {}
     trainer = build_trainer(config, folder, loggers, history)
     began = time.perf_counter()
     try:
-        trainer.fit(training, datamodule=data, ckpt_path=_checkpoint(config, folder), weights_only=True)
+        trainer.fit(training, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as error:  # Lightning turns Ctrl-C into it
         raise KeyboardInterrupt from error
     table = history.table()
     by = config["selection"]["by"]
     measured = table[by].to_numpy() * (1 if MODES[by] == "max" else -1)
     best = int(measured.argmax())  # the first of ties, as in ModelCheckpoint
+    seconds = time.perf_counter() - began + earlier.get("run", {}).get("train_seconds", 0.0)
     # The model itself is already back on the CPU.
-    return Fitted(table, int(table["epoch"].iloc[best]), time.perf_counter() - began, trainer.strategy.root_device)
+    return Fitted(table, int(table["epoch"].iloc[best]), seconds, trainer.strategy.root_device)
 
 
 def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", fitted: Fitted) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A run that is resumed verifies like any other, says which setting differs, and holds no path of its machine."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -47,3 +48,14 @@ def test_training_for_longer_names_the_setting_and_both_values(settings: Setting
     experiment.train(settings("trainer.max_epochs=1"))
     with pytest.raises(RunError, match=r"trainer\.max_epochs is 1 there and 2 here"):
         experiment.train(settings("trainer.max_epochs=2", "ckpt=last"))
+
+
+def test_time_of_a_trial_counts_when_its_test_speakers_are_scored(settings: Settings, tmp_path: Path) -> None:
+    run = f"paths.run={tmp_path / 'run'}"
+    file = tmp_path / "run" / "fold_0" / "dev_metrics.json"
+    experiment.train(settings("trainer.max_epochs=1", "test=false", run))
+    measured = json.loads(file.read_text())
+    measured["run"]["train_seconds"] = 1000.0
+    file.write_text(json.dumps(measured))
+    folder = experiment.train(settings("trainer.max_epochs=1", "ckpt=last", run))
+    assert 1000 <= json.loads((folder / "metrics.json").read_text())["run"]["train_seconds"] < 1100
