@@ -50,13 +50,22 @@ def read_columns(table: Rows, targets: Sequence[str] = ()) -> dict[str, str]:
         elif table.columns:
             table.problems += _absent(column, spelt, others, table, column in required_of(targets))
     for target in (t for t in targets if table.columns and t not in further(table)):
-        table.problems += _absent(target, [], others, table, required=True)
+        table.problems += _no_number(target, others, table)
     if renamed:
         table.columns = tuple(renamed.get(c, c) for c in table.columns)
         for _, row in table.rows:
             for given, column in renamed.items():
                 row[column] = row.pop(given)
     return renamed
+
+
+def _no_number(target: str, others: list[str], table: Rows) -> Iterator[Problem]:
+    """Yield what is wrong with a table without a column of numbers to be predicted."""
+    if target in KNOWN or target.startswith(VOTES):
+        what = "has another meaning; rename the column, and give its new name"
+        yield Place("", 0), f"labels.targets must not be {target}, which {what}"
+    else:
+        yield from _absent(target, [], others, table, required=True)
 
 
 def required_of(targets: Sequence[str]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ class Dimensions(Labels):
     """Targets that are numbers, from what corpora state of a clip beside its emotion (`ser.corpora.manifest`).
 
     Args:
-        targets: Names of the numbers, in the order of the model's outputs.
+        targets: Names of the numbers, in any case, in the order of the model's outputs.
         name: The scheme's name in reports.
 
     Raises:
@@ -38,7 +38,7 @@ class Dimensions(Labels):
 
     def __post_init__(self) -> None:
         names = () if self.targets is None or isinstance(self.targets, str) else tuple(map(str, self.targets))
-        if not names or len({*names}) < len(names):
+        if not names or len({name.lower() for name in names}) < len(names):
             raise LabelError(
                 f"labels.targets must name numbers, each once; got {self.targets}. Set labels.targets=[arousal,valence], for "
                 "example: names of columns of a table."
@@ -56,13 +56,13 @@ class Dimensions(Labels):
 
     @override
     def apply(self, manifest: pd.DataFrame) -> Labelled:
-        known = [c.removeprefix(FURTHER) for c in map(str, manifest.columns) if c.startswith(FURTHER)]
-        if unknown := [name for name in self.names if name not in known]:
+        known = {c.removeprefix(FURTHER).lower(): c for c in map(str, manifest.columns) if c.startswith(FURTHER)}
+        if unknown := [name for name in self.names if name.lower() not in known]:
             raise LabelError(
                 f"labels.targets must be among what the corpora state of a clip: {', '.join(known) or 'nothing'}; got "
                 f"{', '.join(unknown)}. Give a table with these columns: data=table data.file=my.csv."
             )
-        target = np.column_stack([_numbers(manifest[FURTHER + name]) for name in self.names])
+        target = np.column_stack([_numbers(manifest[known[name.lower()]]) for name in self.names])
         if (without := ~np.isfinite(target).all(axis=1)).any():
             first = manifest[without].iloc[0]
             raise LabelError(

@@ -38,7 +38,7 @@ class Table(OwnRecordings):
             from its folder, or from the current one if the first is there.
         synonyms: Read labels through `ser.corpora.synonyms`; ``False`` keeps them as written.
         name: The corpus's name in ids, protocols and results.
-        targets: Columns of numbers that are to be predicted: every row must have them, and none needs a label.
+        targets: Columns of numbers, in any case, that are to be predicted: every row must have them, and none needs a label.
 
     Raises:
         ConfigError: If the name cannot be used.
@@ -56,7 +56,7 @@ class Table(OwnRecordings):
         targets: Sequence[str] | None = None,
     ) -> None:
         super().__init__(root, synonyms, name)
-        self.targets = tuple(targets or ())
+        self.targets = tuple(name.lower() for name in targets or ())  # as columns are
 
     def parse(self, path: Path) -> Utterance | None:
         """Return the first clip of the table that is in this file."""

@@ -51,8 +51,8 @@ def score(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> 
 
 def grouping_columns(labelled: Labelled) -> list[str]:
     """Return the further columns that divide utterances into a few groups, the split and the targets aside."""
-    targets = [FURTHER + name for name in labelled.classes] if labelled.numeric else []
-    further = [c for c in predictions.further_groups(labelled.manifest) if c not in (COLUMN, *targets)]
+    targets = [FURTHER + name.lower() for name in labelled.classes] if labelled.numeric else []
+    further = [c for c in predictions.further_groups(labelled.manifest) if c.lower() not in (COLUMN, *targets)]
     return [c for c in further if 2 <= labelled.manifest[c].nunique() <= MOST_GROUPS]
 
 

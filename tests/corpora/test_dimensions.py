@@ -72,7 +72,20 @@ def test_missing_column_is_named_with_one_that_is_alike(table: Make) -> None:
         table("path,arousel,valence\na.wav,1,2\n").clips()
 
 
-@pytest.mark.parametrize("targets", [None, [], ["arousal", "arousal"], "arousal"])
+def test_case_of_names_does_not_matter(table: Make) -> None:
+    found = manifest(table("path,Arousal,VALENCE\na.wav,1,2\nb.wav,3,4\n", targets=("Arousal", "Valence")))
+    labelled = Dimensions(["Valence", "arousal"]).apply(found)
+    assert labelled.classes == ("Valence", "arousal")
+    np.testing.assert_array_equal(labelled.target, [[2, 1], [4, 3]])
+
+
+@pytest.mark.parametrize("name", ["age", "start", "label", "votes_sad"])
+def test_column_with_another_meaning_is_no_number(table: Make, name: str) -> None:
+    with pytest.raises(BadCorpusError, match=rf"labels\.targets must not be {name}, .*; rename the column"):
+        table(f"path,{name}\na.wav,0.5\nb.wav,1\n", targets=(name,)).clips()
+
+
+@pytest.mark.parametrize("targets", [None, [], ["arousal", "arousal"], ["arousal", "Arousal"], "arousal"])
 def test_setting_without_distinct_names_is_refused(targets: list[str] | None) -> None:
     with pytest.raises(LabelError, match=r"labels\.targets must name numbers, each once"):
         Dimensions(targets)
