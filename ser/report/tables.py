@@ -165,7 +165,7 @@ def _classes(summary: Mapping[str, Any]) -> Table:
 
 
 def _numbers(summary: Mapping[str, Any]) -> Table:
-    table = simple_table("By number", "number", "CCC [95 %]", "r", "RMSE [95 %]", "sd", no_wrap=True)
+    table = simple_table("By number", "number", "CCC [95 %]", "r", "RMSE [95 %]", "sd")
     for name, row in summary["per_dimension"].items():
         ccc, rmse = (
             with_interval(row[key], row[f"{key}_interval"]["low"], row[f"{key}_interval"]["high"], write=decimal)

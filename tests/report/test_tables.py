@@ -2,6 +2,8 @@
 
 import re
 
+import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -114,6 +116,23 @@ def test_no_text_is_truncated(summary, width: int) -> None:
     text = _text(results_table(summary, "transformer on crema and ravdess", stamps), width)
     text += _text(folds_table(summary), width) + _text(confusion_table(summary), width)
     assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_numbers_keep_their_names_beside_wide_intervals() -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.normal(5000, 1000, (40, 2))
+    about = {"utterance": [f"x/{i}" for i in range(40)], "corpus": "x", "sex": None, "sentence": None, "fold": 0}
+    table = pd.DataFrame(about).assign(speaker=[f"x/{i % 4}" for i in range(40)])
+    for prefix, values in (("target", targets), ("predicted", targets + rng.normal(0, 2000, (40, 2)))):
+        table = table.assign(
+            **{f"{prefix}_{name}": v for name, v in zip(("arousal", "valence"), values.T, strict=True)}
+        )
+    columns = ["utterance", "corpus", "speaker", "sex", "sentence", "fold"]
+    table = table[[*columns, *(c for c in table if c not in columns)]]
+    text = _text(results_table(summarise(table), "bilstm on x"))
+    for name in ("arousal", "valence"):
+        assert _row(text, name)[0] == name
     assert max(map(len, text.splitlines())) <= 80
 
 
