@@ -22,8 +22,8 @@ FEWEST_FOLDERS = 3
 def with_stand_ins(manifest: pd.DataFrame) -> pd.DataFrame:
     """Return a manifest with a stand-in for each unknown speaker, in the column `STANDS_IN` too; itself if none is unknown.
 
-    A corpus is split by its source folders if there are at least three and each has clips of several emotions, so that
-    they are no folders of a class; else by its recordings, of which several clips may be pieces.
+    A corpus is split by its source folders if there are at least three and each has clips of several emotions, or of none,
+    so that they are no folders of a class; else by its recordings, of which several clips may be pieces.
 
     Example:
         >>> paths = ["/a/sad/1.wav", "/a/angry/2.wav"]
@@ -64,7 +64,7 @@ def _groups(clips: pd.DataFrame) -> tuple[Literal["folder", "recording"], pd.Ser
     parents = paths.map(os.path.dirname)
     above = os.path.commonpath(list(parents.unique()))
     emotions = clips["emotion"].groupby(parents).nunique()
-    by_folder = len(emotions) >= FEWEST_FOLDERS and bool((emotions > 1).all())
+    by_folder = len(emotions) >= FEWEST_FOLDERS and bool((emotions != 1).all())
     chosen = parents if by_folder else paths
     names = {path: PurePath(os.path.relpath(path, above)).as_posix() for path in chosen.unique()}
     return "folder" if by_folder else "recording", chosen.map(names)

@@ -47,6 +47,12 @@ def test_folders_of_a_class_do_not_stand_in_for_speakers() -> None:
     assert manifest["speaker"].nunique() == 6
 
 
+def test_folders_of_clips_with_numbers_stand_in_for_speakers() -> None:
+    manifest = recordings(*(f"{s}/sad{i}.wav" for s in "abc" for i in range(2)))
+    manifest = manifest.assign(emotion=None, further_arousal="1")
+    assert with_stand_ins(manifest)["speaker"].unique().tolist() == ["x/folder a", "x/folder b", "x/folder c"]
+
+
 def test_pieces_of_a_recording_stay_together() -> None:
     manifest = recordings("angry1.wav", "angry2.wav").assign(path=["/data/long.wav", "/data/long.wav"])
     assert with_stand_ins(manifest)["speaker"].tolist() == ["x/recording long.wav"] * 2
