@@ -5,6 +5,7 @@ python benchmarks/own_data.py 1000 200   # rows to describe; rows to prepare, an
 """
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -50,11 +51,12 @@ def write_table(folder: Path, rows: int, contents: int) -> Path:
     return folder / "my.csv"
 
 
-def described(table: Path) -> float:
-    """Return the seconds of the command."""
-    start = time.perf_counter()
+def described(table: Path) -> tuple[float, float]:
+    """Return the seconds of the command, and those that it used a processor for."""
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-m", "ser.describe", str(table)], check=True)
-    return time.perf_counter() - start
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def prepared(table: Path) -> tuple[float, float]:
@@ -69,7 +71,8 @@ def main() -> None:
     """Print the seconds and the memory."""
     many, few = (int(argument) for argument in (sys.argv[1:] or ["100000", "2000"]))
     with tempfile.TemporaryDirectory() as folder:
-        print(f"{many} rows are described in {described(write_table(Path(folder, 'many'), many, 500)):.1f} s")
+        seconds, busy = described(write_table(Path(folder, "many"), many, 500))
+        print(f"{many} rows are described in {seconds:.1f} s, {busy:.1f} s of a processor")
         for rows in (few, 10 * few):
             before, after = prepared(write_table(Path(folder, str(rows)), rows, rows))
             hours = rows * SECONDS / 3600

@@ -145,9 +145,10 @@ def _empty(split: Split) -> Iterator[Finding]:
 
 def _twice(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
     """Find utterances on two sides, which no protocol allows."""
-    ids = {side: set(manifest["id"].iloc[rows]) for side, rows in split.sides().items()}
+    codes, ids = pd.factorize(manifest["id"])
+    of = {side: codes[rows] for side, rows in split.sides().items()}
     for one, other in combinations(SIDES, 2):
-        if both := tuple(sorted(ids[one] & ids[other])):
+        if both := tuple(sorted(ids[np.intersect1d(of[one], of[other])])):
             text = f"{one} and {other} share {counted(len(both), 'utterance')}, for example {both[0]}."
             yield Finding("error", "utterances", text, clips=both)
 

@@ -30,13 +30,13 @@ class SpeakerLists:
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
         """Return the listed folds."""
-        if others := sorted(set(manifest["corpus"]) - {self.corpus}):
+        if others := sorted(set(manifest["corpus"].unique()) - {self.corpus}):
             raise SplitError(
                 f"data must be {self.corpus} for protocol={self.name}; got {', '.join(others)}. Use protocol=speaker_cv for "
                 "other corpora, or for several."
             )
         named = set().union(*(speakers for fold in self.folds for speakers in fold.values()))
-        if missing := sorted(named - set(manifest["speaker"])):
+        if missing := sorted(named - set(manifest["speaker"].unique())):
             raise SplitError(
                 f"protocol={self.name} requires all speakers of its published folds; got none of {and_more(missing, 10)}. "
                 "Use the whole corpus, or protocol=speaker_cv on a part of it."
