@@ -84,6 +84,8 @@ def next_steps(
     for outlook in (o for o in found if not o.refused):
         stamps = [Text(f"\nStamp: {stamp}.", style="yellow") for stamp in outlook.stamps]
         table.add_row(outlook.name, str(outlook.folds), Text.assemble(protocol_summary(outlook.name), *stamps))
+    for reason, count in labelled.dropped.items():
+        yield Text(f"{counted(count, 'clip')} of a label that is not used ({reason}).")
     yield table
     best = chosen(found)
     if best is None:
@@ -107,7 +109,7 @@ def _hours(found: Lengths) -> str:
         text = f"about {text}, by the headers of {found.read} of {counted(found.files, 'file')}"
     if found.unreadable:
         path, reason = next(iter(found.unreadable.items()))
-        text += f"; {counted(len(found.unreadable), 'file')} cannot be read, such as {path} ({reason})"
+        text += f"; the header of {counted(len(found.unreadable), 'file')} cannot be read, such as {path} ({reason})"
     return text
 
 

@@ -18,7 +18,7 @@ from tests.composed import composed
 def described(tmp_path: Path) -> Callable[..., str]:
     """Describe a table of a row for each of some recordings of half a second."""
 
-    def describe(header: str, *rows: str, overrides: tuple[str, ...] = ()) -> str:
+    def describe(header: str, *rows: str, overrides: tuple[str, ...] = (), labels: tuple[str, ...] = ()) -> str:
         for i, _ in enumerate(rows):
             soundfile.write(tmp_path / f"{i}.wav", np.zeros(4000), 8000)
         (tmp_path / "my.csv").write_text("\n".join([f"path,{header}", *(f"{i}.wav,{r}" for i, r in enumerate(rows))]))
@@ -26,7 +26,7 @@ def described(tmp_path: Path) -> Callable[..., str]:
         clips = list(table.utterances())
         console = Console(width=200, record=True, force_terminal=False)
         console.print(corpus_facts(table, clips, to_table(clips), None))
-        for part in next_steps(to_table(clips), composed()["labels"], overrides):
+        for part in next_steps(to_table(clips), composed(*labels)["labels"], overrides):
             console.print(part)
         return " ".join(console.export_text().split())
 
@@ -60,3 +60,9 @@ def test_unknown_speakers_are_told_with_what_follows(described: Callable[..., st
 
 def test_too_few_clips_have_no_protocol(described: Callable[..., str]) -> None:
     assert "No protocol divides these clips: " in described("label,speaker", "sad,a", "angry,a")
+
+
+def test_labels_that_are_not_used_are_counted(described: Callable[..., str]) -> None:
+    rows = [f"{label},s{i}" for i in range(3) for label in ("sad", "angry", "bored")]
+    text = described("label,speaker", *rows, labels=("labels=four", "+labels.merge.bored=null"))
+    assert "3 clips of a label that is not used (bored)." in text
