@@ -51,19 +51,19 @@ def _keywords(settings: Mapping[str, Any], above: str = "") -> Iterator[str]:
         if isinstance(value, Mapping):
             yield from _keywords(value, f"{above}{name}.")
         else:
-            yield f"{'++' if above else ''}{above}{name}={_literal(value)}"
+            yield f"{'++' if above else ''}{above}{name}={literal(value)}"
 
 
-def _literal(value: Any) -> str:
+def literal(value: Any) -> str:
     """Return a value in Hydra's grammar of overrides."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_literal(part)}" for key, part in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{literal(part)}" for key, part in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ",".join(map(_literal, value)) + "]"
+        return "[" + ",".join(map(literal, value)) + "]"
     text = str(value)
     if re.fullmatch(r"[A-Za-z_][\w-]*", text) and text.lower() not in ("null", "true", "false", "inf", "nan"):
         return text

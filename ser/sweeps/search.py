@@ -19,7 +19,7 @@ from ser.errors import ConfigError, RunError
 from ser.evaluation.measure import measure_in
 from ser.report.format import writer
 from ser.runs.folder import METRICS
-from ser.runtime.composition import quoted
+from ser.runtime.composition import literal, quoted
 from ser.runtime.files import replacing
 from ser.runtime.words import counted
 from ser.sweeps import job
@@ -348,15 +348,13 @@ def _without_password(address: str) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return a value as an override has it.
+    """Return a value as an override has it; text is as it was read from one.
 
     Example:
         >>> [as_text(value) for value in (1e-05, 3, True, None, "relu")]
         ['1e-05', '3', 'true', 'null', 'relu']
     """
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
+    return value if isinstance(value, str) else literal(value)
 
 
 def _as_in_space(value: Any, distribution: "BaseDistribution") -> Any:
