@@ -197,6 +197,11 @@ class LabelScheme(Labels):
                 f"labels={self.name} must keep at least one utterance; got no clip of the classes {', '.join(classes)}. "
                 "Choose other labels or another corpus."
             )
+        if len(classes) < 2:
+            raise LabelError(
+                f"labels={self.name} must keep at least 2 classes; got {', '.join(classes)} alone. Choose other labels, or "
+                "add clips of another class."
+            )
         shares = _shares(self._votes(manifest), classes)[kept] if not self._unvoted(manifest) else None
         position = {name: i for i, name in enumerate(classes)}
         return Labelled(

@@ -168,6 +168,11 @@ def test_labels_that_keep_no_clip_are_an_error() -> None:
         LabelScheme("mine", ("surprise",)).apply(table(["sad", "angry"]))
 
 
+def test_one_class_alone_is_an_error() -> None:
+    with pytest.raises(LabelError, match="labels=native must keep at least 2 classes; got sad alone"):
+        LabelScheme("native").apply(table(["sad", "sad"]))
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

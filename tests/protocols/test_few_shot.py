@@ -20,7 +20,7 @@ def test_each_test_speaker_has_the_set_number_of_training_clips(whole_ravdess: p
     plain = SpeakerCV(5).splits(manifest)
     for split, without in zip(splits, plain, strict=True):
         check(split, manifest)
-        assert split.stamps == (SPEAKER_DEPENDENT, f"few-shot: {clips} clips of each test speaker in training")
+        assert split.stamps == (SPEAKER_DEPENDENT, f"few-shot: {clips} clip{'s' * (clips > 1)} of each test speaker in training")
         assert split.dev.tolist() == without.dev.tolist()
         moved = np.setdiff1d(split.train, without.train)
         assert sorted([*moved, *split.test]) == without.test.tolist()
