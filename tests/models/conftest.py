@@ -39,8 +39,10 @@ def training_of(model: SpeechClassifier, *overrides: str, counts: Mapping[str, i
 def make_model() -> MakeModel:
     """``make_model("cnn", "augment=[]")``: seeded, untrained, in training mode."""
 
-    def make(name: str, *overrides: str, classes: Sequence[str] = EIGHT) -> SpeechClassifier:
-        data = SimpleNamespace(classes=classes, stamps=(), scale=lambda: None)
+    def make(
+        name: str, *overrides: str, classes: Sequence[str] = EIGHT, scale: Mapping[str, list[float]] | None = None
+    ) -> SpeechClassifier:
+        data = SimpleNamespace(classes=classes, stamps=(), scale=lambda: scale)
         torch.manual_seed(0)
         return build_model(composed(f"model={name}", *overrides), data)  # type: ignore[arg-type]
 

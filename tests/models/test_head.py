@@ -64,6 +64,15 @@ def test_head_probabilities_are_averaged_and_heads_learn_separately(
     torch.testing.assert_close(given, torch.stack(losses).mean())
 
 
+def test_numbers_of_heads_are_averaged(make_model: MakeModel, make_checkpoint: MakeCheckpoint) -> None:
+    checkpoint = f"model.encoder.checkpoint={make_checkpoint('whisper 80')}"
+    scale = {"mean": [0.0, 0.0], "deviation": [1.0, 1.0]}
+    model = make_model("whisper", checkpoint, "model.head.count=2", classes=("arousal", "valence"), scale=scale).eval()
+    features, frames = torch.randn(5, model.n_features, 1), torch.ones(5, dtype=torch.int64)
+    one, two = model.outputs(features, frames)
+    torch.testing.assert_close(model.classify(features, frames), (one + two) / 2)
+
+
 def test_swap_gives_a_clip_the_mean_of_another_training_speaker(
     make_model: MakeModel, make_checkpoint: MakeCheckpoint
 ) -> None:

@@ -151,6 +151,23 @@ def test_certain_soft_targets_equal_hard_targets(make_model: MakeModel) -> None:
 
 
 @each_model
+def test_model_of_numbers_learns_in_standard_units_and_answers_in_its_own(make_model: MakeModel, name: str) -> None:
+    scale = {"mean": [3.0, -1.0], "deviation": [0.5, 20.0]}
+    model = quiet(make_model(name, classes=("arousal", "valence"), scale=scale)).eval()
+    clips = waveforms(9000, 16000)
+    padded, lengths, index = pad_sequence(clips, batch_first=True), torch.tensor([9000, 16000]), torch.arange(2)
+    target = torch.tensor([[3.5, -1.0], [2.5, 19.0]])
+    with torch.no_grad():
+        outputs = model(padded, lengths)
+        batch = Batch(padded, lengths, target, index, index)
+        loss = training_of(model, "loss=mse").eval().training_step(batch)
+    answers = torch.tensor([3.0, -1.0]) + torch.tensor([0.5, 20.0]) * outputs.double()
+    torch.testing.assert_close(model.probabilities(padded, lengths), answers)
+    standard = torch.tensor([[1.0, 0.0], [-1.0, 1.0]])
+    torch.testing.assert_close(loss, (outputs - standard).square().mean(), rtol=1e-4, atol=1e-5)
+
+
+@each_model
 def test_eight_clips_can_be_overfitted(make_model: MakeModel, name: str, demo_clips: list[Tensor]) -> None:
     model = quiet(make_model(name))
     training = training_of(model, "loss.label_smoothing=0")
