@@ -115,7 +115,7 @@ def test_a_wrong_keyword_is_named(settings: dict[str, object], words: str) -> No
     [None, True, 3, 1e-5, "all", "null", "two words", "it's", 'a "b", c', "a\\b", "/a/b=c", "1e-3", [1, "x, y"]],
 )
 def test_a_keyword_keeps_its_value(value: object) -> None:
-    assert composed("prepare", written([], {"paths": {"run": value}})).paths.run == value
+    assert composed("prepare", written([], {"audio": {"trim_db": value}})).audio.trim_db == value
 
 
 def test_the_functions_work_where_hydra_is_initialised() -> None:
