@@ -10,6 +10,7 @@ from matplotlib import pyplot
 
 from ser.errors import RunError
 from ser.evaluation.predictions import COLUMNS
+from ser.evaluation.summary import summarise
 from ser.report import plots
 
 
@@ -65,6 +66,33 @@ def test_table_and_its_summary_give_the_same_picture(table, summary, tmp_path: P
     plots.confusion_matrix(table, tmp_path / "table.png", "svm")
     plots.confusion_matrix(summary, tmp_path / "summary.png", "svm")
     np.testing.assert_array_equal(_pixels(tmp_path / "table.png"), _pixels(tmp_path / "summary.png"))
+
+
+def test_scatter_has_a_panel_and_the_ccc_of_each_number(table, tmp_path: Path) -> None:
+    names = ["arousal", "valence", "dominance", "liking"]
+    rng = np.random.default_rng(0)
+    kept = table[[c for c in table if not c.startswith("p_") and c != "target"]]
+    numbers = {f"target_{name}": rng.normal(size=len(table)) for name in names}
+    numbers |= {f"predicted_{name}": numbers[f"target_{name}"] * 0.5 for name in names}
+    scored = kept.assign(**numbers)
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        plots.scatter(scored, tmp_path / "scatter.svg", "cnn on x", stamps=("synthetic speech",))
+    text = _texts(tmp_path / "scatter.svg")
+    for name, scores in summarise(scored)["per_dimension"].items():
+        assert name in text
+        assert f"CCC {scores['ccc']:.3f} [{scores['ccc_interval']['low']:.3f}, " in text
+    assert text.count(">predicted<") == text.count(">target<") == 4
+    assert "SYNTHETIC SPEECH" in text
+
+
+def test_curves_of_numbers_show_the_dev_ccc(tmp_path: Path) -> None:
+    history = pd.DataFrame({"epoch": [0, 1], "train_loss": [1.0, 0.8], "dev_loss": [1.0, 0.9], "dev_ccc": [0.1, 0.25]})
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        plots.training_curves(history, 1, tmp_path / "curves.svg")
+    text = _texts(tmp_path / "curves.svg")
+    assert "kept: epoch 2, development CCC 0.250" in text
+    assert "development (mean squared error)" in text
+    assert "UAR" not in text
 
 
 def test_picture_shows_uar_with_interval_and_counts_with_percentages(summary, tmp_path: Path) -> None:
