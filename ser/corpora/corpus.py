@@ -185,8 +185,8 @@ class Corpus(ABC):
             for what, got, n in facts
             if n not in (None, got)
         ]
-        zips = [f"{path} is not unpacked: python -m ser.prepare data={self.name} unpack=true" for path in self.zips()]
-        return [*different, *(zips if different else [])]
+        zips = self.zips() if different else []
+        return [*different, *(f"{path} is not unpacked: add unpack=true to ser.prepare." for path in zips)]
 
     def not_found(self) -> CorpusNotFoundError:
         """Return the error for a missing corpus, with licence, source and download command."""

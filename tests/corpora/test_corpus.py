@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from ser.corpora.ravdess import Ravdess
 from ser.corpora.savee import Savee
 from ser.corpora.synonyms import emotion_of
 from ser.corpora.tess import Tess
-from ser.errors import CorpusNotFoundError
+from ser.errors import CorpusNotFoundError, DownloadError
+from ser.prepare import unpack_all
 from ser.runtime.conf_dir import conf_dir
 from ser.runtime.instantiate import find_class
 from tests.work import calls
@@ -196,3 +198,25 @@ def test_listing_takes_few_calls_per_clip(touch: Touch) -> None:
     )
     assert len(list(Crema(root).utterances())) == 6552
     assert calls(lambda: list(Crema(root).utterances())) < 400 * 6552  # 120 measured
+
+
+def test_a_zip_file_that_is_not_unpacked_is_seen_and_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "SAVEE.zip", "w") as archive:
+        archive.writestr("AudioData/DC_a01.wav", b"RIFF")
+    corpus = Savee(tmp_path / "savee")
+    assert corpus.zips() == [tmp_path / "SAVEE.zip"]
+    with pytest.raises(CorpusNotFoundError, match=r"zip file   .*SAVEE\.zip: add unpack=true"):
+        corpus.utterances()
+    unpack_all(corpus)
+    assert [clip.id for clip in corpus.utterances()] == ["savee/DC_a01"]
+    assert corpus.zips() == []
+    assert (tmp_path / "SAVEE.zip").exists()
+
+
+def test_a_damaged_zip_file_of_the_user_s_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "savee.zip").write_bytes(b"PK damaged")
+    corpus = Savee(tmp_path / "savee")
+    with pytest.raises(DownloadError, match="must be a whole zip file"):
+        unpack_all(corpus)
+    assert (tmp_path / "savee.zip").exists()
+    assert not (tmp_path / "savee").exists()
