@@ -79,7 +79,8 @@ def _absent(column: str, spelt: list[str], others: list[str], table: Rows, requi
     if len(spelt) > 1:
         yield Place("", 0), f"the columns {' and '.join(spelt)} may both be the {column}; rename one to {column}"
     elif required:
-        hint = f" Rename {meant[0]} to {column}?" if meant else ""
+        numbers = " To predict numbers, set labels=dimensions labels.targets=[<columns>]." * (column == "label")
+        hint = f" Rename {meant[0]} to {column}?" if meant else numbers
         yield Place("", 0), f"columns must include {column}; got {', '.join(filter(None, table.columns))}.{hint}"
     elif meant:
         yield (

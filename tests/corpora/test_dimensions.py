@@ -85,6 +85,13 @@ def test_column_with_another_meaning_is_no_number(table: Make, name: str) -> Non
         table(f"path,{name}\na.wav,0.5\nb.wav,1\n", targets=(name,)).clips()
 
 
+def test_table_without_labels_is_told_how_numbers_are_predicted(table: Make) -> None:
+    with pytest.raises(
+        BadCorpusError, match=r"must include label; got path, arousal\. To predict numbers, set labels="
+    ):
+        table("path,arousal\na.wav,1\n", targets=()).clips()
+
+
 @pytest.mark.parametrize("targets", [None, [], ["arousal", "arousal"], ["arousal", "Arousal"], "arousal"])
 def test_setting_without_distinct_names_is_refused(targets: list[str] | None) -> None:
     with pytest.raises(LabelError, match=r"labels\.targets must name numbers, each once"):
