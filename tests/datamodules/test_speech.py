@@ -219,9 +219,9 @@ def test_votes_become_soft_targets_of_their_clips(make: Any, tmp_path: Path) -> 
     for actor in range(1001, 1007):
         for i, code in enumerate(codes):
             name = f"{actor}_DFA_{code}_XX"
-            soundfile.write(
-                tmp_path / f"{name}.wav", np.full(2000 + 31 * actor % 97 + i, 5000 + len(expected), np.int16), 16000
-            )
+            samples = np.full(2000 + 31 * actor % 97 + i, 5000 + len(expected), np.int16)
+            samples[::2] *= -1  # a constant is silence
+            soundfile.write(tmp_path / f"{name}.wav", samples, 16000)
             counts = [1] * 6
             counts[i] = actor - 997  # 4 to 9 of 9 to 14 votes
             votes.append(f"1{len(votes):05d},{','.join(map(str, counts))},{name}")
