@@ -12,7 +12,7 @@ class Batch(NamedTuple):
         - waveform: ``(batch, sample)`` float32, full scale = 1, zero-padded on the right
         - lengths: ``(batch,)`` in samples
         - target: ``(batch,)`` class positions, or ``(batch, class)`` rows that sum to 1 where targets are soft, or
-          ``(batch, dimension)`` numbers in the unit of the corpus
+          ``(batch, dimension)`` numbers, standardised by the training clips
         - index: ``(batch,)`` rows of the data module's manifest
         - speaker: ``(batch,)`` positions in the data module's ``speakers``
         - features: the model's features of the waveform, ``(batch, feature, frame)`` and ``(batch,)`` in frames, if they

@@ -84,8 +84,7 @@ class SpeechDataModule(L.LightningDataModule):
         self.labelled, self.split, self.findings = plan.labelled, plan.split(fold), plan.check(fold)
         self._start = torch.from_numpy(self.labelled.manifest["start"].to_numpy(copy=True))
         self._length = torch.from_numpy(self.labelled.manifest["length"].to_numpy(copy=True))
-        target = self.labelled.target if self.labelled.soft is None else self.labelled.soft
-        self._target = torch.tensor(target if target.ndim == 1 else target.astype(np.float32))
+        self._target = self._targets()
         codes, self.speakers = pd.factorize(self.labelled.manifest["speaker"], sort=True)
         self._speaker = torch.from_numpy(codes.astype(np.int64))
         self._samples: Tensor | None = None
@@ -129,6 +128,13 @@ class SpeechDataModule(L.LightningDataModule):
                 )
         self.check_fitted(self.split.train)
         return {"mean": target.mean(axis=0).tolist(), "deviation": target.std(axis=0).tolist()}
+
+    def _targets(self) -> Tensor:
+        """Return what a model is trained on: ``(utterance,)`` classes, their shares, or standardised numbers."""
+        target = self.labelled.target if self.labelled.soft is None else self.labelled.soft
+        if (scale := self.scale()) is not None:
+            target = (target - scale["mean"]) / scale["deviation"]
+        return torch.tensor(target if target.ndim == 1 else target.astype(np.float32))
 
     @override
     def train_dataloader(self) -> DataLoader[Any]:

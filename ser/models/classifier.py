@@ -246,13 +246,6 @@ class SpeechClassifier(nn.Module):
         mean, deviation = self.scale.unbind()
         return mean + deviation * outputs
 
-    def standardised(self, target: Tensor) -> Tensor:
-        """Return numbers, ``(batch, dimension)``, as the outputs have them; classes as they are."""
-        if self.scale is None:
-            return target
-        mean, deviation = self.scale.to(target.device).unbind()
-        return ((target - mean) / deviation).to(target.dtype)
-
     def probabilities(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Return class probabilities, or numbers, in evaluation mode, in single precision whatever the training's was.
 

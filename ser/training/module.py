@@ -74,7 +74,7 @@ class Training(L.LightningModule):
 
     @override
     def training_step(self, batch: Batch) -> Tensor:
-        target = self.model.standardised(batch.target)
+        target = batch.target
         soft = target if target.is_floating_point() else nn.functional.one_hot(target, len(self.model.classes)).float()
         if batch.features is None:
             waveform, lengths = batch.waveform, batch.lengths
@@ -93,7 +93,7 @@ class Training(L.LightningModule):
     @override
     def validation_step(self, batch: Batch) -> None:
         logits = self.model.logits(batch, self.model.dev_statistics()).float()
-        target = self.model.standardised(batch.target)
+        target = batch.target
         loss = (nn.functional.mse_loss if self.model.numeric else nn.functional.cross_entropy)(logits, target)
         self.log("dev_loss", loss, batch_size=len(logits), sync_dist=True)
         if self.dev_confusion is None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +135,24 @@ def test_scale_is_of_the_training_speakers_alone(of_numbers: Settings) -> None:
         data.scale()
 
 
-def test_training_of_numbers_is_standardised_and_prediction_is_not(runs: Path) -> None:
+def test_training_of_numbers_is_standardised_and_prediction_is_not(runs: Path, of_numbers: Settings) -> None:
     model = ser.load(RunFolder(runs / "mse").folds[0].path)
-    target = torch.tensor([[4.0, -1.0], [2.0, 0.0]], dtype=torch.float64)
-    torch.testing.assert_close(model.answers(model.standardised(target)), target)
+    settings = of_numbers()
+    data = build_data(settings, planned(settings), 0)
+    for rows in (data.split.train, data.split.dev):
+        for batch in data.batches(rows, torch.device("cpu")):
+            stated = data.labelled.target[batch.index]
+            np.testing.assert_allclose(model.answers(batch.target).numpy(), stated, rtol=1e-6, atol=1e-6)
+
+
+def test_numbers_far_from_zero_are_trained_on_exactly(of_numbers: Settings) -> None:
+    settings = of_numbers()
+    plan = planned(settings)
+    near = build_data(settings, plan, 0)
+    far = build_data(settings, replace(plan, labelled=replace(plan.labelled, target=plan.labelled.target + 1e9)), 0)
+    rows = torch.arange(len(near.labelled.target))
+    first, other = (data.gather(rows, torch.device("cpu")).target for data in (near, far))
+    torch.testing.assert_close(first, other, rtol=0, atol=1e-6)
 
 
 def test_runs_are_compared_by_ccc(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
