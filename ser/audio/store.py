@@ -89,14 +89,15 @@ def prepare(
     target = home / f"{corpus.name}-{_key(corpus, settings)}"
     utterances = _listed(corpus, target)
     if utterances is None:
-        return _opened(corpus, target, strict)
+        return _checked(corpus, _open(target), strict)
     sources = sources_of(corpus, utterances)
-    if not rebuild and _fits(target, sources):  # without the lock, so that a shared store may be read only
-        return _opened(corpus, target, strict)
+    # Without the lock, so that a shared store may be read only.
+    if not rebuild and (store := _up_to_date(target, sources)):
+        return _checked(corpus, store, strict)
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{target}.lock"):
-        if not rebuild and _fits(target, sources):  # another job made it while this one waited
-            return _opened(corpus, target, strict)
+        if not rebuild and (store := _up_to_date(target, sources)):  # another job made it while this one waited
+            return _checked(corpus, store, strict)
         return _build(corpus, utterances, target, settings, sources, strict, rebuild)
 
 
@@ -133,13 +134,26 @@ def _whole_card(target: Path) -> dict[str, Any] | None:
     return card if whole else None
 
 
+def _up_to_date(target: Path, sources: dict[str, str]) -> Store | None:
+    """Return a store if it is up to date, also after it was read: another job may replace it meanwhile."""
+    if not _fits(target, sources):
+        return None
+    try:
+        store = _open(target)
+    except (OSError, ValueError):
+        return None
+    return store if _fits(target, sources) else None
+
+
 def _open(target: Path) -> Store:
-    return Store(target, pd.read_parquet(target / "manifest.parquet"), json.loads((target / "card.json").read_text()))
+    """Return a store, its samples mapped: they stay those of its manifest if another job replaces it."""
+    store = Store(target, pd.read_parquet(target / "manifest.parquet"), json.loads((target / "card.json").read_text()))
+    store.samples  # noqa: B018
+    return store
 
 
-def _opened(corpus: Corpus, target: Path, strict: bool) -> Store:
+def _checked(corpus: Corpus, store: Store, strict: bool) -> Store:
     """Return an existing store; if ``strict``, raise an error if it has problems."""
-    store = _open(target)
     if strict:
         _refuse(corpus, (Problem(**p) for p in store.card["problems"]))
     return store

@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import os
 import shutil
 import signal
@@ -6,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -363,6 +365,33 @@ def test_changed_corpus_is_prepared_again_by_decoding_what_changed(
     assert {Path(p).name for p in after.manifest["path"]} == {p.name for p in savee.iterdir()}
     for row, path in enumerate(after.manifest["path"]):
         np.testing.assert_array_equal(clip(after, row), soundfile.read(path, dtype="int16")[0])
+
+
+def test_open_store_keeps_its_samples_when_another_job_replaces_it(savee: Path, home: Path) -> None:
+    before = prepare(Savee(savee), home, SETTINGS)
+    change(savee)
+    after = prepare(Savee(savee), home, SETTINGS)
+    assert (before.folder, before.fingerprint != after.fingerprint) == (after.folder, True)
+    for store in (before, after):
+        contents = [hashlib.sha256(clip(store, row).tobytes()).hexdigest() for row in range(len(store.manifest))]
+        assert contents == store.manifest["sha256"].tolist()
+
+
+def test_store_that_is_replaced_while_it_is_read_is_not_taken_for_its_own(
+    savee: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(Savee(savee), home, SETTINGS)
+    opened, parse = waveforms._open, Savee.parse
+
+    def replaced_first(target: Path) -> waveforms.Store:
+        monkeypatch.setattr(waveforms, "_open", opened)
+        with monkeypatch.context() as other:  # a job that reads other labels
+            other.setattr(Savee, "parse", lambda self, path: replace(parse(self, path), emotion="bored"))
+            prepare(Savee(savee), home, SETTINGS)
+        return opened(target)
+
+    monkeypatch.setattr(waveforms, "_open", replaced_first)
+    assert "bored" not in set(prepare(Savee(savee), home, SETTINGS).manifest["emotion"])
 
 
 def test_rebuild_decodes_again(savee: Path, home: Path, decoded: list[str]) -> None:
