@@ -32,7 +32,7 @@ def check_kind(config: Mapping[str, Any], numeric: bool) -> None:
     """Check that the loss, and what chooses an epoch, are of the kind of the targets: numbers or classes.
 
     Raises:
-        ConfigError: If a setting is of the other kind.
+        ConfigError: If a setting is of the other kind, or batches are too small for the loss.
     """
     from ser.training.losses.loss import Loss  # late: settings are checked without torch
 
@@ -41,6 +41,9 @@ def check_kind(config: Mapping[str, Any], numeric: bool) -> None:
         allowed = "ccc or mse to predict numbers" if numeric else "a loss of classes, such as cross_entropy,"
         remedy = "Set loss=ccc." if numeric else "Set labels=dimensions to predict numbers."
         raise ConfigError(f"loss must be {allowed} with these labels; got {kind.__name__}. {remedy}")
+    if type(size := config["batch_size"]) is int and 0 < size < kind.least_batch:
+        least = f"batch_size must be {kind.least_batch} or more with the loss {kind.__name__}"
+        raise ConfigError(f"{least}; got {size}. Set a larger batch_size, or loss=mse.")
     own, other = (NUMBERS, CLASSES) if numeric else (CLASSES, NUMBERS)
     asked = {"selection.by": config["selection"]["by"]}
     for name, callback in (config.get("callbacks") or {}).items():

@@ -195,9 +195,10 @@ def test_studies_of_classes_refuse_a_run_of_numbers(runs: Path, report: Callable
         (["loss=cross_entropy"], "loss must be ccc or mse to predict numbers with these labels; got CrossEntropy"),
         (["selection=dev_uar"], r"selection\.by must be dev_ccc or dev_loss with these labels; got dev_uar"),
         (["callbacks.early_stopping.by=dev_uar"], r"callbacks\.early_stopping\.by must be dev_ccc or dev_loss"),
+        (["batch_size=1"], "batch_size must be 2 or more with the loss CCC; got 1"),
     ],
 )
-def test_loss_and_measure_of_classes_are_refused_before_a_run_has_a_folder(
+def test_settings_that_do_not_fit_numbers_are_refused_before_a_run_has_a_folder(
     of_numbers: Settings, tmp_path: Path, overrides: list[str], told: str
 ) -> None:
     with pytest.raises(ConfigError, match=told):

@@ -30,6 +30,7 @@ class CCC(Loss):
     """
 
     numeric: ClassVar[bool] = True
+    least_batch: ClassVar[int] = 2
 
     def __init__(self, counts: Mapping[str, int]) -> None:
         super().__init__(counts)

@@ -29,12 +29,14 @@ class Loss(nn.Module):
 
     Attributes:
         numeric: Whether it is of numbers, ``(batch, dimension)`` outputs and standardised targets, instead of classes.
+        least_batch: Clips that a batch needs to teach anything.
 
     Raises:
         ConfigError: If a setting cannot be used, or ``balanced`` meets a class without training clips.
     """
 
     numeric: ClassVar[bool] = False
+    least_batch: ClassVar[int] = 1
     class_weights: Tensor | None
 
     def __init__(
