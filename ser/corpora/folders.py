@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ser.corpora.manifest import Utterance
-from ser.corpora.own import OwnRecordings
+from ser.corpora.own import OLDEST, OwnRecordings
 from ser.corpora.synonyms import is_emotion, sex_of
 from ser.errors import BadCorpusError, ConfigError, CorpusNotFoundError
 
@@ -71,7 +71,7 @@ class Folders(OwnRecordings):
             sex=sex_of(fields.get("sex", "")),
             emotion=self._emotion(fields["label"]),
             sentence=f"{self.name}/{sentence}" if sentence else None,
-            age=int(age) if age.isdecimal() else None,
+            age=int(age) if age.isdecimal() and int(age) <= OLDEST else None,
         )
 
     def clips(self) -> list[Utterance]:

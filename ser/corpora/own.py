@@ -8,6 +8,9 @@ from ser.corpora.corpus import Corpus
 from ser.corpora.synonyms import changes, emotion_of
 from ser.errors import ConfigError
 
+OLDEST = 150
+"""An age in years; what is more is a year of birth, or another number."""
+
 
 class OwnRecordings(Corpus):
     """Recordings that are no published corpus.

@@ -21,7 +21,7 @@ from ser.corpora.columns import VOTES, further, read_columns, required_of
 from ser.corpora.formats.recognise import read_rows
 from ser.corpora.formats.rows import Place, Problem, Rows, listed
 from ser.corpora.manifest import Piece, Utterance
-from ser.corpora.own import OwnRecordings
+from ser.corpora.own import OLDEST, OwnRecordings
 from ser.corpora.synonyms import sex_of
 from ser.errors import BadCorpusError, CorpusNotFoundError
 
@@ -199,6 +199,8 @@ class _Checked:
         for column in self.numbers:
             if row[column] and not 0 <= self._number(row[column], column) < math.inf:  # nan where it is no number
                 yield f"{column} must be a number of 0 or more; got {row[column]}"
+            elif column == "age" and row[column] and self._number(row[column], column) > OLDEST:
+                yield f"age must be in years, {OLDEST} at most; got {row[column]}"
         if row.get("end") and self._number(row["end"], "end") <= self._number(row.get("start") or "0", "start"):
             yield f"end must be after start; got {row.get('start') or 0} to {row['end']}"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ser.corpora.folders import Folders
+from ser.corpora.manifest import to_table
 from ser.errors import BadCorpusError, ConfigError, CorpusNotFoundError
 
 Touch = Callable[[Iterable[str]], Path]
@@ -82,3 +83,8 @@ def test_missing_and_empty_folders_are_named(touch: Touch, tmp_path: Path) -> No
         Folders().utterances()
     with pytest.raises(CorpusNotFoundError, match=r"matches none of 1 audio files, such as a/1\.wav"):
         Folders(touch(["a/1.wav"]), "{label}-{speaker}").utterances()
+
+
+def test_a_number_that_is_no_age_leaves_it_unknown(touch: Touch) -> None:
+    corpus = Folders(touch(["sad_31.wav", "sad_20210101120000000000.wav", "sad_old.wav"]), pattern="{label}_{age}")
+    assert to_table(corpus.utterances())["age"].isna().tolist() == [True, False, True]

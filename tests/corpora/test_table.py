@@ -126,6 +126,19 @@ def test_a_wrong_column_is_named(table: Callable[..., Table], text: str, told: s
     assert problems(table(text)) == [told]
 
 
+@pytest.mark.parametrize(
+    ("age", "told"),
+    [
+        ("1987", "age must be in years, 150 at most; got 1987"),
+        ("1e20", "age must be in years, 150 at most; got 1e20"),
+        ("-1", "age must be a number of 0 or more; got -1"),
+        ("20-30", "age must be a number of 0 or more; got 20-30"),
+    ],
+)
+def test_a_number_that_is_no_age_is_listed(table: Callable[..., Table], age: str, told: str) -> None:
+    assert problems(table(f"path,label,age\na.wav,sad,{age}\n")) == [f"line 2: {told}"]
+
+
 def test_columns_of_other_toolkits_are_read_and_told(table: Callable[..., Table]) -> None:
     made = table(
         "file,start,end,speaker,gender,emotion\na.wav,0 days,,s1,male,anger\n"
