@@ -62,7 +62,10 @@ class Enterface(Corpus):
         match = _NAME.fullmatch(path.stem)
         if match is None:
             return None
-        folder = next((found[1] for part in path.parts[::-1] if (found := _FOLDER.fullmatch(part))), match[1])
+        folder = next(
+            (found[1] for part in path.relative_to(self.root).parts[::-1] if (found := _FOLDER.fullmatch(part))),
+            match[1],
+        )
         if int(folder) not in _SUBJECTS:
             return None
         speaker, code, sentence = f"s{int(folder)}", match[2].lower(), match[3]

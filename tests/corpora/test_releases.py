@@ -122,6 +122,12 @@ def test_design_of_a_release_gives_its_counts(names: object, tmp_path: Path) -> 
     assert len(said) == {"emovo": 14, "cafe": 6, "enterface": 30}[corpus.name]
 
 
+def test_folders_around_enterface_name_no_subject(tmp_path: Path) -> None:
+    clip = Enterface(tmp_path / "subject 3").parse(tmp_path / "subject 3" / "s5_an_1.wav")
+    assert clip is not None
+    assert clip.speaker == "enterface/s5"
+
+
 def test_esd_says_each_sentence_with_every_emotion() -> None:
     numbers = {emotion: range(350 * i + 1, 350 * (i + 1) + 1) for i, emotion in enumerate(Esd.emotions)}
     paths = [f"x/{s}/{e}/{s}_{n:06d}.wav" for s in ("0010", "0011") for e, block in numbers.items() for n in block]
