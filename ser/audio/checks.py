@@ -98,7 +98,7 @@ def mixed(samples: np.ndarray, rate: float, name: str) -> tuple[np.ndarray, list
     peaks = np.abs(samples).max(axis=0)
     if peaks.max() > INTEGER_SCALE:
         raise AudioError(name, "integer scale", f"a peak of {peaks.max():g}; divide by 32768 if the samples were int16")
-    mono, found = _of_channels(samples, peaks)
+    mono, found = _of_channels(samples)
     mean = float(mono.mean(dtype=np.float64))
     varied = mean if len(mono) >= SILENCE_S * rate else 0.0  # a few samples have any mean
     if (peak := float(np.abs(mono - varied).max())) < SILENCE_PEAK:
@@ -106,11 +106,16 @@ def mixed(samples: np.ndarray, rate: float, name: str) -> tuple[np.ndarray, list
     return mono, [*found, *_of_samples(mono, mean, rate)]
 
 
-def _of_channels(samples: np.ndarray, peaks: np.ndarray) -> tuple[np.ndarray, list[Finding]]:
+def below(rate: float, wanted: int) -> list[Finding]:
+    """Return the problem of a recording whose rate is below that of the features, if it is."""
+    return [Finding("wrong rate", f"{rate:g} Hz, raised to {wanted} Hz")] if rate < wanted else []
+
+
+def _of_channels(samples: np.ndarray) -> tuple[np.ndarray, list[Finding]]:
     """Mix the channels; silent ones and those that cancel each other are left out."""
     if samples.shape[1] == 1:
         return samples[:, 0].astype(np.float32, copy=False), []
-    found, live = [], peaks >= SILENCE_PEAK
+    found, live = [], np.ptp(samples, axis=0) >= 2 * SILENCE_PEAK
     if live.any() and not live.all():
         found.append(Finding("dead channel", f"{_numbers(~live)} of {len(live)} silent"))
         samples = samples[:, live]

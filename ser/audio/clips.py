@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ser.audio.checks import KINDS, Finding
+from ser.audio.checks import KINDS, Finding, below
 from ser.audio.decode import AudioSettings, read_recording, standardise
 from ser.corpora.manifest import Utterance
 from ser.errors import AudioError
@@ -66,8 +66,7 @@ def _decode(path: Path, utterance: Utterance, settings: AudioSettings) -> tuple[
         AudioError: If it cannot be used.
     """
     samples, rate, findings = read_recording(path, utterance.piece)
-    if rate < settings.sample_rate:
-        findings = [*findings, Finding("wrong rate", f"{rate} Hz, raised to {settings.sample_rate} Hz")]
+    findings = [*findings, *below(rate, settings.sample_rate)]
     clip = standardise(samples, rate, settings)
     if len(clip) < settings.min_ms * settings.sample_rate / 1000:
         raise AudioError(path, "too short", f"{1000 * len(clip) / settings.sample_rate:.0f} ms of sound")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser.audio.checks import RATES, mixed
+from ser.audio.checks import RATES, below, mixed
 from ser.audio.decode import AudioSettings, Recording, read_recording, standardise
 from ser.errors import AudioError, ConfigError
 
@@ -50,7 +50,7 @@ def batches(
 def _clip(audio: AudioInput, name: str, rate: int | None, settings: AudioSettings) -> np.ndarray:
     """Return one recording as a store would hold it, float32 at the model's rate."""
     found = read_recording(audio) if isinstance(audio, (str, Path)) else _of_array(audio, f"array {name}", rate)
-    for finding in found.findings:
+    for finding in [*found.findings, *below(found.rate, settings.sample_rate)]:
         log.warning("%s: %s: %s", name, *finding)
     clip = standardise(found.samples, found.rate, settings)
     if not len(clip):
