@@ -379,7 +379,7 @@ def test_the_command_writes_every_format_and_says_where(make: Make, tmp_path: Pa
     assert max(map(len, done.stdout.splitlines())) <= 100
     csv = pd.read_csv(tmp_path / "there/comparison.csv")
     for row in csv.itertuples():
-        assert row.score == pytest.approx(read_metrics(tmp_path / str(row.runs) / "metrics.json")["uar"], abs=1e-12)
+        assert row.uar == pytest.approx(read_metrics(tmp_path / str(row.runs) / "metrics.json")["uar"], abs=1e-12)
 
 
 def test_the_command_ends_with_a_sentence_and_help_fits_a_page(tmp_path: Path) -> None:
