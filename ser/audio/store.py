@@ -255,18 +255,17 @@ def _write_samples(
     problems = [problem_of(u, u.path, KNOWN_BAD, reason) for u, reason in known.items()]
     good = [u for u in utterances if u not in known]
     kept: list[tuple[Utterance, int, str]] = []
-    first: dict[str, str] = {}
+    first: dict[str, Utterance] = {}
     with (work / "waveforms.i16").open("wb") as file:
         for utterance, clip, found in _decode_all(corpus, good, settings, previous, sources):
             problems += found
             if clip is None:
                 continue
             content = hashlib.sha256(clip.tobytes()).hexdigest()
-            if content in first:
-                problems.append(
-                    problem_of(utterance, utterance.path, "duplicate", f"the same samples as {first[content]}")
-                )
-            first.setdefault(content, utterance.id)
+            if (before := first.setdefault(content, utterance)) is not utterance:
+                label = "" if before.emotion == utterance.emotion else f", which is labelled {before.emotion}"
+                detail = f"the same samples as {before.id}{label}"
+                problems.append(problem_of(utterance, utterance.path, "duplicate", detail))
             file.write(clip.tobytes())
             kept.append((utterance, len(clip), content))
         file.write(bytes(2 * max((length for _, length, _ in kept), default=0)))

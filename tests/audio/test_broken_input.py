@@ -326,3 +326,12 @@ def test_documentation_lists_every_kind_and_case() -> None:
     rows += [f"| {case.what} | {case.kind or 'none'} |" for case in CASES]
     table = "\n".join(rows)
     assert table in DOC.read_text(), f"docs/broken_input.md must hold this table:\n{table}"
+
+
+def test_the_same_recording_under_two_labels_is_named_with_both(tmp_path: Path) -> None:
+    for label in ("angry", "sad"):
+        (tmp_path / "clips" / label).mkdir(parents=True)
+        wav(speech())(tmp_path / "clips" / label / "1.wav")
+    (problem,) = prepare(Folders(tmp_path / "clips"), tmp_path / "stores", SETTINGS).card["problems"]
+    assert (problem["utterance"], problem["kind"]) == ("folders/sad/1", "duplicate")
+    assert problem["detail"] == "the same samples as folders/angry/1, which is labelled angry"
