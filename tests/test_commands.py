@@ -78,7 +78,7 @@ def test_help_explains_every_protocol_and_lists_every_choice(command: Command) -
     assert all(len(line) > 3 and line[-1].endswith(".") for line in protocols)
     chosen = OmegaConf.load(CONF / "train.yaml").defaults
     groups = {str(key).removeprefix("optional ") for entry in chosen if not isinstance(entry, str) for key in entry}
-    hidden = {"space"}  # follows the model
+    hidden = {"space", "selection"}  # they follow the model and the labels
     for group in groups - hidden:
         options = [file.stem for file in (CONF / group).glob("*.yaml")]
         assert len(options) < 2 or all(re.search(rf"\b{option}\b", shown) for option in options), group
