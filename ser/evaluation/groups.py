@@ -15,7 +15,7 @@ import pandas as pd
 from ser.errors import RunError
 from ser.evaluation.intervals import ENOUGH_SPEAKERS, Interval, Statistic, leave_one_out, speaker_interval
 from ser.evaluation.measure import Measure, measure_of
-from ser.runtime.words import are
+from ser.runtime.words import counted
 
 AGE_BANDS: Mapping[str, int] = {"under 30": 0, "30 to 44": 30, "45 to 59": 45, "60 and over": 60}
 """Name and lowest age of each band, in years."""
@@ -218,10 +218,11 @@ def _interval(best: np.ndarray, worst: np.ndarray, seed: int, measure: Measure, 
         degrees = total**2 / (variances**2 / np.array([len(best) - 1, len(worst) - 1])).sum()
         half = t.ppf((1 + level) / 2, degrees) * np.sqrt(total)
     low, high = np.clip([difference - half, difference + half], -widest, widest)
-    few = (
-        f"{are(fewest, 'speaker')} too few in a group: the interval is indicative" if fewest < ENOUGH_SPEAKERS else None
+    verb = "is" if fewest == 1 else "are"
+    few = f"{counted(fewest, 'speaker')} in a group {verb} too few: the interval is indicative"
+    return Interval(
+        float(low), float(high), level, "jackknife-t", n_speakers, 0, seed, few if fewest < ENOUGH_SPEAKERS else None
     )
-    return Interval(float(low), float(high), level, "jackknife-t", n_speakers, 0, seed, few)
 
 
 def _jackknife_variance(by_speaker: np.ndarray, statistic: Statistic) -> float:

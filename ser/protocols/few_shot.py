@@ -7,7 +7,7 @@ from ser.errors import SplitError
 from ser.protocols.speaker_cv import deal_speakers
 from ser.protocols.split import Split, checked_folds, from_masks
 from ser.protocols.stamps import FEW_SHOT, SPEAKER_DEPENDENT
-from ser.runtime.words import and_more, counted
+from ser.runtime.words import and_more
 
 
 class FewShot:
@@ -42,7 +42,8 @@ class FewShot:
         groups = deal_speakers(manifest, min(self.folds, len(clips_of)), self.seed)
         fold_of = manifest["speaker"].map({s: fold for fold, group in enumerate(groups) for s in group}).to_numpy()
         moved = self._choose(manifest)
-        stamps = (SPEAKER_DEPENDENT, f"{FEW_SHOT}: {counted(self.clips, 'clip')} of each test speaker in training")
+        # In these words also for one clip, as runs have it, whose stamps are verified.
+        stamps = (SPEAKER_DEPENDENT, f"{FEW_SHOT}: {self.clips} clips of each test speaker in training")
         splits = []
         for fold in range(len(groups)):
             tested, is_dev = fold_of == fold, fold_of == (fold + 1) % len(groups)

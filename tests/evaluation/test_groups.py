@@ -137,7 +137,7 @@ def test_gap_interval_of_equal_speakers_is_welchs() -> None:
 def test_caution_states_the_smaller_group() -> None:
     rng = np.random.default_rng(4)
     few = gaps(simulated(rng, {"a": 20, "b": 4}, {"a": 0.6, "b": 0.6}), "group")["gap_interval"]
-    assert few["caution"] == "4 speakers are too few in a group: the interval is indicative"
+    assert few["caution"] == "4 speakers in a group are too few: the interval is indicative"
     alone = gaps(simulated(rng, {"a": 20, "b": 1}, {"a": 0.6, "b": 0.6}), "group")["gap_interval"]
     assert alone["low"] is None
     assert alone["caution"].startswith("a group has 1 speaker: no interval")

@@ -10,7 +10,6 @@ from ser.errors import SplitError
 from ser.protocols.few_shot import FewShot
 from ser.protocols.speaker_cv import SpeakerCV, deal_speakers
 from ser.protocols.stamps import SPEAKER_DEPENDENT
-from ser.runtime.words import counted
 from tests.protocols.conftest import check, of
 
 
@@ -23,7 +22,7 @@ def test_each_test_speaker_has_the_set_number_of_training_clips(whole_ravdess: p
         check(split, manifest)
         assert split.stamps == (
             SPEAKER_DEPENDENT,
-            f"few-shot: {counted(clips, 'clip')} of each test speaker in training",
+            f"few-shot: {clips} clips of each test speaker in training",
         )
         assert split.dev.tolist() == without.dev.tolist()
         moved = np.setdiff1d(split.train, without.train)
