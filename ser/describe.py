@@ -1,5 +1,6 @@
 """``python -m ser.describe my.csv``: how recordings would be understood, before anything is decoded."""
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ def main(config: "DictConfig") -> None:
     from ser.protocols.plan import corpora_of
     from ser.report.description import corpus_facts, next_steps
 
+    gc.disable()  # each collection would walk through all rows, and the process ends soon
     console, manifests, corpora = Console(), [], corpora_of(config).values()
     own = len(corpora) > 1 or any(isinstance(corpus, OwnRecordings) for corpus in corpora)
     for corpus in corpora:
