@@ -95,6 +95,7 @@ class Corpus(ABC):
     known_problems: ClassVar[tuple[str, ...]] = ()
     """Kinds of `ser.audio.checks.KINDS` that the release itself has, which ``strict=true`` accepts."""
     synthetic: ClassVar[bool] = False
+    _found: Mapping[str, list[Utterance]] = {}  # of the last search: a large folder is not searched twice
 
     def __init__(self, root: str | Path) -> None:
         self.asked = Path(root).expanduser()
@@ -136,11 +137,12 @@ class Corpus(ABC):
 
     def clips(self) -> list[Utterance]:
         """Return every clip once, sorted by id, from the file names alone; empty if there are none."""
-        return [copies[0] for _, copies in sorted(self._copies().items())]
+        self._found = self._copies()
+        return [copies[0] for _, copies in sorted(self._found.items())]
 
     def copies(self) -> dict[str, list[Path]]:
-        """Return, by id, the files of each clip beyond the one that `clips` names, in the order to try them."""
-        return {id_: [clip.path for clip in copies[1:]] for id_, copies in self._copies().items() if len(copies) > 1}
+        """Return, by id, the files of each clip beyond the one that `clips` named last, in the order to try them."""
+        return {id_: [clip.path for clip in copies[1:]] for id_, copies in self._found.items() if len(copies) > 1}
 
     def _copies(self) -> dict[str, list[Utterance]]:
         """Return the copies of each clip, the preferred one first."""
