@@ -194,7 +194,7 @@ def _speakers(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
             yield Finding("error", "speakers", text + why, words, clips)
         elif (one, other) == ("train", "test"):
             tested = manifest["sentence"].iloc[split.test]
-            trained_too = tested.isin(manifest["sentence"].iloc[split.train].dropna()).sum()
+            trained_too = tested.isin(manifest["sentence"].iloc[split.train].dropna().unique()).sum()
             sentences = f"{_percent(trained_too, len(split.test))} with a sentence of training"
             sentences = "sentences unknown" if tested.isna().all() else sentences
             words = f"{SPEAKER_DEPENDENT} ({share} of test clips by training speakers, {sentences})"

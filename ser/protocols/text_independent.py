@@ -4,8 +4,6 @@ They show the score of a model that cannot rely on the words. Speakers are on ev
 `ser.protocols.speaker_text_independent` separates both.
 """
 
-import warnings
-
 import numpy as np
 import pandas as pd
 
@@ -75,25 +73,48 @@ def deal_sentences(manifest: pd.DataFrame, folds: int, seed: int) -> np.ndarray:
             f"A text-independent protocol requires at least 2 sentences in every corpus; got 1 in {', '.join(lone)}. "
             "Use protocol=speaker_cv, or leave that corpus out."
         )
-    from sklearn.model_selection import StratifiedGroupKFold  # late: it takes seconds to import
-
     folds = min(folds, int(sentences.min()))
-    dealer = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     fold_of = np.empty(len(manifest), dtype=np.int64)
     ids = manifest["id"].to_numpy()
     for corpus in sentences.index:
         of_corpus = np.flatnonzero(manifest["corpus"] == corpus)
         rows = of_corpus[np.argsort(ids[of_corpus])]  # the assignment depends on the ids, not on the order of rows
         part = manifest.iloc[rows]
-        try:
-            with warnings.catch_warnings():
-                # A class with fewer clips than folds cannot be in all of them; reports count every class anyway.
-                warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-                for fold, (_, dealt) in enumerate(dealer.split(rows, part["emotion"], part["sentence"])):
-                    fold_of[rows[dealt]] = fold
-        except ValueError as error:
+        if (most := int(part["emotion"].value_counts().max())) < folds:
             raise SplitError(
-                f"protocol folds of sentences must be fewer than {folds} for {corpus}; it has too few utterances ({error}). "
-                "Set fewer folds."
-            ) from error
+                f"protocol folds of sentences must be fewer than {folds} for {corpus}; it has {counted(most, 'utterance')} "
+                "of its most frequent emotion. Set fewer folds."
+            )
+        fold_of[rows] = _deal_groups(part["emotion"], part["sentence"], folds, seed)
     return fold_of
+
+
+def _deal_groups(classes: pd.Series, groups: pd.Series, folds: int, seed: int) -> np.ndarray:
+    """Assign whole groups to folds, each to the fold that keeps the shares of all classes most even.
+
+    The folds are those of ``StratifiedGroupKFold(folds, shuffle=True, random_state=seed)`` of scikit-learn 1.9. The rule is
+    written here so that another version of it cannot change folds that results were published with.
+
+    Returns:
+        The fold of each row, ``(row,)``, from 0.
+    """
+    _, class_of, of_class = np.unique(classes.to_numpy(object), return_inverse=True, return_counts=True)
+    names, group_of = np.unique(groups.to_numpy(object), return_inverse=True)
+    counts = np.zeros((len(names), len(of_class)))
+    np.add.at(counts, (group_of, class_of), 1)
+    order = np.arange(len(names))
+    np.random.RandomState(seed).shuffle(order)
+    order = order[np.argsort(-np.std(counts[order], axis=1), kind="stable")]  # the least even groups first
+    in_fold, fold_of = np.zeros((folds, len(of_class))), np.empty(len(names), dtype=np.int64)
+    for group in order:
+        best, least, fewest = 0, np.inf, np.inf
+        for fold in range(folds):
+            in_fold[fold] += counts[group]
+            uneven = float(np.mean(np.std(in_fold / of_class, axis=0)))
+            in_fold[fold] -= counts[group]
+            rows = float(in_fold[fold].sum())
+            if uneven < least or (np.isclose(uneven, least) and rows < fewest):
+                best, least, fewest = fold, uneven, rows
+        in_fold[best] += counts[group]
+        fold_of[group] = best
+    return fold_of[group_of]

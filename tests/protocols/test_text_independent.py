@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedGroupKFold
 
 from ser.corpora.manifest import to_table
 from ser.corpora.ravdess import Ravdess
@@ -141,9 +144,28 @@ def test_corpus_with_one_sentence_is_an_error(whole: Whole, protocol: Any) -> No
 def test_too_few_clips_are_an_error(whole: Whole) -> None:
     few = whole("savee").drop_duplicates("emotion", keep="last").reset_index(drop=True)  # one clip of each emotion
     with pytest.raises(
-        SplitError, match="folds of sentences must be fewer than 5 for savee; it has too few utterances"
+        SplitError,
+        match="folds of sentences must be fewer than 5 for savee; it has 1 utterance of its most frequent emotion",
     ):
         deal_sentences(few, 5, seed=0)
+
+
+@given(st.integers(2, 6), st.integers(0, 1000), st.data())
+@settings(max_examples=60, deadline=None)
+@pytest.mark.filterwarnings("ignore:The least populated class")
+def test_folds_are_those_of_scikit_learn(folds: int, seed: int, data: st.DataObject) -> None:
+    n = data.draw(st.integers(12, 200))
+    drawn = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    emotions = drawn.integers(0, data.draw(st.integers(2, 8)), n).astype(str)
+    sentences = drawn.integers(0, data.draw(st.integers(folds, 40)), n).astype(str)
+    assume(len(set(sentences)) >= folds and np.unique(emotions, return_counts=True)[1].max() >= folds)
+    ids = [f"x/{row:03d}" for row in range(n)]
+    rows = pd.DataFrame({"id": ids, "corpus": "x", "emotion": emotions, "sentence": sentences})
+    dealer = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    theirs = np.empty(n, dtype=np.int64)
+    for fold, (_, tested) in enumerate(dealer.split(emotions, emotions, sentences)):
+        theirs[tested] = fold
+    np.testing.assert_array_equal(deal_sentences(rows, folds, seed), theirs)
 
 
 @pytest.mark.parametrize(
