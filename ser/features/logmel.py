@@ -50,6 +50,7 @@ class LogMel(nn.Module):
     ) -> None:
         super().__init__()
         self.n_features = n_mels
+        self.names = tuple(f"mel_{band}" for band in range(n_mels))
         self.hop = round(sample_rate * hop_ms / 1000)
         window = round(sample_rate * window_ms / 1000)
         self.fft = 1 << (window - 1).bit_length()

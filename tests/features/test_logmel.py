@@ -79,6 +79,10 @@ def test_padding_does_not_change_valid_frames_and_stays_zero() -> None:
         assert not together[i, :, int(count) :].any()
 
 
+def test_every_band_has_a_name() -> None:
+    assert LogMel(n_mels=3, window_ms=64.0).names == ("mel_0", "mel_1", "mel_2")
+
+
 def test_digital_silence_gives_the_floor() -> None:
     features, _ = LogMel(floor=1e-5)(torch.zeros(1, 4000), torch.tensor([4000]))
     torch.testing.assert_close(features, torch.full_like(features, math.log(1e-5)))
