@@ -1,1 +1,1 @@
-"""Features on the device: ``(waveform, lengths) -> (features, lengths)``, each an ``nn.Module`` with ``n_features`` and ``names``."""
+"""Features on the device: ``(waveform, lengths) -> (features, lengths)``, each a module with ``n_features`` and ``names``."""
