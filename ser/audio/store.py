@@ -67,6 +67,24 @@ class Store:
         return np.memmap(self.folder / "waveforms.i16", dtype="<i2", mode="c")
 
 
+def open_samples(folder: Path, fingerprint: str) -> np.ndarray:
+    """Return the samples of the store with this fingerprint, mapped read-only, as another process opens them.
+
+    Raises:
+        BadCorpusError: If it has been replaced since, by a `prepare` that found changed recordings.
+    """
+    try:
+        samples = np.memmap(folder / "waveforms.i16", dtype="<i2", mode="r")
+        found = _whole_card(folder)  # after the samples: if it is still the same, so are they
+    except OSError:
+        found = None
+    if found is None or found["fingerprint"] != fingerprint:
+        raise BadCorpusError(
+            f"{folder} must stay as it is while it is read; it was replaced, as its recordings have changed. Start again."
+        )
+    return samples
+
+
 def prepare(
     corpus: Corpus, folder: str | Path, settings: AudioSettings, *, strict: bool = False, rebuild: bool = False
 ) -> Store:

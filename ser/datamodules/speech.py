@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
+from ser.audio.store import open_samples
 from ser.datamodules.batch import Batch
 from ser.datamodules.buckets import LengthBuckets
 from ser.datamodules.cache import FeatureCache, Features, open_cache
@@ -295,13 +296,17 @@ class _Clips(_Rows):
         super().__init__(rows, lengths, mine)
         self.start, self.length = data._start.cpu(), data._length.cpu()
         stores = data.plan.stores
-        self.files = [store.folder / "waveforms.i16" for store in stores]
+        self.files = [(store.folder, store.fingerprint) for store in stores]
         self.ends = np.cumsum([store.card["samples"] for store in stores])
+        self._open()  # raises here, and not first in a worker, if a store has been replaced
         self._maps: list[np.ndarray] = []
+
+    def _open(self) -> list[np.ndarray]:
+        return [open_samples(*file) for file in self.files]
 
     def __getitem__(self, positions: Iterable[int]) -> _Loaded:
         if not self._maps:  # opened in the worker that reads
-            self._maps = [np.memmap(file, dtype="<i2", mode="r") for file in self.files]
+            self._maps = self._open()
         loaded = super().__getitem__(positions)
         samples = torch.zeros(len(loaded.index), loaded.longest, dtype=torch.int16)
         for row, i in zip(samples, loaded.index.tolist(), strict=True):

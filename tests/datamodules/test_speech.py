@@ -1,5 +1,6 @@
+import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ser.corpora.labels import LabelScheme
 from ser.corpora.ravdess import Ravdess
 from ser.datamodules.batch import Batch
 from ser.datamodules.speech import Loading, SpeechDataModule
-from ser.errors import ConfigError, LabelError, SplitError
+from ser.errors import BadCorpusError, ConfigError, LabelError, SplitError
 from ser.protocols.random_split import RandomUtterances
 from ser.protocols.split import Split, from_speakers
 from ser.protocols.stamps import SYNTHETIC
@@ -101,6 +102,28 @@ def test_several_corpora_are_joined_clip_by_clip(make: Any, ravdess: Corpus, sav
     assert_true_to_the_files(data, got)
     assert sum(len(b.index) for b in got) == 82
     assert data.plan.fingerprint == f"{make(ravdess).plan.fingerprint}+{make(savee).plan.fingerprint}"
+
+
+@pytest.fixture
+def replaced(make: Any) -> Iterator[Path]:
+    """The card of a store, as if another process had replaced the store after it was opened."""
+    file = make().plan.stores[0].folder / "card.json"
+    card = file.read_text()
+    yield file
+    file.write_text(card)
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_store_that_is_replaced_is_never_read_with_the_old_rows(make: Any, replaced: Path, resident: bool) -> None:
+    data = make(resident=resident)
+    before = list(data.batches(data.split.test, CPU))
+    replaced.write_text(json.dumps(json.loads(replaced.read_text()) | {"fingerprint": "another"}))
+    if resident:  # mapped while it was there
+        after = list(data.batches(data.split.test, CPU))
+        assert all(torch.equal(one.waveform, two.waveform) for one, two in zip(before, after, strict=True))
+    else:
+        with pytest.raises(BadCorpusError, match="must stay as it is while it is read; it was replaced"):
+            list(data.batches(data.split.test, CPU))
 
 
 def test_dropped_labels_do_not_shift_the_audio(make: Any) -> None:
