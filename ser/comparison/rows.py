@@ -9,6 +9,7 @@ from typing import Any
 
 from ser.evaluation.comparison import SIGNIFICANT
 from ser.evaluation.measure import CLASSES, Measure
+from ser.protocols.stamps import speakers_in_words
 from ser.report.format import MINUS, UNDEFINED, duration, p_value, probability, with_interval, writer
 from ser.runs.identity import safe
 from ser.runtime.help_page import protocol_summary
@@ -135,7 +136,7 @@ class Group:
         return {
             "corpora": self.data or " + ".join(self.corpora),
             "protocol": ". ".join(filter(None, (f"{self.protocol}, {folds}", protocol_summary(self.protocol)))),
-            "scored": f"{counted(first.utterances, 'utterance')} of {counted(first.speakers, 'speaker')}",
+            "scored": f"{counted(first.utterances, 'utterance')} of {speakers_in_words(first.stamps, first.speakers)}",
             "labels": f"{self.labels} ({', '.join(self.classes)})",
             "fingerprint": self.fingerprint,
             "split hash": and_more(hashes, HASHES_SHOWN),
@@ -175,7 +176,7 @@ class Section:
         pair = self.pairs[0]
         lead = with_interval(pair.difference, pair.low, pair.high, " points", write=write)
         lead += f", {p_value(pair.p_holm)} after Holm"
-        speakers = counted(best.speakers, "speaker")
+        speakers = speakers_in_words(best.stamps, best.speakers)
         verdict = "" if pair.p_holm < SIGNIFICANT else f": too little to tell the two apart on {speakers}"
         return f"{text}, the highest. Its lead over {pair.other}, the next, is {lead}{verdict}."
 

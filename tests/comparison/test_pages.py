@@ -197,6 +197,12 @@ def test_the_csv_holds_unrounded_numbers_of_every_system() -> None:
     assert lines[2]["split_hashes"] == "aaaa bbbb"
 
 
+def test_unknown_speakers_are_counted_as_what_stands_in_for_them() -> None:
+    section = compared("cnn", "bilstm", stamps=("speakers unknown (split by folder)",), p_holm=0.5).sections[0]
+    assert section.group.facts["scored"] == "192 utterances of 12 folders"
+    assert section.headline.endswith("too little to tell the two apart on 12 folders.")
+
+
 def test_a_stamp_stands_in_every_format_beside_the_number(tmp_path: Path) -> None:
     comparison = compared("cnn", "bilstm", stamps=STAMPS)
     html = written(comparison, tmp_path)
