@@ -23,6 +23,7 @@ ROOMS = [
     "audio",
     "protocols",
     "datamodules",
+    "signal",
     "features",
     "augment",
     "models",
@@ -96,7 +97,7 @@ def test_import_search_finds_nested_imports() -> None:
 
 def test_top_level_is_small() -> None:
     assert len(list(PACKAGE.glob("*.py"))) <= 10
-    assert len([f for f in PACKAGE.iterdir() if f.is_dir() and f.name != "__pycache__"]) <= 18
+    assert len([f for f in PACKAGE.iterdir() if f.is_dir() and f.name != "__pycache__"]) <= 20
 
 
 def test_first_rooms_do_not_import_torch(tmp_path: Path) -> None:

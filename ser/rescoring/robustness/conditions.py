@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
 from ser.runtime.instantiate import instantiate
+from ser.signal.padding import cut
 
 CLEAN = "clean"
 """Unchanged speech: a condition of every suite."""
@@ -172,25 +172,3 @@ def generator(seed: int, effect: str, utterance: str) -> np.random.Generator:
     """
     digest = hashlib.sha256(f"{seed}|{effect}|{utterance}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
-
-
-def cut(waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the batch with zeros beyond each clip's length, no wider than the longest clip.
-
-    Example:
-        >>> cut(torch.ones(2, 4), torch.tensor([1, 3]))[0].tolist()
-        [[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
-    """
-    waveform = waveform[:, : int(lengths.max())]
-    beyond = torch.arange(waveform.shape[1], device=waveform.device) >= lengths[:, None]
-    return waveform.masked_fill(beyond, 0.0), lengths
-
-
-def power(waveform: Tensor, lengths: Tensor) -> Tensor:
-    """Return the mean square over each clip's own samples, ``(batch,)`` float64.
-
-    Example:
-        >>> power(torch.tensor([[2.0, 2.0, 0.0, 0.0]]), torch.tensor([2])).tolist()
-        [4.0]
-    """
-    return waveform.double().square().sum(dim=1) / lengths

@@ -1,7 +1,4 @@
-"""Noise at a signal-to-noise ratio: white, pink, and babble of training speakers.
-
-The ratio is of the mean powers over the whole clip, pauses included. The sum is not clipped at full scale.
-"""
+"""Noise at a signal-to-noise ratio: white, pink, and babble of training speakers; see `ser.signal.noise`."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -12,10 +9,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from ser.errors import ConfigError
-from ser.rescoring.robustness.conditions import Effect, Scene, power
-
-LOWEST_HZ = 20.0
-"""Lower limit of pink noise; a third of its power would otherwise be inaudible and below the range of most microphones."""
+from ser.rescoring.robustness.conditions import Effect, Scene
+from ser.signal.noise import add, pink
 
 
 @dataclass(frozen=True)
@@ -50,9 +45,7 @@ class Pink(Noise):
 
     @override
     def draw(self, random: np.random.Generator, samples: int, scene: Scene) -> np.ndarray:
-        spectrum = np.fft.rfft(random.standard_normal(samples))
-        hz = np.fft.rfftfreq(samples, 1 / scene.rate)
-        return np.fft.irfft(spectrum * (hz >= LOWEST_HZ) / np.sqrt(np.maximum(hz, LOWEST_HZ)), samples)
+        return pink(random.standard_normal(samples), scene.rate)
 
 
 @dataclass(frozen=True)
@@ -79,20 +72,3 @@ class Babble(Noise):
         if scene.talkers is None:
             raise ValueError("scene.talkers must be given for Babble; got None.")
         return np.asarray(scene.talkers.draw(random, samples, self.talkers).sum(axis=0))
-
-
-def add(waveform: Tensor, lengths: Tensor, noise: Tensor, snr_db: float) -> Tensor:
-    """Return the sum of speech and noise at a signal-to-noise ratio.
-
-    Shapes:
-        - waveform, noise: ``(batch, sample)``, zero beyond a clip's length
-        - lengths: ``(batch,)``
-
-    Example:
-        >>> speech, noise = torch.tensor([[1.0, -1.0]]), torch.tensor([[3.0, 3.0]])
-        >>> add(speech, torch.tensor([2]), noise, snr_db=20.0)
-        tensor([[ 1.1000, -0.9000]])
-    """
-    floor = torch.finfo(torch.float64).tiny  # for silent noise: nothing is added
-    ratio = power(waveform, lengths) / power(noise, lengths).clamp(min=floor) * 10 ** (-snr_db / 10)
-    return waveform + noise * ratio.sqrt().float()[:, None]

@@ -8,8 +8,11 @@ import soundfile
 import torch
 
 from ser.errors import ConfigError
-from ser.rescoring.robustness.channel import Clipping, Gain, Resampling, Reverberation, Telephone, mu_law
-from ser.rescoring.robustness.conditions import generator, power
+from ser.rescoring.robustness.channel import Clipping, Gain, Resampling, Reverberation, Telephone
+from ser.rescoring.robustness.conditions import generator
+from ser.signal.codec import mu_law
+from ser.signal.padding import power
+from ser.signal.room import impulse_response
 from tests.rescoring.robustness.conftest import RATE, Batch, hear, scene
 
 
@@ -50,7 +53,7 @@ def test_reverberation_decays_by_60_db_in_its_time(t60: float) -> None:
     """Schroeder, 1965, https://doi.org/10.1121/1.1909343: the remaining energy, from -5 to -25 dB, extrapolated to -60."""
     measured = []
     for utterance in range(8):
-        response = Reverberation([t60], direct_db=0.0).response(generator(0, "x", str(utterance)), t60, RATE)
+        response = impulse_response(generator(0, "x", str(utterance)), t60, RATE, direct_db=0.0)
         decay = 10 * np.log10(np.cumsum(response[::-1] ** 2)[::-1] / np.sum(response**2))
         fitted = (decay <= -5) & (decay >= -25)
         slope = np.polyfit(np.flatnonzero(fitted) / RATE, decay[fitted], 1)[0]
@@ -61,7 +64,7 @@ def test_reverberation_decays_by_60_db_in_its_time(t60: float) -> None:
 
 @pytest.mark.parametrize("direct_db", [-6.0, 0.0, 6.0])
 def test_direct_sound_has_the_given_ratio_to_the_decay(direct_db: float) -> None:
-    response = Reverberation([0.5], direct_db=direct_db).response(generator(0, "x", "y"), 0.5, RATE)
+    response = impulse_response(generator(0, "x", "y"), 0.5, RATE, direct_db)
     assert response[0] == 1.0
     assert 10 * np.log10(1 / np.square(response[1:]).sum()) == pytest.approx(direct_db, abs=1e-9)
 
@@ -73,7 +76,7 @@ def test_reverberation_is_a_convolution_that_keeps_the_rms(speech: Batch) -> Non
     assert same.tolist() == lengths.tolist()
     torch.testing.assert_close(power(heard, lengths), power(waveform, lengths), rtol=1e-5, atol=0)
     for row, n, random in zip(range(len(lengths)), lengths.tolist(), scene(len(lengths)).draws, strict=True):
-        wet = np.convolve(waveform[row, :n].numpy(), room.response(random, 0.6, RATE))[:n]
+        wet = np.convolve(waveform[row, :n].numpy(), impulse_response(random, 0.6, RATE, direct_db=0.0))[:n]
         scale = np.sqrt(np.mean(waveform[row, :n].numpy() ** 2) / np.mean(wet**2))
         np.testing.assert_allclose(heard[row, :n].numpy(), scale * wet, atol=1e-5)
 
