@@ -9,7 +9,7 @@ from ser.runtime.files import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
+    from rich.console import RenderableType
 
 
 class Report(ABC):
@@ -24,17 +24,24 @@ def present(
     rows: "pd.DataFrame",
     file: Path,
     lines: Sequence[Sequence[str]],
-    table: "Table",
+    table: "RenderableType",
     plot: "Callable[[pd.DataFrame, Path], None]",
+    conclusion: str = "",
 ) -> None:
-    """Write a study's rows as ``.csv``, ``.md`` (``lines``, the headings first) and ``.png``, and print its table."""
+    """Write a study's rows as ``.csv``, ``.md`` (``lines``, the headings first) and ``.png``, and print its table.
+
+    A conclusion in words stands below both tables.
+    """
     from rich.console import Console
 
     head, *body = [f"| {' | '.join(cells)} |\n" for cells in lines]
     write_text(rows.to_csv(index=False), file.with_suffix(".csv"))
-    write_text("".join([head, "|---" * len(lines[0]) + "|\n", *body]), file.with_suffix(".md"))
+    below = f"\n{conclusion}\n" if conclusion else ""
+    write_text("".join([head, "|---" * len(lines[0]) + "|\n", *body, below]), file.with_suffix(".md"))
     picture = file.with_suffix(".png")
     plot(rows, picture)
     console = Console()
     console.print(table)
+    if conclusion:
+        console.print(conclusion, highlight=False)
     console.print(f"Picture: {picture}", highlight=False, soft_wrap=True)

@@ -1,5 +1,6 @@
 """The plan of a configuration: corpora under a label scheme, and the folds of a protocol. Does not import torch."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,12 +15,14 @@ from ser.audio.store import Store, prepare
 from ser.corpora.corpus import Corpus
 from ser.corpora.labels import Labelled, Labels
 from ser.corpora.own import OwnRecordings
-from ser.errors import ConfigError, SplitError
+from ser.errors import ConfigError, CorpusNotFoundError, SplitError
 from ser.protocols.audit import Finding, Policy, audit, enforce, stamps
 from ser.protocols.split import Protocol, Split
 from ser.protocols.stamps import SYNTHETIC, combined
 from ser.protocols.unknown_speakers import stamp_of, with_stand_ins
 from ser.runtime.instantiate import instantiate, settings_from
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -131,12 +134,27 @@ def corpora_of(config: Mapping[str, Any]) -> dict[str, Corpus]:
 def prepared(config: Mapping[str, Any]) -> dict[str, Store]:
     """Open the stores of the corpora that a configuration names. Missing stores are created.
 
+    With ``data.missing=leave_out``, corpora that are not on this machine are left out with a warning, but not all of them.
+
     Raises:
         SerError: If a corpus is missing or unusable.
     """
     settings, where = settings_from(AudioSettings, config["audio"], "audio"), config["paths"]["stores"]
-    strict = config.get("strict", False)
-    return {name: prepare(corpus, where, settings, strict=strict) for name, corpus in corpora_of(config).items()}
+    strict, missing = config.get("strict", False), config["data"].get("missing", "error")
+    if missing not in ("error", "leave_out"):
+        raise ConfigError(f"data.missing must be error or leave_out; got {missing!r}.")
+    stores: dict[str, Store] = {}
+    corpora, absent = corpora_of(config), []
+    for name, corpus in corpora.items():
+        try:
+            stores[name] = prepare(corpus, where, settings, strict=strict)
+        except CorpusNotFoundError as error:
+            absent.append(str(error).partition("\n")[0])
+            if missing == "error" or len(absent) == len(corpora):
+                raise
+    for reason in absent:
+        log.warning("Left out: %s", reason)
+    return stores
 
 
 def data_fingerprint(stores: Iterable[Store]) -> str:

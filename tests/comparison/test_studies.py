@@ -11,8 +11,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from ser.comparison import cross_corpus, leakage
+from ser.comparison import classic, cross_corpus, leakage
 from ser.comparison.report import Report
+from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.evaluation.summary import summarise, write_metrics
 from ser.protocols.stamps import SPEAKER_DEPENDENT
@@ -100,6 +101,61 @@ def test_each_training_set_and_test_corpus_is_a_cell(tmp_path: Path, capsys: pyt
     assert lines[0] == "| train \\ test | here | there |"
     assert [line.split("|")[1].strip() for line in lines[2:]] == ["here", "there", "others"]
     assert "UAR in %" in capsys.readouterr().out
+
+
+def classic_run(folder: Path, scored: pd.DataFrame, protocol: str, model: str = "cnn.CNN", seed: int = 0) -> None:
+    name = f"{protocol}-{model}-{seed}"
+    run(folder / name, scored, {"name": protocol}, [f"{SPEAKER_DEPENDENT} (100 %)"] * (protocol == "random"))
+    more = {"labels": "native", "splits": {str(k): f"{protocol}{k}" for k in scored["fold"].unique()}, "seed": seed}
+    summary = summarise(scored)
+    about = {"corpora": sorted(scored["corpus"].unique()), "protocol": protocol} | more
+    about |= {"fingerprint": "f00d", "train_seconds": 1.0, "stamps": [SPEAKER_DEPENDENT] * (protocol == "random")}
+    write_metrics({**summary, "run": about}, folder / name / "metrics.json")
+    config = {"model": {"_target_": f"ser.models.{model}"}, "protocol": {"name": protocol}, "seed": seed}
+    (folder / name / "config.yaml").write_text(yaml.safe_dump({**config, "data": {"corpora": {}}}))
+
+
+def test_classic_numbers_stand_beside_those_of_new_speakers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = {right: pd.concat([table("here", right, 1), table("there", right, 2)]) for right in (0.95, 0.9, 0.5, 0.4)}
+    for model, random, new in (("cnn.CNN", 0.95, 0.4), ("bilstm.BiLSTM", 0.9, 0.5)):
+        classic_run(tmp_path, both[random], "random", model)
+        classic_run(tmp_path, both[new], "speaker_cv", model)
+    report = classic.Classic("A random split", reported=0.995)
+    report.write(tmp_path, [tmp_path])
+    rows = pd.read_csv(tmp_path / "classic.csv").set_index(["model", "corpus", "split"])
+    assert len(rows) == 2 * 3 * 2
+    for model, corpus, split, scored in (
+        ("cnn", "all", "original", both[0.95]),
+        ("bilstm", "here", "independent", both[0.5].query("corpus == 'here'")),
+    ):
+        summary, row = summarise(scored), rows.loc[(model, corpus, split)]
+        assert row[["accuracy", "uar", "f1"]].tolist() == pytest.approx(
+            [summary[k] for k in ("accuracy", "uar", "macro_f1")]
+        )
+    first, second = rows.loc[("bilstm", "all", "original")], rows.loc[("bilstm", "all", "independent")]
+    assert first["gap"] == pytest.approx(first["accuracy"] - second["accuracy"])
+    assert first["gap_low"] < first["gap"] < first["gap_high"]
+    assert rows["gap"].isna().to_numpy().tolist() == [split == "independent" for _, _, split in rows.index]
+    printed = " ".join(capsys.readouterr().out.split())
+    told = report.conclusion(rows.reset_index())
+    assert told in printed
+    assert told in (tmp_path / "classic.md").read_text()
+    assert told.startswith(
+        f"bilstm is right on {100 * first['accuracy']:.1f} % of the clips where their speakers train it"
+    )
+    assert "(such projects report 99.5 %)" in told
+    assert "on 24 speakers, is knowledge of the speakers" in told
+    assert (tmp_path / "classic.png").stat().st_size > 10_000
+
+
+def test_classic_report_says_when_a_split_gains_nothing_or_is_missing(tmp_path: Path) -> None:
+    classic_run(tmp_path, table("here", 0.5, 1), "random")
+    report = classic.Classic("A random split")
+    assert "no finished run" in report.conclusion(report.rows([tmp_path]))
+    classic_run(tmp_path, table("here", 0.8, 1), "speaker_cv")
+    assert "does not raise the number" in report.conclusion(report.rows([tmp_path]))
+    with pytest.raises(RunError, match=r"sweep\.report must have runs of protocol=loso or luna5"):
+        classic.Classic("", "loso", "luna5").rows([tmp_path])
 
 
 @pytest.mark.parametrize(

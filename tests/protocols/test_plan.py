@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ser.errors import BadCorpusError, ConfigError
+from ser.errors import BadCorpusError, ConfigError, CorpusNotFoundError
 from ser.protocols import stamps
 from ser.protocols.plan import data_fingerprint, plan_folds, planned, prepared
 from ser.protocols.speaker_cv import SpeakerCV
@@ -86,3 +86,21 @@ def test_plan_works_without_a_configuration(settings: Settings, tmp_path: Path) 
     assert [s.hash(again.labelled.manifest) for s in again.splits] == [
         s.hash(plan.labelled.manifest) for s in plan.splits
     ]
+
+
+def test_absent_corpus_is_left_out_on_request_only(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = settings()
+    config["data"]["corpora"]["savee"] = {"_target_": "ser.corpora.savee.Savee", "root": str(tmp_path / "savee")}
+    with pytest.raises(CorpusNotFoundError, match=r"savee: the folder does not exist"):
+        planned(config)
+    config["data"]["missing"] = "leave_out"
+    assert planned(config).corpora == ("demo",)
+    assert f"is not at {tmp_path / 'savee'}: the folder does not exist." in caplog.messages[-1]
+    del config["data"]["corpora"]["demo"]
+    with pytest.raises(CorpusNotFoundError, match=r"savee: the folder does not exist"):
+        planned(config)
+    config["data"]["missing"] = "ignore"
+    with pytest.raises(ConfigError, match=r"data\.missing must be error or leave_out; got 'ignore'"):
+        planned(config)
