@@ -5,8 +5,7 @@ import torchaudio
 from torch import Tensor, nn
 
 from ser.errors import ConfigError
-from ser.features.mask import frame_mask
-from ser.features.precision import at_least_float32
+from ser.features.framing import framing
 
 
 class LogMel(nn.Module):
@@ -51,12 +50,11 @@ class LogMel(nn.Module):
         super().__init__()
         self.n_features = n_mels
         self.names = tuple(f"mel_{band}" for band in range(n_mels))
-        self.hop = round(sample_rate * hop_ms / 1000)
-        window = round(sample_rate * window_ms / 1000)
-        self.fft = 1 << (window - 1).bit_length()
+        self.framing = framing(sample_rate, window_ms, hop_ms)
+        self.fft, self.hop = self.framing.span, self.framing.hop
         self.floor = floor
         self.mel = torchaudio.transforms.MelSpectrogram(
-            sample_rate, self.fft, window, self.hop, low_hz, high_hz, n_mels=n_mels, center=False
+            sample_rate, self.fft, self.framing.window, self.hop, low_hz, high_hz, n_mels=n_mels, center=False
         )
         if empty := int((self.mel.mel_scale.fb.sum(dim=0) == 0).sum()):
             raise ConfigError(
@@ -66,11 +64,13 @@ class LogMel(nn.Module):
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return the log-mel energies and the number of frames of each clip."""
-        frames = 1 + (lengths - self.fft).clamp(min=0) // self.hop
-        missing = self.fft - waveform.shape[-1]
-        if missing > 0:
-            waveform = nn.functional.pad(waveform, (0, missing))
-        with torch.autocast(waveform.device.type, enabled=False):  # half precision cannot hold power spectra
-            power = self.mel(at_least_float32(waveform))
-        logs = torch.log(power + self.floor)
-        return logs * frame_mask(frames, logs.shape[-1])[:, None], frames
+        return self.framing.features(self.logs, waveform, lengths)
+
+    def logs(self, samples: Tensor, _: Tensor) -> Tensor:
+        """Return the logarithm of each band's energy, as in `ser.features.framing.Framing.features`."""
+        return torch.log(self.energies(samples) + self.floor)
+
+    def energies(self, samples: Tensor) -> Tensor:
+        """Return the energy of each band, ``(batch, n_mels, frame)``, of at least one frame of samples."""
+        energies: Tensor = self.mel(samples)
+        return energies
