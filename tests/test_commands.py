@@ -206,7 +206,7 @@ def test_ctrl_c_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
         ("model=null", ["model must be one of"]),
         ("data=[ravdess,msp_improv]", ["data must be one of cafe, crema", "got msp_improv"]),
         ("experiment=none", ["experiment must be one of", "got none"]),
-        ("augment=null", ["augment must be one of", "augment=[]"]),
+        ("augment=null", ["augment must be one of", "augment=none"]),
         ("modle=cnn", ["Unknown setting: modle. Did you mean model?"]),
         ("epochs=3", ["Did you mean trainer.max_epochs?"]),
         ("+epochs=1", ["Did you mean trainer.max_epochs?"]),

@@ -4,7 +4,7 @@ import ast
 import functools
 import inspect
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning as L
 import pytest
+import soundfile
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
@@ -39,6 +40,8 @@ GROUPS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir())
 CHOICES = [(group, option) for group in GROUPS for option in options(group)]
 PRETRAINED = [model for model in options("model") if "checkpoint" in (CONF / "model" / f"{model}.yaml").read_text()]
 """Those that are made from a checkpoint; tests/models/test_pretrained.py makes and trains them."""
+POLICIES = [name for name in options("augment") if "# Policy" in (CONF / "augment" / f"{name}.yaml").read_text()]
+"""Those that are several augmentations with settings of their own."""
 OPTIONAL = ("data", "logger", "paths", "experiment", "launcher", "hparams_search")
 """Groups that the configuration names, though nothing of it bears their names or nothing is chosen."""
 PAIRS = list(zip(options("data"), cycle(m for m in options("model") if m not in PRETRAINED), strict=False))
@@ -99,10 +102,17 @@ def chosen(group: str, option: str) -> str:
     return f"{default}{group}={option}"
 
 
+def folders_of(names: Iterable[str], folder: Path) -> list[str]:
+    """Settings that give augmentations a recording to read."""
+    soundfile.write(folder / "click.wav", [1.0, 0.0], 16000)
+    return [f"augment.{name}.folder={folder}" for name in names]
+
+
 @pytest.mark.parametrize(("group", "option"), CHOICES)
 def test_each_option_composes_and_can_be_made(group: str, option: str, tmp_path: Path) -> None:
     needs = {"model=pretrained": ["model.encoder.checkpoint=x"], "trainer=fsdp": ["callbacks=[early_stopping]"]}
     needs["labels=dimensions"] = ["labels.targets=[arousal]"]
+    needs |= {f"augment={name}": folders_of([name], tmp_path) for name in ("noise_folder", "impulse_responses")}
     more = needs.get(chosen(group, option), [])
     check(composed(chosen(group, option), *more), tmp_path)
 
@@ -115,10 +125,12 @@ def test_each_corpus_goes_with_a_model(data: str, model: str, tmp_path: Path) ->
 
 def test_several_corpora_and_every_augmentation_at_once(tmp_path: Path) -> None:
     several = f"data=[{','.join(options('data'))}]"
-    config = composed(several, f"augment=[{','.join(options('augment'))}]", "protocol=speaker_cv", "labels=four")
+    names = [name for name in options("augment") if name not in POLICIES]
+    folders = folders_of(("noise_folder", "impulse_responses"), tmp_path)
+    config = composed(several, f"augment=[{','.join(names)}]", *folders, "protocol=speaker_cv", "labels=four")
     check(config, tmp_path)
     assert sorted(config["data"]["corpora"]) == options("data")
-    assert sorted(config["augment"]) == options("augment")
+    assert sorted(config["augment"]) == names
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -155,8 +167,8 @@ def classes_of(module: Path) -> list[ast.ClassDef]:
     return [node for node in ast.parse(module.read_text()).body if isinstance(node, ast.ClassDef)]
 
 
-def public(module: Path, room: str) -> str | None:
-    """The class of a module that a file of ``conf/`` should name, if it has one."""
+def public(module: Path, room: str) -> Iterator[str]:
+    """The classes of a module that files of ``conf/`` should name."""
     for cls in classes_of(module):
         methods = {m.name: [a.arg for a in m.args.args] for m in cls.body if isinstance(m, ast.FunctionDef)}
         if room == "features" and methods.get("forward") != ["self", "waveform", "lengths"]:
@@ -167,16 +179,20 @@ def public(module: Path, room: str) -> str | None:
             continue
         if room == "corpora" and (cls.name in ("Corpus", "Download") or "parse" not in methods):
             continue
-        if room == "augment" and methods.get("forward", [])[:3] != ["self", "x", "lengths"]:
+        if room == "augment" and cls.name in bases_in(module.parent):
             continue
-        return f"ser.{room}.{module.stem}.{cls.name}"
-    return None
+        yield f"ser.{room}.{module.stem}.{cls.name}"
+
+
+def bases_in(room: Path) -> set[str]:
+    """Every class that another class of a room extends."""
+    return {ast.unparse(base) for module in room.glob("*.py") for cls in classes_of(module) for base in cls.bases}
 
 
 @pytest.mark.parametrize("room", ["corpora", "features", "augment", "models", "protocols"])
 def test_every_class_to_choose_has_a_file_in_conf(room: str) -> None:
     named = "\n".join(file.read_text() for file in CONF.rglob("*.yaml"))
-    parts = [name for module in sorted((PACKAGE / room).glob("*.py")) if (name := public(module, room))]
+    parts = [name for module in sorted((PACKAGE / room).glob("*.py")) for name in public(module, room)]
     assert parts, f"none was found in ser/{room}: has the way to tell them changed?"
     assert [name for name in parts if f"_target_: {name}\n" not in named] == []
 
@@ -185,4 +201,4 @@ def test_corpus_modules_are_recognised_by_their_class() -> None:
     for module in (PACKAGE / "corpora").glob("*.py"):
         bases = {ast.unparse(base) for cls in classes_of(module) for base in cls.bases}
         is_corpus = bool({"Corpus", "OwnRecordings"} & bases) and module.stem != "own"  # what those of a user share
-        assert (public(module, "corpora") is not None) == is_corpus, module
+        assert any(public(module, "corpora")) == is_corpus, module

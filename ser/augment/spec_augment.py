@@ -6,10 +6,13 @@ Source: Park et al., 2019, https://doi.org/10.21437/Interspeech.2019-2680 (witho
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from typing_extensions import override
+
+from ser.augment.augmentation import Augmentation, Drawn
 
 
-class SpecAugment(nn.Module):
+class SpecAugment(Augmentation):
     """Set random bands and frames of each clip to zero, the mean of normalised features.
 
     Args:
@@ -17,21 +20,34 @@ class SpecAugment(nn.Module):
         band_width: Maximum width of such a range, in bands; widths are uniform from 0.
         times: Number of masked ranges of time.
         time_share: Maximum length of such a range, as a share of the clip.
+        probability: See `Augmentation`.
     """
 
     domain: ClassVar[str] = "features"
 
-    def __init__(self, bands: int = 2, band_width: float = 10.0, times: int = 2, time_share: float = 0.15) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        bands: int = 2,
+        band_width: float = 10.0,
+        times: int = 2,
+        time_share: float = 0.15,
+        probability: float = 1.0,
+    ) -> None:
+        super().__init__(probability)
         self.bands, self.band_width, self.times, self.time_share = bands, band_width, times, time_share
 
-    def forward(self, x: Tensor, lengths: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return masked features with the same lengths and targets; see `ser.augment` for the shapes."""
-        batch, n_features, frames = x.shape
-        height = torch.full((batch,), float(n_features), device=x.device)
-        band = _stretches(height, self.bands, height.new_full((batch,), self.band_width), n_features)
-        time = _stretches(lengths.float(), self.times, self.time_share * lengths, frames)
-        return x.masked_fill(band[:, :, None] | time[:, None, :], 0.0), lengths, target
+    @override
+    def draw(self, x: Tensor, lengths: Tensor, rows: Tensor) -> Drawn:
+        _, n_features, frames = x.shape
+        own = lengths[rows]
+        height = torch.full((len(rows),), float(n_features), device=x.device)
+        band = _stretches(height, self.bands, height.new_full((len(rows),), self.band_width), n_features)
+        return band, _stretches(own.float(), self.times, self.time_share * own, frames)
+
+    @override
+    def change(self, x: Tensor, lengths: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
+        band, time = drawn
+        return x.masked_fill(band[:, :, None] | time[:, None, : x.shape[2]], 0.0), lengths
 
 
 def _stretches(extent: Tensor, count: int, widest: Tensor, size: int) -> Tensor:

@@ -323,7 +323,9 @@ def _not_a_choice(overrides: Sequence[str]) -> str:
     for override in overrides:
         group, _, value = override.partition("=")
         if (Path(conf_dir()) / group).is_dir() and group and re.fullmatch(r"null|true|false|[\d.e+-]*", value):
-            none = f" Write {group}=[] for none of them." if value == "null" and group == "augment" else ""
+            none = (
+                f" Write {group}=none for none of them." if value == "null" and group in ("augment", "cleaning") else ""
+            )
             return f"{_choices(group, value or 'nothing')}{none}"
     return f"An override must be <name>=<value>; got {' '.join(overrides)}."
 

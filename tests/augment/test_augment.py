@@ -1,21 +1,16 @@
 """What augmentations may change, and that they only do so in training."""
 
 import math
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-import yaml
-from torch import Tensor, nn
+from torch import Tensor
 
 from ser.augment.mixup import Mixup
 from ser.augment.spec_augment import SpecAugment
 from ser.augment.warp import Warp
-from ser.runtime.conf_dir import conf_dir
-from ser.runtime.instantiate import instantiate
+from tests.augment.conftest import NAMES, MakeStep
 
-FILES = sorted(Path(conf_dir(), "augment").glob("*.yaml"))
 LENGTHS = torch.tensor([90, 61, 33, 1, 90, 47])
 
 
@@ -26,14 +21,9 @@ def batch(value: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
     return x.masked_fill(beyond[:, None], value), LENGTHS, torch.eye(8)[: len(LENGTHS)]
 
 
-def step_of(file: Path) -> nn.Module:
-    config: dict[str, Any] = yaml.safe_load(file.read_text())
-    return instantiate(config, nn.Module)
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
-def test_each_augmentation_keeps_the_shapes(file: Path) -> None:
-    step = step_of(file)
+@pytest.mark.parametrize("name", NAMES)
+def test_each_augmentation_keeps_the_shapes(name: str, make_step: MakeStep) -> None:
+    step = make_step(name)
     assert step.domain in ("waveform", "features")
     torch.manual_seed(0)
     x, lengths, target = batch()
