@@ -21,11 +21,15 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> SpeechClassifi
         ConfigError: If there is no such device.
     """
     file = Path(path)
-    return model_from(read_checkpoint(file), file).to(_device(device)).eval()
+    return model_from(read_checkpoint(file), file).to(device_named(device)).eval()
 
 
-def _device(asked: str | torch.device) -> torch.device:
-    """Return the requested device."""
+def device_named(asked: str | torch.device) -> torch.device:
+    """Return the requested device; ``auto`` is a GPU if there is one.
+
+    Raises:
+        ConfigError: If there is no such device.
+    """
     if asked == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

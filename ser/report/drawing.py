@@ -23,7 +23,13 @@ LETTERS_AN_INCH = 8
 
 @contextmanager
 def drawing(
-    path: Path, inches: tuple[float, float], *, grid: bool = False, stamps: Sequence[str] = ()
+    path: Path,
+    inches: tuple[float, float],
+    *,
+    grid: bool = False,
+    stamps: Sequence[str] = (),
+    points: float = 10.5,
+    vector: str | None = None,
 ) -> Iterator["Figure"]:
     """Yield an empty figure, and write it to ``path`` when the block ends without an error.
 
@@ -33,6 +39,8 @@ def drawing(
         grid: Whether axes have grid lines, and no frame above and to the right.
         stamps: What no reader may overlook (``not speaker-independent``, ``synthetic speech``), in a strip below the
             picture.
+        points: Size of the letters.
+        vector: Suffix of a second file in another format, such as ``.pdf``, beside the first.
 
     Example:
         >>> import tempfile
@@ -47,7 +55,12 @@ def drawing(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    look: dict[Any, Any] = {"font.size": 10.5, "axes.labelsize": 11, "axes.labelpad": 6, "grid.color": "0.9"}
+    look: dict[Any, Any] = {
+        "font.size": points,
+        "axes.labelsize": points + 0.5,
+        "axes.labelpad": 6,
+        "grid.color": "0.9",
+    }
     with mpl.rc_context(sns.axes_style("whitegrid" if grid else "white") | look):
         words = [fill("  ·  ".join(stamps).upper(), int(LETTERS_AN_INCH * inches[0]))] if stamps else []
         strips = sum(STAMP_INCHES + 0.2 * text.count("\n") for text in words)
@@ -61,8 +74,9 @@ def drawing(
         yield figure
         if grid:
             sns.despine(fig=figure)
-        with replacing(path) as unfinished:
-            figure.savefig(unfinished, dpi=DPI)
+        for file in (path, path.with_suffix(vector)) if vector else (path,):
+            with replacing(file) as unfinished:
+                figure.savefig(unfinished, dpi=DPI)
 
 
 def _stamp(figure: "Figure", words: str, height: float) -> None:

@@ -32,6 +32,8 @@ ALIASES = {
     "split": "protocol",
 }
 """What settings are called elsewhere."""
+WITHOUT_PROTOCOL = ("prepare", "describe", "explore")
+"""The commands that take corpora, but do not split them."""
 FREE = ("hydra", "space")
 """Parts of a configuration whose keys are not names of settings."""
 
@@ -191,7 +193,7 @@ def check(config: "DictConfig", command: str, overrides: Sequence[str] = ()) -> 
     if unknown := next(_unknown(config, command), None):
         raise ConfigError(f"Unknown setting: {unknown}.{did_you_mean(unknown, command)}")
     chosen = [override.partition("=")[0] for override in overrides]
-    several = command not in ("prepare", "describe") and len(OmegaConf.select(config, "data.corpora") or ()) > 1
+    several = command not in WITHOUT_PROTOCOL and len(OmegaConf.select(config, "data.corpora") or ()) > 1
     if several and "protocol" not in chosen:
         raise ConfigError("Several corpora have no protocol of their own. Choose one, such as protocol=speaker_cv.")
 
