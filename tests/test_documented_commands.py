@@ -93,7 +93,7 @@ def test_a_documented_command_composes(command: tuple[str, ...], conf: Path) -> 
     module, *arguments = command
     name = module.removeprefix("ser.")
     names.register()
-    arguments = with_settings(arguments, data_settings if name == "describe" else None)
+    arguments = with_settings(arguments, data_settings if name in ("describe", "explore") else None)
     overrides = [word for word in arguments if not word.startswith("-")]
     for chosen in choices(tuple(overrides)):
         GlobalHydra.instance().clear()

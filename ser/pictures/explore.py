@@ -16,7 +16,7 @@ from ser.pictures.album import PAGE, Album
 from ser.pictures.collection import GROUP, Collection, collected, side_by_side
 from ser.pictures.maps import Maps, map_clips
 from ser.pictures.measures import PER_CLIP, SILENT_DB, Measures, measure_clips
-from ser.pictures.page import Page, Rows, Section, Shown, write_page
+from ser.pictures.page import Page, Rows, Section, Shown, write_album_page
 from ser.pictures.separation import eta_squared
 from ser.pictures.views import draw_columns, mel_ticks, views_of
 from ser.protocols.plan import prepared
@@ -64,7 +64,7 @@ def explore(config: "DictConfig") -> Path:
         _maps(album, maps, type(features).__name__),
         _spectra(album, collection, measures),
     ]
-    write_page(Page(*_heading(collection), sections, collection.remarks), album, out / PAGE_FILE)
+    write_album_page(Page(*_heading(collection), sections, collection.remarks), album, out / PAGE_FILE)
     get_console().print(f"{counted(len(list(out.glob('*.png'))), 'picture')} and their page: {out / PAGE_FILE}")
     return out / PAGE_FILE
 

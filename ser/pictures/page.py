@@ -57,7 +57,7 @@ class Page:
     remarks: Sequence[str] = ()
 
 
-def write_page(page: Page, album: Album, path: Path) -> None:
+def write_album_page(page: Page, album: Album, path: Path) -> None:
     """Write a page, whole or not at all, with the pictures of an album."""
     values = {"page": page, "album": album, "stamps": album.stamps, "meaning": meaning}
     write_text(rendered(TEMPLATE, values), path)
