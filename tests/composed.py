@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from ser.runtime.conf_dir import conf_dir
+from ser.runtime.parts import fill_parts
 
 
 def composed(*overrides: str, config: str = "train") -> dict[str, Any]:
@@ -22,6 +23,7 @@ def composed(*overrides: str, config: str = "train") -> dict[str, Any]:
     made = copy.deepcopy(chosen)
     for override in values:
         OmegaConf.update(made, override.key_or_group, override.value(), merge=True)
+    fill_parts(made)
     plain = OmegaConf.to_container(made, resolve=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}

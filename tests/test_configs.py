@@ -25,6 +25,7 @@ from ser.protocols.plan import corpora_of
 from ser.protocols.split import Protocol
 from ser.runtime.conf_dir import conf_dir
 from ser.runtime.instantiate import find_class, instantiate, settings_from
+from ser.runtime.parts import fill_parts
 from ser.training import build
 
 CONF = Path(conf_dir())
@@ -51,7 +52,9 @@ PAIRS = list(zip(options("data"), cycle(m for m in options("model") if m not in 
 def composed(*overrides: str, config: str = "train", conf: Path = CONF) -> dict[str, Any]:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf), version_base="1.3"):
-        plain = OmegaConf.to_container(compose(config, list(overrides)), resolve=True)
+        made = compose(config, list(overrides))
+        fill_parts(made)
+        plain = OmegaConf.to_container(made, resolve=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 

@@ -137,7 +137,7 @@ class VoiceQuality(nn.Module):
 
 def _autocorrelation(values: Tensor, size: int) -> Tensor:
     """Return the autocorrelation at half of ``size`` lags, that at lag 0 being 1."""
-    found = torch.fft.irfft(torch.fft.rfft(values, n=size).abs().square(), n=size)[..., : size // 2]
+    found: Tensor = torch.fft.irfft(torch.fft.rfft(values, n=size).abs().square(), n=size)[..., : size // 2]
     return found / found[..., :1].clamp(min=NOTHING)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ser.errors import ConfigError
 from ser.runtime.conf_dir import conf_dir
 from ser.runtime.keys import text_key
+from ser.runtime.parts import composing, fill_parts
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -148,15 +149,10 @@ def composed(command: str, overrides: Sequence[str]) -> "DictConfig":
     Raises:
         ConfigError: If an override cannot be applied, or what comes of all of them is not complete.
     """
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
+    from hydra import compose
     from omegaconf import OmegaConf, open_dict
 
-    with (
-        plain_hydra_errors(command, overrides),
-        _set_aside(GlobalHydra),
-        initialize_config_dir(conf_dir(), version_base="1.3"),
-    ):
+    with plain_hydra_errors(command, overrides), composing():
         config = compose(command, understood(overrides), return_hydra_config=True)
     if str(OmegaConf.select(config, "hydra.mode")).endswith("MULTIRUN"):
         raise ConfigError(
@@ -168,26 +164,18 @@ def composed(command: str, overrides: Sequence[str]) -> "DictConfig":
     return config
 
 
-@contextmanager
-def _set_aside(kind: Any) -> Iterator[None]:
-    """Let a block initialise a singleton of Hydra that may be initialised already."""
-    before = kind.instance().hydra
-    kind.instance().clear()
-    try:
-        yield
-    finally:
-        kind.instance().hydra = before
-
-
 def check(config: "DictConfig", command: str, overrides: Sequence[str] = ()) -> None:
-    """Refuse a configuration with a setting that has no value, or that nothing reads; name corpora as `name_corpora` does.
+    """Refuse a configuration with a setting that has no value, or that nothing reads.
+
+    Corpora are named as `name_corpora` does, and names of features replaced as `ser.runtime.parts.fill_parts` does.
 
     Raises:
-        ConfigError: If there is such a setting, or several corpora have no protocol.
+        ConfigError: If there is such a setting, several corpora have no protocol, or there is no such feature.
     """
     from omegaconf import OmegaConf
 
     name_corpora(config)
+    fill_parts(config)
     if missing := sorted(key for key in OmegaConf.missing_keys(config) if not key.startswith("hydra.")):
         raise ConfigError(f"Missing required setting: {missing[0]}. Set it with {missing[0]}=<value>.")
     if unknown := next(_unknown(config, command), None):
@@ -348,11 +336,10 @@ def did_you_mean(key: str, command: str) -> str:
 
 def _settings(command: str) -> list[str]:
     """Return the names of all settings of a command, those of the upper levels first."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
+    from hydra import compose
     from omegaconf import OmegaConf
 
-    with _set_aside(GlobalHydra), initialize_config_dir(conf_dir(), version_base="1.3"):
+    with composing():
         plain = OmegaConf.to_container(compose(command))
 
     def keys(node: Any, prefix: str = "") -> Iterator[str]:

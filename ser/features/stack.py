@@ -1,0 +1,71 @@
+"""Several features of the same frames, one below the other."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ser.errors import ConfigError
+from ser.runtime.instantiate import find_class, instantiate
+
+
+class Stack(nn.Module):
+    """The rows of several features, in the order of the parts.
+
+    Shapes:
+        - waveform: ``(batch, sample)``, full scale = 1, zero-padded on the right
+        - lengths: ``(batch,)``, in samples
+        - returns: ``(batch, n_features, frame)``, zero beyond a clip's frames, and ``(batch,)`` in frames
+
+    Args:
+        parts: ``_target_`` and arguments of modules of `ser.features`, or such modules. On the command line, names of files
+            of ``conf/features`` stand for them: ``features=stack features.parts=[mfcc,chroma]``.
+        window_ms: Window of all parts in milliseconds; ``None`` leaves each part its own.
+        hop_ms: Hop of all parts in milliseconds; ``None`` leaves each part its own.
+
+    Raises:
+        ConfigError: If there is no part, or rows of two parts have one name, or, once called, if parts have other frames.
+
+    Example:
+        >>> from ser.features.samples import RMS, ZeroCrossingRate
+        >>> Stack([RMS(), ZeroCrossingRate()]).names
+        ('rms', 'zcr')
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Mapping[str, Any] | nn.Module],
+        window_ms: float | None = None,
+        hop_ms: float | None = None,
+    ) -> None:
+        super().__init__()
+        sizes = {name: value for name, value in (("window_ms", window_ms), ("hop_ms", hop_ms)) if value is not None}
+        self.parts = nn.ModuleList(part if isinstance(part, nn.Module) else _made(part, sizes) for part in parts)
+        names = [name for part in self.parts for name in part.names]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ConfigError(
+                f"features.parts must have rows of different names; got {twice[0]} twice. Leave one part out."
+            )
+        if not names:
+            raise ConfigError("features.parts must be a list of features, such as [mfcc,chroma]; got none.")
+        self.names, self.n_features = tuple(names), len(names)
+        self.one_frame = all(getattr(part, "one_frame", False) for part in self.parts)
+        self.costly = any(getattr(part, "costly", False) for part in self.parts)
+
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the rows of all parts and the number of frames of each clip."""
+        features, frames = zip(*(part(waveform, lengths) for part in self.parts), strict=True)
+        for part, rows in zip(self.parts, features, strict=True):
+            if rows.shape[-1] != features[0].shape[-1]:
+                raise ConfigError(
+                    f"features.parts must have the same frames; {type(self.parts[0]).__name__} has {features[0].shape[-1]}, "
+                    f"{type(part).__name__} {rows.shape[-1]}. Set features.window_ms and features.hop_ms."
+                )
+        return torch.cat(features, dim=1), frames[0]
+
+
+def _made(part: Mapping[str, Any], sizes: Mapping[str, float]) -> nn.Module:
+    takes = inspect.signature(find_class(str(part.get("_target_", "")), nn.Module)).parameters
+    return instantiate({**part, **{name: value for name, value in sizes.items() if name in takes}}, nn.Module)
