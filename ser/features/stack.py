@@ -42,8 +42,9 @@ class Stack(nn.Module):
     ) -> None:
         super().__init__()
         sizes = {name: value for name, value in (("window_ms", window_ms), ("hop_ms", hop_ms)) if value is not None}
-        self.parts = nn.ModuleList(part if isinstance(part, nn.Module) else _made(part, sizes) for part in parts)
-        names = [name for part in self.parts for name in part.names]
+        made: list[Any] = [part if isinstance(part, nn.Module) else _made(part, sizes) for part in parts]
+        self.parts = nn.ModuleList(made)
+        names = [name for part in made for name in part.names]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigError(
                 f"features.parts must have rows of different names; got {twice[0]} twice. Leave one part out."
@@ -51,8 +52,8 @@ class Stack(nn.Module):
         if not names:
             raise ConfigError("features.parts must be a list of features, such as [mfcc,chroma]; got none.")
         self.names, self.n_features = tuple(names), len(names)
-        self.one_frame = all(getattr(part, "one_frame", False) for part in self.parts)
-        self.costly = any(getattr(part, "costly", False) for part in self.parts)
+        self.one_frame = all(getattr(part, "one_frame", False) for part in made)
+        self.costly = any(getattr(part, "costly", False) for part in made)
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return the rows of all parts and the number of frames of each clip."""
