@@ -50,6 +50,9 @@ class Pitch(nn.Module):
         200.0
     """
 
+    costly = True
+    """Worth keeping on disk between runs; see `ser.models.classifier.SpeechClassifier.cache_key`."""
+
     def __init__(
         self,
         sample_rate: int = 16000,

@@ -52,6 +52,9 @@ class Rhythm(nn.Module):
         [0.0, 0.0, 1.0, 0.0, 0.0]
     """
 
+    costly = True
+    """Worth keeping on disk between runs; see `ser.models.classifier.SpeechClassifier.cache_key`."""
+
     def __init__(
         self,
         sample_rate: int = 16000,

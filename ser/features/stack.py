@@ -53,7 +53,6 @@ class Stack(nn.Module):
             raise ConfigError("features.parts must be a list of features, such as [mfcc,chroma]; got none.")
         self.names, self.n_features = tuple(names), len(names)
         self.one_frame = all(getattr(part, "one_frame", False) for part in made)
-        self.costly = any(getattr(part, "costly", False) for part in made)
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return the rows of all parts and the number of frames of each clip."""

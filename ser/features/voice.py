@@ -50,6 +50,9 @@ class VoiceQuality(nn.Module):
         ['jitter', 'shimmer']
     """
 
+    costly = True
+    """Worth keeping on disk between runs; see `ser.models.classifier.SpeechClassifier.cache_key`."""
+
     sinc: Tensor
     window: Tensor
 

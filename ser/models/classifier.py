@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ser.audio.decode import AudioSettings
 from ser.datamodules.batch import Batch
 from ser.errors import ConfigError
+from ser.features import source_hash
 from ser.features.normalise import Moments, Normalise, Statistics
 from ser.models.clips import AudioInput, batches, named_clips
 from ser.runtime.instantiate import instantiate, settings_from
@@ -139,8 +140,16 @@ class SpeechClassifier(nn.Module):
         return self.classify(self.normalise(features, frames, _own(speakers, batch)), frames)
 
     def cache_key(self) -> dict[str, Any] | None:
-        """Return all that the features depend on, as plain JSON, if computing them once saves much; else ``None``."""
-        return None
+        """Return all that the features depend on, as plain JSON, if computing them once saves much; else ``None``.
+
+        It saves much where a part of them has a true ``costly``. They depend on their settings and on the code of
+        `ser.features`.
+        """
+        features = self.hparams["task"]["features"]
+        costly = any(getattr(part, "costly", False) for part in self.features.modules())
+        if not costly or isinstance(features, nn.Module):
+            return None
+        return {"features": features, "code": source_hash(), **SpeechClassifier.provenance(self)}
 
     def use_cached_features(self, data: "SpeechDataModule") -> None:
         """Compute the features of a data module once, if this model has a cache key; its batches then carry them."""
@@ -222,8 +231,9 @@ class SpeechClassifier(nn.Module):
         )
 
     def provenance(self) -> dict[str, Any]:
-        """Return where the weights started, as plain JSON; empty if they started at random."""
-        return {}
+        """Return where weights and features come from, as plain JSON; empty if both are of this library alone."""
+        parts = [part.provenance for part in self.features.modules() if hasattr(part, "provenance")]
+        return {"features": parts[0]} if parts else {}
 
     def unchanging(self) -> dict[str, Tensor]:
         """Return the weights that training never changes; checkpoints leave them out until training has finished."""

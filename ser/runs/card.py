@@ -29,7 +29,17 @@ SCHEMA = 2
 CORPUS_FACTS = ("title", "language", "material", "licence", "citation", "doi", "homepage", "notes", "synthetic")
 LATER_FACTS = ("language", "material", "notes")
 """Those that older cards lack, or that change as more is known about a corpus."""
-TRAINING_FACTS = ("seed", "parameters", "encoder", "epochs", "best_epoch", "dev_uar", "dev_ccc", "train_seconds")
+TRAINING_FACTS = (
+    "seed",
+    "parameters",
+    "encoder",
+    "features",
+    "epochs",
+    "best_epoch",
+    "dev_uar",
+    "dev_ccc",
+    "train_seconds",
+)
 FOLD_FACTS = ("epochs", "best_epoch", "dev_uar", "dev_ccc")
 LEFT_OUT_FACTS = ("utterance", "kind", "detail")
 """Facts about a file that was left out, without its path, which is of one machine."""
