@@ -149,7 +149,7 @@ class SpeechClassifier(nn.Module):
         costly = any(getattr(part, "costly", False) for part in self.features.modules())
         if not costly or isinstance(features, nn.Module):
             return None
-        return {"features": features, "code": source_hash(), **SpeechClassifier.provenance(self)}
+        return {"features": features, "code": source_hash(), "made_by": SpeechClassifier.provenance(self)}
 
     def use_cached_features(self, data: "SpeechDataModule") -> None:
         """Compute the features of a data module once, if this model has a cache key; its batches then carry them."""

@@ -85,6 +85,16 @@ def test_same_run_has_the_same_card(run: Path) -> None:
     assert text == json.dumps(json.loads(text), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def test_card_states_the_library_and_licence_of_features(run: Path) -> None:
+    features = {"library": "opensmile 2.6.0", "licence": "research and other non-commercial use only"}
+    for folder in (run, *run.glob("fold_*")):
+        numbers = read(folder, "metrics.json")
+        write_json({**numbers, "run": {**numbers["run"], "features": features}}, folder / "metrics.json")
+    assert card.write_card(RunFolder(run), [LEFT_OUT])["training"]["features"] == features
+    words = " ".join(Page((run / "card.html").read_text()).words.split())
+    assert "opensmile 2.6.0; licence: research and other non-commercial use only" in words
+
+
 def test_page_is_self_contained(finished: Path, finished_one: Path) -> None:
     for folder in (finished, finished_one):
         page = Page((folder / "card.html").read_text())
