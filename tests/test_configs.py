@@ -43,7 +43,7 @@ PRETRAINED = [model for model in options("model") if "checkpoint" in (CONF / "mo
 """Those that are made from a checkpoint; tests/models/test_pretrained.py makes and trains them."""
 POLICIES = [name for name in options("augment") if "# Policy" in (CONF / "augment" / f"{name}.yaml").read_text()]
 """Those that are several augmentations with settings of their own."""
-OPTIONAL = ("data", "logger", "paths", "experiment", "launcher", "hparams_search")
+OPTIONAL = ("cleaning", "data", "logger", "paths", "experiment", "launcher", "hparams_search")
 """Groups that the configuration names, though nothing of it bears their names or nothing is chosen."""
 PAIRS = list(zip(options("data"), cycle(m for m in options("model") if m not in PRETRAINED), strict=False))
 """Each corpus with a model: the models in turn."""

@@ -26,6 +26,7 @@ ROOMS = [
     "signal",
     "features",
     "augment",
+    "cleaning",
     "models",
     "evaluation",
     "inference",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 @cache
 def source_hash() -> str:
-    """Return the SHA-256 of the code of all features, so that features kept on disk are computed anew when it changes."""
-    whole = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        whole.update(file.read_bytes())
+    """Return the SHA-256 of the code of features and cleaning; kept features are computed anew when it changes."""
+    whole, package = hashlib.sha256(), Path(__file__).parent.parent
+    for room in ("signal", "features", "cleaning"):
+        for file in sorted((package / room).glob("*.py")):
+            whole.update(file.read_bytes())
     return whole.hexdigest()

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ser.audio.decode import AudioSettings
+from ser.cleaning.cleaning import Cleaning
 from ser.datamodules.batch import Batch
 from ser.errors import ConfigError
 from ser.features import source_hash
@@ -47,6 +48,7 @@ class Task:
         features: ``_target_`` and arguments of a module of `ser.features`, or such a module.
         normalise: ``_target_`` and arguments of `ser.features.normalise.Normalise`, without ``n_features``.
         stamps: Words that every result of this model must carry.
+        cleaning: By name, ``_target_`` and arguments of modules of `ser.cleaning`, applied to waveforms before the features.
         scale: ``mean`` and ``deviation`` of each number over the training clips, in its own unit; ``None`` for classes.
     """
 
@@ -56,6 +58,7 @@ class Task:
     normalise: Config
     stamps: Sequence[str] = ()
     scale: Mapping[str, Sequence[float]] | None = None
+    cleaning: Mapping[str, Config] | None = None
 
 
 class SpeechClassifier(nn.Module):
@@ -93,6 +96,7 @@ class SpeechClassifier(nn.Module):
         self.classes, self.stamps = tuple(made.classes), tuple(made.stamps)
         self.scale = None if made.scale is None else _scale_of(made.scale)
         self.audio = settings_from(AudioSettings, made.audio, "audio")
+        self.cleaning = Cleaning(made.cleaning or {})
         features = made.features
         self.features = features if isinstance(features, nn.Module) else instantiate(features, nn.Module)
         if not isinstance(getattr(self.features, "n_features", None), int):
@@ -131,22 +135,28 @@ class SpeechClassifier(nn.Module):
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Return the logits of waveforms."""
-        features, frames = self.features(waveform, lengths)
+        features, frames = self.extract(waveform, lengths)
         return self.classify(self.normalise(features, frames), frames)
+
+    def extract(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features of waveforms after cleaning, ``(batch, feature, frame)``, and their lengths in frames."""
+        features: tuple[Tensor, Tensor] = self.features(*self.cleaning(waveform, lengths))
+        return features
 
     def logits(self, batch: Batch, speakers: Statistics | None = None) -> Tensor:
         """Return the logits of a batch, ``(batch, class)``, from its cached features where it has them."""
-        features, frames = batch.features or self.features(batch.waveform, batch.lengths)
+        features, frames = batch.features or self.extract(batch.waveform, batch.lengths)
         return self.classify(self.normalise(features, frames, _own(speakers, batch)), frames)
 
     def cache_key(self) -> dict[str, Any] | None:
-        """Return all that the features depend on, as plain JSON, if computing them once saves much; else ``None``.
+        """Return all that the features depend on but cleaning, as plain JSON, if computing them once pays; else ``None``.
 
-        It saves much where a part of them has a true ``costly``. They depend on their settings and on the code of
-        `ser.features`.
+        It pays where a part of them, or of cleaning, has a true ``costly``. They depend on their settings and on the code of
+        `ser.features` and `ser.cleaning`.
         """
         features = self.hparams["task"]["features"]
-        costly = any(getattr(part, "costly", False) for part in self.features.modules())
+        parts = (*self.features.modules(), *self.cleaning.modules())
+        costly = any(getattr(part, "costly", False) for part in parts)
         if not costly or isinstance(features, nn.Module):
             return None
         return {"features": features, "code": source_hash(), "made_by": SpeechClassifier.provenance(self)}
@@ -154,8 +164,10 @@ class SpeechClassifier(nn.Module):
     def use_cached_features(self, data: "SpeechDataModule") -> None:
         """Compute the features of a data module once, if this model has a cache key; its batches then carry them."""
         if (key := self.cache_key()) is not None:
+            if cleaning := self.hparams["task"].get("cleaning"):
+                key["cleaning"] = cleaning
             with self.evaluating():
-                data.use_cached_features(key, self.features, self.n_features, self.device)
+                data.use_cached_features(key, self.extract, self.n_features, self.device)
 
     # ---- statistics
 
@@ -181,7 +193,7 @@ class SpeechClassifier(nn.Module):
         def features() -> Iterator[tuple[Tensor, Tensor]]:
             for batch in data.batches(data.split.train, self.device):
                 rows.append(batch.index)
-                yield batch.features or self.features(batch.waveform, batch.lengths)
+                yield batch.features or self.extract(batch.waveform, batch.lengths)
 
         with self.evaluating():
             self.normalise.fit(features())
@@ -195,7 +207,7 @@ class SpeechClassifier(nn.Module):
         with self.evaluating():
             for loaded in data.batches(rows, self.device):
                 batch = loaded if change is None else change(loaded)
-                features, frames = batch.features or self.features(batch.waveform, batch.lengths)
+                features, frames = batch.features or self.extract(batch.waveform, batch.lengths)
                 moments.add(features, frames, batch.speaker, batch.index)
         return moments
 
@@ -340,7 +352,7 @@ class SpeechClassifier(nn.Module):
         moments = Moments(1, self.n_features)
         with self.evaluating():
             for rows, waveform, lengths in batches(named_clips(audio), rate, self.audio, batch_size, self.device):
-                features, frames = self.features(waveform, lengths)
+                features, frames = self.extract(waveform, lengths)
                 moments.add(features, frames, torch.zeros(len(rows), dtype=torch.int64))
         self.normalise.adapt(self.normalise.statistics(moments))
 

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from ser.signal.padding import cut
 
-TRANSITION_S = 0.016
-"""Length of a filter in seconds; with a Hamming window its transition bands are about 200 Hz wide."""
+FILTER_S = 0.064
+"""Length of a filter in seconds; with a Hamming window its transition bands are about 50 Hz wide."""
 
 
 def band_pass(waveform: Tensor, lengths: Tensor, low_hz: Tensor, high_hz: Tensor, rate: int) -> Tensor:
@@ -24,7 +24,7 @@ def band_pass(waveform: Tensor, lengths: Tensor, low_hz: Tensor, high_hz: Tensor
 
 def band_pass_taps(low_hz: Tensor, high_hz: Tensor, rate: int) -> Tensor:
     """Return the impulse responses, ``(batch, tap)`` float64, that scipy's ``firwin`` designs."""
-    count = 2 * round(TRANSITION_S * rate / 2) + 1
+    count = 2 * round(FILTER_S * rate / 2) + 1
     at = torch.arange(count, device=low_hz.device, dtype=torch.float64) - count // 2
     low, high = (2 * edge.double()[:, None] / rate for edge in (low_hz, high_hz))  # 1 is half the sampling rate
     window = torch.hamming_window(count, periodic=False, device=low_hz.device, dtype=torch.float64)

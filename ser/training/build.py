@@ -44,6 +44,8 @@ def build_model(config: Config, data: "SpeechDataModule") -> "SpeechClassifier":
     }
     if (scale := data.scale()) is not None:
         task["scale"] = scale
+    if cleaning := {name: step for name, step in (config.get("cleaning") or {}).items() if step is not None}:
+        task["cleaning"] = cleaning
     return instantiate(config["model"], SpeechClassifier, task=task)
 
 

@@ -80,7 +80,7 @@ class Training(L.LightningModule):
             waveform, lengths = batch.waveform, batch.lengths
             for step in self.waveform_augment:
                 waveform, lengths, soft = step(waveform, lengths, soft)
-            features, frames = self.model.features(waveform, lengths)
+            features, frames = self.model.extract(waveform, lengths)
         else:
             features, frames = batch.features
         features = self.model.normalise(features, frames, self.model.training_statistics(batch))
