@@ -248,7 +248,8 @@ def _keys_of(group: Path, name: str) -> set[str]:
         text = file.read_text(encoding="utf-8")
         package = re.match(r"# @package (\S+)", text)
         values = _read(file)
-        found |= set(values.get(name) or {}) if package else set(values) - {"defaults"}
+        below = package and package[1] != name
+        found |= set(values.get(name) or {}) if below else set(values) - {"defaults"}
     return found
 
 

@@ -44,7 +44,7 @@ def build_model(config: Config, data: "SpeechDataModule") -> "SpeechClassifier":
     }
     if (scale := data.scale()) is not None:
         task["scale"] = scale
-    if cleaning := {name: step for name, step in (config.get("cleaning") or {}).items() if step is not None}:
+    if cleaning := _steps(config, "cleaning"):
         task["cleaning"] = cleaning
     return instantiate(config["model"], SpeechClassifier, task=task)
 
@@ -55,8 +55,12 @@ def build_training(config: Config, model: "SpeechClassifier", data: "SpeechDataM
     from ser.training.module import Training
 
     loss = instantiate(config["loss"], Loss, counts=data.class_counts())
-    augment = {name: step for name, step in (config.get("augment") or {}).items() if step is not None}
-    return Training(model, loss, augment, config["optimizer"], config["schedule"])
+    return Training(model, loss, _steps(config, "augment"), config["optimizer"], config["schedule"])
+
+
+def _steps(config: Config, group: str) -> dict[str, Config]:
+    """Return the steps of a group, without those set to null, and the name of a policy."""
+    return {name: step for name, step in (config.get(group) or {}).items() if step is not None and name != "name"}
 
 
 def stamps_of(config: Config, data: "SpeechDataModule") -> list[str]:

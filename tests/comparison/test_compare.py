@@ -20,6 +20,7 @@ from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
 from ser.evaluation.summary import read_metrics, summarise, write_metrics
 from ser.runs.folder import RunFolder
+from tests.composed import composed
 
 CLASSES = ("angry", "neutral", "sad")
 FOLDS = 3
@@ -315,6 +316,12 @@ def test_system_names_state_the_difference_and_are_unique(make: Make, tmp_path: 
     make("3", "bilstm.BiLSTM", protocol="b")
     systems = {row.system for row in rank_systems(*find([tmp_path / "runs"]))[0].sections[0].group.rows}
     assert systems == {"cnn, augment=warp", "cnn, augment=none", "bilstm", "bilstm #2"}
+
+
+def test_systems_are_named_by_their_policies_of_augmentation() -> None:
+    policies = ("light", "heavy", "none")
+    systems = [composed(f"augment={policy}", "model=cnn") for policy in (*policies, "[warp,mixup]")]
+    assert names(systems) == [f"cnn, augment={name}" for name in (*policies, "warp+mixup")]
 
 
 def test_a_key_that_stands_in_two_places_is_named_in_full() -> None:
