@@ -43,9 +43,13 @@ PRETRAINED = [model for model in options("model") if "checkpoint" in (CONF / "mo
 """Those that are made from a checkpoint; tests/models/test_pretrained.py makes and trains them."""
 POLICIES = [name for name in options("augment") if "# Policy" in (CONF / "augment" / f"{name}.yaml").read_text()]
 """Those that are several augmentations with settings of their own."""
+CLASSICAL = [model for model in options("model") if "classical" in (CONF / "model" / f"{model}.yaml").read_text()]
+"""Those that are fitted once; tests/baselines fits them."""
 OPTIONAL = ("cleaning", "data", "logger", "paths", "experiment", "launcher", "hparams_search")
 """Groups that the configuration names, though nothing of it bears their names or nothing is chosen."""
-PAIRS = list(zip(options("data"), cycle(m for m in options("model") if m not in PRETRAINED), strict=False))
+PAIRS = list(
+    zip(options("data"), cycle(m for m in options("model") if m not in (*PRETRAINED, *CLASSICAL)), strict=False)
+)
 """Each corpus with a model: the models in turn."""
 
 
@@ -80,6 +84,8 @@ def check(config: dict[str, Any], folder: Path) -> None:
     for node in targets(config):
         cls = find_class(node["_target_"], object)
         keys = [key for key in node if key != "_target_"]
+        if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls).parameters.values()):
+            continue  # as XGBoost's classifiers
         if unknown := [key for key in keys if key not in inspect.signature(cls).parameters]:
             raise ConfigError(f"{node['_target_']} takes no {', '.join(unknown)}.")
     corpora_of(config)
@@ -89,7 +95,9 @@ def check(config: dict[str, Any], folder: Path) -> None:
     counts = {"angry": 1, "sad": 1}
     stub = SimpleNamespace(classes=("angry", "sad"), class_counts=lambda: counts, stamps=(), scale=lambda: None)
     if "encoder" not in config["model"]:
-        build.build_training(config, build.build_model(config, stub), stub)  # type: ignore[arg-type]
+        model = build.build_model(config, stub)  # type: ignore[arg-type]
+        if "estimator" not in config["model"]:
+            build.build_training(config, model, stub)  # type: ignore[arg-type]
     build.build_trainer(config, folder, [], L.Callback())
 
 
@@ -114,6 +122,7 @@ def folders_of(names: Iterable[str], folder: Path) -> list[str]:
 @pytest.mark.parametrize(("group", "option"), CHOICES)
 def test_each_option_composes_and_can_be_made(group: str, option: str, tmp_path: Path) -> None:
     needs = {"model=pretrained": ["model.encoder.checkpoint=x"], "trainer=fsdp": ["callbacks=[early_stopping]"]}
+    needs["model=classical"] = ["model.name=dummy", "model.estimator={_target_: sklearn.dummy.DummyClassifier}"]
     needs["labels=dimensions"] = ["labels.targets=[arousal]"]
     needs |= {f"augment={name}": folders_of([name], tmp_path) for name in ("noise_folder", "impulse_responses")}
     more = needs.get(chosen(group, option), [])

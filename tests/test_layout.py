@@ -29,6 +29,7 @@ ROOMS = [
     "cleaning",
     "models",
     "evaluation",
+    "baselines",
     "inference",
     "report",
     "runs",

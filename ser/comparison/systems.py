@@ -68,7 +68,7 @@ class Pooled:
         """The parameters of one model, where a metrics.json has them."""
         every = [run.about for run in self.runs]
         every += [fold.about for run in self.runs for fold in run.folds if fold.is_finished]
-        return next((int(about["parameters"]) for about in every if "parameters" in about), None)
+        return next((int(about["parameters"]) for about in every if about.get("parameters")), None)
 
     @property
     def seconds(self) -> float:

@@ -50,6 +50,8 @@ class Functionals(nn.Module):
 
     one_frame = True
     """Each clip has exactly one frame."""
+    costly = True
+    """Worth keeping on disk between runs, since they take little room."""
 
     def __init__(self, of: Mapping[str, Any] | nn.Module, functionals: Sequence[str] = DEFAULT) -> None:
         super().__init__()
@@ -66,8 +68,10 @@ class Functionals(nn.Module):
     @override
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         features, frames = self.of(waveform, lengths)
-        with torch.autocast(waveform.device.type, enabled=False):  # half precision cannot hold sums over frames
-            return statistics_of(at_least_float32(features), frames, self.functionals)[..., None], frames.clamp(1, 1)
+        with torch.autocast(waveform.device.type, enabled=False):
+            # In double precision, so that a tree's threshold is on the same side whatever the padding of the batch.
+            found = statistics_of(features.double(), frames, self.functionals)
+        return found.to(at_least_float32(features).dtype)[..., None], frames.clamp(1, 1)
 
 
 def names_of(features: nn.Module) -> tuple[str, ...]:

@@ -50,9 +50,20 @@ def finish(path: Path, model: SpeechClassifier) -> None:
         return
     put_back(checkpoint, model)
     kept = {name: checkpoint[name] for name in PARTS}
+    _save({**kept, "state_dict": _without_prefix(checkpoint["state_dict"])}, path)
+
+
+def write_model(path: Path, model: SpeechClassifier) -> None:
+    """Write the checkpoint of a model that was not trained by Lightning: what a prediction needs."""
+    checkpoint: dict[str, Any] = {"state_dict": model.state_dict()}
+    during_training(checkpoint, model)
+    _save(checkpoint, path)
+
+
+def _save(checkpoint: Mapping[str, Any], path: Path) -> None:
     # Into a file of Python's, whose error names a full disk: torch's own does not.
     with replacing(path) as unfinished, unfinished.open("wb") as file:
-        torch.save({**kept, "state_dict": _without_prefix(checkpoint["state_dict"])}, file)
+        torch.save(checkpoint, file)
 
 
 def read_checkpoint(file: Path) -> dict[str, Any]:

@@ -143,10 +143,14 @@ class SpeechClassifier(nn.Module):
         features: tuple[Tensor, Tensor] = self.features(*self.cleaning(waveform, lengths))
         return features
 
-    def logits(self, batch: Batch, speakers: Statistics | None = None) -> Tensor:
-        """Return the logits of a batch, ``(batch, class)``, from its cached features where it has them."""
+    def normalised(self, batch: Batch, speakers: Statistics | None = None) -> tuple[Tensor, Tensor]:
+        """Return the normalised features of a batch, and their frames, from its cached features where it has them."""
         features, frames = batch.features or self.extract(batch.waveform, batch.lengths)
-        return self.classify(self.normalise(features, frames, _own(speakers, batch)), frames)
+        return self.normalise(features, frames, _own(speakers, batch)), frames
+
+    def logits(self, batch: Batch, speakers: Statistics | None = None) -> Tensor:
+        """Return the logits of a batch, ``(batch, class)``."""
+        return self.classify(*self.normalised(batch, speakers))
 
     def cache_key(self) -> dict[str, Any] | None:
         """Return all that the features depend on but cleaning, as plain JSON, if computing them once pays; else ``None``.

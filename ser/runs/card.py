@@ -29,18 +29,8 @@ SCHEMA = 2
 CORPUS_FACTS = ("title", "language", "material", "licence", "citation", "doi", "homepage", "notes", "synthetic")
 LATER_FACTS = ("language", "material", "notes")
 """Those that older cards lack, or that change as more is known about a corpus."""
-TRAINING_FACTS = (
-    "seed",
-    "parameters",
-    "encoder",
-    "features",
-    "epochs",
-    "best_epoch",
-    "dev_uar",
-    "dev_ccc",
-    "train_seconds",
-)
-FOLD_FACTS = ("epochs", "best_epoch", "dev_uar", "dev_ccc")
+FOLD_FACTS = ("epochs", "best_epoch", "dev_uar", "dev_ccc", "chosen")
+TRAINING_FACTS = ("seed", "parameters", "encoder", "features", *FOLD_FACTS, "train_seconds")
 LEFT_OUT_FACTS = ("utterance", "kind", "detail")
 """Facts about a file that was left out, without its path, which is of one machine."""
 

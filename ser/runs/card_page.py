@@ -31,6 +31,7 @@ def render(card: Mapping[str, Any], run: RunFolder) -> str:
         "card": card,
         "measure": measure,
         "write": writer(measure),
+        "settings": lambda chosen: ", ".join(f"{key} {value}" for key, value in chosen.items()),
         "ends": ends,
         "scatter": data_uri(run.path / SCATTER) if run.has(SCATTER) else None,
         "folder": run.name,

@@ -16,7 +16,7 @@ Config = Mapping[str, Any]
 
 
 def model_name(model: Config) -> str:
-    """Name a model: by its pretrained checkpoint, or by its class.
+    """Name a model: by its pretrained checkpoint, by its name, or by its class.
 
     Example:
         >>> model_name({"_target_": "ser.models.cnn.CNN"})
@@ -27,7 +27,7 @@ def model_name(model: Config) -> str:
     checkpoint = model.get("checkpoint") or (model.get("encoder") or {}).get("checkpoint")
     if checkpoint:
         return Path(str(checkpoint)).name
-    return str(model["_target_"]).rpartition(".")[2].lower()
+    return str(model.get("name") or str(model["_target_"]).rpartition(".")[2].lower())
 
 
 def run_name(config: Config) -> str:

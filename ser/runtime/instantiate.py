@@ -74,9 +74,11 @@ def find_class(path: str, kind: type[T]) -> type[T]:
     try:
         found = getattr(import_module(module), name)
     except ModuleNotFoundError as error:
-        if error.name and module.startswith(error.name):
+        if error.name and "." in error.name and module.startswith(error.name):
             raise ConfigError(f"_target_: {path}: there is no module {error.name}.") from error
-        raise ConfigError(f"_target_: {path} needs the package {error.name}, which is not installed.") from error
+        raise ConfigError(
+            f"_target_: {path} needs the package {error.name}, which is not installed. Run pip install {error.name}."
+        ) from error
     except AttributeError as error:
         raise ConfigError(f"_target_: the module {module} has no {name}.") from error
     if not isinstance(found, type) or not _is_kind(found, kind):

@@ -14,6 +14,7 @@ from ser.training.selection import MODES
 
 if TYPE_CHECKING:
     import lightning as L
+    import torch
     from lightning.pytorch.loggers import Logger
 
     from ser.datamodules.speech import SpeechDataModule
@@ -66,6 +67,13 @@ def _steps(config: Config, group: str) -> dict[str, Config]:
 def stamps_of(config: Config, data: "SpeechDataModule") -> list[str]:
     """Return the stamps of a run: those of its data, and one if the model is adapted to its test speakers."""
     return [*data.stamps, *([ADAPTED] if config["normalise"].get("by") == "speaker" else [])]
+
+
+def device_of(accelerator: str) -> "torch.device":
+    """Return the device that a trainer's accelerator stands for, where no trainer is needed."""
+    import torch
+
+    return torch.device("cuda" if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu")
 
 
 def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history: "L.Callback") -> "L.Trainer":

@@ -1,5 +1,6 @@
 """Refuse settings of a training that cannot be used, before anything is read or written."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,11 @@ from ser.errors import ConfigError
 from ser.evaluation.measure import CLASSES, NUMBERS
 from ser.runtime.instantiate import find_class
 
+log = logging.getLogger(__name__)
+
 LARGEST_SEED = 2**32 - 1
+TRAINING = ("augment", "loss", "optimizer", "schedule", "callbacks")
+"""Groups of settings that only a training by gradients has."""
 
 
 def check_training(config: Mapping[str, Any]) -> None:
@@ -32,10 +37,16 @@ def check_kind(config: Mapping[str, Any], numeric: bool) -> None:
     """Check that the loss, and what chooses an epoch, are of the kind of the targets: numbers or classes.
 
     Raises:
-        ConfigError: If a setting is of the other kind, or batches are too small for the loss.
+        ConfigError: If a setting is of the other kind, or batches are too small for the loss; or if a classical model,
+            which is fitted once, has settings of a training.
     """
-    from ser.training.losses.loss import Loss  # late: settings are checked without torch
+    from ser.baselines.classical import Classical  # late: settings are checked without torch
+    from ser.models.classifier import SpeechClassifier
+    from ser.training.losses.loss import Loss
 
+    if issubclass(find_class(str(config["model"].get("_target_")), SpeechClassifier), Classical):
+        _check_classical(config, numeric)
+        return
     kind = find_class(str(config["loss"].get("_target_")), Loss)
     if kind.numeric != numeric:
         allowed = "ccc or mse to predict numbers" if numeric else "a loss of classes, such as cross_entropy,"
@@ -50,3 +61,17 @@ def check_kind(config: Mapping[str, Any], numeric: bool) -> None:
         asked[f"callbacks.{name}.by"] = (callback or {}).get("by")
     if wrong := [name for name, by in asked.items() if by == other.dev]:
         raise ConfigError(f"{wrong[0]} must be {own.dev} or dev_loss with these labels; got {other.dev}.")
+
+
+def _check_classical(config: Mapping[str, Any], numeric: bool) -> None:
+    name = config["model"]["name"]
+    if numeric:
+        raise ConfigError(f"labels must be classes with model={name}, a classifier; got numbers. Choose model=cnn.")
+    if given := [group for group in TRAINING if config.get(group)]:
+        raise ConfigError(
+            f"{given[0]} must not be set with model={name}, which is fitted once on unchanged clips. Leave it out."
+        )
+    if config["selection"]["by"] not in (by := ("dev_uar", "dev_loss")):
+        raise ConfigError(f"selection.by must be {' or '.join(by)}; got {config['selection']['by']!r}.")
+    if config["trainer"]["max_epochs"] != 1:
+        log.info("trainer.max_epochs is not used by model=%s, which is fitted once.", name)

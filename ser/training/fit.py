@@ -16,9 +16,9 @@ from ser.runs.environment import environment
 from ser.runs.folder import BEST, CURVES, DEV_METRICS, ENVIRONMENT, HISTORY, LAST, RunFolder
 from ser.runs.results import write_fold, write_split
 from ser.runtime import distributed
-from ser.runtime.files import write_json
+from ser.runtime.files import replacing, write_json
 from ser.runtime.phases import phase
-from ser.training.build import Config, build_model, build_trainer, build_training, stamps_of
+from ser.training.build import Config, build_model, build_trainer, build_training, device_of, stamps_of
 from ser.training.selection import MODES
 from ser.training.tracking import Tracker
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
     from lightning.pytorch.loggers import Logger
 
+    from ser.baselines.classical import Classical
     from ser.datamodules.speech import SpeechDataModule
     from ser.models.classifier import SpeechClassifier
     from ser.training.module import Training
@@ -38,6 +39,7 @@ def fit_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tr
     with phase("start"):
         import lightning as L
 
+        from ser.baselines.classical import Classical
         from ser.inference.load import load
         from ser.inference.score import score
         from ser.models.checkpoint import finish
@@ -46,13 +48,17 @@ def fit_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tr
         _describe_fold(data)
         distributed.on_first_process(lambda: write_split(RunFolder(folder), data))
         model = build_model(config, data)
-        sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
-        trained = sum(size for size, learns in sizes if learns)
-        log.info("%s: %d parameters, %d of them trained", type(model).__name__, sum(size for size, _ in sizes), trained)
+        if not isinstance(model, Classical):
+            sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+            total, trained = sum(size for size, _ in sizes), sum(size for size, learns in sizes if learns)
+            log.info("%s: %d parameters, %d of them trained", type(model).__name__, total, trained)
         marks = stamps_of(config, data)
         loggers = tracker.loggers(folder, data.fold, data.split.hash(data.labelled.manifest), marks)
     with phase("training"):
-        fitted = _fit(config, folder, build_training(config, model, data), data, loggers)
+        if isinstance(model, Classical):
+            fitted = _fit_once(config, folder, model, data, loggers)
+        else:
+            fitted = _fit(config, folder, build_training(config, model, data), data, loggers)
     with phase("scoring"):
         distributed.on_first_process(lambda: finish(folder / BEST, model))
         best = load(folder / BEST, device=fitted.device)
@@ -64,7 +70,8 @@ def fit_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tr
         if test is not None:
             made_with = environment(config["seed"], data.plan.fingerprint, str(fitted.device))
             write_json(made_with, folder / ENVIRONMENT)
-            plots.training_curves(fitted.history, fitted.best_epoch, folder / CURVES, stamps=tuple(marks))
+            if not isinstance(model, Classical):  # which has no curves
+                plots.training_curves(fitted.history, fitted.best_epoch, folder / CURVES, stamps=tuple(marks))
             write_fold(RunFolder(folder), test, dev, about)
         tracker.results(folder)
 
@@ -111,6 +118,30 @@ def _fit(
     return Fitted(table, int(table["epoch"].iloc[best]), seconds, trainer.strategy.root_device)
 
 
+def _fit_once(
+    config: Config, folder: Path, model: "Classical", data: "SpeechDataModule", loggers: "list[Logger]"
+) -> Fitted:
+    """Fit a classical model, and write its checkpoint and a history of one row."""
+    from ser.models.checkpoint import write_model
+    from ser.training.padding import check_padding
+
+    began = time.perf_counter()
+    model.to(device := device_of(config["trainer"]["accelerator"]))
+    check_padding(model, data, model.vector)
+    measured = model.fit(data, config["selection"]["by"])
+    history = pd.DataFrame([{"epoch": 0, **measured}])
+
+    def write() -> None:
+        write_model(folder / BEST, model)
+        with replacing(folder / HISTORY) as file:
+            history.to_csv(file, index=False)
+
+    distributed.on_first_process(write)
+    for logger in loggers:
+        logger.log_metrics(measured, step=0)
+    return Fitted(history, 0, time.perf_counter() - began, device)
+
+
 def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", fitted: Fitted) -> dict[str, Any]:
     """Return the provenance of a run's numbers: data, protocol, model and training."""
     measure = measure_in(fitted.history)
@@ -123,7 +154,7 @@ def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", 
         "splits": {str(data.fold): data.split.hash(data.labelled.manifest)},
         "fingerprint": data.plan.fingerprint,
         "seed": config["seed"],
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": sum(p.numel() for p in model.parameters()) or None,  # those of a classical model are not counted
         **model.provenance(),
         "epochs": len(fitted.history),
         "best_epoch": fitted.best_epoch,

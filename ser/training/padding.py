@@ -1,9 +1,12 @@
 """A probe before training: a model that looks at the padding of a batch is refused, since its scores would depend on it."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import Tensor
 
+from ser.datamodules.batch import Batch
 from ser.errors import ConfigError
 from ser.models.classifier import SpeechClassifier
 
@@ -15,12 +18,20 @@ TOLERANCE = 1e-2
 of another size; a mean over padding changes them by their own size."""
 
 
-def check_padding(model: SpeechClassifier, data: "SpeechDataModule") -> None:
+def check_padding(
+    model: SpeechClassifier, data: "SpeechDataModule", outputs: Callable[[Batch], Tensor] | None = None
+) -> None:
     """Score a short training clip alone, and padded in a batch with a long one.
 
+    Args:
+        model: In any mode.
+        data: Set up.
+        outputs: What may not differ, ``(batch, ...)``; the logits by default.
+
     Raises:
-        ConfigError: If the logits differ.
+        ConfigError: If it differs.
     """
+    outputs = outputs or model.logits
     lengths = data.labelled.manifest["length"].to_numpy()[data.split.train]
     short, long = data.split.train[[int(lengths.argmin()), int(lengths.argmax())]]
     if lengths.min() == lengths.max():
@@ -29,10 +40,10 @@ def check_padding(model: SpeechClassifier, data: "SpeechDataModule") -> None:
         alone = next(iter(data.batches(np.array([short]), model.device, 1)))
         together = next(iter(data.batches(np.array([short, long]), model.device, 2)))
         row = int((together.index == int(short)).nonzero()[0, 0])
-        one, padded = model.logits(alone)[0].double(), model.logits(together)[row].double()
+        one, padded = outputs(alone)[0].double(), outputs(together)[row].double()
     if float((one - padded).abs().max()) > TOLERANCE * max(1.0, float(one.abs().max())):
         raise ConfigError(
-            f"model must not depend on padding; the logits of {type(model).__name__} for a clip alone and for the same clip "
+            f"model must not depend on padding; the results of {type(model).__name__} for a clip alone and for the same clip "
             "padded in a batch differ. Use lengths in classify: multiply by the mask that ser.features.mask.frame_mask makes "
             "of them, and divide sums over time by lengths."
         )

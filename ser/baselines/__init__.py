@@ -1,0 +1,1 @@
+"""Classical models: scikit-learn's classifiers on one vector a clip."""

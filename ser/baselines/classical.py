@@ -1,0 +1,162 @@
+"""`Classical`: a classifier of scikit-learn, or one with its interface, on one vector a clip."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from ser.baselines.candidates import Clips, combinations, fit_candidates, unconverged
+from ser.baselines.fitted import Fitted, fitted_from
+from ser.datamodules.batch import Batch
+from ser.errors import ConfigError, LabelError, RunError
+from ser.features.functionals import DEFAULT, Functionals, names_of
+from ser.features.normalise import Statistics
+from ser.models.classifier import Config, SpeechClassifier
+from ser.runtime.instantiate import instantiate
+from ser.runtime.words import and_more
+
+if TYPE_CHECKING:
+    from ser.datamodules.speech import SpeechDataModule
+
+log = logging.getLogger(__name__)
+
+
+class Classical(SpeechClassifier):
+    """A classifier on functionals of the features, or on features that are one vector a clip already.
+
+    It is fitted once, on the training clips, by `fit`; no gradient is computed.
+
+    Args:
+        task: See `SpeechClassifier`.
+        name: Its name in folders and tables.
+        estimator: ``_target_`` of a classifier with the interface of scikit-learn, and its arguments. A list of values of
+            an argument is a choice, which dev speakers make.
+        scaler: A name of `ser.baselines.candidates.SCALERS`, ``none``, or a list of them to choose from.
+        functionals: See `ser.features.functionals.Functionals`; unused where the features are one vector a clip.
+
+    Raises:
+        ConfigError: If the targets are numbers, or normalisation would leave nothing of a vector.
+    """
+
+    def __init__(
+        self,
+        task: Config,
+        name: str,
+        estimator: Config,
+        scaler: str | Sequence[str] = "standard",
+        functionals: Sequence[str] = DEFAULT,
+    ) -> None:
+        features = task["features"]
+        if not isinstance(features, nn.Module):
+            features = instantiate(features, nn.Module)
+        if not getattr(features, "one_frame", False):
+            features = Functionals(features, functionals)
+        super().__init__({**task, "features": features})
+        if self.numeric:
+            raise ConfigError(
+                f"labels must be classes with model={name}, a classifier; got numbers. Choose another model, such as cnn."
+            )
+        if self.normalise.by == "utterance":
+            raise ConfigError(
+                f"normalise must not be utterance with model={name}, which has one vector per clip: nothing would remain of "
+                "it. Set normalise=none or normalise=speaker."
+            )
+        self.name, self.estimator, self.functionals = name, dict(estimator), functionals
+        self.scaler = scaler if isinstance(scaler, str) else list(scaler)
+        self.fitted: Fitted | None = None
+        self.chosen: dict[str, Any] = {}
+
+    @override
+    def classify(self, features: Tensor, lengths: Tensor) -> Tensor:
+        if self.fitted is None:
+            raise RunError(f"{self.name} must be fitted before it predicts. Call fit, or load a finished run.")
+        return torch.from_numpy(self.fitted.log_probabilities(self._rows(features))).to(features.device)
+
+    def vector(self, batch: Batch, speakers: Statistics | None = None) -> Tensor:
+        """Return what the classifier gets of a batch, ``(batch, feature)``."""
+        return self.normalised(batch, speakers)[0][..., 0]
+
+    def fit(self, data: "SpeechDataModule", by: str) -> dict[str, float]:
+        """Fit all candidates on the training clips, and keep the best on the dev clips, the first of ties.
+
+        The one that is kept is not fitted again on both: what dev says of it stays true of it.
+
+        Args:
+            data: Set up.
+            by: ``dev_uar``, or ``dev_loss``.
+
+        Returns:
+            ``dev_uar`` and ``dev_loss`` (in nats) of the one that is kept.
+
+        Raises:
+            ConfigError: If a setting cannot be used.
+            LabelError: If training clips are of one class only.
+            RunError: If a feature is not finite.
+        """
+        self.use_cached_features(data)
+        self.fit_statistics(data)
+        train, dev = (self._clips(data, side) for side in ("train", "dev"))
+        if len(np.unique(train.y)) < 2:
+            raise LabelError(
+                f"labels must have two classes or more in the training clips of fold {data.fold}; got only "
+                f"{data.classes[train.y[0]]}. Choose other labels, or another protocol."
+            )
+        grid = combinations({"scaler": self.scaler, **self.estimator})
+        found = fit_candidates(grid, train, dev, len(self.classes), data.loading.seed, torch.get_num_threads())
+        for one in found:
+            log.info("%s: %s, dev UAR %.1f", self.name, _in_words(one.settings), 100 * one.measured["dev_uar"])
+        sign = -1 if by == "dev_loss" else 1
+        best = max(found, key=lambda one: sign * one.measured[by])
+        if unconverged(best.fitted):
+            log.warning("%s stopped at model.estimator.max_iter before it converged. Set a higher one.", self.name)
+        self.fitted, self.chosen = best.fitted, best.settings
+        return dict(best.measured)
+
+    @override
+    def cache_key(self) -> dict[str, Any] | None:
+        key = super().cache_key()
+        return None if key is None else {**key, "functionals": list(self.functionals)}
+
+    @override
+    def provenance(self) -> dict[str, Any]:
+        return {**super().provenance(), **({"chosen": self.chosen} if self.chosen else {})}
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return the fitted pipeline for a checkpoint."""
+        return {} if self.fitted is None else self.fitted.state()
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Restore the fitted pipeline of a checkpoint."""
+        self.fitted = fitted_from(state) if state else None
+
+    def _clips(self, data: "SpeechDataModule", side: str) -> Clips:
+        rows, x, index = data.split.sides()[side], [], []
+        with self.evaluating():
+            for batch in data.batches(rows, self.device):
+                x.append(self._rows(self.normalised(batch, self._speakers.get(side))[0]))
+                index.append(batch.index.cpu().numpy())
+        read = np.concatenate(index)
+        order = read.argsort()
+        if side == "train":
+            data.check_fitted(read)
+        return Clips(np.concatenate(x)[order], data.labelled.target[read[order]])
+
+    def _rows(self, features: Tensor) -> np.ndarray:
+        """Return ``(clip, feature)`` float64 of ``(batch, feature, 1)``."""
+        rows: np.ndarray = features[..., 0].detach().double().cpu().numpy()
+        if wrong := np.flatnonzero(~np.isfinite(rows).all(axis=0)).tolist():
+            names = names_of(self.features)
+            raise RunError(
+                f"features must be finite for every clip; got NaN or infinity in {and_more([names[i] for i in wrong])}. "
+                "Choose other features, or report it."
+            )
+        return rows
+
+
+def _in_words(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in settings.items()) or "one candidate"
+
