@@ -159,4 +159,3 @@ class Classical(SpeechClassifier):
 
 def _in_words(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in settings.items()) or "one candidate"
-

@@ -58,7 +58,7 @@ class Command:
 def test_a_classifier_that_could_not_be_read_again_is_refused_before_it_is_written() -> None:
     odd = make_pipeline(FunctionTransformer(print), SVC())
     with pytest.raises(
-        ConfigError, match=r"model\.estimator must be a classifier of known types, .*got builtins\.print"
+        ConfigError, match=r"model\.estimator must be a classifier of types known .*got builtins\.print"
     ):
         Fitted(odd, np.ones(N_CLASSES, dtype=bool)).state()
 

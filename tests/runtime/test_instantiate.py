@@ -51,7 +51,7 @@ def test_invalid_target_is_an_error(target: str) -> None:
     ("target", "words"),
     [
         ("ser.corpora.nowhere.Nowhere", "there is no module ser.corpora.nowhere"),
-        ("nowhere.Corpus", "there is no module nowhere"),
+        ("nowhere.Corpus", "needs the package nowhere, which is not installed. Run pip install nowhere"),
         ("ser.corpora.demo.Demonstration", "the module ser.corpora.demo has no Demonstration"),
         ("ser.corpora.demo.Demo.parse", "there is no module ser.corpora.demo.Demo"),
     ],
