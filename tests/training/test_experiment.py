@@ -128,9 +128,10 @@ def test_predictions_depend_on_the_seed_alone(settings: Settings, finished: Path
     "model", ["cnn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("bilstm", "transformer"))]
 )
 def test_a_resumed_run_equals_one_that_was_not_stopped(settings: Settings, model: str, tmp_path: Path) -> None:
-    whole = experiment.train(settings(f"model={model}", "trainer.max_epochs=3", f"paths.run={tmp_path / 'whole'}"))
+    chosen = (f"model={model}", "trainer.max_epochs=3", "augment=[heavy,warp,cutmix]")
+    whole = experiment.train(settings(*chosen, f"paths.run={tmp_path / 'whole'}"))
 
-    config = settings(f"model={model}", "trainer.max_epochs=3")
+    config = settings(*chosen)
     train_until_the_third_epoch(config)
     (stopped,) = Path("runs").iterdir()
     assert not (stopped / "metrics.json").exists()
