@@ -38,10 +38,10 @@ class Trim(nn.Module):
         """Return the trimmed batch with its lengths; see `ser.cleaning` for the shapes."""
         if waveform.shape[1] <= self.frame:
             return waveform, lengths
-        energy = nn.functional.pad(waveform.double().square().cumsum(dim=1), (1, 0))
-        starts = torch.arange(0, waveform.shape[1] - self.frame + 1, self.hop, device=waveform.device)
+        energy = waveform.double().square().unfold(1, self.frame, self.hop).sum(dim=2)  # (batch, frame)
+        starts = self.hop * torch.arange(energy.shape[1], device=waveform.device)
         own = starts + self.frame <= lengths[:, None]
-        power = (energy[:, starts + self.frame] - energy[:, starts]).masked_fill(~own, -1.0)
+        power = energy.masked_fill(~own, -1.0)
         loud = (power >= power.amax(dim=1, keepdim=True) * 10 ** (-self.below_db / 10)) & own
         first, last = loud.int().argmax(dim=1), loud.shape[1] - 1 - loud.flip(1).int().argmax(dim=1)
         long = lengths > self.frame

@@ -7,7 +7,7 @@ import math
 
 import torch
 import torchaudio
-from torch import Tensor
+from torch import Tensor, nn
 
 from ser.signal.padding import cut
 
@@ -28,11 +28,11 @@ def loudness(waveform: Tensor, lengths: Tensor, rate: int) -> Tensor:
         - lengths: ``(batch,)`` in samples
     """
     block, step = round(BLOCK_S * rate), round(STEP_S * rate)
-    energy = torch.nn.functional.pad(_weighted(waveform, lengths, rate).square().cumsum(dim=1), (1, 0))
-    starts = torch.arange(0, max(waveform.shape[1] - block, 0) + 1, step, device=waveform.device)
-    ends = (starts + block).clamp(max=energy.shape[1] - 1)
+    weighted = nn.functional.pad(_weighted(waveform, lengths, rate), (0, max(0, block - waveform.shape[1])))
+    energy = weighted.square().unfold(1, block, step).sum(dim=2)  # (batch, block)
+    starts = step * torch.arange(energy.shape[1], device=waveform.device)
     whole = (starts + block <= lengths[:, None]) | (starts == 0)
-    power = (energy[:, ends] - energy[:, starts]) / lengths.clamp(max=block)[:, None]
+    power = energy / lengths.clamp(max=block)[:, None]
     level = OFFSET_DB + 10 * torch.log10(power)
     gated = whole & (level > GATE_LUFS)
     relative = OFFSET_DB + 10 * torch.log10(_mean(power, gated)) + GATE_LU
