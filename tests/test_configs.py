@@ -94,7 +94,7 @@ def check(config: dict[str, Any], folder: Path) -> None:
     instantiate(config["protocol"], Protocol)
     counts = {"angry": 1, "sad": 1}
     stub = SimpleNamespace(classes=("angry", "sad"), class_counts=lambda: counts, stamps=(), scale=lambda: None)
-    if "encoder" not in config["model"]:
+    if "encoder" not in config["model"] and "checkpoint" not in config.get("features", {}):
         model = build.build_model(config, stub)  # type: ignore[arg-type]
         if "estimator" not in config["model"]:
             build.build_training(config, model, stub)  # type: ignore[arg-type]
@@ -122,6 +122,7 @@ def folders_of(names: Iterable[str], folder: Path) -> list[str]:
 @pytest.mark.parametrize(("group", "option"), CHOICES)
 def test_each_option_composes_and_can_be_made(group: str, option: str, tmp_path: Path) -> None:
     needs = {"model=pretrained": ["model.encoder.checkpoint=x"], "trainer=fsdp": ["callbacks=[early_stopping]"]}
+    needs["features=encoder"] = ["features.checkpoint=x"]
     needs["model=classical"] = ["model.name=dummy", "model.estimator={_target_: sklearn.dummy.DummyClassifier}"]
     needs["labels=dimensions"] = ["labels.targets=[arousal]"]
     needs |= {f"augment={name}": folders_of([name], tmp_path) for name in ("noise_folder", "impulse_responses")}

@@ -53,9 +53,9 @@ class Classical(SpeechClassifier):
         features = task["features"]
         if not isinstance(features, nn.Module):
             features = instantiate(features, nn.Module)
-        if not getattr(features, "one_frame", False):
-            features = Functionals(features, functionals)
-        super().__init__({**task, "features": features})
+            self.hparams["task"] = {**task, "features": getattr(features, "rebuilt_from", task["features"])}
+        vector = features if getattr(features, "one_frame", False) else Functionals(features, functionals)
+        super().__init__({**task, "features": vector})
         if self.numeric:
             raise ConfigError(
                 f"labels must be classes with model={name}, a classifier; got numbers. Choose another model, such as cnn."

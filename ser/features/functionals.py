@@ -64,6 +64,9 @@ class Functionals(nn.Module):
         inner = names_of(self.of)
         self.names = tuple(f"{name}_{functional}" for functional in self.functionals for name in inner)
         self.n_features = len(self.names)
+        if hasattr(self.of, "rebuilt_from"):  # without the files that it was first made from
+            own = {"_target_": f"{__name__}.Functionals", "functionals": list(self.functionals)}
+            self.rebuilt_from = {**own, "of": self.of.rebuilt_from}
 
     @override
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

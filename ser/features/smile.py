@@ -48,7 +48,7 @@ class OpenSmile(nn.Module):
         self.feature_set, self.sample_rate = feature_set, sample_rate
         self.names: tuple[str, ...] = tuple(_smile(feature_set).feature_names)
         self.n_features = len(self.names)
-        self.provenance = {"library": f"opensmile {_opensmile().__version__}", "licence": LICENCE}
+        self.provenance = {"features": {"library": f"opensmile {_opensmile().__version__}", "licence": LICENCE}}
 
     @torch.no_grad()
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -99,6 +99,8 @@ class SpeechClassifier(nn.Module):
         self.cleaning = Cleaning(made.cleaning or {})
         features = made.features
         self.features = features if isinstance(features, nn.Module) else instantiate(features, nn.Module)
+        if hasattr(self.features, "rebuilt_from") and not isinstance(features, nn.Module):
+            self.hparams["task"] = {**task, "features": self.features.rebuilt_from}
         if not isinstance(getattr(self.features, "n_features", None), int):
             raise ConfigError(
                 f"features must have an integer n_features, the size of a frame; {type(self.features).__name__} has none. "
@@ -249,7 +251,7 @@ class SpeechClassifier(nn.Module):
     def provenance(self) -> dict[str, Any]:
         """Return where weights and features come from, as plain JSON; empty if both are of this library alone."""
         parts = [part.provenance for part in self.features.modules() if hasattr(part, "provenance")]
-        return {"features": parts[0]} if parts else {}
+        return {name: fact for part in parts for name, fact in part.items()}
 
     def unchanging(self) -> dict[str, Tensor]:
         """Return the weights that training never changes; checkpoints leave them out until training has finished."""

@@ -30,7 +30,7 @@ def test_compare_2016_has_its_6373_functionals() -> None:
 
 
 def test_licence_and_version_are_part_of_where_features_come_from() -> None:
-    assert OpenSmile().provenance == {"library": f"opensmile {opensmile.__version__}", "licence": LICENCE}
+    assert OpenSmile().provenance == {"features": {"library": f"opensmile {opensmile.__version__}", "licence": LICENCE}}
     assert "non-commercial" in LICENCE
 
 
