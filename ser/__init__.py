@@ -91,20 +91,23 @@ def compare(*folders: str | Path, baseline: str | None = None, out: str | Path |
     """Compare runs, as ``python -m ser.compare``.
 
     Args:
-        folders: Of runs, or with runs below them.
+        folders: Of runs, or with runs below them; and tables of predictions from elsewhere.
         baseline: A system of the table; the one with the fewest parameters by default.
         out: Where to write the tables, the pictures and the page; nothing is written by default.
 
     Returns:
         A row a system: its scores, their intervals, and its difference from the baseline.
     """
+    from tempfile import TemporaryDirectory
+
     import pandas as pd
 
     from ser.comparison import leaderboard, systems, tables
 
     paths = [Path(folder).expanduser() for folder in folders]
     if out is None:
-        return tables.frame(leaderboard.rank_systems(*systems.find(paths), baseline)[0])
+        with TemporaryDirectory() as made:
+            return tables.frame(leaderboard.rank_systems(*systems.find_with_tables(paths, Path(made)), baseline)[0])
     return pd.read_csv(leaderboard.compare(paths, baseline, Path(out).expanduser()) / "comparison.csv")
 
 

@@ -13,7 +13,12 @@ def main() -> None:
         description="Compare runs: scores with intervals over speakers, paired tests, and a page with pictures. Runs that "
         "differ only in seed and fold are one system. Each corpus has a section; other labels or splits are listed apart.",
     )
-    parser.add_argument("folders", nargs="+", type=Path, help="run folders, or folders of runs: runs multirun/...")
+    parser.add_argument(
+        "folders",
+        nargs="+",
+        type=Path,
+        help="run folders, folders of runs, and tables of predictions from elsewhere: runs multirun/... mine.csv",
+    )
     parser.add_argument("--baseline", metavar="NAME", help="a system of the table (default: the fewest parameters)")
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="where to write (default: compare-<date>-<time>)")
     options = parser.parse_args()

@@ -20,7 +20,7 @@ from ser.comparison import plots as comparison_plots
 from ser.comparison import tables as comparison_tables
 from ser.comparison.report import Report
 from ser.comparison.rows import Comparison, Group, Pair, Row, Section, folds_in_words
-from ser.comparison.systems import Pooled, find, join_folds, names
+from ser.comparison.systems import Pooled, find_with_tables, join_folds, names
 from ser.errors import ConfigError
 from ser.evaluation import metrics, predictions
 from ser.evaluation.calibration import ece
@@ -47,7 +47,7 @@ def compare(folders: Sequence[Path], baseline: str | None = None, out: Path | No
     """Compare the runs in and below some folders: print the tables; write them, the pictures and the page.
 
     Args:
-        folders: Folders of runs, or with runs below them.
+        folders: Folders of runs, or with runs below them; and tables of predictions, see `ser.comparison.elsewhere`.
         baseline: See `rank_systems`.
         out: Where to write; ``compare-<date>-<time>`` by default.
 
@@ -59,8 +59,8 @@ def compare(folders: Sequence[Path], baseline: str | None = None, out: Path | No
     """
     from rich.console import Console
 
-    comparison, tables = rank_systems(*find(folders), baseline)
     out = out or Path(f"compare-{datetime.now():%Y%m%d-%H%M%S}")
+    comparison, tables = rank_systems(*find_with_tables(folders, out / "elsewhere"), baseline)
     write_text(comparison_tables.frame(comparison).to_csv(index=False), out / "comparison.csv")
     write_text(comparison_tables.markdown(comparison), out / "comparison.md")
     write_text(comparison_tables.latex(comparison), out / "comparison.tex")
@@ -82,7 +82,7 @@ def rank_systems(
     """Group runs into systems, and systems into what can be compared; score and test them.
 
     Args:
-        runs: See `find`.
+        runs: See `ser.comparison.systems.find`.
         notes: On what was skipped; more are added to them.
         baseline: A system to test the others against, in each section that has it; by default the one with the fewest
             parameters.

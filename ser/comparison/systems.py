@@ -14,7 +14,7 @@ import pandas as pd
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.runs.folder import CONFIG, RunFolder
-from ser.runs.identity import data_of, identity, model_name
+from ser.runs.identity import data_of, identity, model_name, safe
 from ser.runtime.words import counted
 
 SCORED_ON = ("data", "audio", "labels", "protocol", "strict")
@@ -74,6 +74,25 @@ class Pooled:
     def seconds(self) -> float:
         """The seconds that training took."""
         return sum(float(run.about["train_seconds"]) for run in self.runs)
+
+
+def find_with_tables(paths: Iterable[Path], out: Path) -> tuple[list[Pooled], list[str]]:
+    """Read the runs in and below some folders, and tables of predictions from elsewhere, which become runs in ``out``.
+
+    Returns and raises: as `find`; a `RunError` too if a table does not fit a run.
+    """
+    from ser.comparison.elsewhere import adopt
+
+    paths = list(paths)
+    tables = [path for path in paths if path.is_file()]
+    folders = [path for path in paths if path not in tables]
+    runs, notes = find(folders) if folders or not tables else ([], [])
+    known = [run for pooled in runs for run in pooled.runs]
+    for table in tables:
+        same = sum(earlier.stem == table.stem for earlier in tables[: tables.index(table)])
+        name = safe(table.stem) + (f"_{same + 1}" if same else "")
+        runs.append(Pooled((checked(adopt(table, known, out / name)),)))
+    return runs, notes
 
 
 def find(folders: Iterable[Path]) -> tuple[list[Pooled], list[str]]:

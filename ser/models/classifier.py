@@ -250,7 +250,7 @@ class SpeechClassifier(nn.Module):
 
     def provenance(self) -> dict[str, Any]:
         """Return where weights and features come from, as plain JSON; empty if both are of this library alone."""
-        parts = [part.provenance for part in self.features.modules() if hasattr(part, "provenance")]
+        parts: list[Any] = [part.provenance for part in self.features.modules() if hasattr(part, "provenance")]
         return {name: fact for part in parts for name, fact in part.items()}
 
     def unchanging(self) -> dict[str, Tensor]:

@@ -42,9 +42,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def write_fold(fold: RunFolder, test: pd.DataFrame, dev: pd.DataFrame, about: Mapping[str, Any]) -> None:
-    """Write the predictions and the numbers of one fold."""
-    predictions.write_predictions(dev, fold.path / DEV_PREDICTIONS)
+def write_fold(fold: RunFolder, test: pd.DataFrame, dev: pd.DataFrame | None, about: Mapping[str, Any]) -> None:
+    """Write the predictions and the numbers of one fold; predictions from elsewhere may be without those of dev."""
+    if dev is not None:
+        predictions.write_predictions(dev, fold.path / DEV_PREDICTIONS)
     predictions.write_predictions(test, fold.path / PREDICTIONS)
     write_metrics({**summarise(fold.predictions), "run": dict(about)}, fold.path / METRICS)
     measure = measure_in(fold.metrics)
@@ -65,7 +66,8 @@ def write_results(
     Returns:
         The summary (`ser.evaluation.summary`).
     """
-    for name in (PREDICTIONS, DEV_PREDICTIONS):
+    has_dev = all(fold.has(DEV_PREDICTIONS) for fold in run.folds)
+    for name in (PREDICTIONS, *([DEV_PREDICTIONS] if has_dev else [])):
         pooled_table = pd.concat([fold.table(name) for fold in run.folds], ignore_index=True)
         predictions.write_predictions(pooled_table, run.path / name)
     run = RunFolder(run.path)  # reads the pooled predictions
@@ -73,7 +75,7 @@ def write_results(
     write_json({**splits[0], "folds": [split for file in splits for split in file["folds"]]}, run.path / SPLIT)
     write_json([finding for fold in run.folds for finding in fold.audit or []], run.path / AUDIT)
     summary = summarise(run.predictions)
-    beyond = profile(run.predictions, run.dev_predictions)
+    beyond = profile(run.predictions, run.dev_predictions if has_dev else None)
     about = pooled([fold.about for fold in run.folds], untested(summary))
     marks, title = tuple(about["stamps"]), title_of(about)
     write_json(beyond, run.path / PROFILE)

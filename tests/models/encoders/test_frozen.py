@@ -39,7 +39,9 @@ def test_run_predicts_without_the_checkpoint(
     settings: Settings, tmp_path: Path, checkpoint: Path, overrides: list[str]
 ) -> None:
     copy = Path(shutil.copytree(checkpoint, tmp_path / "tiny"))
-    config = settings(*overrides, f"features.checkpoint={copy}", "trainer.max_epochs=1", f"paths.run={tmp_path / 'run'}")
+    config = settings(
+        *overrides, f"features.checkpoint={copy}", "trainer.max_epochs=1", f"paths.run={tmp_path / 'run'}"
+    )
     run = RunFolder(train(config, terminal=False))
     shutil.rmtree(copy)
     assert run.about["encoder"]["checkpoint"] == "tiny"
