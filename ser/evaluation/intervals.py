@@ -11,7 +11,7 @@ Two systems scored on the same speakers share their resamples if they share the 
 other speakers, not to other training seeds; `seed_and_speaker_interval` generalises to both.
 
 How often nominally 95 % intervals of UAR contain the true value, and their median width, in % on simulated corpora of
-acted emotions, by ``python benchmarks/coverage.py 1000`` (standard error 0.4; accuracy and differences give similar
+acted emotions, by ``python benchmarks/interval_coverage.py 1000`` (standard error 0.4; accuracy and differences give similar
 values):
 
     speakers  percentile   expanded     bca          jackknife-t

@@ -95,13 +95,13 @@ class PowerSpectrum(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         """Return the power of each bin."""
-        spectrum = torch.stft(
-            samples, self.framing.span, self.framing.hop, self.framing.window, self.window,
-            center=False, return_complex=True,
-        )  # fmt: skip
-        return squared_magnitude(spectrum)
+        return power_spectrum(samples, self.framing, self.window)
 
 
-def squared_magnitude(spectrum: Tensor) -> Tensor:
-    """Return the squared magnitude of complex numbers without the square root between, which takes as long as the FFT."""
+def power_spectrum(samples: Tensor, frames: Framing, window: Tensor) -> Tensor:
+    """Return the power of each bin of windowed frames, ``(batch, bin, frame)``.
+
+    The squares of both parts are added as they are: a magnitude between, with its square root, takes as long as the FFT.
+    """
+    spectrum = torch.stft(samples, frames.span, frames.hop, frames.window, window, center=False, return_complex=True)
     return torch.addcmul(spectrum.real.square(), spectrum.imag, spectrum.imag)

@@ -5,7 +5,7 @@ import torchaudio
 from torch import Tensor, nn
 
 from ser.errors import ConfigError
-from ser.features.framing import framing
+from ser.features.framing import framing, power_spectrum
 
 
 class LogMel(nn.Module):
@@ -72,5 +72,6 @@ class LogMel(nn.Module):
 
     def energies(self, samples: Tensor) -> Tensor:
         """Return the energy of each band, ``(batch, n_mels, frame)``, of at least one frame of samples."""
-        energies: Tensor = self.mel(samples)
+        power = power_spectrum(samples, self.framing, self.mel.spectrogram.window)
+        energies: Tensor = self.mel.mel_scale(power)
         return energies

@@ -121,7 +121,7 @@ class VoiceQuality(nn.Module):
 
         The length is the lag at which the period is most like what follows it.
         """
-        size = int((2 + REACH) * self.pitch.longest) + 4
+        size = 1 << int((2 + REACH) * self.pitch.longest + 3).bit_length()  # a power of two, for the FFT
         time = torch.arange(size, device=windows.device)
         piece = windows.gather(-1, (start[..., None] + time).clamp(max=windows.shape[-1] - 1))
         within = time < period[..., None]

@@ -13,7 +13,7 @@ from ser.audio.decode import read_audio, resample
 from ser.corpora.demo import Demo
 from ser.errors import ConfigError
 from ser.features.logmel import LogMel
-from tests.numerics import EXACT
+from tests.numerics import EXACT, rounding
 
 RATE = 16000
 
@@ -53,6 +53,18 @@ def test_logmel_matches_librosa(
     theirs = by_librosa(samples, made, low, high, 1e-6, round(RATE * window_ms / 1000))
     assert int(frames) == theirs.shape[1]
     np.testing.assert_allclose(ours[0].numpy(), theirs, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("clip", ["noise", "demo", pytest.param("real", marks=pytest.mark.corpora)])
+def test_logmel_is_that_of_torchaudio_within_rounding(clip: str) -> None:
+    """Squares of both parts in place of the square of their magnitude: two roundings of 2**-24 fewer, of the power."""
+    if clip not in (clips := recordings()):
+        pytest.skip("no real recordings: SER_CORPORA names no folder with RAVDESS")
+    made, samples = LogMel(RATE, 80, 64.0, 16.0, 50.0), torch.from_numpy(clips[clip])
+    ours, _ = made(samples[None], torch.tensor([len(samples)]))
+    theirs = torch.log(made.mel(samples) + made.floor)
+    # A sum of positive powers keeps their relative rounding: of a root, its square, and another order of the sum.
+    torch.testing.assert_close(ours[0], theirs, rtol=0, atol=rounding(1.0, 16) + rounding(math.log(1e6), 1))
 
 
 @pytest.mark.parametrize("window_ms", [25.0, 32.0, 64.0])

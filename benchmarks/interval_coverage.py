@@ -1,7 +1,7 @@
 """Coverage and width of nominally 95 % intervals, on simulated corpora of acted emotions.
 
-    python benchmarks/coverage.py                         200 simulated tests per setting: about a minute
-    python benchmarks/coverage.py 1000                    five minutes; quoted in ser/evaluation/intervals.py
+    python benchmarks/interval_coverage.py                         200 simulated tests per setting: about a minute
+    python benchmarks/interval_coverage.py 1000                    five minutes; quoted in ser/evaluation/intervals.py
 
 A test has speakers who say 30 to 60 clips each. Speakers' recalls spread as Beta(4, 2) or Beta(12, 6) (mean 0.67) or
 Beta(18, 2) (mean 0.9), classes differ, and each speaker has some classes that are easier or harder. A second model,
