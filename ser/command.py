@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 Task = Callable[["DictConfig"], Any]
+Alone = Callable[[Sequence[str]], list[str]]
 FULL = "The disk is full. Free some space, or choose another disk with paths.runs=/folder or paths.stores=/folder."
 NO_HOME = "There is no home folder for ~. Set HOME, or SER_HOME=/folder, or write paths without ~."
 LAUNCHERS = {"joblib": "joblib", "slurm": "submitit", "submitit": "submitit", "ray": "ray"}
@@ -28,10 +29,10 @@ RESUME_SWEEP = " Resume with the same command."
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def command(config_name: str, alone: Callable[[str], list[str]] | None = None) -> Callable[[Task], Callable[[], None]]:
+def command(config_name: str, alone: Alone | None = None) -> Callable[[Task], Callable[[], None]]:
     """Decorate a function that takes the composed configuration ``conf/<config_name>.yaml``.
 
-    ``alone`` returns the settings that a path without a name stands for; ``None`` allows no such path.
+    ``alone`` returns the settings that paths without a name stand for; ``None`` allows no such path.
 
     An error that a user can correct ends the command with its message and exit code. In a sweep it ends its own job only:
     the other jobs run, and the sweep then exits with 1.
@@ -51,7 +52,7 @@ def command(config_name: str, alone: Callable[[str], list[str]] | None = None) -
     return decorate
 
 
-def _compose_and_run(task: Task, config_name: str, alone: Callable[[str], list[str]] | None) -> None:
+def _compose_and_run(task: Task, config_name: str, alone: Alone | None) -> None:
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -78,17 +79,20 @@ def _compose_and_run(task: Task, config_name: str, alone: Callable[[str], list[s
         hydra.main(version_base="1.3", config_path=conf_dir(), config_name=config_name)(run)()
 
 
-def with_settings(arguments: Sequence[str], alone: Callable[[str], list[str]] | None) -> list[str]:
-    """Return arguments with settings in place of each path without a name, which ``alone`` returns.
+def with_settings(arguments: Sequence[str], alone: Alone | None) -> list[str]:
+    """Return arguments with settings in place of the paths without a name, which ``alone`` returns.
 
     Example:
-        >>> with_settings(["--cfg", "job", "my.csv", "seed=1"], lambda path: ["data=table", f"data.file={path}"])
+        >>> with_settings(["--cfg", "job", "my.csv", "seed=1"], lambda paths: ["data=table", f"data.file={paths[0]}"])
         ['--cfg', 'job', 'data=table', 'data.file=my.csv', 'seed=1']
     """
-    if alone is None:
-        return list(arguments)
     before = zip(["", *arguments], arguments, strict=False)
-    return [part for flag, text in before for part in (alone(text) if _is_path(text, flag) else [text])]
+    places = [at for at, (flag, text) in enumerate(before) if alone is not None and _is_path(text, flag)]
+    if alone is None or not places:
+        return list(arguments)
+    rest = [[text] for at, text in enumerate(arguments) if at not in places]
+    rest.insert(places[0], alone([arguments[at] for at in places]))
+    return [text for part in rest for text in part]
 
 
 def _is_path(argument: str, before: str) -> bool:

@@ -1,6 +1,7 @@
 """``python -m ser.describe my.csv``: how recordings would be understood, before anything is decoded."""
 
 import gc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,24 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-def data_settings(path: str) -> list[str]:
-    """Return the settings that a path alone stands for: a table, or a folder whose names are labels."""
-    from ser.corpora.formats.recognise import read_rows
+def data_settings(paths: Sequence[str]) -> list[str]:
+    """Return the settings that paths alone stand for: tables, or folders whose names are labels.
 
-    where = Path(path).expanduser()
-    named = where.is_dir() and read_rows(where) is None
-    return ["data=folders", f"data.root={path}"] if named else ["data=table", f"data.file={path}"]
+    Raises:
+        ConfigError: If there are both.
+    """
+    from ser.corpora.formats.recognise import read_rows
+    from ser.errors import ConfigError
+    from ser.runtime.composition import literal
+
+    places = [Path(path).expanduser() for path in paths]
+    named = {path: place.is_dir() and read_rows(place) is None for path, place in zip(paths, places, strict=True)}
+    if len(set(named.values())) > 1:
+        raise ConfigError(
+            f"Paths must all be tables, or all be folders named by class; got both: {', '.join(paths)}. Give them in turn."
+        )
+    value = paths[0] if len(paths) == 1 else literal(list(paths))
+    return ["data=folders", f"data.root={value}"] if all(named.values()) else ["data=table", f"data.file={value}"]
 
 
 @command("describe", alone=data_settings)

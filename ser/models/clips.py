@@ -39,7 +39,7 @@ def batches(
     """
     if batch_size < 1:
         raise ConfigError(f"batch_size must be at least 1; got {batch_size}.")
-    clips = [torch.from_numpy(_clip(audio, name, rate, settings)) for name, audio in recordings]
+    clips = [torch.from_numpy(decoded_clip(audio, name, rate, settings)) for name, audio in recordings]
     order = sorted(range(len(clips)), key=lambda i: len(clips[i]))
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
@@ -47,7 +47,7 @@ def batches(
         yield rows, nn.utils.rnn.pad_sequence([clips[i] for i in rows], batch_first=True).to(device), lengths
 
 
-def _clip(audio: AudioInput, name: str, rate: int | None, settings: AudioSettings) -> np.ndarray:
+def decoded_clip(audio: AudioInput, name: str, rate: int | None, settings: AudioSettings) -> np.ndarray:
     """Return one recording as a store would hold it, float32 at the model's rate."""
     found = read_recording(audio) if isinstance(audio, (str, Path)) else _of_array(audio, f"array {name}", rate)
     for finding in [*found.findings, *below(found.rate, settings.sample_rate)]:

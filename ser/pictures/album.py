@@ -11,7 +11,7 @@ from ser.report.drawing import drawing
 from ser.report.html import data_uri
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import SubFigure
 
 COLUMN, PAGE = 3.5, 7.0
 """Widths of a picture in inches: a column of a paper of two, or both. A phone is as wide as a column."""
@@ -50,12 +50,12 @@ class Album:
             raise ConfigError(f"vector must be null, {' or '.join(VECTORS)}; got {self.vector!r}. Choose one of them.")
 
     @contextmanager
-    def drawing(self, name: str, inches: tuple[float, float], *, grid: bool = False) -> Iterator["Figure"]:
+    def drawing(self, name: str, inches: tuple[float, float], *, grid: bool = False) -> Iterator["SubFigure"]:
         """Yield an empty figure, which becomes the picture of this name; see `ser.report.drawing.drawing`."""
         suffix = f".{self.vector}" if self.vector else None
         path = self.folder / f"{name}.png"
         with drawing(path, inches, grid=grid, stamps=self.stamps, points=POINTS, vector=suffix) as figure:
-            yield figure
+            yield figure.subfigures()  # whose legends and labels stay above the stamp
 
     def uri(self, name: str) -> str:
         """Return a picture that was drawn, as a page holds it."""

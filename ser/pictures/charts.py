@@ -13,13 +13,14 @@ from ser.runtime.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import SubFigure
     from matplotlib.legend import Legend
 
 BARS = 30
 """Groups that a chart has room for: those with the most clips."""
 COLOURS = 10
 """Groups that can be told apart by colour; the others are grey."""
+STYLES = ("-", "--", "-.", ":")
 MARKERS = "osD^vPX*<>"
 OTHERS = "0.75"
 LETTERS = 22
@@ -142,43 +143,34 @@ def points(album: Album, name: str, title: str, labels: tuple[str, str], places:
             handle.set(sizes=[16], alpha=1)  # type: ignore[union-attr]
 
 
-def spectra(
+def lines(
     album: Album,
     name: str,
     title: str,
     values: np.ndarray,
-    ticks: Sequence[tuple[float, str]],
-    groups: pd.Series,
-    order: Sequence[str],
+    groups: Sequence[str],
+    axis: tuple[str, Sequence[tuple[float, str]]],
+    label: str,
 ) -> None:
-    """Draw the mean spectrum of each group.
+    """Draw a line for each group over rows of features, such as bands.
 
     Shapes:
-        - values: ``(clip, band)`` in dB
-        - groups: ``(clip,)``
+        - values: ``(group, row)``
+        - axis: label and ticks of the rows
     """
-    shown = list(order)[:COLOURS]
-    by_group = colours(shown)
-    names = [short(group) for group in shown]
+    names = [short(group) for group in groups]
     with album.drawing(name, (COLUMN, 2.5 + _legend_inches(names)), grid=True) as figure:
         axes = figure.add_subplot()
-        for group, style in zip(shown, ["-", "--", "-.", ":"] * COLOURS, strict=False):
-            mean = values[(groups == group).to_numpy()].mean(axis=0)
-            axes.plot(
-                np.arange(len(mean)) + 0.5,
-                mean,
-                linestyle=style,
-                color=by_group[group],
-                label=short(group),
-                linewidth=1.3,
-            )
-        axes.set_xticks([at for at, _ in ticks], [text for _, text in ticks])
-        axes.set(xlabel="frequency (kHz, mel scale)", ylabel="mean level (dB)")
+        for group, row, style, colour in zip(names, values, STYLES * len(names), colours(names).values(), strict=False):
+            axes.plot(np.arange(len(row)) + 0.5, row, linestyle=style, color=colour, label=group, linewidth=1.3)
+        if axis[1]:
+            axes.set_xticks([at for at, _ in axis[1]], [text for _, text in axis[1]])
+        axes.set(xlabel=axis[0], ylabel=label)
         _titled(axes, title)
         _legend(figure, names)
 
 
-def _legend(figure: "Figure", names: Sequence[str]) -> "Legend":
+def _legend(figure: "SubFigure", names: Sequence[str]) -> "Legend":
     """Add a legend below the axes, in as many columns as have room."""
     columns = _legend_columns(names)
     return figure.legend(loc="outside lower center", ncols=columns, frameon=False, handletextpad=0.3, columnspacing=1)

@@ -77,13 +77,14 @@ def collected(stores: Mapping[str, Store], labels: Labels) -> Collection:
         groups: tuple[str, ...] = labelled.classes
     else:
         number = labelled.classes[0]
-        names, groups = _thirds(labelled.target[:, 0], number)
+        names, groups = thirds(labelled.target[:, 0], number)
         remarks += (f"Clips have numbers instead of classes: they are grouped by thirds of {number}.",)
     clips = labelled.manifest.assign(**{GROUP: names})
     return Collection(tuple(stores.values()), clips, tuple(g for g in groups if (names == g).any()), remarks)
 
 
-def _thirds(values: np.ndarray, name: str) -> tuple["pd.Series[str]", tuple[str, ...]]:
+def thirds(values: np.ndarray, name: str) -> tuple["pd.Series[str]", tuple[str, ...]]:
+    """Return the third that each number is in, and the names of the three."""
     bounds = np.quantile(values, [1 / 3, 2 / 3])
     groups = tuple(f"{third} {name}" for third in THIRDS)
     return pd.Series(np.array(groups)[np.searchsorted(bounds, values, side="left")]), groups

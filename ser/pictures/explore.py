@@ -18,7 +18,7 @@ from ser.pictures.maps import Maps, map_clips
 from ser.pictures.measures import PER_CLIP, SILENT_DB, Measures, measure_clips
 from ser.pictures.page import Page, Rows, Section, Shown, write_album_page
 from ser.pictures.separation import eta_squared
-from ser.pictures.views import draw_columns, mel_ticks, views_of
+from ser.pictures.views import draw_columns, mel_of, mel_ticks, views_of
 from ser.protocols.plan import prepared
 from ser.protocols.stamps import SYNTHETIC
 from ser.runtime.instantiate import instantiate
@@ -33,6 +33,10 @@ HEIGHTS = {"waveform": 0.7, "spectrogram": 1.2, "log-mel": 1.2, "MFCC": 0.8, "pi
 """Heights of the views of a clip, relative to each other."""
 LISTED = 12
 """Numbers of a vector that are listed with their effect sizes."""
+WHY_SPEAKERS = (
+    "As far as the clips of a speaker are near each other, a split that shares speakers between training and test promises "
+    "more than new speakers will get; the share of classes among other speakers is what is left for them."
+)
 PAGE_FILE = "explore.html"
 
 
@@ -55,7 +59,9 @@ def explore(config: "DictConfig") -> Path:
     album = Album(out, stamps, plain["vector"])
     collection = collected(stores, instantiate(plain["labels"], Labels))
     measures = measure_clips(collection, features, device)
-    maps = map_clips(measures.vectors, collection, plain["points"], plain["seed"])
+    maps = map_clips(
+        measures.vectors, collection.clips[GROUP], collection.clips["speaker"], plain["points"], plain["seed"]
+    )
     sections = [
         _counts(album, collection),
         _lengths(album, collection, measures),
@@ -208,15 +214,19 @@ def _maps(album: Album, maps: Maps, feature: str) -> Section:
             charts.points(album, f"{name}_{by}", title, maps.axes[name], places, groups)
             shown.append(Shown(f"{name}_{by}", f"{title}. {maps.sentence_on(by)}"))
     about = f"Each point is a clip, placed by functionals of its {feature}, each standardised over all clips."
-    return Section("Maps of all clips", [about, *maps.sentences()], shown, maps.table())
+    return Section("Maps of all clips", [about, *maps.sentences(), WHY_SPEAKERS], shown, maps.table())
 
 
 def _spectra(album: Album, collection: Collection, measures: Measures) -> Section:
-    ticks = mel_ticks(collection.rate)
-    groups = collection.clips[GROUP]
-    charts.spectra(album, "spectra", "Mean mel spectrum by class", measures.spectrum, ticks, groups, collection.groups)
+    axis = ("frequency (kHz, mel scale)", mel_ticks(mel_of(collection.rate)))
     level = measures.spectrum - measures.spectrum.mean(axis=1, keepdims=True)
-    charts.spectra(album, "spectra_level", "The same at equal level", level, ticks, groups, collection.groups)
+    groups = collection.groups[: charts.COLOURS]
+    for name, title, values in (
+        ("spectra", "Mean mel spectrum by class", measures.spectrum),
+        ("spectra_level", "The same at equal level", level),
+    ):
+        means = np.stack([values[(collection.clips[GROUP] == group).to_numpy()].mean(axis=0) for group in groups])
+        charts.lines(album, name, title, means, groups, axis, "mean level (dB)")
     shown = [
         Shown("spectra", "Log-mel in dB, averaged over the frames of a clip that are not silent, then over clips."),
         Shown("spectra_level", "As before, each clip's mean over bands taken off: what is not loudness."),

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from ser.pictures import separation
-from ser.pictures.collection import GROUP, Collection
 from ser.pictures.page import Rows
 from ser.report.format import percent
 
@@ -67,14 +66,8 @@ class Maps:
         if CLASS not in self.alike:
             return [*found, "There is one class: nothing separates classes."]
         one, other = self.alike[CLASS].beyond_chance, self.alike[SPEAKER].beyond_chance
-        if other > one:
-            found.append(
-                "Speakers separate better than classes: what a model sees first is who speaks. This is why a split that "
-                "shares speakers between training and test promises more than new speakers will get."
-            )
-        else:
-            found.append("Classes separate better than speakers here.")
-        return found
+        better, worse = ("Speakers", "classes") if other > one else ("Classes", "speakers")
+        return [*found, f"{better} separate better than {worse}, beyond what chance gives."]
 
     def table(self) -> Rows:
         """Return the numbers."""
@@ -83,28 +76,32 @@ class Maps:
         return Rows(headings, rows)
 
 
-def map_clips(vectors: np.ndarray, collection: Collection, most: int, seed: int, extra: str = "umap") -> Maps:
+def map_clips(
+    vectors: np.ndarray, classes: pd.Series, speakers: pd.Series, most: int, seed: int, extra: str = "umap"
+) -> Maps:
     """Place clips on maps, by principal components and by UMAP (if it is installed) or t-SNE.
 
     Args:
-        vectors: ``(clip, number)``, in the order of the collection.
-        collection: The clips.
+        vectors: ``(clip, number)``.
+        classes: Of each clip.
+        speakers: Of each clip; they may be missing.
         most: Clips that are drawn; a random sample of more.
         seed: Of the sample and of the maps.
         extra: ``umap`` or ``tsne``.
     """
     count = len(vectors)
     rows = np.sort(np.random.default_rng(seed).permutation(count)[:most])
-    clips, scaled = collection.clips.iloc[rows].reset_index(drop=True), separation.standardised(vectors[rows])
+    classes, speakers = (names.iloc[rows].reset_index(drop=True) for names in (classes, speakers))
+    scaled = separation.standardised(vectors[rows])
     components, shares = separation.principal_components(scaled)
     places = {"pca": components}
     axes = {"pca": (f"component 1 ({percent(shares[0])} of the variance)", f"component 2 ({percent(shares[1])})")}
     if len(scaled) > 4 and scaled.shape[1] > 2 and (extra == "tsne" or separation.has_umap()):
         places[extra] = (separation.tsne_points if extra == "tsne" else separation.umap_points)(scaled, seed)
         axes[extra] = ("", "")
-    groups = {CLASS: clips[GROUP]}
-    if clips["speaker"].notna().all() and len(clips["speaker"].unique()) > 1:
-        groups[SPEAKER] = clips["speaker"]
+    groups = {CLASS: classes}
+    if speakers.notna().all() and len(speakers.unique()) > 1:
+        groups[SPEAKER] = speakers
     return Maps(places, TITLES, axes, groups, _alike(scaled, groups), (len(rows), count))
 
 

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from ser.features.functionals import Functionals, names_of
-from ser.features.logmel import LogMel
 from ser.features.mask import frame_mask
 from ser.features.pitch import Pitch
 from ser.features.samples import RMS
 from ser.features.spectral import Spectral
 from ser.pictures.collection import Collection
-from ser.pictures.views import DECIBELS, HOP_MS, LOW_HZ, N_MELS, PITCH_MS, WINDOW_MS
+from ser.pictures.views import DECIBELS, HOP_MS, N_MELS, PITCH_MS, WINDOW_MS, mel_of
 
 SILENT_DB = 30.0
 """A frame this far below the loudest frame of its clip counts as silence."""
@@ -81,7 +80,7 @@ class _PerClip(nn.Module):
         self.level = RMS(rate, WINDOW_MS, HOP_MS, decibels=True)
         self.pitch = Pitch(rate, PITCH_MS, HOP_MS)
         self.shape = Spectral(rate, WINDOW_MS, HOP_MS)
-        self.mel = LogMel(rate, N_MELS, WINDOW_MS, HOP_MS, LOW_HZ)
+        self.mel = mel_of(rate)
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Return the numbers of each clip."""

@@ -17,7 +17,7 @@ from ser.features.samples import RMS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import SubFigure
 
 WINDOW_MS, HOP_MS, N_MELS, N_MFCC = 25.0, 10.0, 64, 13
 PITCH_MS = 64.0
@@ -77,7 +77,7 @@ def views_of(waveform: np.ndarray, rate: int) -> list[View]:
     Shapes:
         - waveform: ``(sample,)`` float32, full scale = 1
     """
-    spectrum, mel = PowerSpectrum(rate, WINDOW_MS, HOP_MS), LogMel(rate, N_MELS, WINDOW_MS, HOP_MS, LOW_HZ)
+    spectrum, mel = PowerSpectrum(rate, WINDOW_MS, HOP_MS), mel_of(rate)
     mfcc = MFCC(rate, N_MFCC, deltas=0, n_mels=N_MELS, window_ms=WINDOW_MS, hop_ms=HOP_MS, low_hz=LOW_HZ)
     frames = spectrum.framing
     start, step = (
@@ -104,25 +104,32 @@ def views_of(waveform: np.ndarray, rate: int) -> list[View]:
     return [
         View("waveform", "amplitude", waveform, 0.0, 1 / rate),
         View("spectrogram", "kHz", decibels[0].numpy(), start, step, (0.0, rate / 2000)),
-        View("log-mel", "kHz", DECIBELS * computed(mel), start, step, (0.0, N_MELS), mel_ticks(rate)),
+        View("log-mel", "kHz", DECIBELS * computed(mel), start, step, (0.0, N_MELS), mel_ticks(mel)),
         View("MFCC", "coefficient", computed(mfcc)[1:], start, step, (0.5, N_MFCC - 0.5)),
         View("pitch", "Hz", f0, (pitch.framing.span - pitch.framing.hop) / 2 / rate + step / 2, step),
         View("energy", "dB", energy, start + step / 2, step),
     ]
 
 
-def mel_ticks(rate: int) -> tuple[tuple[float, str], ...]:
-    """Return the positions of round frequencies among the bands, on the HTK mel scale."""
+def mel_ticks(log_mel: LogMel) -> tuple[tuple[float, str], ...]:
+    """Return the positions of round frequencies among the bands of a log-mel, in kHz."""
 
     def mel(hz: float) -> float:
         return 2595 * math.log10(1 + hz / 700)
 
-    width = mel(rate / 2) - mel(LOW_HZ)
-    return tuple((N_MELS * (mel(hz) - mel(LOW_HZ)) / width, f"{hz / 1000:g}") for hz in TICKS_HZ if hz < rate / 2)
+    scale = log_mel.mel.mel_scale
+    low, high = float(scale.f_min), float(scale.f_max)
+    place = [(log_mel.n_features * (mel(hz) - mel(low)) / (mel(high) - mel(low)), hz) for hz in TICKS_HZ]
+    return tuple((at, f"{hz / 1000:g}") for at, hz in place if low < hz < high)
+
+
+def mel_of(rate: int) -> LogMel:
+    """Return the log-mel of pictures."""
+    return LogMel(rate, N_MELS, WINDOW_MS, HOP_MS, LOW_HZ)
 
 
 def draw_columns(
-    figure: "Figure", columns: Sequence[Sequence[View]], titles: Sequence[str], heights: Sequence[float]
+    figure: "SubFigure", columns: Sequence[Sequence[View]], titles: Sequence[str], heights: Sequence[float]
 ) -> None:
     """Draw the views of several recordings, one recording a column, one view a row, with common axes."""
     grid = figure.subplots(
@@ -140,7 +147,7 @@ def draw_columns(
         axes.set(xlim=(0, seconds))
     grid[-1, 0].xaxis.get_major_locator().set_params(integer=True, nbins=4)
     layout: Any = figure.get_layout_engine()  # of `ser.report.drawing`
-    layout.set(w_pad=0.02, h_pad=0.03, wspace=0, hspace=0)
+    layout.set(w_pad=0.04, h_pad=0.03, wspace=0, hspace=0)
     figure.supxlabel("time (s)", fontsize="medium")
     figure.align_ylabels(list(grid[:, 0]))
 

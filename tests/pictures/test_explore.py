@@ -88,7 +88,7 @@ def test_clips_without_speakers_and_sentences_are_still_found(collection: Collec
 
 
 def test_neighbours_tell_speakers_from_classes(collection: Collection, measures: Measures) -> None:
-    found_maps = maps.map_clips(measures.vectors, collection, 3000, seed=0, extra="tsne")
+    found_maps = maps.map_clips(measures.vectors, collection.clips[GROUP], collection.clips["speaker"], 3000, seed=0, extra="tsne")
     scaled = separation.standardised(measures.vectors)
     found, chance = separation.nearest_is_alike(scaled, collection.clips["speaker"].to_numpy())
     assert found_maps.alike["speaker"] == maps.Alike(found, chance)
@@ -106,7 +106,7 @@ def test_a_corpus_of_one_class_and_unknown_speakers_has_a_page(
     album = Album(tmp_path)
     assert "Not stated for any clip: speaker, sex, intensity." in pages._counts(album, one).sentences
     assert pages._distributions(album, one, measures).table is None
-    found = maps.map_clips(measures.vectors, one, 3000, 0, "tsne")
+    found = maps.map_clips(measures.vectors, clips[GROUP], clips["speaker"], 3000, 0, "tsne")
     assert found.alike == {}
     assert "Speakers are unknown, or there is one" in found.sentences()[0]
 

@@ -1,0 +1,169 @@
+"""What a model's answer rests on: integrated gradients and saliency over its features, and the layer below its outputs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ser.datamodules.batch import Batch
+from ser.datamodules.speech import SpeechDataModule
+from ser.errors import ConfigError
+from ser.features.mask import frame_mask
+from ser.features.normalise import Statistics
+from ser.models.classifier import SpeechClassifier
+
+NO_CAPTUM = "Integrated gradients and saliency need the package captum: pip install 'ser[explain]'."
+BATCH = 16
+"""Clips whose last hidden layer is computed at a time."""
+POINTS_AT_ONCE = 64
+"""Points of the paths of integrated gradients that are computed at a time."""
+
+
+def has_captum() -> bool:
+    """Whether captum is installed."""
+    return find_spec("captum") is not None
+
+
+class Outputs(nn.Module):
+    """A model from normalised features to its outputs, which captum differentiates.
+
+    Shapes:
+        - features: ``(batch, feature, frame)``
+        - frames: ``(batch,)``
+        - returns: ``(batch, class)``
+    """
+
+    def __init__(self, model: SpeechClassifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, features: Tensor, frames: Tensor) -> Tensor:
+        """Return the outputs; frames beyond a clip stay zero."""
+        return self.model.classify(features * frame_mask(frames, features.shape[2])[:, None], frames)
+
+
+def attributed(
+    model: SpeechClassifier, features: Tensor, frames: Tensor, target: Tensor, steps: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return integrated gradients, saliency, and by how much the first miss their sum.
+
+    Integrated gradients (Sundararajan et al., 2017, https://arxiv.org/abs/1703.01365) share out what an output differs by
+    from that of the baseline, the average frame of training (normalised features of zero). Saliency (Simonyan et al., 2014,
+    https://arxiv.org/abs/1312.6034) is the size of the output's gradient.
+
+    Shapes:
+        - features: ``(batch, feature, frame)``, normalised
+        - frames, target: ``(batch,)``; ``target`` is the position of the output that is explained
+        - returns: ``(batch, feature, frame)`` in units of the output (logits), the same, and ``(batch,)``
+
+    Raises:
+        ConfigError: If captum is not installed.
+    """
+    if not has_captum():
+        raise ConfigError(NO_CAPTUM)
+    from captum.attr import IntegratedGradients, Saliency
+
+    outputs = Outputs(model)
+    with _differentiable(model):
+        shares, missed = IntegratedGradients(outputs).attribute(
+            features,
+            baselines=torch.zeros_like(features),
+            target=target,
+            additional_forward_args=(frames,),
+            n_steps=steps,
+            internal_batch_size=max(POINTS_AT_ONCE, len(features)),
+            return_convergence_delta=True,
+        )
+        salient = Saliency(outputs).attribute(features.clone(), target=target, additional_forward_args=(frames,))
+    return shares.detach(), salient.detach(), missed.detach()
+
+
+@contextmanager
+def _differentiable(model: SpeechClassifier) -> Iterator[None]:
+    """Evaluation mode with gradients: the fused recurrent nets of a GPU have none in it."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+            yield
+    finally:
+        model.train(was_training)
+
+
+def in_relative_time(values: Tensor, frames: Tensor, bins: int) -> Tensor:
+    """Return values by share of the clip's length in place of frames; their sums stay.
+
+    Shapes:
+        - values: ``(batch, feature, frame)``
+        - frames: ``(batch,)``
+        - returns: ``(batch, feature, bins)``
+
+    Example:
+        >>> in_relative_time(torch.tensor([[[1.0, 2.0, 3.0, 4.0, 9.0]]]), torch.tensor([4]), 2).tolist()
+        [[[3.0, 7.0]]]
+    """
+    each = []
+    for clip, count in zip(values, frames.tolist(), strict=True):
+        edges = torch.linspace(0, count, bins + 1, device=values.device)
+        until = nn.functional.pad(
+            clip[:, :count].cumsum(dim=1), (1, 0)
+        )  # (feature, count + 1): the sum before each frame
+        low = edges.floor().long().clamp(max=count - 1)
+        at = until[:, low] + (edges - low) * (until[:, low + 1] - until[:, low])
+        each.append(at.diff(dim=1))
+    return torch.stack(each)
+
+
+def speaker_statistics(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> Statistics | None:
+    """Return the statistics of the speakers of some rows, where the model normalises by speaker."""
+    return model.normalise.statistics(model.moments(data, rows)) if model.normalise.by == "speaker" else None
+
+
+def last_hidden(
+    model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray, speakers: Statistics | None
+) -> np.ndarray:
+    """Return what goes into a model's last linear layer, ``(row, unit)``, in the order of ``rows``.
+
+    Raises:
+        ConfigError: If no layer has as many outputs as there are classes.
+    """
+    layer = last_layer(model)
+    caught: list[Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0].detach()))
+    found: dict[int, np.ndarray] = {}
+    try:
+        with model.evaluating():
+            for batch in data.batches(rows, model.device, BATCH):
+                caught.clear()
+                model.logits(batch, speakers)
+                found |= dict(zip(batch.index.tolist(), caught[-1].cpu().double().numpy(), strict=True))
+    finally:
+        hook.remove()
+    return np.stack([found[int(row)] for row in rows])
+
+
+def last_layer(model: SpeechClassifier) -> nn.Linear:
+    """Return the last linear layer of a model.
+
+    Raises:
+        ConfigError: If it has none with its number of outputs.
+    """
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == len(model.classes)]
+    if not layers:
+        raise ConfigError(
+            f"The model must end in a linear layer of {len(model.classes)} outputs; {type(model).__name__} does not."
+        )
+    return layers[-1]
+
+
+def normalised_clip(
+    model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray, speakers: Statistics | None
+) -> tuple[Tensor, Tensor, Batch]:
+    """Return the normalised features of some rows, their frames, and the batch of the rows, in their order."""
+    batch = data.gather(torch.from_numpy(rows), model.device)
+    with model.evaluating():
+        features, frames = model.normalised(batch, speakers)
+    return features, frames, batch

@@ -1,0 +1,93 @@
+"""What a run's answers rest on, as one page: attributions, its last layer, and its surest mistakes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import get_console
+
+from ser.errors import ConfigError
+from ser.evaluation.measure import measure_in
+from ser.evaluation.summary import summarise
+from ser.pictures import attribution, charts
+from ser.pictures.album import Album
+from ser.pictures.explained import TABLES, Explained, opened
+from ser.pictures.heat import attributions_section
+from ser.pictures.maps import map_clips
+from ser.pictures.mistakes import mistakes_section
+from ser.pictures.page import Page, Section, Shown, write_album_page
+from ser.report.format import writer
+from ser.runtime.words import counted
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+PAGE_FILE = "explain.html"
+LEAST = {"clips": 1, "steps": 1, "mistakes": 0, "points": 2, "seed": 0}
+"""Smallest values of the settings that are integers."""
+
+
+def explain(config: "DictConfig") -> Path:
+    """Write the page of the run that a configuration names, and return its path.
+
+    Raises:
+        SerError: If the run is not finished, its recordings are gone or others, or a setting is out of its range.
+    """
+    from omegaconf import OmegaConf
+
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    _check(plain)
+    shown = opened(plain)
+    out = Path(plain["out"] or shown.fold.path / f"explain_{shown.side}").expanduser()
+    album = Album(out, tuple(shown.fold.about["stamps"]), plain["vector"])
+    sections = [
+        attributions_section(album, shown, plain),
+        _embeddings(album, shown, plain),
+        mistakes_section(shown, plain),
+    ]
+    write_album_page(Page(*_heading(shown), sections), album, out / PAGE_FILE)
+    get_console().print(f"{counted(len(list(out.glob('*.png'))), 'picture')} and their page: {out / PAGE_FILE}")
+    return out / PAGE_FILE
+
+
+def _check(plain: dict[str, Any]) -> None:
+    for name, least in LEAST.items():
+        if not isinstance(plain[name], int) or plain[name] < least:
+            raise ConfigError(f"{name} must be an integer of {least} or more; got {plain[name]!r}.")
+    for name, allowed in (("side", tuple(TABLES)), ("map", ("umap", "tsne"))):
+        if plain[name] not in allowed:
+            raise ConfigError(f"{name} must be {' or '.join(allowed)}; got {plain[name]!r}.")
+
+
+def _heading(shown: Explained) -> tuple[str, str, dict[str, str]]:
+    """Return title, lead and facts."""
+    summary = summarise(shown.table)
+    measure = measure_in(summary)
+    score = writer(measure)(summary[measure.key])
+    speakers = len(shown.table["speaker"].unique())
+    lead = (
+        f"{shown.side.capitalize()} speakers, as the run predicted them: {counted(len(shown.table), 'utterance')} of "
+        f"{counted(speakers, 'speaker')}, {measure.name} {score}."
+    )
+    facts = {
+        "run": shown.fold.whole.name,
+        "fold": str(shown.data.fold),
+        "model": type(shown.model).__name__,
+        "features": type(shown.model.features).__name__,
+        "normalised by": shown.model.normalise.by,
+        "corpora": ", ".join(shown.data.plan.corpora),
+    }
+    return f"What {shown.fold.whole.name} listens to", lead, facts
+
+
+def _embeddings(album: Album, shown: Explained, plain: dict[str, Any]) -> Section:
+    vectors = attribution.last_hidden(shown.model, shown.data, shown.rows, shown.speakers)
+    classes = shown.groups
+    maps = map_clips(vectors, classes, shown.table["speaker"], plain["points"], plain["seed"], plain["map"])
+    pictures = []
+    for name, places in maps.places.items():
+        for by, groups in maps.groups.items():
+            title = f"{maps.titles[name]}, by {by}"
+            charts.points(album, f"{name}_{by}", title, maps.axes[name], places, groups)
+            pictures.append(Shown(f"{name}_{by}", f"{title}. {maps.sentence_on(by)}"))
+    about = f"Each point is a {shown.side} clip, placed by the {vectors.shape[1]} units below the outputs."
+    return Section("Maps of the last layer", [about, *maps.sentences()], pictures, maps.table())
