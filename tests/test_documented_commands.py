@@ -15,6 +15,7 @@ from hydra.core.override_parser.types import Override
 
 from ser.command import with_settings
 from ser.describe import data_settings
+from ser.plot import files_setting
 from ser.runtime.composition import check, understood
 from ser.runtime.conf_dir import conf_dir
 from ser.sweeps import names
@@ -63,6 +64,8 @@ def _values(one: Override) -> list[str]:
     return [values[0], values[-1]] if one.is_range_sweep() else values
 
 
+ALONE = {"describe": data_settings, "explore": data_settings, "plot": files_setting}
+"""What paths without a name stand for."""
 COMPOSED = [c for c in pairs() if (Path(conf_dir()) / f"{c[0].removeprefix('ser.')}.yaml").is_file()]
 PARSED = [c for c in pairs() if c not in COMPOSED]
 
@@ -93,7 +96,7 @@ def test_a_documented_command_composes(command: tuple[str, ...], conf: Path) -> 
     module, *arguments = command
     name = module.removeprefix("ser.")
     names.register()
-    arguments = with_settings(arguments, data_settings if name in ("describe", "explore") else None)
+    arguments = with_settings(arguments, ALONE.get(name))
     overrides = [word for word in arguments if not word.startswith("-")]
     for chosen in choices(tuple(overrides)):
         GlobalHydra.instance().clear()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ser.errors import ConfigError
 from ser.report.drawing import drawing
@@ -55,7 +55,8 @@ class Album:
         suffix = f".{self.vector}" if self.vector else None
         path = self.folder / f"{name}.png"
         with drawing(path, inches, grid=grid, stamps=self.stamps, points=POINTS, vector=suffix) as figure:
-            yield figure.subfigures()  # whose legends and labels stay above the stamp
+            above: Any = figure.subfigures()  # its legends and labels stay above the stamp
+            yield above
 
     def uri(self, name: str) -> str:
         """Return a picture that was drawn, as a page holds it."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ser.baselines.classical import Classical
 from ser.datamodules.batch import Batch
 from ser.datamodules.speech import SpeechDataModule
 from ser.errors import ConfigError
@@ -107,7 +108,7 @@ def in_relative_time(values: Tensor, frames: Tensor, bins: int) -> Tensor:
     """
     each = []
     for clip, count in zip(values, frames.tolist(), strict=True):
-        edges = torch.linspace(0, count, bins + 1, device=values.device)
+        edges = torch.linspace(0, count, bins + 1, dtype=values.dtype, device=values.device)
         until = nn.functional.pad(
             clip[:, :count].cumsum(dim=1), (1, 0)
         )  # (feature, count + 1): the sum before each frame
@@ -122,18 +123,25 @@ def speaker_statistics(model: SpeechClassifier, data: SpeechDataModule, rows: np
     return model.normalise.statistics(model.moments(data, rows)) if model.normalise.by == "speaker" else None
 
 
-def last_hidden(
+def layer_below(
     model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray, speakers: Statistics | None
-) -> np.ndarray:
-    """Return what goes into a model's last linear layer, ``(row, unit)``, in the order of ``rows``.
+) -> tuple[np.ndarray, str]:
+    """Return what a model's outputs are made from, ``(row, unit)`` in the order of ``rows``, and what it is in words.
+
+    That is the input of the last linear layer, or the vector that a classical model gets.
 
     Raises:
         ConfigError: If no layer has as many outputs as there are classes.
     """
-    layer = last_layer(model)
-    caught: list[Tensor] = []
-    hook = layer.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0].detach()))
     found: dict[int, np.ndarray] = {}
+    if isinstance(model, Classical):
+        with model.evaluating():
+            for batch in data.batches(rows, model.device, BATCH):
+                vectors = model.vector(batch, speakers)
+                found |= dict(zip(batch.index.tolist(), vectors.cpu().double().numpy(), strict=True))
+        return np.stack([found[int(row)] for row in rows]), "numbers of the vector that the classifier gets"
+    caught: list[Tensor] = []
+    hook = last_layer(model).register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0].detach()))
     try:
         with model.evaluating():
             for batch in data.batches(rows, model.device, BATCH):
@@ -142,7 +150,7 @@ def last_hidden(
                 found |= dict(zip(batch.index.tolist(), caught[-1].cpu().double().numpy(), strict=True))
     finally:
         hook.remove()
-    return np.stack([found[int(row)] for row in rows])
+    return np.stack([found[int(row)] for row in rows]), "units below the outputs"
 
 
 def last_layer(model: SpeechClassifier) -> nn.Linear:

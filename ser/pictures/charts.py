@@ -1,6 +1,6 @@
 """Charts of numbers by group: counts, histograms, violins, maps of points and mean spectra."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ COLOURS = 10
 """Groups that can be told apart by colour; the others are grey."""
 STYLES = ("-", "--", "-.", ":")
 MARKERS = "osD^vPX*<>"
-OTHERS = "0.75"
+FIRST, OTHERS = "#0173b2", "0.75"
 LETTERS = 22
 """Letters of a group's name that a chart has room for."""
 LEAST = 3
@@ -76,7 +76,7 @@ def histogram(album: Album, name: str, title: str, label: str, values: np.ndarra
         axes.hist(
             values,
             bins=min(40, max(5, round(len(values) ** 0.5))),
-            color=colours(["x"])["x"],
+            color=FIRST,
             edgecolor="white",
             linewidth=0.3,
         )
@@ -141,6 +141,21 @@ def points(album: Album, name: str, title: str, labels: tuple[str, str], places:
         _titled(axes, title)
         for handle in _legend(figure, names).legend_handles:
             handle.set(sizes=[16], alpha=1)  # type: ignore[union-attr]
+
+
+def bars(album: Album, name: str, title: str, label: str, values: Mapping[str, tuple[float, float]]) -> None:
+    """Draw the largest of some numbers as bars, each with its deviation."""
+    shown = sorted(values.items(), key=lambda item: -item[1][0])[:BARS]
+    rest = len(values) - len(shown)
+    with album.drawing(name, (COLUMN, 0.9 + 0.17 * max(len(shown), 3)), grid=True) as figure:
+        axes = figure.add_subplot()
+        means, deviations = zip(*(value for _, value in shown), strict=True)
+        error = {"ecolor": "0.2", "elinewidth": 0.8}
+        axes.barh(range(len(shown)), means, xerr=deviations if any(deviations) else None, color=FIRST, error_kw=error)
+        axes.set_yticks(range(len(shown)), [short(group) for group, _ in shown])
+        axes.set(xlabel=label, ylim=(len(shown) - 0.4, -0.6))
+        axes.grid(visible=False, axis="y")
+        _titled(axes, f"{title}\n{counted(rest, 'smaller one')} left out" if rest else title)
 
 
 def lines(

@@ -4,18 +4,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import get_console
+from torch import nn
 
+from ser.baselines.classical import Classical
 from ser.errors import ConfigError
 from ser.evaluation.measure import measure_in
 from ser.evaluation.summary import summarise
-from ser.pictures import attribution, charts
+from ser.features.functionals import Functionals
+from ser.pictures import charts
 from ser.pictures.album import Album
+from ser.pictures.attribution import layer_below
 from ser.pictures.explained import TABLES, Explained, opened
 from ser.pictures.heat import attributions_section
+from ser.pictures.importance import importances_section
 from ser.pictures.maps import map_clips
 from ser.pictures.mistakes import mistakes_section
 from ser.pictures.page import Page, Section, Shown, write_album_page
 from ser.report.format import writer
+from ser.runs.identity import model_name
 from ser.runtime.words import counted
 
 if TYPE_CHECKING:
@@ -39,11 +45,12 @@ def explain(config: "DictConfig") -> Path:
     shown = opened(plain)
     out = Path(plain["out"] or shown.fold.path / f"explain_{shown.side}").expanduser()
     album = Album(out, tuple(shown.fold.about["stamps"]), plain["vector"])
-    sections = [
-        attributions_section(album, shown, plain),
-        _embeddings(album, shown, plain),
-        mistakes_section(shown, plain),
-    ]
+    model = shown.model
+    if isinstance(model, Classical):
+        rest = importances_section(album, shown, model, plain)
+    else:
+        rest = attributions_section(album, shown, plain)
+    sections = [rest, _embeddings(album, shown, plain), mistakes_section(shown, plain)]
     write_album_page(Page(*_heading(shown), sections), album, out / PAGE_FILE)
     get_console().print(f"{counted(len(list(out.glob('*.png'))), 'picture')} and their page: {out / PAGE_FILE}")
     return out / PAGE_FILE
@@ -71,23 +78,28 @@ def _heading(shown: Explained) -> tuple[str, str, dict[str, str]]:
     facts = {
         "run": shown.fold.whole.name,
         "fold": str(shown.data.fold),
-        "model": type(shown.model).__name__,
-        "features": type(shown.model.features).__name__,
+        "model": model_name(shown.fold.config["model"]),
+        "features": _described(shown.model.features),
         "normalised by": shown.model.normalise.by,
         "corpora": ", ".join(shown.data.plan.corpora),
     }
     return f"What {shown.fold.whole.name} listens to", lead, facts
 
 
+def _described(features: nn.Module) -> str:
+    """Return the name of some features, and of what they are functionals of."""
+    name = type(features).__name__
+    return f"{name} of {_described(features.of)}" if isinstance(features, Functionals) else name
+
+
 def _embeddings(album: Album, shown: Explained, plain: dict[str, Any]) -> Section:
-    vectors = attribution.last_hidden(shown.model, shown.data, shown.rows, shown.speakers)
-    classes = shown.groups
-    maps = map_clips(vectors, classes, shown.table["speaker"], plain["points"], plain["seed"], plain["map"])
+    vectors, what = layer_below(shown.model, shown.data, shown.rows, shown.speakers)
+    maps = map_clips(vectors, shown.groups, shown.table["speaker"], plain["points"], plain["seed"], plain["map"])
     pictures = []
     for name, places in maps.places.items():
         for by, groups in maps.groups.items():
             title = f"{maps.titles[name]}, by {by}"
             charts.points(album, f"{name}_{by}", title, maps.axes[name], places, groups)
             pictures.append(Shown(f"{name}_{by}", f"{title}. {maps.sentence_on(by)}"))
-    about = f"Each point is a {shown.side} clip, placed by the {vectors.shape[1]} units below the outputs."
-    return Section("Maps of the last layer", [about, *maps.sentences()], pictures, maps.table())
+    about = f"Each point is a {shown.side} clip, placed by the {vectors.shape[1]} {what}."
+    return Section("Maps of what the outputs are made from", [about, *maps.sentences()], pictures, maps.table())

@@ -88,7 +88,9 @@ def test_clips_without_speakers_and_sentences_are_still_found(collection: Collec
 
 
 def test_neighbours_tell_speakers_from_classes(collection: Collection, measures: Measures) -> None:
-    found_maps = maps.map_clips(measures.vectors, collection.clips[GROUP], collection.clips["speaker"], 3000, seed=0, extra="tsne")
+    found_maps = maps.map_clips(
+        measures.vectors, collection.clips[GROUP], collection.clips["speaker"], 3000, seed=0, extra="tsne"
+    )
     scaled = separation.standardised(measures.vectors)
     found, chance = separation.nearest_is_alike(scaled, collection.clips["speaker"].to_numpy())
     assert found_maps.alike["speaker"] == maps.Alike(found, chance)
