@@ -14,7 +14,7 @@ from ser.features.functionals import Functionals
 from ser.pictures import charts
 from ser.pictures.album import Album
 from ser.pictures.attribution import layer_below
-from ser.pictures.explained import TABLES, Explained, opened
+from ser.pictures.explained import TABLES, Explained, explained_fold
 from ser.pictures.heat import attributions_section
 from ser.pictures.importance import importances_section
 from ser.pictures.maps import map_clips
@@ -42,7 +42,7 @@ def explain(config: "DictConfig") -> Path:
 
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     _check(plain)
-    shown = opened(plain)
+    shown = explained_fold(plain)
     out = Path(plain["out"] or shown.fold.path / f"explain_{shown.side}").expanduser()
     album = Album(out, tuple(shown.fold.about["stamps"]), plain["vector"])
     model = shown.model

@@ -52,7 +52,7 @@ class Explained:
         return thirds(self.table[f"target_{name}"].to_numpy(), name)[0]
 
 
-def opened(plain: Mapping[str, Any]) -> Explained:
+def explained_fold(plain: Mapping[str, Any]) -> Explained:
     """Return the fold of a run, its model and its data, as the settings name them."""
     run, side, paths = RunFolder(Path(plain["run"])), plain["side"], plain["paths"]
     fold = run.folds[0]

@@ -21,7 +21,7 @@ from ser.evaluation import predictions
 from ser.pictures import attribution, importance
 from ser.pictures import explain as pages
 from ser.pictures.attribution import layer_below
-from ser.pictures.explained import opened
+from ser.pictures.explained import explained_fold
 from ser.runs.folder import RunFolder
 from ser.training.experiment import train
 from tests.composed import composed
@@ -79,7 +79,7 @@ def test_page_of_a_net_lists_its_stored_mistakes_with_their_recordings(net: Path
 def test_mistakes_sound_as_they_are_stored(net: Path, settings_of: Callable[..., dict[str, object]]) -> None:
     from ser.pictures.mistakes import sound
 
-    shown = opened(settings_of(net))
+    shown = explained_fold(settings_of(net))
     row = int(shown.rows[0])
     data = base64.b64decode(sound(shown.data, row).uri.partition(",")[2])
     samples, _ = soundfile.read(io.BytesIO(data), dtype="int16")
@@ -88,7 +88,7 @@ def test_mistakes_sound_as_they_are_stored(net: Path, settings_of: Callable[...,
 
 
 def test_last_layer_gives_the_stored_probabilities(net: Path, settings_of: Callable[..., dict[str, object]]) -> None:
-    shown = opened(settings_of(net, "side=dev"))
+    shown = explained_fold(settings_of(net, "side=dev"))
     hidden, _ = layer_below(shown.model, shown.data, shown.rows, shown.speakers)
     layer = attribution.last_layer(shown.model)
     logits = hidden @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
