@@ -67,7 +67,7 @@ def test_any_lengths_work_and_the_same_seed_gives_the_same(name: str, make_step:
 
 @EACH
 def test_silence_stays_silent(name: str, make_step: MakeStep) -> None:
-    step = make_step(name, **({"share": 1.0} if name == "mixup" else {"probability": 1.0}))
+    step = make_step(name, probability=1.0)
     x, counts, target = batch_for(step)(4000, 5) if step.domain == "waveform" else frames(40, 1)
     for _ in range(3):
         out, _, _ = step(torch.zeros_like(x), counts, target)
@@ -76,7 +76,7 @@ def test_silence_stays_silent(name: str, make_step: MakeStep) -> None:
 
 @EACH
 def test_zero_probability_is_the_identity(name: str, make_step: MakeStep) -> None:
-    step = make_step(name, **({"share": 0.0} if name == "mixup" else {"probability": 0.0}))
+    step = make_step(name, probability=0.0)
     batch = batch_for(step)(*((4000, 50) if step.domain == "waveform" else (40, 1)))
     for given_, got in zip(batch, step(*batch), strict=True):
         assert torch.equal(given_, got)
@@ -84,9 +84,7 @@ def test_zero_probability_is_the_identity(name: str, make_step: MakeStep) -> Non
 
 @EACH
 def test_clips_are_chosen_one_by_one_with_the_probability(name: str, make_step: MakeStep) -> None:
-    if name == "mixup":
-        pytest.skip("it mixes whole batches")
-    step = make_step(name, probability=0.25)
+    step = make_step(name, probability=0.25, **({"share": 1.0} if name == "mixup" else {}))
     torch.manual_seed(0)
     count = 200
     x, counts, target = clips(*[600] * count) if step.domain == "waveform" else frames(*[30] * count, bands=8)
@@ -101,7 +99,5 @@ def test_clips_are_chosen_one_by_one_with_the_probability(name: str, make_step: 
 @EACH
 @pytest.mark.parametrize("probability", [-0.1, 1.5])
 def test_a_probability_is_from_0_to_1(name: str, probability: float, make_step: MakeStep) -> None:
-    if name == "mixup":
-        pytest.skip("it has a share of batches")
     with pytest.raises(ConfigError, match=r"probability must be from 0 to 1; got"):
         make_step(name, probability=probability)

@@ -26,6 +26,7 @@ from ser.runtime.conf_dir import conf_dir
 from ser.runtime.instantiate import instantiate
 from ser.signal.loudness import loudness
 from tests.composed import composed
+from tests.features import clips as real
 
 RATE = 16000
 NAMES = sorted({file.stem for file in Path(conf_dir(), "cleaning").glob("*.yaml")} - {"none"})
@@ -87,6 +88,16 @@ def test_loudness_is_that_of_pyloudnorm(speech: list[Tensor]) -> None:
     measured = loudness(*batch_of(clips), RATE)
     for clip, found in zip(clips, measured.tolist(), strict=True):
         assert found == pytest.approx(pyloudnorm.Meter(RATE).integrated_loudness(clip.double().numpy()), abs=1e-3)
+
+
+@pytest.mark.parametrize("name", real.CLIPS)
+def test_loudness_and_trimming_agree_on_real_clips(name: str) -> None:
+    samples = real.clip(name)
+    whole = torch.from_numpy(samples[: len(samples) // 1600 * 1600])
+    expected = pyloudnorm.Meter(RATE).integrated_loudness(whole.double().numpy())
+    assert float(loudness(*batch_of([whole]), RATE)) == pytest.approx(expected, abs=1e-3)
+    out, _ = Trim(RATE, 25.0)(*batch_of([torch.from_numpy(samples)]))
+    np.testing.assert_array_equal(out[0].numpy(), trim(samples, RATE, 25.0))
 
 
 @pytest.mark.parametrize("lufs", [-35.0, -23.0])
