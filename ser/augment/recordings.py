@@ -21,6 +21,8 @@ def recordings_in(folder: str | Path, sample_rate: int) -> list[Tensor]:
     where = Path(folder).expanduser()
     paths = sorted(path for path in where.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
     if not paths:
-        raise ConfigError(f"folder must hold recordings, such as WAV or FLAC; there are none in {where}.")
+        raise ConfigError(
+            f"folder must hold recordings, such as WAV or FLAC; got {where}, which has none. Set augment.<name>.folder."
+        )
     clips = (resample(*read_audio(path), sample_rate) for path in paths)
     return [torch.from_numpy(clip.astype(np.float32)) for clip in clips]
