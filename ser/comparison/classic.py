@@ -20,7 +20,7 @@ from ser.comparison.report import Report, present
 from ser.comparison.systems import Pooled, find, join_folds, names
 from ser.errors import RunError
 from ser.evaluation import metrics, predictions
-from ser.evaluation.comparison import paired
+from ser.evaluation.comparison import SIGNIFICANT, paired
 from ser.evaluation.intervals import seed_and_speaker_interval, speaker_interval
 from ser.evaluation.measure import refuse_numbers
 from ser.report.drawing import STAMP_COLOUR, drawing
@@ -117,7 +117,9 @@ class Classic(Report):
         told = f"{gap}, {p_value(first['p'])} on {second['speakers']} speakers"
         if first["gap"] <= 0:
             return f"{text}: here the original's split does not raise the number ({told})."
-        return f"{text}: the difference, {told}, is knowledge of the speakers and their sentences, not of emotion."
+        if first["p"] < SIGNIFICANT:
+            return f"{text}: the difference, {told}, is knowledge of the speakers and their sentences, not of emotion."
+        return f"{text}: so few speakers cannot show that the difference, {told}, is not chance."
 
     def plot(self, rows: pd.DataFrame, path: Path) -> None:
         """Draw both accuracies of each model, a panel a corpus."""

@@ -21,6 +21,7 @@ from ser.runtime.conf_dir import conf_dir
 from ser.runtime.instantiate import instantiate
 
 CLASSES = ("angry", "happy", "sad")
+CLASSICS = ("tess_lstm", "tess_cnn_rnn", "savee_rf", "ravdess_tess", "four_corpora")
 
 
 def table(corpus: str, right: float, seed: int, fold: int = 0) -> pd.DataFrame:
@@ -154,12 +155,22 @@ def test_classic_report_says_when_a_split_gains_nothing_or_is_missing(tmp_path: 
     assert "no finished run" in report.conclusion(report.rows([tmp_path]))
     classic_run(tmp_path, table("here", 0.8, 1), "speaker_cv")
     assert "does not raise the number" in report.conclusion(report.rows([tmp_path]))
+    few = [table("here", right, 1).query("speaker < 'here/11'") for right in (0.9, 0.4)]  # here/0, here/1 and here/10
+    for scored, protocol in zip(few, ("random", "speaker_cv"), strict=True):
+        classic_run(tmp_path / "few", scored, protocol)
+    told = report.conclusion(report.rows([tmp_path / "few"]))
+    assert told.endswith("p = 0.250 on 3 speakers, is not chance.")
     with pytest.raises(RunError, match=r"sweep\.report must have runs of protocol=loso or luna5"):
         classic.Classic("", "loso", "luna5").rows([tmp_path])
 
 
 @pytest.mark.parametrize(
-    ("name", "report"), [("leakage", leakage.Leakage), ("cross_corpus_matrix", cross_corpus.CrossCorpusMatrix)]
+    ("name", "report"),
+    [
+        ("leakage", leakage.Leakage),
+        ("cross_corpus_matrix", cross_corpus.CrossCorpusMatrix),
+        *((f"classic_{name}", classic.Classic) for name in CLASSICS),
+    ],
 )
 def test_an_experiment_sweeps_by_itself_and_reports_at_its_end(name: str, report: type[Report]) -> None:
     GlobalHydra.instance().clear()
