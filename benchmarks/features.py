@@ -4,7 +4,7 @@
     python benchmarks/features.py data=ravdess            another, under paths.corpora or SER_CORPORA
 
 Ours runs in batches on the device that it finds, librosa clip by clip on the CPU. All are measured in turn in each of several
-rounds, and the fastest round of each counts, so that what else the machine does matters little. The first line is
+rounds, and the fastest time of each counts, so that what else the machine does matters little. The first line is
 `torch.stft` alone, which log-mel and others cannot do without.
 """
 
@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import librosa
 import numpy as np
@@ -28,14 +29,18 @@ from ser.runtime.conf_dir import conf_dir
 from ser.runtime.instantiate import instantiate
 from ser.training.build import build_data
 
-ROUNDS = 5
-CLIPS = 64
+ROUNDS = 4
+QUICK, QUICK_S = 10, 0.3
+"""In a round, each is repeated so often, or for so many seconds."""
+CLIPS = 32
 """Of the corpus, spread over its lengths."""
+OF_OTHERS = ("own", "functionals", "stack", "encoder")
+"""Files of `conf/features` that are made of others."""
 Batches = list[tuple[Tensor, Tensor]]
 Clips = list[np.ndarray]
 
 FFT, HOP, RATE = 1024, 256, 16000
-SIZES = {"n_fft": FFT, "hop_length": HOP, "center": False}
+SIZES: dict[str, Any] = {"n_fft": FFT, "hop_length": HOP, "center": False}
 OF = librosa.feature
 
 
@@ -78,7 +83,7 @@ def batches(data: SpeechDataModule) -> Batches:
 def ways(found: Batches) -> dict[str, Callable[[], object]]:
     """Return what is measured, by name: `torch.stft`, our features, and librosa's."""
     names = sorted(file.stem for file in Path(conf_dir(), "features").glob("*.yaml"))
-    names = ["logmel", *(name for name in names if name not in ("logmel", "own", "functionals", "stack"))]
+    names = ["logmel", *(name for name in names if name not in ("logmel", *OF_OTHERS))]
     made = {name: instantiate(composed([f"features={name}"])["features"], nn.Module).to(device()) for name in names}
     clips = [row[:n].cpu().numpy() for x, lengths in found for row, n in zip(x, lengths.tolist(), strict=True)]
     whole = [clip for clip in clips if len(clip) >= FFT]  # librosa takes no shorter one
@@ -103,15 +108,19 @@ def ways(found: Batches) -> dict[str, Callable[[], object]]:
 
 
 def seconds(measured: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Return the fastest round of each, of rounds that take all in turn, after one that warms up."""
+    """Return the fastest time of each, in rounds that take all in turn."""
     taken: dict[str, list[float]] = {name: [] for name in measured}
-    for _ in range(1 + ROUNDS):
+    for _ in range(ROUNDS):
         for name, way in measured.items():
-            began = time.perf_counter()
-            way()
-            synchronise()
-            taken[name].append(time.perf_counter() - began)
-    return {name: min(times[1:]) for name, times in taken.items()}
+            until = time.perf_counter() + QUICK_S
+            for _ in range(QUICK):
+                began = time.perf_counter()
+                way()
+                synchronise()
+                taken[name].append((ended := time.perf_counter()) - began)
+                if ended > until:
+                    break
+    return {name: min(times) for name, times in taken.items()}
 
 
 @torch.no_grad()
