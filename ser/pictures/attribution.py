@@ -78,7 +78,9 @@ def attributed(
             internal_batch_size=max(POINTS_AT_ONCE, len(features)),
             return_convergence_delta=True,
         )
-        salient = Saliency(outputs).attribute(features.clone(), target=target, additional_forward_args=(frames,))
+        salient = Saliency(outputs).attribute(
+            features.clone().requires_grad_(), target=target, additional_forward_args=(frames,)
+        )
     return shares.detach(), salient.detach(), missed.detach()
 
 

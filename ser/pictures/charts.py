@@ -62,6 +62,7 @@ def counts(album: Album, name: str, title: str, table: pd.DataFrame) -> None:
         axes.set_yticks(range(len(shown)), labels)
         axes.set(xlabel=f"clips (and {counted(rest, 'more group')})" if rest else "clips", xlim=(0, 1.15 * left.max()))
         axes.set_ylim(len(shown) - 0.4, -0.6)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)
         _titled(axes, title)
         if names:
@@ -82,6 +83,7 @@ def histogram(album: Album, name: str, title: str, label: str, values: np.ndarra
         )
         axes.axvline(middle, color="0.2", linestyle=(0, (4, 3)), linewidth=1)
         axes.set(xlabel=label, ylabel="clips")
+        axes.yaxis.get_major_locator().set_params(integer=True)
         _titled(axes, f"{title}\nmedian {middle:.3g}".replace("-", MINUS))
 
 

@@ -79,6 +79,7 @@ def _heading(collection: Collection) -> tuple[str, str, dict[str, str]]:
     """Return title, lead and facts."""
     clips = collection.clips
     title = ", ".join(store.card["title"] for store in collection.stores)
+    title = title[0].upper() + title[1:]
     hours = clips["length"].sum() / collection.rate / 3600
     speakers = clips["speaker"].nunique()
     known = counted(speakers, "speaker") if speakers else "speakers unknown"

@@ -68,7 +68,7 @@ def test_relative_time_keeps_the_sum(frames: int) -> None:
     values = torch.randn(1, 3, 50, dtype=torch.float64)
     binned = attribution.in_relative_time(values, torch.tensor([frames]), 40)
     torch.testing.assert_close(binned.sum(dim=2), values[..., :frames].sum(dim=2))
-    assert np.isfinite(binned).all()
+    assert binned.isfinite().all()
 
 
 def test_relative_time_of_a_constant_is_constant() -> None:
