@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
     from matplotlib.legend import Legend
+    from matplotlib.ticker import Locator
 
 BARS = 30
 """Groups that a chart has room for: those with the most clips."""
@@ -62,7 +63,7 @@ def counts(album: Album, name: str, title: str, table: pd.DataFrame) -> None:
         axes.set_yticks(range(len(shown)), labels)
         axes.set(xlabel=f"clips (and {counted(rest, 'more group')})" if rest else "clips", xlim=(0, 1.15 * left.max()))
         axes.set_ylim(len(shown) - 0.4, -0.6)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(whole_numbers())
         axes.spines[["top", "right"]].set_visible(False)
         _titled(axes, title)
         if names:
@@ -83,7 +84,7 @@ def histogram(album: Album, name: str, title: str, label: str, values: np.ndarra
         )
         axes.axvline(middle, color="0.2", linestyle=(0, (4, 3)), linewidth=1)
         axes.set(xlabel=label, ylabel="clips")
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_locator(whole_numbers())
         _titled(axes, f"{title}\nmedian {middle:.3g}".replace("-", MINUS))
 
 
@@ -158,6 +159,13 @@ def bars(album: Album, name: str, title: str, label: str, values: Mapping[str, t
         axes.set(xlabel=label, ylim=(len(shown) - 0.4, -0.6))
         axes.grid(visible=False, axis="y")
         _titled(axes, f"{title}\n{counted(rest, 'smaller one')} left out" if rest else title)
+
+
+def whole_numbers() -> "Locator":
+    """Return what places ticks at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(integer=True, nbins="auto")
 
 
 def lines(
