@@ -17,6 +17,7 @@ from ser.errors import ConfigError
 from ser.runs.identity import ELSEWHERE, identity, run_name, safe
 from ser.runtime.composition import quoted
 from ser.runtime.devices import jobs_at_once
+from ser.runtime.parts import fill_parts
 
 LONGEST = 80
 """Characters of a sweep's name that are taken from its command."""
@@ -90,6 +91,7 @@ def register() -> None:
 
 def _job_name(_root_: DictConfig) -> str:
     task = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
+    fill_parts(task)  # a job and the sweep that plans it read this before and after it is done
     config = OmegaConf.to_container(task, resolve=True)
     assert isinstance(config, dict)
     return job_name({str(key): value for key, value in config.items()})

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from hydra import compose
 from omegaconf import OmegaConf
 
 from ser.errors import ConfigError
@@ -12,7 +13,8 @@ from ser.features.samples import RMS, ZeroCrossingRate
 from ser.features.stack import Stack
 from ser.runtime.composition import composed
 from ser.runtime.instantiate import instantiate
-from ser.runtime.parts import fill_parts
+from ser.runtime.parts import composing, fill_parts
+from ser.sweeps import names
 
 LENGTHS = torch.tensor([9000, 16000])
 
@@ -85,3 +87,13 @@ def test_parts_of_other_frames_are_refused() -> None:
     made = Stack([RMS(hop_ms=16.0), ZeroCrossingRate(hop_ms=10.0)])
     with pytest.raises(ConfigError, match=r"the same frames; RMS has 59, ZeroCrossingRate 94. Set features.window_ms"):
         made(speech(), LENGTHS)
+
+
+def test_a_job_of_a_sweep_has_one_name_before_and_after_its_parts_are_filled() -> None:
+    with composing():
+        config = compose("train", ["features=stack", "features.parts=[rms,zcr]"])
+    before = names._job_name(config)
+    assert list(config.features.parts) == ["rms", "zcr"]
+    fill_parts(config)
+    assert config.features.parts[0]["_target_"] == "ser.features.samples.RMS"
+    assert names._job_name(config) == before
