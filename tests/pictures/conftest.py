@@ -11,7 +11,14 @@ from ser.features.cepstra import MFCC
 from ser.pictures.collection import Collection, collected
 from ser.pictures.measures import Measures, measure_clips
 from ser.protocols.plan import prepared
+from ser.report import drawing
 from ser.runtime.instantiate import instantiate
+
+
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw pictures with few dots, which takes less time."""
+    monkeypatch.setattr(drawing, "DPI", 50)
 
 
 @pytest.fixture(scope="session")
