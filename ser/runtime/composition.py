@@ -299,6 +299,8 @@ def _sentence(error: Exception, command: str) -> str:
     if match := re.search(r"An item is already at '([^']+)'", text):
         return f"{match[1]} is a setting already. Write {match[1]}=<value>, without a plus sign."
     if match := re.search(r"(?:Could not override|Could not delete from config\.|config group) '([^']+)'", text):
+        if (name := match[1].lstrip("+~")) in _settings(command):
+            return f"{name} must not be set with these choices; got a value. It belongs to a group that they leave out."
         return f"Unknown setting: {match[1]}.{did_you_mean(match[1], command)}"
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 

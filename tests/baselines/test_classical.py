@@ -21,6 +21,7 @@ from ser.protocols.stamps import ADAPTED
 from ser.rescoring.recompute import recompute
 from ser.runs.folder import RunFolder
 from ser.runs.verification import verify
+from ser.runtime.composition import composed as compose_command
 from ser.training.build import build_data, build_model
 from ser.training.experiment import train
 from tests.baselines.conftest import classical
@@ -157,3 +158,8 @@ def test_features_that_are_not_finite_are_named(small_settings: Settings) -> Non
 def test_card_covers_the_settings_of_each_fold(forest: Path) -> None:
     card = json.loads((forest / "card.json").read_text())
     assert all("chosen" in fold for fold in card["training"]["folds"].values())
+
+
+def test_a_setting_of_a_group_that_is_left_out_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"optimizer\.lr must not be set with these choices"):
+        compose_command("train", ["model=svm", "optimizer.lr=0.1"])
