@@ -11,8 +11,8 @@ from ser.runtime.instantiate import find_class
 log = logging.getLogger(__name__)
 
 LARGEST_SEED = 2**32 - 1
-TRAINING = ("augment", "loss", "optimizer", "schedule", "callbacks")
-"""Groups of settings that only a training by gradients has."""
+TRAINING = ("loss", "optimizer", "schedule", "callbacks")
+"""Groups of settings that only a training by gradients uses."""
 
 
 def check_training(config: Mapping[str, Any]) -> None:
@@ -67,10 +67,12 @@ def _check_classical(config: Mapping[str, Any], numeric: bool) -> None:
     name = config["model"]["name"]
     if numeric:
         raise ConfigError(f"labels must be classes with model={name}, a classifier; got numbers. Choose model=cnn.")
-    if given := [group for group in TRAINING if config.get(group)]:
+    if config.get("augment"):
         raise ConfigError(
-            f"{given[0]} must not be set with model={name}, which is fitted once on unchanged clips. Leave it out."
+            f"augment must not be set with model={name}, which is fitted once on unchanged clips. Leave it out."
         )
+    if unused := [group for group in TRAINING if config.get(group)]:  # as in a sweep over models of both kinds
+        log.info("Not used by model=%s, which is fitted once: %s.", name, ", ".join(unused))
     if config["selection"]["by"] not in (by := ("dev_uar", "dev_loss")):
         raise ConfigError(f"selection.by must be {' or '.join(by)}; got {config['selection']['by']!r}.")
     if config["trainer"]["max_epochs"] != 1:

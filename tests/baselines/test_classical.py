@@ -118,8 +118,6 @@ def test_same_seed_gives_the_same_forest(small_settings: Settings, tmp_path: Pat
     ("overrides", "words"),
     [
         (["augment=[mixup]"], r"augment must not be set with model=svm, which is fitted once .* Leave it out"),
-        (["optimizer=sgd"], "optimizer must not be set with model=svm"),
-        (["loss=focal"], "loss must not be set with model=svm"),
         (["normalise=utterance"], "normalise must not be utterance with model=svm"),
         (["labels=dimensions"], "labels must be classes with model=svm, a classifier; got numbers"),
     ],
@@ -136,6 +134,14 @@ def test_settings_without_a_meaning_are_refused(
         return
     with pytest.raises(ConfigError, match=words):
         train(config, terminal=False)
+
+
+def test_settings_of_a_training_are_named_as_not_used(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    from ser.training.checks import check_kind
+
+    caplog.set_level("INFO", "ser")
+    check_kind(settings("model=svm", "optimizer=sgd", "loss=focal"), numeric=False)
+    assert "Not used by model=svm, which is fitted once: loss, optimizer." in caplog.messages
 
 
 def test_a_model_that_was_not_fitted_does_not_predict(small_settings: Settings) -> None:
