@@ -201,7 +201,7 @@ def test_ctrl_c_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("model=resnet", ["model must be one of bilstm, cnn", "got resnet"]),
+        ("model=resnet", ["model must be one of bilstm, classical, cnn", "got resnet"]),
         ("model=trasformer", ["Did you mean model=transformer?"]),
         ("model=null", ["model must be one of"]),
         ("data=[ravdess,msp_improv]", ["data must be one of cafe, crema", "got msp_improv"]),
