@@ -60,8 +60,15 @@ def test_examples_train_without_changes_to_existing_files(tmp_path: Path) -> Non
         for emotion in ("angry", "excited", "happy", "neutral", "sad", "anxious"):
             noise = 0.1 * random.standard_normal(int(random.integers(6000, 10000)))
             soundfile.write(clips / f"{speaker}_{emotion}_10a_1.wav", noise, 16000)
-    command = [sys.executable, "-P", "-m", "ser.train", "-m", "model=mean_pool,gru", "data=jl", "features=mfcc"]
-    command += ["loss=absolute", "optimizer=lion", "augment=[mixup]", "logger=csv", "trainer.max_epochs=1"]
+    command = [sys.executable, "-P", "-m", "ser.train", "-m", "model=mean_pool,gru", "data=jl", "features=stack"]
+    command += [
+        "features.parts=[logmel,mel_slopes]",
+        "loss=absolute",
+        "optimizer=lion",
+        "augment=[mixup]",
+        "logger=csv",
+        "trainer.max_epochs=1",
+    ]
     command += [f"paths.corpora={tmp_path / 'corpora'}", "trainer.accelerator=cpu", "sweep.report=null"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "SER_HOME": str(tmp_path / "home")}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

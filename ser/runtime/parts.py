@@ -19,14 +19,13 @@ def composing() -> Iterator[None]:
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    running: Any = GlobalHydra.instance()
-    before = running.hydra
-    running.clear()
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(conf_dir(), version_base="1.3"):
             yield
     finally:
-        running.hydra = before
+        GlobalHydra.instance().hydra = before  # another instance than at first: Hydra puts a copy in its place
 
 
 def fill_parts(config: "DictConfig") -> None:

@@ -93,7 +93,7 @@ def test_a_custom_tracker_is_a_class_and_its_settings(settings: Settings, tmp_pa
     ("logger", "words"),
     [
         ({"_target_": "ser.training.tracking.Mlflow"}, "has no Mlflow"),
-        ({"_target_": "no_such_package.Tracker"}, "no module no_such_package"),
+        ({"_target_": "no_such_package.Tracker"}, "needs the package no_such_package, which is not installed"),
         ({"_target_": "ser.models.cnn.CNN"}, "is not a Tracker"),
         (
             {"_target_": "ser.training.wandb_run.WandB", "project": "x", "artifacts": ["plots"]},
