@@ -37,6 +37,7 @@ def recordings() -> dict[str, np.ndarray]:
     return clips
 
 
+@pytest.mark.slow  # as in test_parity.py
 @pytest.mark.parametrize("clip", ["noise", "demo", pytest.param("real", marks=pytest.mark.corpora)])
 @pytest.mark.parametrize(
     ("bands", "window_ms", "hop_ms", "low", "high"),

@@ -21,7 +21,11 @@ from ser.features.spectral import Spectral
 from tests.features.clips import CLIPS, RATE, clip
 
 WINDOWS = [(25.0, 10.0), (64.0, 16.0)]
-pytestmark = [pytest.mark.parametrize("name", CLIPS), pytest.mark.parametrize("window", WINDOWS, ids=str)]
+pytestmark = [
+    pytest.mark.slow,  # librosa compiles itself for 20 s in a new environment
+    pytest.mark.parametrize("name", CLIPS),
+    pytest.mark.parametrize("window", WINDOWS, ids=str),
+]
 Window = tuple[float, float]
 
 

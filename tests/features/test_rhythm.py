@@ -46,6 +46,7 @@ def test_noise_has_no_syllables() -> None:
     assert not found["speaking_rate"].any()
 
 
+@pytest.mark.slow  # as in test_parity.py
 @pytest.mark.parametrize("name", CLIPS)
 def test_onset_strength_is_that_of_librosa(name: str) -> None:
     samples, feature = clip(name), Rhythm(n_mels=40)

@@ -28,6 +28,8 @@ from tests.composed import composed
 from tests.conftest import Settings
 from tests.pictures.test_explore import texts
 
+pytestmark = pytest.mark.slow
+
 Explain = Callable[..., Path]
 
 
