@@ -3,14 +3,15 @@
 import torch
 from torch import Tensor, nn
 from torchaudio.functional import create_dct, linear_fbanks
+from typing_extensions import override
 
 from ser.errors import ConfigError
 from ser.features.deltas import deltas
-from ser.features.framing import PowerSpectrum
+from ser.features.framing import Framed, PowerSpectrum
 from ser.features.logmel import LogMel
 
 
-class MFCC(nn.Module):
+class MFCC(Framed):
     """Mel-frequency cepstral coefficients with their deltas.
 
     Source: Davis and Mermelstein, 1980, https://doi.org/10.1109/TASSP.1980.1163420.
@@ -51,18 +52,15 @@ class MFCC(nn.Module):
         super().__init__()
         self.log_mel = LogMel(sample_rate, n_mels, window_ms, hop_ms, low_hz, high_hz, floor)
         self.cepstrum = _Cepstrum("mfcc", n_mfcc, n_mels, "n_mels", deltas, delta_width)
-        self.names, self.n_features = self.cepstrum.names, len(self.cepstrum.names)
+        self.framing, self.names = self.log_mel.framing, self.cepstrum.names
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the coefficients and the number of frames of each clip."""
-        return self.log_mel.framing.features(self._coefficients, waveform, lengths)
-
-    def _coefficients(self, samples: Tensor, frames: Tensor) -> Tensor:
-        coefficients: Tensor = self.cepstrum(self.log_mel.logs(samples, frames), frames)
+    @override
+    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
+        coefficients: Tensor = self.cepstrum(self.log_mel.compute(samples, frames), frames)
         return coefficients
 
 
-class LFCC(nn.Module):
+class LFCC(Framed):
     """Linear-frequency cepstral coefficients with their deltas: as `MFCC`, with bands of one width.
 
     Shapes:
@@ -111,13 +109,10 @@ class LFCC(nn.Module):
             )
         self.register_buffer("filters", filters, persistent=False)
         self.cepstrum = _Cepstrum("lfcc", n_lfcc, n_bands, "n_bands", deltas, delta_width)
-        self.names, self.n_features = self.cepstrum.names, len(self.cepstrum.names)
+        self.framing, self.names = self.spectrum.framing, self.cepstrum.names
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the coefficients and the number of frames of each clip."""
-        return self.spectrum.framing.features(self._coefficients, waveform, lengths)
-
-    def _coefficients(self, samples: Tensor, frames: Tensor) -> Tensor:
+    @override
+    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
         logs = torch.log(self.filters.T @ self.spectrum(samples) + self.floor)
         coefficients: Tensor = self.cepstrum(logs, frames)
         return coefficients

@@ -6,17 +6,18 @@ Source: Ellis, 2007, https://www.ee.columbia.edu/~dpwe/resources/matlab/chroma-a
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from typing_extensions import override
 
 from ser.errors import ConfigError
-from ser.features.framing import PowerSpectrum
+from ser.features.framing import Framed, PowerSpectrum
 
 A0_HZ = 440 / 16
 OCTAVE, OCTAVES = 5.0, 2.0
 """Centre and width of the Gaussian over octaves above 27.5 Hz that weights the bins."""
 
 
-class Chroma(nn.Module):
+class Chroma(Framed):
     """Energy by pitch class, C first; each frame's largest is 1.
 
     Shapes:
@@ -50,15 +51,12 @@ class Chroma(nn.Module):
         if n_chroma < 12 or n_chroma % 12:
             raise ConfigError(f"features.n_chroma must be a multiple of 12; got {n_chroma}.")
         self.spectrum = PowerSpectrum(sample_rate, window_ms, hop_ms)
-        self.names, self.n_features = tuple(f"chroma_{i}" for i in range(n_chroma)), n_chroma
+        self.framing, self.names = self.spectrum.framing, tuple(f"chroma_{i}" for i in range(n_chroma))
         filters = chroma_filters(sample_rate, self.spectrum.framing.span, n_chroma)
         self.register_buffer("filters", filters.float(), persistent=False)
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the energies and the number of frames of each clip."""
-        return self.spectrum.framing.features(self._energies, waveform, lengths)
-
-    def _energies(self, samples: Tensor, _: Tensor) -> Tensor:
+    @override
+    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
         energies: Tensor = self.filters @ self.spectrum(samples)
         largest = energies.amax(dim=1, keepdim=True)
         return energies / torch.where(largest > torch.finfo(energies.dtype).tiny, largest, 1.0)

@@ -1,5 +1,6 @@
 """Frames of a padded batch, the same for every feature, so that features with one window and hop can be stacked."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -72,6 +73,42 @@ def framing(sample_rate: int, window_ms: float, hop_ms: float) -> Framing:
         if samples < 1:
             raise ConfigError(f"features.{name} must be at least one sample, {1000 / sample_rate:g} ms; got {value}.")
     return Framing(window, hop, 1 << (window - 1).bit_length())
+
+
+class Framed(nn.Module, ABC):
+    """Features of frames: a subclass sets ``framing`` and ``names``, and computes.
+
+    Shapes:
+        - waveform: ``(batch, sample)``, full scale = 1, zero-padded on the right
+        - lengths: ``(batch,)``, in samples
+        - returns: ``(batch, n_features, frame)``, zero beyond a clip's frames, and ``(batch,)`` in frames
+
+    Attributes:
+        framing: Where the frames are.
+        names: The name of each row.
+    """
+
+    framing: Framing
+    names: tuple[str, ...]
+
+    @property
+    def n_features(self) -> int:
+        """The number of rows."""
+        return len(self.names)
+
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features and the number of frames of each clip."""
+        return self.framing.features(self.compute, waveform, lengths)
+
+    @abstractmethod
+    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
+        """Return the features of at least one frame of samples.
+
+        Shapes:
+            - samples: ``(batch, sample)`` in at least single precision, zero beyond each clip
+            - frames: ``(batch,)``, of each clip
+            - returns: ``(batch, n_features, frame)``, whatever beyond a clip's frames
+        """
 
 
 class PowerSpectrum(nn.Module):

@@ -1,14 +1,20 @@
 """Log-mel energies with torchaudio, on the device, without frames that extend beyond a clip's end."""
 
+import math
+
 import torch
 import torchaudio
-from torch import Tensor, nn
+from torch import Tensor
+from typing_extensions import override
 
 from ser.errors import ConfigError
-from ser.features.framing import framing, power_spectrum
+from ser.features.framing import Framed, framing, power_spectrum
+
+DECIBELS = 10 / math.log(10)
+"""What a natural logarithm of power is multiplied by."""
 
 
-class LogMel(nn.Module):
+class LogMel(Framed):
     """Log-mel energies of a padded batch of waveforms.
 
     Frames start every ``hop_ms`` and lie entirely within the clip (Kaldi's ``snip_edges``), so that padding cannot affect
@@ -48,7 +54,6 @@ class LogMel(nn.Module):
         floor: float = 1e-6,
     ) -> None:
         super().__init__()
-        self.n_features = n_mels
         self.names = tuple(f"mel_{band}" for band in range(n_mels))
         self.framing = framing(sample_rate, window_ms, hop_ms)
         self.fft, self.hop = self.framing.span, self.framing.hop
@@ -62,12 +67,8 @@ class LogMel(nn.Module):
                 f"FFT's {self.fft // 2 + 1} bins. Set fewer bands, a longer features.window_ms, or a higher features.low_hz."
             )
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the log-mel energies and the number of frames of each clip."""
-        return self.framing.features(self.logs, waveform, lengths)
-
-    def logs(self, samples: Tensor, _: Tensor) -> Tensor:
-        """Return the logarithm of each band's energy, as in `ser.features.framing.Framing.features`."""
+    @override
+    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
         return torch.log(self.energies(samples) + self.floor)
 
     def energies(self, samples: Tensor) -> Tensor:

@@ -7,12 +7,14 @@ import math
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ser.errors import ConfigError
+from ser.features.framing import Framed
 from ser.features.logmel import LogMel
 
 
-class PCEN(nn.Module):
+class PCEN(Framed):
     """Per-channel energy normalisation: ``(E / (eps + M)**gain + bias)**power - bias**power``.
 
     ``M`` is the energy ``E`` of a band, smoothed over the frames before; it begins at the first frame's.
@@ -60,17 +62,14 @@ class PCEN(nn.Module):
         if not 0 <= gain <= 1:
             raise ConfigError(f"features.gain must be between 0 and 1; got {gain}.")
         self.log_mel = LogMel(sample_rate, n_mels, window_ms, hop_ms, low_hz, high_hz)
-        self.names, self.n_features = tuple(f"pcen_{band}" for band in range(n_mels)), n_mels
+        self.framing, self.names = self.log_mel.framing, tuple(f"pcen_{band}" for band in range(n_mels))
         self.gain, self.bias, self.power, self.eps = gain, bias, power, eps
         frames = time_ms / 1000 * sample_rate / self.log_mel.hop
         # The share of a new frame whose low-pass has its half-power bandwidth at the time constant, as in librosa.
         self.share = (math.sqrt(1 + 4 * frames**2) - 1) / (2 * frames**2)
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the normalised energies and the number of frames of each clip."""
-        return self.log_mel.framing.features(self._normalised, waveform, lengths)
-
-    def _normalised(self, samples: Tensor, _: Tensor) -> Tensor:
+    @override
+    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
         energy = self.log_mel.energies(samples)
         level = smoothed(energy, self.share)
         # As logarithms: for the small energies of quiet speech, the difference of two roots would be lost.

@@ -8,9 +8,10 @@ import math
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ser.errors import ConfigError
-from ser.features.framing import framing
+from ser.features.framing import Framed, framing
 from ser.features.mask import frame_mask
 
 FAINT = 1e-7
@@ -21,7 +22,7 @@ RANGE = ((0.35, 0.72), (0.65, 1.9))
 """Quantiles of a clip's pitches, and what they are multiplied by for its lowest and its highest pitch."""
 
 
-class Pitch(nn.Module):
+class Pitch(Framed):
     """Fundamental frequency and how periodic a frame is.
 
     ``log_f0`` is the natural logarithm of Hz, interpolated between voiced frames; a clip without any has the logarithm of
@@ -77,13 +78,10 @@ class Pitch(nn.Module):
                 f"{math.ceil(2000 / window_ms) + 1}, or a longer features.window_ms."
             )
         self.threshold, self.voiced, self.middle = threshold, voiced, math.log(low_hz * high_hz) / 2
-        self.names, self.n_features = ("log_f0", "voicing"), 2
+        self.names = ("log_f0", "voicing")
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return pitch and voicing, and the number of frames of each clip."""
-        return self.framing.features(self._contour, waveform, lengths)
-
-    def _contour(self, samples: Tensor, frames: Tensor) -> Tensor:
+    @override
+    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
         period, voicing = self.periods(samples, frames)
         log_f0 = self.interpolated((self.sample_rate / period).log(), voicing, frames, self.middle)
         return torch.stack([log_f0, voicing], dim=1)

@@ -4,24 +4,22 @@ Sources: onset strength: Böck and Widmer, 2013, as in librosa; nuclei: de Jong 
 https://doi.org/10.3758/BRM.41.2.385.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
-from ser.features.logmel import LogMel
+from ser.features.framing import Framed
+from ser.features.logmel import DECIBELS, LogMel
 from ser.features.mask import frame_mask
 from ser.features.pitch import Pitch
 
-DECIBELS = 10 / math.log(10)
-"""What a natural logarithm of power is multiplied by."""
 LOUDEST = 0.99
 """Quantile of a clip's levels that counts as its loudest."""
 SILENCE_DB = -100.0
 """Level of silence, and of what is before and after a clip."""
 
 
-class Rhythm(nn.Module):
+class Rhythm(Framed):
     """Onsets, syllables and pauses over time, and the rates of the whole clip.
 
     ``onset`` is the mean rise of the mel bands since the frame before, in decibels; ``nucleus`` is 1 where a syllable has its
@@ -73,14 +71,11 @@ class Rhythm(nn.Module):
         self.framing, self.second = self.pitch.framing, sample_rate / self.pitch.framing.hop  # in frames
         self.reach = max(1, round(reach_ms / hop_ms))
         self.pause_db, self.dip_db = pause_db, dip_db
-        self.names, self.n_features = ("onset", "nucleus", "pause", "speaking_rate", "articulation_rate"), 5
+        self.names = ("onset", "nucleus", "pause", "speaking_rate", "articulation_rate")
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the rhythm and the number of frames of each clip."""
-        return self.framing.features(self._rhythm, waveform, lengths)
-
-    def _rhythm(self, samples: Tensor, frames: Tensor) -> Tensor:
-        logs = self.log_mel.logs(samples, frames)
+    @override
+    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
+        logs = self.log_mel.compute(samples, frames)
         onset = nn.functional.pad((DECIBELS * logs.diff(dim=-1)).relu().mean(dim=1), (1, 0))
         mask = frame_mask(frames, onset.shape[1])
         level = self._level(samples, mask)

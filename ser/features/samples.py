@@ -1,14 +1,15 @@
 """Features of the samples themselves: how often they change sign, and how large they are."""
 
 from torch import Tensor, nn
+from typing_extensions import override
 
-from ser.features.framing import framing
+from ser.features.framing import Framed, framing
 
 SILENT = 1e-10
 """Samples up to this size count as zero, as in librosa."""
 
 
-class ZeroCrossingRate(nn.Module):
+class ZeroCrossingRate(Framed):
     """Share of the samples under a frame's window whose sign differs from the one before.
 
     Shapes:
@@ -32,20 +33,17 @@ class ZeroCrossingRate(nn.Module):
     def __init__(self, sample_rate: int = 16000, window_ms: float = 64.0, hop_ms: float = 16.0) -> None:
         super().__init__()
         self.framing = framing(sample_rate, window_ms, hop_ms)
-        self.names, self.n_features = ("zcr",), 1
+        self.names = ("zcr",)
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the rates and the number of frames of each clip."""
-        return self.framing.features(self._rates, waveform, lengths)
-
-    def _rates(self, samples: Tensor, _: Tensor) -> Tensor:
+    @override
+    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
         negative = samples < -SILENT
         changes = nn.functional.pad(negative[:, 1:] != negative[:, :-1], (1, 0))  # at a sample, from the one before
         inside = self.framing.cut(changes.to(samples.dtype))[..., 1:]
         return inside.sum(dim=-1)[:, None] / self.framing.window
 
 
-class RMS(nn.Module):
+class RMS(Framed):
     """Root mean square of the samples under a frame's window.
 
     Shapes:
@@ -71,12 +69,9 @@ class RMS(nn.Module):
     ) -> None:
         super().__init__()
         self.framing, self.decibels = framing(sample_rate, window_ms, hop_ms), decibels
-        self.names, self.n_features = ("rms_db" if decibels else "rms",), 1
+        self.names = ("rms_db" if decibels else "rms",)
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the levels and the number of frames of each clip."""
-        return self.framing.features(self._levels, waveform, lengths)
-
-    def _levels(self, samples: Tensor, _: Tensor) -> Tensor:
+    @override
+    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
         power = self.framing.cut(samples).square().mean(dim=-1)[:, None].clamp(min=SILENT**2)  # (batch, 1, frame)
         return 10 * power.log10() if self.decibels else power.sqrt()

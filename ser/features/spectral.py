@@ -9,15 +9,16 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ser.errors import ConfigError
-from ser.features.framing import PowerSpectrum
+from ser.features.framing import Framed, PowerSpectrum
 
 QUIETEST = 1e-10
 """Least power in flatness and least magnitude in contrast, as in librosa."""
 
 
-class Spectral(nn.Module):
+class Spectral(Framed):
     """Shape of the spectrum of each frame.
 
     ``centroid`` and ``bandwidth`` are mean and deviation of the frequency in Hz, weighted by magnitude; ``rolloff`` the
@@ -64,16 +65,13 @@ class Spectral(nn.Module):
             if not 0 < share < 1:
                 raise ConfigError(f"features.{name} must be between 0 and 1; got {share}.")
         self.spectrum, self.rolloff = PowerSpectrum(sample_rate, window_ms, hop_ms), rolloff
+        self.framing = self.spectrum.framing
         self.octaves = _octaves(self.spectrum.frequencies, low_hz, bands, quantile)
         contrast = [f"contrast_{i}" for i in range(len(self.octaves))]
         self.names = ("centroid", "bandwidth", "rolloff", "flatness", "flux", *contrast)
-        self.n_features = len(self.names)
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the shapes and the number of frames of each clip."""
-        return self.spectrum.framing.features(self._shape, waveform, lengths)
-
-    def _shape(self, samples: Tensor, _: Tensor) -> Tensor:
+    @override
+    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
         power, hz = self.spectrum(samples), self.spectrum.frequencies[:, None]  # (batch, bin, frame), (bin, 1)
         tiny = torch.finfo(power.dtype).tiny
         # The square root has no slope at zero: bins of digital silence are left out.

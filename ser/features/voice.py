@@ -8,8 +8,10 @@ import math
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ser.errors import ConfigError
+from ser.features.framing import Framed
 from ser.features.pitch import Pitch, vertex
 
 CYCLES = 8
@@ -24,7 +26,7 @@ MOST_DB = 40.0
 """Highest ratio of harmonics to noise, as large as the interpolation allows; the lowest is its negative."""
 
 
-class VoiceQuality(nn.Module):
+class VoiceQuality(Framed):
     """Irregularity of the periods of the voice and noise between its harmonics.
 
     ``jitter`` is the mean difference of consecutive periods over the mean period; ``shimmer`` the mean difference of the
@@ -74,15 +76,12 @@ class VoiceQuality(nn.Module):
                 f"features.low_hz must have 4.5 periods in a window of {window_ms:g} ms; got {low_hz:g} Hz. Set at least "
                 f"{math.ceil(4500 / window_ms) + 1}, or a longer features.window_ms."
             )
-        self.names, self.n_features = ("jitter", "shimmer", "hnr"), 3
+        self.names = ("jitter", "shimmer", "hnr")
         self.register_buffer("window", torch.hann_window(self.framing.window), persistent=False)
         self.register_buffer("sinc", _sinc().float(), persistent=False)
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return jitter, shimmer and harmonics-to-noise ratio, and the number of frames of each clip."""
-        return self.framing.features(self._quality, waveform, lengths)
-
-    def _quality(self, samples: Tensor, frames: Tensor) -> Tensor:
+    @override
+    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
         period, voicing = self.pitch.periods(samples, frames)
         windows = self.framing.cut(samples)
         windows = windows - windows.mean(dim=-1, keepdim=True)

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from ser.features.functionals import Functionals, names_of
+from ser.features.logmel import DECIBELS
 from ser.features.mask import frame_mask
 from ser.features.pitch import Pitch
 from ser.features.samples import RMS
 from ser.features.spectral import Spectral
 from ser.pictures.collection import Collection
-from ser.pictures.views import DECIBELS, HOP_MS, N_MELS, PITCH_MS, WINDOW_MS, mel_of
+from ser.pictures.views import HOP_MS, N_MELS, PITCH_MS, WINDOW_MS, mel_of
 
 SILENT_DB = 30.0
 """A frame this far below the loudest frame of its clip counts as silence."""

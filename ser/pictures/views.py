@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ser.features.cepstra import MFCC
 from ser.features.framing import PowerSpectrum
-from ser.features.logmel import LogMel
+from ser.features.logmel import DECIBELS, LogMel
 from ser.features.pitch import Pitch
 from ser.features.samples import RMS
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 WINDOW_MS, HOP_MS, N_MELS, N_MFCC = 25.0, 10.0, 64, 13
 PITCH_MS = 64.0
 """Window of the pitch: two periods of the lowest voices."""
-DECIBELS = 10 / math.log(10)
-"""Times the natural logarithm of a power."""
 RANGE_DB = 70.0
 """Below the loudest point of a picture, all is drawn in one colour."""
 FLOOR = 1e-10
