@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ser.errors import ConfigError
 
@@ -59,6 +60,33 @@ class Augmentation(nn.Module, ABC):
         return *_joined(x, lengths, rows, part, counts), target
 
 
+class OneOf(Augmentation):
+    """One of several changes of a waveform for each clip, each as likely.
+
+    Args:
+        changes: What is done to the clips that draw it.
+        probability: See `Augmentation`.
+    """
+
+    domain: ClassVar[str] = "waveform"
+
+    def __init__(self, changes: Sequence[Change], probability: float) -> None:
+        super().__init__(probability)
+        self.changes = list(changes)
+
+    @override
+    def draw(self, x: Tensor, lengths: Tensor, rows: Tensor) -> Drawn:
+        return (torch.randint(len(self.changes), (len(rows),)),)  # on the CPU, so that no device is waited for
+
+    @override
+    def change(self, x: Tensor, lengths: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
+        (which,) = drawn
+        for i in sorted(set(which.tolist())):
+            rows = (which == i).nonzero()[:, 0].to(x.device)
+            x, lengths = _joined(x, lengths, rows, *self.changes[i](x[rows], lengths[rows]))
+        return x, lengths
+
+
 def checked_probability(step: nn.Module, probability: float) -> float:
     """Return a probability.
 
@@ -92,14 +120,6 @@ def uniform(between: tuple[float, float], like: Tensor) -> Tensor:
     """Return a number within a range for each clip, ``(batch,)`` float32, on the device of ``like``, ``(batch, ...)``."""
     low, high = between
     return low + (high - low) * torch.rand(len(like), device=like.device)
-
-
-def one_of_each(changes: Sequence[Change], which: Tensor, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each clip after the change that ``which``, ``(batch,)`` on the CPU, names by its position."""
-    for i in sorted(set(which.tolist())):
-        rows = (which == i).nonzero()[:, 0].to(x.device)
-        x, lengths = _joined(x, lengths, rows, *changes[i](x[rows], lengths[rows]))
-    return x, lengths
 
 
 def _joined(x: Tensor, lengths: Tensor, rows: Tensor, part: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,11 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from typing_extensions import override
 
-from ser.augment.augmentation import Augmentation, Change, Drawn, checked_range, one_of_each, uniform
+from ser.augment.augmentation import Augmentation, Change, Drawn, OneOf, checked_range, uniform
 from ser.errors import ConfigError
 from ser.signal.codec import code, gsm, mp3, opus, telephone
 from ser.signal.filters import band_pass
@@ -57,7 +56,7 @@ class BandLimit(Augmentation):
         return band_pass(x, lengths, low_hz, high_hz, self.sample_rate), lengths
 
 
-class Codec(Augmentation):
+class Codec(OneOf):
     """Encode and decode each clip by one of several codecs at one of their bit rates.
 
     The telephone works on the device; the others wait for the CPU.
@@ -71,33 +70,21 @@ class Codec(Augmentation):
         ConfigError: If there is no such codec, or it does not support a bit rate.
     """
 
-    domain: ClassVar[str] = "waveform"
-
     def __init__(
         self, codecs: Mapping[str, Sequence[float]], sample_rate: int = 16000, probability: float = 1.0
     ) -> None:
-        super().__init__(probability)
-        self.changes = [
-            self._change(name, kbits, sample_rate) for name, every in codecs.items() for kbits in every or ()
-        ]
-        if not self.changes:
+        changes = [_coded(name, kbits, sample_rate) for name, every in codecs.items() for kbits in every or ()]
+        if not changes:
             raise ConfigError("Codec.codecs must have at least one bit rate; got none. See conf/augment/codec.yaml.")
+        super().__init__(changes, probability)
 
-    @staticmethod
-    def _change(name: str, kbits: float, rate: int) -> Change:
-        made = {"mp3": mp3, "opus": opus, "gsm": gsm}
-        if name == "telephone":
-            return lambda x, lengths: cut(telephone(x, lengths, rate, kbits), lengths)
-        if name not in made:
-            raise ConfigError(f"Codec.codecs must be of telephone, {', '.join(made)}; got {name}.")
-        coding = made[name](kbits, rate)
-        return lambda x, lengths: cut(code(x, lengths, rate, coding), lengths)
 
-    @override
-    def draw(self, x: Tensor, lengths: Tensor, rows: Tensor) -> Drawn:
-        return (torch.randint(len(self.changes), (len(rows),)),)  # on the CPU, so that no device is waited for
-
-    @override
-    def change(self, x: Tensor, lengths: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
-        (which,) = drawn
-        return one_of_each(self.changes, which, x, lengths)
+def _coded(name: str, kbits: float, rate: int) -> Change:
+    """Return the change that a codec at a bit rate is."""
+    made = {"mp3": mp3, "opus": opus, "gsm": gsm}
+    if name == "telephone":
+        return lambda x, lengths: cut(telephone(x, lengths, rate, kbits), lengths)
+    if name not in made:
+        raise ConfigError(f"Codec.codecs must be of telephone, {', '.join(made)}; got {name}.")
+    coding = made[name](kbits, rate)
+    return lambda x, lengths: cut(code(x, lengths, rate, coding), lengths)

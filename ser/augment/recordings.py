@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ser.audio.decode import read_audio, resample
-from ser.corpora.corpus import AUDIO_SUFFIXES
+from ser.corpora.corpus import AUDIO_SUFFIXES, files_under
 from ser.errors import ConfigError
 
 
@@ -19,7 +19,7 @@ def recordings_in(folder: str | Path, sample_rate: int) -> list[Tensor]:
         AudioError: If one cannot be read.
     """
     where = Path(folder).expanduser()
-    paths = sorted(path for path in where.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    paths = sorted(path for path in files_under(where) if path.suffix.lower() in AUDIO_SUFFIXES)
     if not paths:
         raise ConfigError(
             f"folder must hold recordings, such as WAV or FLAC; got {where}, which has none. Set augment.<name>.folder."

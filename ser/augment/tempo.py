@@ -10,11 +10,9 @@ from fractions import Fraction
 from functools import partial
 from typing import ClassVar
 
-import torch
-from torch import Tensor
 from typing_extensions import override
 
-from ser.augment.augmentation import Augmentation, Change, Drawn, one_of_each
+from ser.augment.augmentation import Change, OneOf
 from ser.errors import ConfigError
 from ser.signal.rates import faster, shifted, stretched
 
@@ -22,36 +20,25 @@ FINEST = 100
 """Largest denominator of a speed: resampling takes longer the larger it is."""
 
 
-class OneOf(Augmentation):
+class ByNumber(OneOf):
     """One of several changes, which a subclass makes of as many numbers."""
 
-    domain: ClassVar[str] = "waveform"
     between: ClassVar[tuple[float, float]] = (0.25, 4.0)
 
     def __init__(self, name: str, values: Sequence[float], probability: float) -> None:
-        super().__init__(probability)
         low, high = self.between
         if not values or not all(low <= value <= high for value in values):
             raise ConfigError(
                 f"{type(self).__name__}.{name} must be one or more numbers from {low:g} to {high:g}; got {list(values)}."
             )
-        self.changes = [self.change_by(value) for value in values]
+        super().__init__([self.change_by(value) for value in values], probability)
 
     @abstractmethod
     def change_by(self, value: float) -> Change:
         """Return the change for one of the numbers."""
 
-    @override
-    def draw(self, x: Tensor, lengths: Tensor, rows: Tensor) -> Drawn:
-        return (torch.randint(len(self.changes), (len(rows),)),)  # on the CPU, so that no device is waited for
 
-    @override
-    def change(self, x: Tensor, lengths: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
-        (which,) = drawn
-        return one_of_each(self.changes, which, x, lengths)
-
-
-class Speed(OneOf):
+class Speed(ByNumber):
     """Play faster or slower, which moves the pitch and the formants too.
 
     Args:
@@ -67,7 +54,7 @@ class Speed(OneOf):
         return partial(faster, factor=Fraction(value).limit_denominator(FINEST))
 
 
-class Tempo(OneOf):
+class Tempo(ByNumber):
     """Speak faster or slower at the same pitch.
 
     Args:
@@ -87,7 +74,7 @@ class Tempo(OneOf):
         return partial(stretched, factor=value, rate=self.sample_rate)
 
 
-class PitchShift(OneOf):
+class PitchShift(ByNumber):
     """Move the pitch, and the formants with it, at the same length.
 
     Args:

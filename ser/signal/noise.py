@@ -20,7 +20,7 @@ def pink(white: np.ndarray, rate: int) -> np.ndarray:
 
 
 def pink_spectrum(samples: int, rate: int) -> np.ndarray:
-    """Return what pink noise lacks in amplitude at each frequency of an FFT, ``(frequency,)``: infinite below 20 Hz."""
+    """Return what the amplitudes of white noise are divided by, ``(frequency,)`` of an FFT: infinite below 20 Hz."""
     hz = np.fft.rfftfreq(samples, 1 / rate)
     return np.where(hz >= LOWEST_HZ, np.sqrt(np.maximum(hz, LOWEST_HZ)), np.inf)
 
