@@ -13,7 +13,7 @@ from ser.baselines.candidates import Clips, combinations, fit_candidates, unconv
 from ser.baselines.fitted import Fitted, fitted_from
 from ser.datamodules.batch import Batch
 from ser.errors import ConfigError, LabelError, RunError
-from ser.features.functionals import DEFAULT, Functionals, names_of
+from ser.features.functionals import DEFAULT, as_vector, names_of
 from ser.features.normalise import Statistics
 from ser.models.classifier import Config, SpeechClassifier
 from ser.runtime.instantiate import instantiate
@@ -54,8 +54,7 @@ class Classical(SpeechClassifier):
         if not isinstance(features, nn.Module):
             features = instantiate(features, nn.Module)
             self.hparams["task"] = {**task, "features": getattr(features, "rebuilt_from", task["features"])}
-        vector = features if getattr(features, "one_frame", False) else Functionals(features, functionals)
-        super().__init__({**task, "features": vector})
+        super().__init__({**task, "features": as_vector(features, functionals)})
         if self.numeric:
             raise ConfigError(
                 f"labels must be classes with model={name}, a classifier; got numbers. Choose another model, such as cnn."

@@ -77,6 +77,11 @@ class Functionals(nn.Module):
         return found.to(at_least_float32(features).dtype)[..., None], frames.clamp(1, 1)
 
 
+def as_vector(features: nn.Module, functionals: Sequence[str] = DEFAULT) -> nn.Module:
+    """Return features that are one vector a clip: themselves if they are, else functionals of them."""
+    return features if getattr(features, "one_frame", False) else Functionals(features, functionals)
+
+
 def names_of(features: nn.Module) -> tuple[str, ...]:
     """Return the name of each row of some features; features without names get numbers."""
     names = getattr(features, "names", None)

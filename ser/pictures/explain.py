@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich import get_console
 from torch import nn
 
 from ser.baselines.classical import Classical
@@ -11,15 +10,14 @@ from ser.errors import ConfigError
 from ser.evaluation.measure import measure_in
 from ser.evaluation.summary import summarise
 from ser.features.functionals import Functionals
-from ser.pictures import charts
 from ser.pictures.album import Album
 from ser.pictures.attribution import layer_below
 from ser.pictures.explained import TABLES, Explained, explained_fold
 from ser.pictures.heat import attributions_section
 from ser.pictures.importance import importances_section
-from ser.pictures.maps import map_clips
+from ser.pictures.maps import draw_maps, map_clips
 from ser.pictures.mistakes import mistakes_section
-from ser.pictures.page import Page, Section, Shown, write_album_page
+from ser.pictures.page import Page, Section, check_integers, write_album_page
 from ser.report.format import writer
 from ser.runs.identity import model_name
 from ser.runtime.words import counted
@@ -51,15 +49,11 @@ def explain(config: "DictConfig") -> Path:
     else:
         rest = attributions_section(album, shown, plain)
     sections = [rest, _embeddings(album, shown, plain), mistakes_section(shown, plain)]
-    write_album_page(Page(*_heading(shown), sections), album, out / PAGE_FILE)
-    get_console().print(f"{counted(len(list(out.glob('*.png'))), 'picture')} and their page: {out / PAGE_FILE}")
-    return out / PAGE_FILE
+    return write_album_page(Page(*_heading(shown), sections), album, PAGE_FILE)
 
 
 def _check(plain: dict[str, Any]) -> None:
-    for name, least in LEAST.items():
-        if not isinstance(plain[name], int) or plain[name] < least:
-            raise ConfigError(f"{name} must be an integer of {least} or more; got {plain[name]!r}.")
+    check_integers(plain, LEAST)
     for name, allowed in (("side", tuple(TABLES)), ("map", ("umap", "tsne"))):
         if plain[name] not in allowed:
             raise ConfigError(f"{name} must be {' or '.join(allowed)}; got {plain[name]!r}.")
@@ -95,11 +89,7 @@ def _described(features: nn.Module) -> str:
 def _embeddings(album: Album, shown: Explained, plain: dict[str, Any]) -> Section:
     vectors, what = layer_below(shown.model, shown.data, shown.rows, shown.speakers)
     maps = map_clips(vectors, shown.groups, shown.table["speaker"], plain["points"], plain["seed"], plain["map"])
-    pictures = []
-    for name, places in maps.places.items():
-        for by, groups in maps.groups.items():
-            title = f"{maps.titles[name]}, by {by}"
-            charts.points(album, f"{name}_{by}", title, maps.axes[name], places, groups)
-            pictures.append(Shown(f"{name}_{by}", f"{title}. {maps.sentence_on(by)}"))
     about = f"Each point is a {shown.side} clip, placed by the {vectors.shape[1]} {what}."
-    return Section("Maps of what the outputs are made from", [about, *maps.sentences()], pictures, maps.table())
+    return Section(
+        "Maps of what the outputs are made from", [about, *maps.sentences()], draw_maps(album, maps), maps.table()
+    )

@@ -5,18 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from rich import get_console
 from torch import nn
 
 from ser.corpora.labels import Labels
-from ser.errors import ConfigError
 from ser.inference.load import device_named
 from ser.pictures import charts
 from ser.pictures.album import PAGE, Album
 from ser.pictures.collection import GROUP, Collection, collected, side_by_side
-from ser.pictures.maps import Maps, map_clips
+from ser.pictures.maps import Maps, draw_maps, map_clips
 from ser.pictures.measures import PER_CLIP, SILENT_DB, Measures, measure_clips
-from ser.pictures.page import Page, Rows, Section, Shown, write_album_page
+from ser.pictures.page import Page, Rows, Section, Shown, check_integers, write_album_page
 from ser.pictures.separation import eta_squared
 from ser.pictures.views import draw_columns, mel_of, mel_ticks, views_of
 from ser.protocols.plan import prepared
@@ -50,9 +48,7 @@ def explore(config: "DictConfig") -> Path:
 
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     device, features = device_named(plain["device"]), instantiate(plain["features"], nn.Module)
-    for name, least in (("points", 2), ("seed", 0)):
-        if not isinstance(plain[name], int) or plain[name] < least:
-            raise ConfigError(f"{name} must be an integer of {least} or more; got {plain[name]!r}.")
+    check_integers(plain, {"points": 2, "seed": 0})
     stores = prepared(plain)
     out = Path(plain["out"] or Path("explore") / "+".join(stores)).expanduser()
     stamps = (SYNTHETIC,) if any(store.card["synthetic"] for store in stores.values()) else ()
@@ -70,9 +66,7 @@ def explore(config: "DictConfig") -> Path:
         _maps(album, maps, type(features).__name__),
         _spectra(album, collection, measures),
     ]
-    write_album_page(Page(*_heading(collection), sections, collection.remarks), album, out / PAGE_FILE)
-    get_console().print(f"{counted(len(list(out.glob('*.png'))), 'picture')} and their page: {out / PAGE_FILE}")
-    return out / PAGE_FILE
+    return write_album_page(Page(*_heading(collection), sections, collection.remarks), album, PAGE_FILE)
 
 
 def _heading(collection: Collection) -> tuple[str, str, dict[str, str]]:
@@ -208,14 +202,8 @@ def _eta(value: float) -> str:
 
 
 def _maps(album: Album, maps: Maps, feature: str) -> Section:
-    shown = []
-    for name, places in maps.places.items():
-        for by, groups in maps.groups.items():
-            title = f"{maps.titles[name]}, by {by}"
-            charts.points(album, f"{name}_{by}", title, maps.axes[name], places, groups)
-            shown.append(Shown(f"{name}_{by}", f"{title}. {maps.sentence_on(by)}"))
     about = f"Each point is a clip, placed by functionals of its {feature}, each standardised over all clips."
-    return Section("Maps of all clips", [about, *maps.sentences(), WHY_SPEAKERS], shown, maps.table())
+    return Section("Maps of all clips", [about, *maps.sentences(), WHY_SPEAKERS], draw_maps(album, maps), maps.table())
 
 
 def _spectra(album: Album, collection: Collection, measures: Measures) -> Section:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ser.pictures import separation
-from ser.pictures.page import Rows
+from ser.pictures import charts, separation
+from ser.pictures.album import Album
+from ser.pictures.page import Rows, Shown
 from ser.report.format import percent
 
 log = logging.getLogger(__name__)
@@ -103,6 +104,17 @@ def map_clips(
     if speakers.notna().all() and len(speakers.unique()) > 1:
         groups[SPEAKER] = speakers
     return Maps(places, TITLES, axes, groups, _alike(scaled, groups), (len(rows), count))
+
+
+def draw_maps(album: Album, maps: Maps) -> list[Shown]:
+    """Draw every map, once by each kind of group."""
+    shown = []
+    for name, places in maps.places.items():
+        for by, groups in maps.groups.items():
+            title = f"{maps.titles[name]}, by {by}"
+            charts.points(album, f"{name}_{by}", title, maps.axes[name], places, groups)
+            shown.append(Shown(f"{name}_{by}", f"{title}. {maps.sentence_on(by)}"))
+    return shown
 
 
 def _alike(vectors: np.ndarray, groups: Mapping[str, pd.Series]) -> dict[str, Alike]:

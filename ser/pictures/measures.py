@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ser.features.functionals import Functionals, names_of
+from ser.features.functionals import as_vector, names_of
 from ser.features.logmel import DECIBELS
 from ser.features.mask import frame_mask
 from ser.features.pitch import Pitch
@@ -59,7 +59,7 @@ def measure_clips(collection: Collection, features: nn.Module, device: torch.dev
         features: A module of `ser.features`; functionals of it are the vectors.
         device: Where it is computed.
     """
-    whole = (features if getattr(features, "one_frame", False) else Functionals(features)).to(device).eval()
+    whole = as_vector(features).to(device).eval()
     each = _PerClip(collection.rate).to(device)
     rows, parts = [], []
     for batch, waveform, lengths in collection.batches(device):

@@ -1,6 +1,5 @@
 """The surest mistakes of a run, to listen to."""
 
-from base64 import b64encode
 from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
@@ -15,6 +14,7 @@ from ser.evaluation import predictions
 from ser.pictures.explained import Explained
 from ser.pictures.page import Rows, Section, Sound
 from ser.report.format import decimal, percent
+from ser.report.html import embedded
 from ser.runtime.words import counted
 
 KEEP = "Recordings are under the licence of their corpus: do not publish this page if it forbids that."
@@ -77,4 +77,4 @@ def sound(data: SpeechDataModule, row: int) -> Sound:
     waveform = data.gather(torch.tensor([row]), torch.device("cpu")).waveform[0].numpy()
     file = BytesIO()
     soundfile.write(file, waveform, data.plan.settings.sample_rate, format="FLAC", subtype="PCM_16")
-    return Sound(f"data:audio/flac;base64,{b64encode(file.getvalue()).decode()}")
+    return Sound(embedded(file.getvalue(), "audio/flac"))

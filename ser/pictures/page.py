@@ -3,11 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from rich import get_console
+
+from ser.errors import ConfigError
 from ser.pictures.album import Album
 from ser.protocols.stamps import meaning
 from ser.report.html import rendered
 from ser.runtime.files import write_text
+from ser.runtime.words import counted
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
@@ -57,7 +62,21 @@ class Page:
     remarks: Sequence[str] = ()
 
 
-def write_album_page(page: Page, album: Album, path: Path) -> None:
-    """Write a page, whole or not at all, with the pictures of an album."""
+def write_album_page(page: Page, album: Album, file: str) -> Path:
+    """Write a page into the folder of an album, whole or not at all; say where it is, and return its path."""
+    path = album.folder / file
     values = {"page": page, "album": album, "stamps": album.stamps, "meaning": meaning}
     write_text(rendered(TEMPLATE, values), path)
+    get_console().print(f"{counted(len(list(album.folder.glob('*.png'))), 'picture')} and their page: {path}")
+    return path
+
+
+def check_integers(settings: Mapping[str, Any], least: Mapping[str, int]) -> None:
+    """Check settings of a page that are integers, against the smallest value of each.
+
+    Raises:
+        ConfigError: If one is no integer, or below it.
+    """
+    for name, smallest in least.items():
+        if not isinstance(settings[name], int) or settings[name] < smallest:
+            raise ConfigError(f"{name} must be an integer of {smallest} or more; got {settings[name]!r}.")

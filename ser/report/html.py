@@ -52,4 +52,9 @@ def data_uri(picture: Path) -> str:
         >>> data_uri(dot)
         'data:image/svg+xml;base64,PHN2Zy8+'
     """
-    return f"data:{MIME[picture.suffix]};base64,{b64encode(picture.read_bytes()).decode()}"
+    return embedded(picture.read_bytes(), MIME[picture.suffix])
+
+
+def embedded(content: bytes, mime: str) -> str:
+    """Return the content of a file of some MIME type as a data URI."""
+    return f"data:{mime};base64,{b64encode(content).decode()}"
