@@ -10,13 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from rich.console import Group
 
-from ser.comparison.report import Report, present
+from ser.comparison.report import Report, draw_score, present
 from ser.comparison.systems import Pooled, find, join_folds, names
 from ser.errors import RunError
 from ser.evaluation import metrics, predictions
@@ -27,15 +27,15 @@ from ser.report.drawing import STAMP_COLOUR, drawing
 from ser.report.format import interval, p_value, percent, with_interval
 from ser.report.tables import simple_table
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 ALL = "all"
 """The row of every corpus together."""
 SPLITS = ORIGINAL, INDEPENDENT = "original", "independent"
 HEADINGS = ("model", "tested on", "split", "accuracy", "95 % interval", "UAR", "precision", "F1", "difference")
 """Of the file for reading; the difference is the original's accuracy minus the other."""
-READING = "Red: the original's split. Blue: no test speaker trains. Bars: 95 % interval over speakers."
+READING = (
+    "Red: the original's split. Blue: no test speaker trains. Bars: 95 % interval over speakers, dotted where they are too "
+    "few to conclude."
+)
 
 
 class Classic(Report):
@@ -134,7 +134,9 @@ class Classic(Report):
                 part = rows[rows["corpus"] == corpus]
                 for row in _records(part):
                     offset = 0.13 if row["split"] == INDEPENDENT else -0.13
-                    _draw(axes, models.index(row["model"]) + offset, row, colours[row["split"]])
+                    draw_score(
+                        axes, models.index(row["model"]) + offset, row, "accuracy", colours[row["split"]], beside=0.08
+                    )
                 axes.axhline(100 / int(part["classes"].iloc[0]), color="0.5", linestyle=(0, (4, 3)), linewidth=1)
                 if self.reported is not None:
                     axes.axhline(100 * self.reported, color=STAMP_COLOUR, linestyle=":", linewidth=1.2)
@@ -194,14 +196,6 @@ def _best(rows: pd.DataFrame) -> tuple[dict[str, Any] | None, dict[str, Any] | N
     both = whole[whole["model"] == models.iloc[0]] if len(models) else whole
     found = {row["split"]: row for row in _records(both)}
     return found.get(ORIGINAL), found.get(INDEPENDENT)
-
-
-def _draw(axes: "Axes", at: float, row: dict[str, Any], colour: Any) -> None:
-    low, high = (np.nan if row[key] is None else 100 * float(row[key]) for key in ("low", "high"))
-    if np.isfinite(low):
-        axes.plot([at, at], [low, high], color=colour, linewidth=2.4, solid_capstyle="butt", alpha=0.5)
-    axes.plot(at, 100 * row["accuracy"], "o", color=colour, markersize=7)
-    axes.text(at + 0.08, 100 * row["accuracy"], f"{100 * row['accuracy']:.0f}", fontsize=9, verticalalignment="center")
 
 
 def _cells(rows: pd.DataFrame) -> list[list[str]]:

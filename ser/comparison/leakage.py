@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from ser.comparison.report import Report, present
+from ser.comparison.report import Report, draw_score, present
 from ser.evaluation import metrics, predictions
 from ser.evaluation.comparison import paired
-from ser.evaluation.intervals import ENOUGH_SPEAKERS
 from ser.evaluation.measure import refuse_numbers
 from ser.evaluation.summary import summarise
 from ser.protocols.stamps import SPEAKER_DEPENDENT
@@ -130,14 +129,9 @@ def leakage_plot(rows: pd.DataFrame, path: Path) -> None:
 
 
 def _draw(axes: "Axes", at: int, row: Mapping[str, Any], colour: Any) -> None:
-    uar, low, high = (np.nan if row[key] is None else 100 * float(row[key]) for key in ("uar", "low", "high"))
-    if np.isfinite(low):
-        style = "-" if row["speakers"] >= ENOUGH_SPEAKERS else (0, (1.5, 1.5))
-        axes.plot([at, at], [low, high], color=colour, linewidth=2.4, solid_capstyle="butt", alpha=0.6, linestyle=style)
     for end in ("worst", "best"):
         axes.plot(at - 0.16, 100 * row[end], "_", color=colour, markersize=9, markeredgewidth=1.6)
-    axes.plot(at, uar, "o", color=colour, markersize=8)
-    axes.text(at + 0.12, uar, percent(row["uar"], ""), verticalalignment="center", fontsize=10, fontweight="bold")
+    draw_score(axes, at, row, "uar", colour, beside=0.12)
 
 
 def _cells(rows: pd.DataFrame, mark: str = "") -> list[list[str]]:

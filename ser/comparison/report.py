@@ -1,14 +1,19 @@
 """`Report`: what a sweep writes about its finished jobs when it ends."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ser.evaluation.intervals import ENOUGH_SPEAKERS
+from ser.report.format import percent
 from ser.runtime.files import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from rich.console import RenderableType
 
 
@@ -45,3 +50,22 @@ def present(
     if conclusion:
         console.print(conclusion, highlight=False)
     console.print(f"Picture: {picture}", highlight=False, soft_wrap=True)
+
+
+def draw_score(axes: "Axes", at: float, row: Mapping[str, Any], key: str, colour: Any, *, beside: float) -> None:
+    """Draw a score in percent with its interval, dotted where the speakers are too few to conclude.
+
+    Args:
+        axes: Scores are on the vertical axis.
+        at: Place on the horizontal axis.
+        row: Has the score under ``key``, its interval as ``low`` and ``high``, and ``speakers``.
+        key: Of the score.
+        colour: Of all of it.
+        beside: How far to the right the number stands.
+    """
+    score, low, high = (np.nan if row[name] is None else 100 * float(row[name]) for name in (key, "low", "high"))
+    if np.isfinite(low):
+        style = "-" if row["speakers"] >= ENOUGH_SPEAKERS else (0, (1.5, 1.5))
+        axes.plot([at, at], [low, high], color=colour, linewidth=2.4, solid_capstyle="butt", alpha=0.6, linestyle=style)
+    axes.plot(at, score, "o", color=colour, markersize=8)
+    axes.text(at + beside, score, percent(row[key], ""), verticalalignment="center", fontsize=10, fontweight="bold")

@@ -142,7 +142,8 @@ class Corpus(ABC):
 
     def copies(self) -> dict[str, list[Path]]:
         """Return, by id, the files of each clip beyond the one that `clips` named last, in the order to try them."""
-        return {id_: [clip.path for clip in copies[1:]] for id_, copies in self._found.items() if len(copies) > 1}
+        found = self._found or self._copies()
+        return {id_: [clip.path for clip in copies[1:]] for id_, copies in found.items() if len(copies) > 1}
 
     def _copies(self) -> dict[str, list[Utterance]]:
         """Return the copies of each clip, the preferred one first."""
