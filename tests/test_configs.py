@@ -184,7 +184,8 @@ def public(module: Path, room: str) -> Iterator[str]:
     """The classes of a module that files of ``conf/`` should name."""
     for cls in classes_of(module):
         methods = {m.name: [a.arg for a in m.args.args] for m in cls.body if isinstance(m, ast.FunctionDef)}
-        if room == "features" and methods.get("forward") != ["self", "waveform", "lengths"]:
+        framed = "Framed" in map(ast.unparse, cls.bases)
+        if room == "features" and not framed and methods.get("forward") != ["self", "waveform", "lengths"]:
             continue
         if room == "models" and (cls.name == "SpeechClassifier" or "classify" not in methods):
             continue
@@ -192,7 +193,7 @@ def public(module: Path, room: str) -> Iterator[str]:
             continue
         if room == "corpora" and (cls.name in ("Corpus", "Download") or "parse" not in methods):
             continue
-        if room == "augment" and cls.name in bases_in(module.parent):
+        if room in ("augment", "features") and cls.name in bases_in(module.parent):
             continue
         yield f"ser.{room}.{module.stem}.{cls.name}"
 

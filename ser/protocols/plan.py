@@ -134,15 +134,15 @@ def corpora_of(config: Mapping[str, Any]) -> dict[str, Corpus]:
 def prepared(config: Mapping[str, Any]) -> dict[str, Store]:
     """Open the stores of the corpora that a configuration names. Missing stores are created.
 
-    With ``data.missing=leave_out``, corpora that are not on this machine are left out with a warning, but not all of them.
+    With ``paths.missing=leave_out``, corpora that are not on this machine are left out with a warning, but not all of them.
 
     Raises:
         SerError: If a corpus is missing or unusable.
     """
     settings, where = settings_from(AudioSettings, config["audio"], "audio"), config["paths"]["stores"]
-    strict, missing = config.get("strict", False), config["data"].get("missing", "error")
+    strict, missing = config.get("strict", False), config["paths"].get("missing", "error")
     if missing not in ("error", "leave_out"):
-        raise ConfigError(f"data.missing must be error or leave_out; got {missing!r}.")
+        raise ConfigError(f"paths.missing must be error or leave_out; got {missing!r}.")
     stores: dict[str, Store] = {}
     corpora, absent = corpora_of(config), []
     for name, corpus in corpora.items():

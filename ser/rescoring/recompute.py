@@ -73,7 +73,7 @@ def rebuilt_folds(
     from ser.protocols.plan import planned
     from ser.training.build import build_data
 
-    config = {**LOADING, **run.settings, "paths": {"stores": stores}}
+    config = {**LOADING, **run.settings, "paths": {**run.settings["paths"], "stores": stores}}
     for corpus in config["data"]["corpora"].values():
         if "root" in corpus and not Path(corpus["root"]).expanduser().exists():
             corpus["root"] = str(Path(corpora) / Path(corpus["root"]).name)

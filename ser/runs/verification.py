@@ -270,10 +270,11 @@ def _find(config: Mapping[str, Any], corpora: str | None, stores: str | None) ->
         root = declared.get("root")  # None: inside the package
         moved = root and (corpora or not Path(root).expanduser().exists())
         here[name] = {**declared, **({"root": str(Path(corpora or usual.corpora, Path(root).name))} if moved else {})}
-    plan = planned({**config, "data": {"corpora": here}, "paths": {"stores": stores or usual.stores}, "strict": False})
+    paths = {**config.get("paths", {}), "stores": stores or usual.stores}
+    plan = planned({**config, "data": {"corpora": here}, "paths": paths, "strict": False})
     manifest = plan.labelled.manifest
     about = {
-        "corpora": list(here),
+        "corpora": list(plan.corpora),
         "fingerprint": plan.fingerprint,
         "labels": plan.describe_labels(),
         "protocol": plan.protocol,

@@ -70,10 +70,17 @@ def stamps_of(config: Config, data: "SpeechDataModule") -> list[str]:
 
 
 def device_of(accelerator: str) -> "torch.device":
-    """Return the device that a trainer's accelerator stands for, where no trainer is needed."""
-    import torch
+    """Return the device that a trainer's accelerator stands for, where no trainer is needed.
 
-    return torch.device("cuda" if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu")
+    Raises:
+        ConfigError: If it is another, or not there.
+    """
+    from ser.inference.load import device_named
+
+    devices = {"auto": "auto", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda"}
+    if accelerator not in devices:
+        raise ConfigError(f"trainer.accelerator must be auto, cpu, gpu or cuda; got {accelerator!r}. Choose one of them.")
+    return device_named(devices[accelerator])
 
 
 def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history: "L.Callback") -> "L.Trainer":

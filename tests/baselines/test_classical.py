@@ -118,6 +118,7 @@ def test_same_seed_gives_the_same_forest(small_settings: Settings, tmp_path: Pat
     ("overrides", "words"),
     [
         (["augment=[mixup]"], r"augment must not be set with model=svm, which is fitted once .* Leave it out"),
+        (["trainer.accelerator=gpuu"], "trainer.accelerator must be auto, cpu, gpu or cuda; got 'gpuu'"),
         (["normalise=utterance"], "normalise must not be utterance with model=svm"),
         (["labels=dimensions"], "labels must be classes with model=svm, a classifier; got numbers"),
     ],

@@ -17,6 +17,7 @@ from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.evaluation.summary import summarise, write_metrics
 from ser.protocols.stamps import SPEAKER_DEPENDENT
+from ser.runtime import composition
 from ser.runtime.conf_dir import conf_dir
 from ser.runtime.instantiate import instantiate
 
@@ -147,6 +148,13 @@ def test_classic_numbers_stand_beside_those_of_new_speakers(tmp_path: Path, caps
     assert "(such projects report 99.5 %)" in told
     assert "on 24 speakers, is knowledge of the speakers" in told
     assert (tmp_path / "classic.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("name", CLASSICS)
+def test_jobs_of_a_classic_experiment_have_known_settings_only(name: str) -> None:
+    config = composition.composed("train", [f"experiment=classic_{name}", "protocol=random", "hydra.mode=RUN"])
+    assert config.protocol._target_.endswith(".RandomUtterances")
+    assert config.fold == "all"
 
 
 def test_classic_report_says_when_a_split_gains_nothing_or_is_missing(tmp_path: Path) -> None:

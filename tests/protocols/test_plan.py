@@ -95,12 +95,12 @@ def test_absent_corpus_is_left_out_on_request_only(
     config["data"]["corpora"]["savee"] = {"_target_": "ser.corpora.savee.Savee", "root": str(tmp_path / "savee")}
     with pytest.raises(CorpusNotFoundError, match=r"savee: the folder does not exist"):
         planned(config)
-    config["data"]["missing"] = "leave_out"
+    config["paths"]["missing"] = "leave_out"
     assert planned(config).corpora == ("demo",)
     assert f"is not at {tmp_path / 'savee'}: the folder does not exist." in caplog.messages[-1]
     del config["data"]["corpora"]["demo"]
     with pytest.raises(CorpusNotFoundError, match=r"savee: the folder does not exist"):
         planned(config)
-    config["data"]["missing"] = "ignore"
-    with pytest.raises(ConfigError, match=r"data\.missing must be error or leave_out; got 'ignore'"):
+    config["paths"]["missing"] = "ignore"
+    with pytest.raises(ConfigError, match=r"paths\.missing must be error or leave_out; got 'ignore'"):
         planned(config)
