@@ -79,7 +79,9 @@ def device_of(accelerator: str) -> "torch.device":
 
     devices = {"auto": "auto", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda"}
     if accelerator not in devices:
-        raise ConfigError(f"trainer.accelerator must be auto, cpu, gpu or cuda; got {accelerator!r}. Choose one of them.")
+        raise ConfigError(
+            f"trainer.accelerator must be auto, cpu, gpu or cuda; got {accelerator!r}. Choose one of them."
+        )
     return device_named(devices[accelerator])
 
 
