@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
 
 from ser.command import with_settings
 from ser.describe import data_settings
@@ -56,6 +57,14 @@ def choices(arguments: tuple[str, ...]) -> Iterator[list[str]]:
         ]
 
 
+def swept(name: str, overrides: list[str]) -> list[str]:
+    """The overrides of a sweep that the chosen files make without being asked on the command line."""
+    first = next(choices(tuple(overrides)))
+    params = OmegaConf.select(compose(name, first, return_hydra_config=True), "hydra.sweeper.params") or {}
+    given = {override.partition("=")[0] for override in overrides}
+    return [f"{key}={value}" for key, value in params.items() if key not in given]
+
+
 def _values(one: Override) -> list[str]:
     """The values of a sweep, of an interval its start, of a range its ends; none of a plain override."""
     if one.is_interval_sweep():
@@ -98,11 +107,11 @@ def test_a_documented_command_composes(command: tuple[str, ...], conf: Path) -> 
     names.register()
     arguments = with_settings(arguments, ALONE.get(name))
     overrides = [word for word in arguments if not word.startswith("-")]
-    for chosen in choices(tuple(overrides)):
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(str(conf), version_base="1.3"):
-            config = compose(name, chosen)
-        check(config, name, [*chosen, *overrides])
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        overrides = [*swept(name, overrides), *overrides]
+        for chosen in choices(tuple(overrides)):
+            check(compose(name, chosen), name, [*chosen, *overrides])
 
 
 @pytest.mark.parametrize("command", PARSED, ids=" ".join)
