@@ -141,4 +141,4 @@ def power_spectrum(samples: Tensor, frames: Framing, window: Tensor) -> Tensor:
     The squares of both parts are added as they are: a magnitude between, with its square root, takes as long as the FFT.
     """
     spectrum = torch.stft(samples, frames.span, frames.hop, frames.window, window, center=False, return_complex=True)
-    return torch.addcmul(spectrum.real.square(), spectrum.imag, spectrum.imag)
+    return spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)

@@ -69,7 +69,7 @@ class LogMel(Framed):
 
     @override
     def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
-        return torch.log(self.energies(samples) + self.floor)
+        return self.energies(samples).add_(self.floor).log_()
 
     def energies(self, samples: Tensor) -> Tensor:
         """Return the energy of each band, ``(batch, n_mels, frame)``, of at least one frame of samples."""

@@ -1,7 +1,7 @@
 """A bidirectional LSTM on log-mel, with attentive statistics over time."""
 
+import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from typing_extensions import override
 
 from ser.features.mask import frame_mask
@@ -23,16 +23,52 @@ class BiLSTM(SpeechClassifier):
         self, task: Config, hidden: int = 96, layers: int = 2, dropout: float = 0.3, attention: int = 64
     ) -> None:
         super().__init__(task)
-        between = dropout if layers > 1 else 0.0
-        self.lstm = nn.LSTM(self.n_features, hidden, layers, batch_first=True, bidirectional=True, dropout=between)
+        inputs = [self.n_features, *[2 * hidden] * (layers - 1)]
+        self.layers = nn.ModuleList(BothDirections(size, hidden) for size in inputs)
+        self.between = nn.Dropout(dropout)
         self.pool = AttentiveStatistics(2 * hidden, attention)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(4 * hidden, len(self.classes)))
 
     @override
     def classify(self, features: Tensor, lengths: Tensor) -> Tensor:
-        frames = features.shape[-1]
-        # Packed, the backward direction starts at each clip's own end rather than in the padding.
-        packed = pack_padded_sequence(features.mT, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        states, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=frames)
-        logits: Tensor = self.head(self.pool(states, frame_mask(lengths, frames)))
+        states = features.mT
+        for number, layer in enumerate(self.layers):
+            states = layer(self.between(states) if number else states, lengths)
+        logits: Tensor = self.head(self.pool(states, frame_mask(lengths, states.shape[1])))
         return logits
+
+
+class BothDirections(nn.Module):
+    """An LSTM from the start of each clip and one from its end, whose states are joined.
+
+    The second one reads each clip reversed in place, so that padding stays at the end and never reaches a clip. The same with
+    ``torch.nn.utils.rnn.pack_padded_sequence`` takes five times as long on a CPU, where a packed LSTM is not fused.
+
+    Shapes:
+        - x: ``(batch, frame, feature)``
+        - lengths: ``(batch,)``, in frames
+        - returns: ``(batch, frame, 2 * hidden)``, whatever beyond a clip's frames
+
+    Example:
+        >>> BothDirections(8, hidden=3)(torch.zeros(2, 5, 8), torch.tensor([5, 2])).shape
+        torch.Size([2, 5, 6])
+    """
+
+    def __init__(self, size: int, hidden: int) -> None:
+        super().__init__()
+        self.ahead = nn.LSTM(size, hidden, batch_first=True)
+        self.back = nn.LSTM(size, hidden, batch_first=True)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Return the states of both."""
+        frame = torch.arange(x.shape[1], device=x.device)
+        mirrored = torch.where(frame < lengths[:, None], lengths[:, None] - 1 - frame, frame)[..., None]
+        # On a CPU in single precision: few processors have an LSTM in half precision, and without one torch raises.
+        with torch.autocast(x.device.type, enabled=x.device.type != "cpu" and torch.is_autocast_enabled(x.device.type)):
+            back, _ = self.back(_taken(x, mirrored))
+            return torch.cat([self.ahead(x)[0], _taken(back, mirrored)], dim=-1)
+
+
+def _taken(x: Tensor, frames: Tensor) -> Tensor:
+    """Return frames of ``(batch, frame, feature)`` in another order, ``(batch, frame, 1)``."""
+    return x.gather(1, frames.expand(-1, -1, x.shape[-1]))

@@ -15,7 +15,7 @@ from ser.errors import RunError
 from ser.models.classifier import SpeechClassifier
 from ser.runtime.files import replacing
 from ser.runtime.instantiate import find_class
-from ser.runtime.migration import migrated_hparams
+from ser.runtime.migration import migrated_hparams, migrated_weights
 
 PARTS = ("ser_model", "hyper_parameters", "state_dict")
 LEFT_OUT = "ser_left_out"
@@ -101,7 +101,7 @@ def model_from(checkpoint: Mapping[str, Any], file: Path) -> SpeechClassifier:
     kind = find_class(str(checkpoint["ser_model"]), SpeechClassifier)
     try:
         model = kind(**migrated_hparams(checkpoint["hyper_parameters"]))
-        model.load_state_dict(_without_prefix(checkpoint["state_dict"]))
+        model.load_state_dict(migrated_weights(_without_prefix(checkpoint["state_dict"])))
     except (TypeError, KeyError, AttributeError, RuntimeError) as error:
         first = str(error).partition("\n")[0]
         raise RunError(f"{file} does not fit {kind.__name__} of this version: {first} Train it again.") from error

@@ -1,5 +1,6 @@
 """Migration of runs and checkpoints of version 0.1: the only module that knows their format."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,9 @@ TASK = ("classes", "audio", "features", "normalise", "augment", "optimizer", "lo
 ENCODER = ("checkpoint", "revision", "pickle", "layer", "silence", "attention", "batch_seconds", "cache")
 FINETUNE = ("front_end", "lora", "mask", "gradient_checkpointing", "compile")
 HEAD = ("pool", "hidden", "dropout", "swap")
+
+PACKED = re.compile(r"^lstm\.(\w+)_l(\d+)(_reverse)?$")
+"""Names of the weights of a BiLSTM of version 0.1, whose directions were one module."""
 
 
 def moved(path: str) -> str:
@@ -65,6 +69,21 @@ def migrated_hparams(old: Mapping[str, Any]) -> Settings:
     if "checkpoint" in net:
         net = _pretrained(net, old["optimizer"])
     return {"task": task, **net}
+
+
+def migrated_weights(old: Mapping[str, Any]) -> Settings:
+    """Return the weights of a checkpoint by the names that this version's models have for them.
+
+    Example:
+        >>> list(migrated_weights({"lstm.bias_hh_l1_reverse": 0, "lstm.weight_ih_l0": 0, "head.1.bias": 0}))
+        ['layers.1.back.bias_hh_l0', 'layers.0.ahead.weight_ih_l0', 'head.1.bias']
+    """
+    return {PACKED.sub(_direction, name): value for name, value in old.items()}
+
+
+def _direction(name: re.Match[str]) -> str:
+    weight, layer, reverse = name.groups()
+    return f"layers.{layer}.{'back' if reverse else 'ahead'}.{weight}_l0"
 
 
 def migrated_config(config: Mapping[str, Any]) -> Settings:
