@@ -2,7 +2,6 @@
 
 import math
 
-import torch
 import torchaudio
 from torch import Tensor
 from typing_extensions import override
