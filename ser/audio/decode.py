@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from ser.audio.wav_header import promised_seconds
 from ser.corpora.corpus import is_pointer
 from ser.corpora.manifest import Piece
 from ser.errors import AudioError, ConfigError
+
+if TYPE_CHECKING:
+    import soundfile
 
 FFMPEG_SUFFIXES = (".m4a", ".mp4", ".webm", ".amr", ".aac", ".3gp", ".mov", ".mkv", ".wma")
 """Formats that soundfile does not read."""
@@ -78,74 +81,117 @@ def read_recording(path: str | Path, piece: Piece | None = None) -> Recording:
         AudioError: If the file cannot be used: a kind of `ser.audio.checks.KINDS` that is left out. Its message states
             which, after the path.
     """
-    path = Path(path)
-    try:
-        size, pointer = path.stat().st_size, is_pointer(path)
-    except FileNotFoundError as error:
-        raise AudioError(path, "unreadable", str(error.strerror)) from error
-    except OSError as error:
-        raise AudioError(path, "no access", str(error.strerror)) from error
-    if not size:
-        raise AudioError(path, "empty", "the file has no bytes")
-    if pointer:
-        raise AudioError(path, "LFS pointer", "run `git lfs pull` in the corpus's checkout to get the recording")
-    with _readable(path) as file:
-        samples, rate = _read(path, file, piece)
-    if not len(samples):
-        raise AudioError(path, "empty", "the file has no samples")
-    mono, findings = mixed(samples, rate, str(path))
-    return Recording(mono, rate, findings)
+    with open_recording(path) as file:
+        return file.whole() if piece is None else file.read(*_bounds(file, piece))
+
+
+class OpenFile:
+    """A file that is open, of which no more is decoded than is asked for.
+
+    Attributes:
+        name: What it is called in an error.
+        rate: In Hz.
+        frames: Number of samples of a channel that its header states.
+    """
+
+    def __init__(self, name: str, file: Path, decoder: "soundfile.SoundFile") -> None:
+        self.name, self._file, self._decoder = name, file, decoder
+        self.rate, self.frames = int(decoder.samplerate), int(decoder.frames)
+
+    def whole(self) -> Recording:
+        """Decode all of it; a WAV must have as much as its header promises."""
+        self.check_length()
+        return self.read(0, self.frames)
+
+    def check_length(self) -> None:
+        """Refuse a WAV whose header promises more than is there."""
+        if (lengths := promised_seconds(self._file)) is not None:
+            self._check_end(*lengths)
+
+    def read(self, first: int, last: int) -> Recording:
+        """Decode the samples from ``first`` up to ``last``, to mono, and check them."""
+        import soundfile
+
+        try:
+            if self._decoder.tell() != first:
+                self._decoder.seek(first)
+            samples = self._decoder.read(last - first, dtype="float32", always_2d=True)
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            raise AudioError(self.name, "unreadable", getattr(error, "error_string", str(error))) from error
+        except (MemoryError, ValueError, OverflowError) as error:
+            raise AudioError(self.name, "unreadable", f"its header states {self.frames} samples") from error
+        self._check_end((last - first) / self.rate, len(samples) / self.rate)
+        if not len(samples):
+            raise AudioError(self.name, "empty", "the file has no samples")
+        mono, findings = mixed(samples, self.rate, self.name)
+        return Recording(mono, self.rate, findings)
+
+    def _check_end(self, promised: float, there: float) -> None:
+        if promised - there > MISSING_S:
+            raise AudioError(
+                self.name, "cut short", f"its header promises {promised:.2f} s, and {there:.2f} s are there"
+            )
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[Path]:
+def open_recording(path: str | Path, name: str | None = None) -> Iterator[OpenFile]:
+    """Open a file, to decode pieces of it.
+
+    Args:
+        path: Path of the file.
+        name: What to call it in an error; its path by default.
+
+    Raises:
+        AudioError: As `read_recording`.
+    """
+    import soundfile
+
+    path, name = Path(path), name or str(path)
+    try:
+        size, pointer = path.stat().st_size, is_pointer(path)
+    except FileNotFoundError as error:
+        raise AudioError(name, "unreadable", str(error.strerror)) from error
+    except OSError as error:
+        raise AudioError(name, "no access", str(error.strerror)) from error
+    if not size:
+        raise AudioError(name, "empty", "the file has no bytes")
+    if pointer:
+        raise AudioError(name, "LFS pointer", "run `git lfs pull` in the corpus's checkout to get the recording")
+    with _readable(path, name) as file:
+        try:
+            decoder = soundfile.SoundFile(file)
+        except (soundfile.SoundFileError, RuntimeError, ValueError, OverflowError) as error:
+            raise AudioError(name, "unreadable", getattr(error, "error_string", str(error))) from error
+        with decoder:
+            yield OpenFile(name, file, decoder)
+
+
+@contextmanager
+def _readable(path: Path, name: str) -> Iterator[Path]:
     """Yield the file, or a WAV that ffmpeg made of it, as long as it is needed."""
     if path.suffix.lower() not in FFMPEG_SUFFIXES:
         yield path
         return
     if not (ffmpeg := shutil.which("ffmpeg")):
         command = shlex.join(["ffmpeg", "-i", path.name, f"{path.stem}.wav"])
-        raise AudioError(path, "no decoder", f"install ffmpeg, or convert the file: {command}")
+        raise AudioError(name, "no decoder", f"install ffmpeg, or convert the file: {command}")
     with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder, "decoded.wav")
         line = [ffmpeg, "-nostdin", "-v", "error", "-i", str(path), "-vn", "-c:a", "pcm_f32le", str(wav)]
         done = subprocess.run(line, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode or not wav.is_file():
             lines = done.stderr.strip().splitlines() or ["it has no sound"]
-            raise AudioError(path, "unreadable", f"ffmpeg: {lines[-1]}")
+            raise AudioError(name, "unreadable", f"ffmpeg: {lines[-1]}")
         yield wav
 
 
-def _read(path: Path, file: Path, piece: Piece | None) -> tuple[np.ndarray, int]:
-    """Return ``(sample, channel)`` float32 and the rate; of a piece, nothing else of the file is decoded."""
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(file) as opened:
-            rate, frames = int(opened.samplerate), int(opened.frames)
-            first, last = (0, frames) if piece is None else _bounds(path, piece, rate, frames)
-            opened.seek(first)
-            samples = opened.read(last - first, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise AudioError(path, "unreadable", getattr(error, "error_string", str(error))) from error
-    except (MemoryError, ValueError, OverflowError) as error:
-        raise AudioError(path, "unreadable", f"its header states {frames} samples") from error
-    promised, there = (promised_seconds(file) if piece is None else None) or (
-        (last - first) / rate,
-        len(samples) / rate,
-    )
-    if promised - there > MISSING_S:
-        raise AudioError(path, "cut short", f"its header promises {promised:.2f} s, and {there:.2f} s are there")
-    return samples, rate
-
-
-def _bounds(path: Path, piece: Piece, rate: int, frames: int) -> tuple[int, int]:
+def _bounds(file: OpenFile, piece: Piece) -> tuple[int, int]:
     """Return the first sample of a piece and the one after its last."""
     start, end = piece
-    first, last = round(start * rate), frames if end is None else round(end * rate)
-    if first >= frames or last > frames:
+    first, last = round(start * file.rate), file.frames if end is None else round(end * file.rate)
+    if first >= file.frames or last > file.frames:
         asked = f"{start:g} s to {'the end' if end is None else f'{end:g} s'}"
-        raise AudioError(path, "wrong piece", f"{asked} of a file of {frames / rate:.3f} s")
+        raise AudioError(file.name, "wrong piece", f"{asked} of a file of {file.frames / file.rate:.3f} s")
     return first, last
 
 
