@@ -11,8 +11,9 @@ trained is in `ser.training.module`.
 import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -25,7 +26,6 @@ from ser.datamodules.batch import Batch
 from ser.errors import ConfigError
 from ser.features import source_hash
 from ser.features.normalise import Moments, Normalise, Statistics
-from ser.models.clips import AudioInput, batches, named_clips
 from ser.runtime.instantiate import instantiate, settings_from
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from ser.datamodules.speech import SpeechDataModule
 
 Config = Mapping[str, Any]
-SHORT_S = 10.0
-"""Up to this length in seconds, a single clip is scored on one thread of the CPU."""
 
 
 @dataclass(frozen=True)
@@ -297,53 +295,40 @@ class SpeechClassifier(nn.Module):
             self.train(was_training)
 
     def predict(
-        self, audio: AudioInput | Sequence[AudioInput], rate: int | None = None, batch_size: int = 16
+        self, audio: Any, rate: float | None = None, batch_size: int = 16, *, on_error: str = "raise"
     ) -> "pd.DataFrame":
-        """Return the emotions, or the numbers, of recordings, each scored whole.
+        """Return the emotions, or the numbers, of recordings; see `ser.inference.recordings` and `ser.inference.windows`.
 
-        A single clip of at most `SHORT_S` seconds is scored on one thread: waking others takes longer than it saves.
+        Recordings are read as they are needed, and scored in batches of bounded length. One of more than 30 s is scored
+        in windows, and the answers are averaged, each weighted by its length.
 
         Args:
-            audio: A path, an array ``(sample,)`` or ``(sample, channel)`` with full scale = 1 (or integers), or several
-                of either; any rate, channels and length.
+            audio: A path, a folder, a pattern, bytes, a binary file object, an array ``(sample,)`` or ``(sample,
+                channel)`` with full scale = 1 (or integers), a pair of an array and its rate, numbers, a list of any of
+                these, or a DataFrame with the column ``path``; any rate, channels and length.
             rate: Sampling rate in Hz of arrays; files know their own.
-            batch_size: How many are scored at a time; no result depends on it.
+            batch_size: How many are scored at a time at most; no result depends on it.
+            on_error: ``raise``, or ``row``: a recording that cannot be read is a row with the reason in ``error``.
 
         Returns:
-            One row per recording, in the given order: ``audio`` (the path, or the position of an array), ``label``, and
-            one column of probabilities per class, under its name. ``attrs["stamps"]`` has the stamps of the model. Where
-            the model predicts numbers, there is no ``label``, and each column is a number in the unit of its training.
+            One row per recording, in the given order: ``audio`` (the path, or the position), ``label``, one column of
+            probabilities per class, under its name, ``flags`` (a list of words), and the other columns of a DataFrame.
+            ``attrs["stamps"]`` has the stamps of the model. Where the model predicts numbers, there is no ``label``, and
+            each column is a number in the unit of its training.
 
         Raises:
             AudioError: If one cannot be read, or holds no sound; the message names it.
             ConfigError: If an array has no usable ``rate``, ``batch_size`` is below 1, or the model normalises by
                 speaker and none is given.
         """
-        import pandas as pd  # late: a model that serves probabilities alone needs none of it
-
-        if self.normalise.by == "speaker" and self.normalise.adapted is None:
-            raise ConfigError(
-                "The model must be adapted to a speaker, as it normalises by speaker; got none. Call model.adapt([...]) with "
-                "recordings of that speaker; they need no labels, and can be those to be scored."
-            )
-        recordings = named_clips(audio)
-        probabilities = torch.empty(len(recordings), len(self.classes), dtype=torch.float64)
-        for rows, waveform, lengths in batches(recordings, rate, self.audio, batch_size, self.device):
-            short = len(recordings) == 1 and waveform.shape[1] <= SHORT_S * self.audio.sample_rate
-            with _one_thread() if short and self.device.type == "cpu" else nullcontext():
-                probabilities[rows] = self.probabilities(waveform, lengths)
-        table = pd.DataFrame(probabilities.numpy(), columns=list(self.classes))
-        if not self.numeric:
-            table.insert(0, "label", [self.classes[i] for i in probabilities.argmax(dim=1).tolist()])
-        table.insert(0, "audio", [name for name, _ in recordings])
-        table.attrs["stamps"] = list(self.stamps)
+        table: pd.DataFrame = _inference("predict")(self, audio, rate, batch_size, on_error=on_error)
         return table
 
-    def adapt(self, audio: AudioInput | Sequence[AudioInput], rate: int | None = None, batch_size: int = 16) -> None:
+    def adapt(self, audio: Any, rate: float | None = None, batch_size: int = 16) -> None:
         """Normalise by the speaker of some recordings from now on; the model must be trained with ``normalise=speaker``.
 
         Args:
-            audio: Recordings of one speaker, without labels; the more and the more varied, the better.
+            audio: Recordings of one speaker, without labels; the more and the more varied, the better. See `predict`.
             rate: See `predict`.
             batch_size: See `predict`.
 
@@ -351,16 +336,12 @@ class SpeechClassifier(nn.Module):
             AudioError: If one cannot be read, or holds no sound; the message names it.
             ConfigError: If the model does not normalise by speaker, or as for `predict`.
         """
-        if self.normalise.by != "speaker":
-            raise ConfigError(
-                f"normalise must be speaker to adapt a model; got {self.normalise.by}. Train with normalise=speaker."
-            )
-        moments = Moments(1, self.n_features)
-        with self.evaluating():
-            for rows, waveform, lengths in batches(named_clips(audio), rate, self.audio, batch_size, self.device):
-                features, frames = self.extract(waveform, lengths)
-                moments.add(features, frames, torch.zeros(len(rows), dtype=torch.int64))
-        self.normalise.adapt(self.normalise.statistics(moments))
+        _inference("adapt")(self, audio, rate, batch_size)
+
+
+def _inference(name: str) -> Callable[..., Any]:
+    """Return a function of `ser.inference`, a later room: a model calls it, and needs none of it to be trained or served."""
+    return getattr(import_module("ser.inference.predict"), name)  # type: ignore[no-any-return]
 
 
 def _scale_of(scale: Mapping[str, Sequence[float]]) -> Tensor:
@@ -378,13 +359,3 @@ def groups_of(parameters: Iterable[nn.Parameter], **settings: float) -> list[dic
 def _own(speakers: Statistics | None, batch: Batch) -> Statistics | None:
     """Return the statistics of the speaker of each clip of a batch."""
     return None if speakers is None else speakers.of(batch.speaker)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -1,17 +1,19 @@
 """One picture a recording: the views of it, and the probabilities that a model gives it."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from rich import get_console
 
-from ser.audio.decode import AudioSettings
+from ser.audio.decode import AudioSettings, open_recording
 from ser.errors import ConfigError
 from ser.inference.load import device_named, load
+from ser.inference.windows import piece_of
 from ser.models.classifier import SpeechClassifier
-from ser.models.clips import decoded_clip
 from ser.pictures.album import PAGE, Album
 from ser.pictures.charts import short
 from ser.pictures.views import View, draw_columns, views_of
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
     from omegaconf import DictConfig
 
+log = logging.getLogger(__name__)
 HEIGHTS = {"waveform": 0.8, "spectrogram": 1.5, "log-mel": 1.5, "pitch": 1.0}
 """The views of a recording, and their heights in inches."""
 
@@ -44,7 +47,7 @@ def draw_recordings(config: "DictConfig") -> list[Path]:
     settings = settings_from(AudioSettings, plain["audio"], "audio")
     device = device_named(plain["device"])
     model = None if plain["run"] is None else load(checkpoint_of(plain["run"]), device)
-    clips = [decoded_clip(file, file, None, settings) for file in files]
+    clips = [_clip(file, settings) for file in files]
     answers = None if model is None else model.predict(files)
     album = Album(Path(plain["out"]).expanduser(), () if model is None else model.stamps, plain["vector"])
     names = list(_names(files))
@@ -60,6 +63,15 @@ def draw_recordings(config: "DictConfig") -> list[Path]:
     for path in drawn:
         get_console().print(str(path), soft_wrap=True, highlight=False)
     return drawn
+
+
+def _clip(file: str, settings: AudioSettings) -> np.ndarray:
+    """Return a recording as a model would read it, ``(sample,)`` float32, and log what is wrong with it."""
+    with open_recording(file) as recording:
+        piece = piece_of(recording, recording.whole(), settings)
+    for finding in piece.findings:
+        log.warning("%s: %s: %s", file, *finding)
+    return piece.waveform()
 
 
 def _names(files: Sequence[str]) -> Iterator[str]:

@@ -68,4 +68,7 @@ def speech(seconds: float, rate: int = 16000, seed: int = 0) -> np.ndarray:
 
 
 def probabilities(table: pd.DataFrame) -> np.ndarray:
-    return table.drop(columns=["audio", "label"]).to_numpy()
+    """The probabilities of a result, ``(recording, class)``: its columns between the label and the flags."""
+    columns = list(table.columns)
+    values: np.ndarray = table[columns[columns.index("label") + 1 : columns.index("flags")]].to_numpy(dtype=float)
+    return values

@@ -26,13 +26,13 @@ def test_order_is_kept_and_batch_size_does_not_matter(model: SpeechClassifier, c
     alone = pd.concat([model.predict(clip) for clip in clips], ignore_index=True)
     for table in tables:
         assert list(table["audio"]) == [str(clip) for clip in clips]
-        assert list(table.columns) == ["audio", "label", *model.classes]
+        assert list(table.columns) == ["audio", "label", *model.classes, "flags"]
         np.testing.assert_allclose(probabilities(table).sum(axis=1), 1, atol=1e-12)
         assert list(table["label"]) == [model.classes[i] for i in probabilities(table).argmax(axis=1)]
         same(table, alone)
     assert len(np.unique(probabilities(alone).round(9), axis=0)) == len(clips)
     same(model.predict(list(map(str, reversed(clips)))), alone.iloc[::-1])
-    same(model.predict(clip for clip in clips), alone)  # type: ignore[arg-type]
+    same(model.predict(clip for clip in clips), alone)
 
 
 def test_same_sound_in_every_format_gives_the_same_answer(model: SpeechClassifier, tmp_path: Path) -> None:
@@ -108,10 +108,11 @@ def test_surrounding_silence_is_trimmed_as_in_training(settings: Settings, tmp_p
 def test_no_recordings_give_an_empty_table(model: SpeechClassifier) -> None:
     table = model.predict([])
     assert len(table) == 0
-    assert list(table.columns) == ["audio", "label", *model.classes]
+    assert list(table.columns) == ["audio", "label", *model.classes, "flags"]
 
 
 def test_unusable_recording_is_named(model: SpeechClassifier, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
     text = tmp_path / "notes.wav"
     text.write_text("not a recording")
     empty = tmp_path / "empty.wav"
@@ -123,7 +124,9 @@ def test_unusable_recording_is_named(model: SpeechClassifier, tmp_path: Path) ->
     soundfile.write(good, speech(0.5), 16000)
     for bad, words in [
         (tmp_path / "missing.wav", "missing.wav: unreadable: No such file"),
-        (tmp_path, "unreadable"),
+        (tmp_path / "none", "none: unreadable"),
+        (tmp_path / "folder", "folder: no recordings"),
+        (str(tmp_path / "*.ogg"), r"\*\.ogg: no recordings"),
         (text, "notes.wav: unreadable"),
         (empty, "empty.wav: empty"),
         (tmp_path / "silent.wav", "silent.wav: silent"),

@@ -115,7 +115,7 @@ def test_loaded_model_gives_a_number_for_each_dimension(runs: Path) -> None:
     clips = planned(RunFolder(runs / "ccc").settings).labelled.manifest.set_index("id")["path"]
     stored = fold.predictions.head(3)
     found = model.predict(clips[stored["utterance"]].tolist())
-    assert list(found) == ["audio", *NAMES]
+    assert list(found) == ["audio", *NAMES, "flags"]
     np.testing.assert_allclose(found[NAMES], stored[[f"predicted_{name}" for name in NAMES]], atol=1e-4)
 
 

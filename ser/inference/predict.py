@@ -1,0 +1,155 @@
+"""What a trained model says of recordings: a table with a row for each."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ser.errors import AudioError, ConfigError
+from ser.features.normalise import Moments
+from ser.inference.recordings import Source, opened_source, sources
+from ser.inference.windows import Piece, batches, pieces
+from ser.models.classifier import SpeechClassifier
+
+log = logging.getLogger(__name__)
+SHORT_S = 10.0
+"""A single clip of up to so many seconds is scored on one thread of the CPU: waking others takes longer than it saves."""
+ON_ERROR = ("raise", "row")
+GIVEN = "given_"
+"""Prefix of a given column that has the name of one of the result."""
+
+
+def predict(
+    model: SpeechClassifier, audio: Any, rate: float | None = None, batch_size: int = 16, *, on_error: str = "raise"
+) -> pd.DataFrame:
+    """Score recordings; see `SpeechClassifier.predict`."""
+    check_batch_size(batch_size)
+    if on_error not in ON_ERROR:
+        raise ConfigError(f"on_error must be {' or '.join(ON_ERROR)}; got {on_error!r}.")
+    if model.normalise.by == "speaker" and model.normalise.adapted is None:
+        raise ConfigError(
+            "The model must be adapted to a speaker, as it normalises by speaker; got none. Call model.adapt([...]) with "
+            "recordings of that speaker; they need no labels, and can be those to be scored."
+        )
+    reading = _Reading(model, sources(audio, rate), skip=on_error == "row")
+    total, weight = np.zeros((len(reading.sources), len(model.classes))), np.zeros(len(reading.sources))
+    for batch, waveform, lengths in batches(reading.pieces(), model.audio.sample_rate, batch_size, model.device):
+        with _threads(model, reading, batch):
+            answers = model.probabilities(waveform, lengths).numpy()
+        rows, samples = [piece.row for piece in batch], np.array([len(piece.samples) for piece in batch])
+        np.add.at(total, rows, answers * samples[:, None])
+        np.add.at(weight, rows, samples)
+    weight[list(reading.errors)] = np.nan
+    table = _answers(model, total / weight[:, None])
+    table["flags"] = [reading.flags[row] for row in range(len(table))]
+    if on_error == "row":
+        table["error"] = pd.Series([reading.errors.get(row) for row in range(len(table))], dtype=object)
+    table.insert(0, "audio", [source.name for source in reading.sources])
+    table = _with_columns(table, [source.columns for source in reading.sources])
+    table.attrs["stamps"] = list(model.stamps)
+    return table
+
+
+def adapt(model: SpeechClassifier, audio: Any, rate: float | None = None, batch_size: int = 16) -> None:
+    """Normalise by the speaker of recordings; see `SpeechClassifier.adapt`."""
+    if model.normalise.by != "speaker":
+        raise ConfigError(
+            f"normalise must be speaker to adapt a model; got {model.normalise.by}. Train with normalise=speaker."
+        )
+    check_batch_size(batch_size)
+    moments = Moments(1, model.n_features)
+    reading = _Reading(model, sources(audio, rate))
+    with model.evaluating():
+        for batch, waveform, lengths in batches(reading.pieces(), model.audio.sample_rate, batch_size, model.device):
+            features, frames = model.extract(waveform, lengths)
+            moments.add(features, frames, torch.zeros(len(batch), dtype=torch.int64))
+    model.normalise.adapt(model.normalise.statistics(moments))
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Refuse an impossible number of recordings in a batch.
+
+    Raises:
+        ConfigError: If it is below 1.
+    """
+    if batch_size < 1:
+        raise ConfigError(f"batch_size must be at least 1; got {batch_size}.")
+
+
+class _Reading:
+    """Recordings that are read one after the other, and what is found while they are.
+
+    Args:
+        model: The model that they are read for.
+        found: The recordings.
+        skip: Whether one that cannot be used is skipped.
+
+    Attributes:
+        errors: Why a recording cannot be used, by its row.
+        flags: Words of each recording.
+    """
+
+    def __init__(self, model: SpeechClassifier, found: Sequence[Source], *, skip: bool = False) -> None:
+        self.sources, self._settings, self._skip = found, model.audio, skip
+        self.errors: dict[int, str] = {}
+        self.flags: list[list[str]] = [[] for _ in found]
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the pieces of every recording, and log once what is wrong with each."""
+        for row, source in enumerate(self.sources):
+            logged: set[str] = set()
+            try:
+                with opened_source(source) as recording:
+                    for piece in pieces(recording, row, self._settings):
+                        for kind, detail in piece.findings:
+                            if kind not in logged:
+                                log.warning("%s: %s: %s", source.name, kind, detail)
+                                logged.add(kind)
+                        self.flags[row] = ["windows"] if piece.windows > 1 else []
+                        yield piece
+            except AudioError as error:
+                if not self._skip:
+                    raise
+                self.errors[row], self.flags[row] = str(error), []
+
+
+@contextmanager
+def _threads(model: SpeechClassifier, reading: _Reading, batch: Sequence[Piece]) -> Iterator[None]:
+    """Use one thread of the CPU for a single short clip."""
+    short = len(reading.sources) == 1 and len(batch[0].samples) <= SHORT_S * model.audio.sample_rate
+    if model.device.type != "cpu" or not short or batch[0].windows > 1:
+        yield
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _answers(model: SpeechClassifier, values: np.ndarray) -> pd.DataFrame:
+    """Return a column for every class, after the label, which is ``None`` where there are no probabilities."""
+    table = pd.DataFrame(values, columns=list(model.classes))
+    if not model.numeric:
+        known = np.isfinite(values).all(axis=1)
+        best = np.where(known, values.argmax(axis=1), -1)
+        labels = [model.classes[i] if i >= 0 else None for i in best]
+        table.insert(0, "label", pd.Series(labels, dtype=object))
+    return table
+
+
+def _with_columns(table: pd.DataFrame, columns: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return a table with the columns that were given, renamed where it has columns of their names."""
+    given = pd.DataFrame([dict(row) for row in columns], index=table.index)
+    given = given.rename(columns={name: f"{GIVEN}{name}" for name in given.columns if name in table.columns})
+    twice = [str(name) for name in given.columns if list(given.columns).count(name) > 1 or name in table.columns]
+    if twice:
+        raise ConfigError(
+            f"Columns of a DataFrame must have different names; got {twice[0]} twice. Rename one of them."
+        )
+    return pd.concat([table, given], axis=1)
