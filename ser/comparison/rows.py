@@ -233,7 +233,7 @@ def main_score(row: Row) -> str:
 
 
 def columns(group: Group) -> Columns:
-    """Return the columns of a group's table, and how a row is written in each."""
+    """Return the columns of a group's table that any row has, and how a row is written in each."""
     measure = group.measure
     write, names = writer(measure), {**measure.names, **({} if measure.numeric else {"ece": "ECE"})}
     del names[measure.key]
@@ -241,7 +241,7 @@ def columns(group: Group) -> Columns:
     def other(key: str) -> Callable[[Row], str]:
         return lambda row: write(row.others[key], "")
 
-    return {
+    written: Columns = {
         f"{measure.name}{'' if measure.numeric else ' %'} [95 %]": main_score,
         "mean ± sd": lambda row: f"{write(row.mean, '')} ± {write(row.sd, '')}",
         **{name: other(key) for key, name in names.items()},
@@ -249,6 +249,7 @@ def columns(group: Group) -> Columns:
         "training": lambda row: duration(row.train_seconds),
         f"seeds {TIMES} folds": lambda row: f"{len(row.seeds)} {TIMES} {len(row.folds)}",
     }
+    return {name: text for name, text in written.items() if any(text(row) != UNDEFINED for row in group.rows)}
 
 
 PAIR_COLUMNS: dict[str, Callable[[Pair], str]] = {

@@ -252,11 +252,13 @@ def test_caution_is_shown_with_its_group() -> None:
 
 def test_missing_interval_or_count_is_shown_as_missing() -> None:
     lone = row("cnn", 0.5, low=None, high=None, sd=None, parameters=None, train_seconds=None)
-    alone = Comparison((Section(group(lone), "cnn", "cnn", "as asked", ()),))
-    text = printed(alone)
+    both = Comparison((Section(group(lone, row("svm", 0.4, parameters=None)), "cnn", "cnn", "as asked", ()),))
+    text = printed(both)
     (line,) = [line for line in text.splitlines() if line.strip().startswith("cnn ") and "±" in line]
-    assert line.split() == ["cnn", "50.0", "50.1", "±", "n/a", "52.0", "49.0", "n/a", "n/a", "2", TIMES, "3"]
-    assert "None" not in text + markdown(alone)
+    assert line.split() == ["cnn", "50.0", "50.1", "±", "n/a", "52.0", "49.0", "n/a", "2", TIMES, "3"]
+    assert "None" not in text + markdown(both)
+    assert "time" in text  # a column that one row has
+    assert "params" not in text  # and one that none has
 
 
 def pictures(folder: Path) -> dict[str, Path]:
