@@ -101,6 +101,7 @@ def violins(
             _violin(axes, row, these[~np.isnan(these)], by_group.get(group, OTHERS))
         axes.set_yticks(range(len(shown)), [short(group) for group in shown])
         axes.set(xlabel=label, ylim=(len(shown) - 0.4, -0.6))
+        axes.locator_params(axis="x", nbins=5)  # numbers such as 0.175 have no room for more
         axes.grid(visible=False, axis="y")
         _titled(axes, title)
 
@@ -157,6 +158,7 @@ def bars(album: Album, name: str, title: str, label: str, values: Mapping[str, t
         axes.barh(range(len(shown)), means, xerr=deviations if any(deviations) else None, color=FIRST, error_kw=error)
         axes.set_yticks(range(len(shown)), [short(group) for group, _ in shown])
         axes.set(xlabel=label, ylim=(len(shown) - 0.4, -0.6))
+        axes.locator_params(axis="x", nbins=5)  # numbers such as 0.175 have no room for more
         axes.grid(visible=False, axis="y")
         _titled(axes, f"{title}\n{counted(rest, 'smaller one')} left out" if rest else title)
 
