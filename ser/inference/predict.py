@@ -1,7 +1,7 @@
 """What a trained model says of recordings: a table with a row for each."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,21 +30,11 @@ def predict(
     check_batch_size(batch_size)
     if on_error not in ON_ERROR:
         raise ConfigError(f"on_error must be {' or '.join(ON_ERROR)}; got {on_error!r}.")
-    if model.normalise.by == "speaker" and model.normalise.adapted is None:
-        raise ConfigError(
-            "The model must be adapted to a speaker, as it normalises by speaker; got none. Call model.adapt([...]) with "
-            "recordings of that speaker; they need no labels, and can be those to be scored."
-        )
+    check_adapted(model)
     reading = _Reading(model, sources(audio, rate), skip=on_error == "row")
-    total, weight = np.zeros((len(reading.sources), len(model.classes))), np.zeros(len(reading.sources))
-    for batch, waveform, lengths in batches(reading.pieces(), model.audio.sample_rate, batch_size, model.device):
-        with _threads(model, reading, batch):
-            answers = model.probabilities(waveform, lengths).numpy()
-        rows, samples = [piece.row for piece in batch], np.array([len(piece.samples) for piece in batch])
-        np.add.at(total, rows, answers * samples[:, None])
-        np.add.at(weight, rows, samples)
-    weight[list(reading.errors)] = np.nan
-    table = _answers(model, total / weight[:, None])
+    values = averaged(model, reading.pieces(), len(reading.sources), batch_size)
+    values[list(reading.errors)] = np.nan
+    table = answer_table(model, values)
     table["flags"] = [reading.flags[row] for row in range(len(table))]
     if on_error == "row":
         table["error"] = pd.Series([reading.errors.get(row) for row in range(len(table))], dtype=object)
@@ -78,6 +68,35 @@ def check_batch_size(batch_size: int) -> None:
     """
     if batch_size < 1:
         raise ConfigError(f"batch_size must be at least 1; got {batch_size}.")
+
+
+def check_adapted(model: SpeechClassifier) -> None:
+    """Refuse a model that normalises by speaker and has not been adapted to one.
+
+    Raises:
+        ConfigError: If it is such a model.
+    """
+    if model.normalise.by == "speaker" and model.normalise.adapted is None:
+        raise ConfigError(
+            "The model must be adapted to a speaker, as it normalises by speaker; got none. Call model.adapt([...]) with "
+            "recordings of that speaker; they need no labels, and can be those to be scored."
+        )
+
+
+def averaged(model: SpeechClassifier, pieces: Iterable[Piece], rows: int, batch_size: int) -> np.ndarray:
+    """Return the answers to each of some recordings, averaged over its pieces, each weighted by its length.
+
+    Shapes:
+        - returns: ``(rows, class)`` float64, NaN for a recording without pieces
+    """
+    total, weight = np.zeros((rows, len(model.classes))), np.zeros(rows)
+    for batch, waveform, lengths in batches(pieces, model.audio.sample_rate, batch_size, model.device):
+        with _threads(model, batch, alone=rows == 1):
+            answers = model.probabilities(waveform, lengths).numpy()
+        at, samples = [piece.row for piece in batch], np.array([len(piece.samples) for piece in batch])
+        np.add.at(total, at, answers * samples[:, None])
+        np.add.at(weight, at, samples)
+    return total / np.where(weight, weight, np.nan)[:, None]
 
 
 class _Reading:
@@ -118,9 +137,9 @@ class _Reading:
 
 
 @contextmanager
-def _threads(model: SpeechClassifier, reading: _Reading, batch: Sequence[Piece]) -> Iterator[None]:
+def _threads(model: SpeechClassifier, batch: Sequence[Piece], *, alone: bool) -> Iterator[None]:
     """Use one thread of the CPU for a single short clip."""
-    short = len(reading.sources) == 1 and len(batch[0].samples) <= SHORT_S * model.audio.sample_rate
+    short = alone and len(batch[0].samples) <= SHORT_S * model.audio.sample_rate
     if model.device.type != "cpu" or not short or batch[0].windows > 1:
         yield
         return
@@ -132,7 +151,7 @@ def _threads(model: SpeechClassifier, reading: _Reading, batch: Sequence[Piece])
         torch.set_num_threads(threads)
 
 
-def _answers(model: SpeechClassifier, values: np.ndarray) -> pd.DataFrame:
+def answer_table(model: SpeechClassifier, values: np.ndarray) -> pd.DataFrame:
     """Return a column for every class, after the label, which is ``None`` where there are no probabilities."""
     table = pd.DataFrame(values, columns=list(model.classes))
     if not model.numeric:

@@ -44,23 +44,33 @@ class Piece(NamedTuple):
         return self.samples.astype(np.float32) / np.float32(32768.0)
 
 
-def pieces(recording: Readable, row: int, settings: AudioSettings) -> Iterator[Piece]:
+def pieces(
+    recording: Readable, row: int, settings: AudioSettings, span: tuple[int, int] | None = None
+) -> Iterator[Piece]:
     """Yield a recording whole, or one of more than `LONG_S` in equal windows of at most `WINDOW_S`.
 
     A window of silence is left out, as a clip of silence is.
 
+    Args:
+        recording: An open recording.
+        row: Number of the recording.
+        settings: How it is decoded.
+        span: The first sample of a part of it, and the one after its last, to have that part alone.
+
     Raises:
         AudioError: If it cannot be used, or all of it is silent.
     """
-    if (seconds := recording.frames / recording.rate) <= LONG_S:
-        yield piece_of(recording, recording.whole(), settings, row)
+    first, last = span or (0, recording.frames)
+    if (seconds := (last - first) / recording.rate) <= LONG_S:
+        yield piece_of(recording, recording.read(first, last) if span else recording.whole(), settings, row)
         return
-    recording.check_length()
-    edges = np.linspace(0, recording.frames, math.ceil(seconds / WINDOW_S) + 1).round().astype(int).tolist()
+    if span is None:
+        recording.check_length()
+    edges = np.linspace(first, last, math.ceil(seconds / WINDOW_S) + 1).round().astype(int).tolist()
     silent, sounding = None, False
-    for first, last in pairwise(edges):
+    for begin, end in pairwise(edges):
         try:
-            found = recording.read(first, last)
+            found = recording.read(begin, end)
         except AudioError as error:
             if error.kind != "silent":
                 raise

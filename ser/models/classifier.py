@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -321,8 +322,33 @@ class SpeechClassifier(nn.Module):
             ConfigError: If an array has no usable ``rate``, ``batch_size`` is below 1, or the model normalises by
                 speaker and none is given.
         """
-        table: pd.DataFrame = _inference("predict")(self, audio, rate, batch_size, on_error=on_error)
+        table: pd.DataFrame = _inference("predict.predict")(self, audio, rate, batch_size, on_error=on_error)
         return table
+
+    def segments(
+        self,
+        audio: Any,
+        rate: float | None = None,
+        *,
+        window: float = 3.0,
+        hop: float = 0.5,
+        turns: str | Path | None = None,
+    ) -> Any:
+        """Return what the model says of a recording over time, a `ser.inference.segments.Segments`.
+
+        Args:
+            audio: One recording, as `predict` takes it.
+            rate: See `predict`.
+            window: Length of a window in seconds.
+            hop: From the start of a window to the next, in seconds.
+            turns: An RTTM file, or a CSV with the columns ``start`` and ``end`` in seconds, whose rows are scored in place of
+                windows.
+
+        Raises:
+            AudioError: As `predict`.
+            ConfigError: If there is not one recording, a number is out of its range, or ``turns`` cannot be used.
+        """
+        return _inference("segments.score_segments")(self, audio, rate, window, hop, turns)
 
     def adapt(self, audio: Any, rate: float | None = None, batch_size: int = 16) -> None:
         """Normalise by the speaker of some recordings from now on; the model must be trained with ``normalise=speaker``.
@@ -336,12 +362,13 @@ class SpeechClassifier(nn.Module):
             AudioError: If one cannot be read, or holds no sound; the message names it.
             ConfigError: If the model does not normalise by speaker, or as for `predict`.
         """
-        _inference("adapt")(self, audio, rate, batch_size)
+        _inference("predict.adapt")(self, audio, rate, batch_size)
 
 
 def _inference(name: str) -> Callable[..., Any]:
     """Return a function of `ser.inference`, a later room: a model calls it, and needs none of it to be trained or served."""
-    return getattr(import_module("ser.inference.predict"), name)  # type: ignore[no-any-return]
+    module, _, function = name.rpartition(".")
+    return getattr(import_module(f"ser.inference.{module}"), function)  # type: ignore[no-any-return]
 
 
 def _scale_of(scale: Mapping[str, Sequence[float]]) -> Tensor:

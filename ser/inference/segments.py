@@ -1,0 +1,220 @@
+"""What a model says of a recording over time: in windows that follow each other, or in the turns of its speakers."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ser.errors import AudioError, ConfigError
+from ser.inference.annotations import write_audformat, write_srt, write_textgrid
+from ser.inference.predict import answer_table, averaged, check_adapted
+from ser.inference.recordings import Readable, Source, opened_source, sources
+from ser.inference.turns import read_turns
+from ser.inference.windows import LONG_S, pieces
+from ser.models.classifier import SpeechClassifier
+from ser.runtime.files import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.figure import Figure
+
+    from ser.inference.windows import Piece
+
+BATCH_SIZE = 16
+SHORTEST_S = 0.1
+"""Shortest window, and shortest hop, in seconds: a clip with less sound is left out of a corpus."""
+COLUMNS = 1000
+"""Columns of the drawn waveform, each with the lowest and the highest sample of its part of the recording."""
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Segments of a recording.
+
+    Attributes:
+        table: A row a segment: ``start`` and ``end`` in seconds, ``speaker`` of a turn, ``label``, and a column for every
+            class. A segment of silence has no label and NaN.
+        spans: The same rows, without overlaps of windows: each moment belongs to the window whose middle is nearest.
+        classes: Columns of probabilities, or of numbers.
+        seconds: Length of the recording.
+        source: The recording.
+        stamps: What every result of the model must carry.
+    """
+
+    table: pd.DataFrame
+    spans: pd.DataFrame
+    classes: tuple[str, ...]
+    seconds: float
+    source: Source
+    stamps: tuple[str, ...]
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Draw the waveform, and below it the probabilities on top of each other, or the numbers, on one axis of time.
+
+        Args:
+            path: Where to write the picture; its suffix is the format.
+        """
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # late: slow to import
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(10, 4.5), dpi=150, layout="constrained")
+        FigureCanvasAgg(figure)
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1, 2])
+        low, high = envelope(self.source)
+        above.fill_between(np.linspace(0, self.seconds, len(low)), low, high, color="0.4", linewidth=0)
+        above.set_ylabel("amplitude")
+        start, end = self.spans["start"].to_numpy(), self.spans["end"].to_numpy()
+        # Each segment is a step, and nothing is drawn from its end to the next.
+        times = np.stack([start, end, end], axis=1).ravel()
+        base = np.zeros(len(times))
+        for name, colour in zip(self.classes, _colours(len(self.classes)), strict=True):
+            values = self.spans[name].to_numpy(dtype=float)
+            steps = np.stack([values, values, np.full_like(values, np.nan)], axis=1).ravel()
+            if "label" in self.table:
+                below.fill_between(times, base, base + steps, color=colour, linewidth=0, label=name)
+                base = base + np.nan_to_num(steps)
+            else:
+                below.plot(times, steps, color=colour, label=name)
+        below.set(
+            xlabel="time (s)", ylabel="probability" if "label" in self.table else "number", xlim=(0, self.seconds)
+        )
+        if "label" in self.table:
+            below.set_ylim(0, 1)
+        figure.legend(*below.get_legend_handles_labels(), loc="outside right center", frameon=False)
+        if self.stamps:
+            figure.suptitle("  ·  ".join(self.stamps).upper(), fontweight="bold", color="#d55e00")
+        if path is not None:
+            with replacing(Path(path).expanduser()) as unfinished:
+                figure.savefig(unfinished)
+        return figure
+
+    def to_textgrid(self, path: str | Path) -> None:
+        """Write a TextGrid of Praat with a tier of labels, or one for each speaker; runs of one label are joined."""
+        write_textgrid(self.texts(), self.seconds, Path(path).expanduser())
+
+    def to_srt(self, path: str | Path) -> None:
+        """Write subtitles (SubRip) of the labels; runs of one label are joined."""
+        write_srt(self.texts(), Path(path).expanduser())
+
+    def to_audformat(self, folder: str | Path) -> None:
+        """Write a database of audformat whose table ``segments`` has the segments with all probabilities.
+
+        Raises:
+            ConfigError: If the recording is not a file.
+        """
+        if not isinstance(self.source.audio, Path):
+            raise ConfigError(
+                "The recording must be a file for audformat, which names it; got one without a path. Save it."
+            )
+        write_audformat(self.table, self.classes, self.source.audio.absolute(), self.stamps, Path(folder).expanduser())
+
+    def texts(self) -> pd.DataFrame:
+        """Return ``start``, ``end``, ``speaker`` and ``text`` of the segments in ``spans`` that have an answer.
+
+        The text is the label, or the numbers. Segments that follow each other with the same text are joined.
+        """
+        known = self.spans[self.spans[list(self.classes)].notna().all(axis=1)]
+        joined: list[dict[str, Any]] = []
+        for row in known.to_dict("records"):
+            text = row["label"] if "label" in row else ", ".join(f"{name} {row[name]:.2f}" for name in self.classes)
+            last = joined[-1] if joined else None
+            speaker = row.get("speaker", "")
+            if last and (last["text"], last["speaker"], last["end"]) == (text, speaker, row["start"]):
+                last["end"] = row["end"]
+            else:
+                joined.append({"start": row["start"], "end": row["end"], "speaker": speaker, "text": text})
+        return pd.DataFrame(joined, columns=["start", "end", "speaker", "text"])
+
+
+def score_segments(
+    model: SpeechClassifier,
+    audio: Any,
+    rate: float | None = None,
+    window: float = 3.0,
+    hop: float = 0.5,
+    turns: str | Path | None = None,
+) -> Segments:
+    """Score a recording over time; see `SpeechClassifier.segments`.
+
+    Each window is scored as a clip of its own, decoded when it is needed. The last one ends with the recording.
+    """
+    _check_seconds("window", window, LONG_S)
+    _check_seconds("hop", hop, window)
+    check_adapted(model)
+    found = sources(audio, rate)
+    if len(found) != 1:
+        raise ConfigError(f"audio must be one recording; got {len(found)}. Call segments for each.")
+    (source,) = found
+    with opened_source(source) as recording:
+        recording.check_length()
+        seconds = recording.frames / recording.rate
+        if turns is None:
+            table, spans = _windows(seconds, window, hop)
+        else:
+            table = read_turns(Path(turns).expanduser(), source.name, seconds)
+            spans = table
+        ends = (table[["start", "end"]].to_numpy() * recording.rate).round().astype(int).clip(max=recording.frames)
+        values = averaged(model, _pieces(model, recording, ends), len(table), BATCH_SIZE)
+    answers = answer_table(model, values)
+    return Segments(
+        pd.concat([table, answers], axis=1),
+        pd.concat([spans, answers], axis=1),
+        tuple(model.classes),
+        seconds,
+        source,
+        tuple(model.stamps),
+    )
+
+
+def _check_seconds(name: str, value: Any, most: float) -> None:
+    if not (isinstance(value, Real) and SHORTEST_S <= float(value) <= most):
+        raise ConfigError(f"{name} must be {SHORTEST_S:g} to {most:g} seconds; got {value!r}.")
+
+
+def envelope(source: Source, columns: int = COLUMNS) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lowest and the highest sample of equal parts of a recording, ``(column,)`` each, read part by part."""
+    with opened_source(source) as recording:
+        columns = min(columns, recording.frames)
+        low, high = np.zeros(columns), np.zeros(columns)
+        edges = np.linspace(0, recording.frames, columns + 1).round().astype(int).tolist()
+        for at, (first, last) in enumerate(pairwise(edges)):
+            try:
+                samples = recording.read(first, last).samples
+            except AudioError as error:
+                if error.kind != "silent":
+                    raise
+                continue
+            low[at], high[at] = samples.min(), samples.max()
+    return low, high
+
+
+def _windows(seconds: float, window: float, hop: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return where windows start and end, and the parts of the recording whose nearest middle is theirs."""
+    start = np.arange(np.floor(max(0.0, seconds - window) / hop + 1e-9) + 1) * hop
+    if start[-1] + window < seconds - 1e-9:
+        start = np.append(start, seconds - window)
+    end = np.minimum(start + window, seconds)
+    middle = (start + end) / 2
+    edges = np.concatenate([[0.0], (middle[1:] + middle[:-1]) / 2, [seconds]])
+    return pd.DataFrame({"start": start, "end": end}), pd.DataFrame({"start": edges[:-1], "end": edges[1:]})
+
+
+def _pieces(model: SpeechClassifier, recording: Readable, ends: np.ndarray) -> "Iterator[Piece]":
+    """Yield the pieces of every segment; a silent one has none."""
+    for row, (first, last) in enumerate(ends.tolist()):
+        try:
+            yield from pieces(recording, row, model.audio, (first, last))
+        except AudioError as error:
+            if error.kind != "silent":
+                raise
+
+
+def _colours(number: int) -> list[Any]:
+    from matplotlib import colormaps
+
+    return [colormaps["tab10" if number <= 10 else "tab20"](at % 20) for at in range(number)]
