@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ser.audio.quality import Quality
 from ser.errors import AudioError, ConfigError
 from ser.features.normalise import Moments
 from ser.inference.recordings import Source, opened_source, sources
@@ -120,20 +121,21 @@ class _Reading:
     def pieces(self) -> Iterator[Piece]:
         """Yield the pieces of every recording, and log once what is wrong with each."""
         for row, source in enumerate(self.sources):
-            logged: set[str] = set()
+            quality = Quality()
             try:
                 with opened_source(source) as recording:
-                    for piece in pieces(recording, row, self._settings):
+                    logged: set[str] = set()
+                    for piece in pieces(recording, row, self._settings, quality=quality):
                         for kind, detail in piece.findings:
                             if kind not in logged:
                                 log.warning("%s: %s: %s", source.name, kind, detail)
                                 logged.add(kind)
-                        self.flags[row] = ["windows"] if piece.windows > 1 else []
                         yield piece
+                self.flags[row] = quality.flags()
             except AudioError as error:
                 if not self._skip:
                     raise
-                self.errors[row], self.flags[row] = str(error), []
+                self.errors[row] = str(error)
 
 
 @contextmanager

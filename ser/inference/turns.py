@@ -1,6 +1,6 @@
 """Who speaks when: turns of speakers from an RTTM file, or from a CSV with the columns ``start`` and ``end``.
 
-Source: the Rich Transcription Time Marked format of NIST, https://doi.org/10.1007/11965152_28 (RT-06S).
+Source: Rich Transcription Time Marked files, as NIST's evaluation plan of RT-06S defines them.
 """
 
 from pathlib import Path

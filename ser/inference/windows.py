@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ser.audio.checks import Finding, below
 from ser.audio.decode import AudioSettings, Recording, standardise
+from ser.audio.quality import Quality
 from ser.errors import AudioError
 from ser.inference.recordings import Readable
 
@@ -45,7 +46,11 @@ class Piece(NamedTuple):
 
 
 def pieces(
-    recording: Readable, row: int, settings: AudioSettings, span: tuple[int, int] | None = None
+    recording: Readable,
+    row: int,
+    settings: AudioSettings,
+    span: tuple[int, int] | None = None,
+    quality: Quality | None = None,
 ) -> Iterator[Piece]:
     """Yield a recording whole, or one of more than `LONG_S` in equal windows of at most `WINDOW_S`.
 
@@ -56,13 +61,24 @@ def pieces(
         row: Number of the recording.
         settings: How it is decoded.
         span: The first sample of a part of it, and the one after its last, to have that part alone.
+        quality: What measures the pieces.
 
     Raises:
         AudioError: If it cannot be used, or all of it is silent.
     """
+    quality = quality or Quality()
+
+    def measured(piece: Piece, found: Recording) -> Piece:
+        quality.add(found)
+        quality.kinds.update(kind for kind, _ in piece.findings)
+        quality.sound_s += len(piece.samples) / settings.sample_rate
+        quality.windows = piece.windows
+        return piece
+
     first, last = span or (0, recording.frames)
     if (seconds := (last - first) / recording.rate) <= LONG_S:
-        yield piece_of(recording, recording.read(first, last) if span else recording.whole(), settings, row)
+        found = recording.read(first, last) if span else recording.whole()
+        yield measured(piece_of(recording, found, settings, row), found)
         return
     if span is None:
         recording.check_length()
@@ -75,9 +91,10 @@ def pieces(
             if error.kind != "silent":
                 raise
             silent = error
+            quality.add_silence((end - begin) / recording.rate)
             continue
         sounding = True
-        yield piece_of(recording, found, settings, row, len(edges) - 1)
+        yield measured(piece_of(recording, found, settings, row, len(edges) - 1), found)
     if silent is not None and not sounding:
         raise silent
 

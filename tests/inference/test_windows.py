@@ -27,7 +27,7 @@ def test_answer_of_a_long_recording_is_the_mean_of_its_windows(model: SpeechClas
     edges = np.linspace(0, len(samples), count + 1).round().astype(int)
     parts = [samples[first:last] for first, last in pairwise(edges)]
     table = model.predict([tmp_path / "long.wav", (samples, 8000), (samples[: 8000 * 30], 8000)])
-    assert table["flags"].tolist() == [["windows"], ["windows"], []]
+    assert ["windows" in words for words in table["flags"]] == [True, True, False]
     each = probabilities(model.predict(parts, rate=8000))
     sound = [len(standardise(part, 8000, model.audio)) for part in parts]
     assert len(set(sound)) > 1, "one has silence that is trimmed"
