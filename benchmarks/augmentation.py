@@ -22,7 +22,7 @@ from torch import nn
 
 from ser.cleaning.cleaning import Cleaning
 from ser.datamodules.batch import Batch
-from ser.datamodules.speech import SpeechDataModule
+from ser.datamodules.data import SpeechData
 from ser.errors import ConfigError
 from ser.protocols.plan import planned
 from ser.runtime.conf_dir import conf_dir
@@ -46,7 +46,7 @@ def milliseconds(work: Callable[[], object]) -> float:
     return statistics.median(taken[2:])
 
 
-def step(overrides: list[str], data: SpeechDataModule, batch: Batch) -> Callable[[], object]:
+def step(overrides: list[str], data: SpeechData, batch: Batch) -> Callable[[], object]:
     """Return a training step: forward, backward and optimizer."""
     config = composed(overrides)
     training = build_training(config, build_model(config, data), data).to(device())
@@ -69,7 +69,7 @@ def files(group: str) -> list[str]:
     return [file.stem for file in found if "???" not in file.read_text(encoding="utf-8")]
 
 
-def alone(overrides: list[str], data: SpeechDataModule, batch: Batch) -> Iterator[tuple[str, Callable[[], object]]]:
+def alone(overrides: list[str], data: SpeechData, batch: Batch) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield each augmentation and cleaning by name, applied to all clips of a batch."""
     target = nn.functional.one_hot(batch.target, len(data.classes)).float()
     features = build_model(composed(overrides), data).to(device()).extract(batch.waveform, batch.lengths)

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ser.datamodules.batch import Batch
+from ser.datamodules.speech import SpeechDataModule
 from ser.models.pretrained import Pretrained
 from ser.protocols.plan import planned
 from ser.training.build import build_data, build_model, build_training
@@ -49,7 +50,7 @@ def epochs(overrides: list[str]) -> None:
 
         trainer = build_trainer(config, Path(folder), [], Clock())
         began = time.perf_counter()
-        trainer.fit(training, datamodule=data)
+        trainer.fit(training, datamodule=SpeechDataModule(data))
         sys.stdout.write(f"{time.perf_counter() - began}\n{peak()}\n")
 
 

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from ser.datamodules.speech import SpeechDataModule
+from ser.datamodules.data import SpeechData
 from ser.features.logmel import LogMel
 from ser.protocols.plan import planned
 from ser.runtime.conf_dir import conf_dir
@@ -73,7 +73,7 @@ LIBROSA: dict[str, Callable[[np.ndarray], object]] = {
 """By our name: the same of librosa's. Its pitch is pYIN, and its rhythm the onsets alone."""
 
 
-def batches(data: SpeechDataModule) -> Batches:
+def batches(data: SpeechData) -> Batches:
     """Return clips of many lengths in batches, on the device."""
     by_length = np.argsort(data.labelled.manifest["length"].to_numpy(), kind="stable")
     rows = by_length[np.linspace(0, len(by_length) - 1, min(CLIPS, len(by_length))).astype(int)]

@@ -22,6 +22,7 @@ import torch
 from loading import WAYS, seconds
 from machine import composed, device, device_name, peak, synchronise
 
+from ser.datamodules.speech import SpeechDataModule
 from ser.protocols.plan import planned
 from ser.training.build import build_data, build_model, build_training
 
@@ -68,9 +69,9 @@ def bare_epoch(overrides: list[str]) -> tuple[float, float, int]:
     taken = []
     for _ in range(2 if TINY else 4):
         began = time.perf_counter()
-        loader = data.train_dataloader()
+        loader = SpeechDataModule(data).train_dataloader()
         for loaded in loader:
-            batch = data.transfer_batch_to_device(loaded, device(), 0)
+            batch = data.to_device(loaded, device())
             with torch.autocast(device().type, torch.bfloat16, enabled=half):
                 loss = training.training_step(batch)
             torch.autograd.backward(loss)

@@ -17,6 +17,7 @@ from rich.table import Table
 from torch import Tensor
 
 from ser.audio.decode import read_audio, standardise
+from ser.datamodules.data import SpeechData
 from ser.datamodules.speech import SpeechDataModule
 from ser.protocols.plan import planned
 from ser.training.build import build_data
@@ -24,23 +25,23 @@ from ser.training.build import build_data
 EPOCHS = 3
 
 
-def decoded(data: SpeechDataModule, where: torch.device) -> Iterator[Tensor]:
+def decoded(data: SpeechData, where: torch.device) -> Iterator[Tensor]:
     """Decode, resample and trim each clip when its batch is needed, as a Dataset of files does."""
     paths = data.labelled.manifest["path"]
-    for rows in data.train_dataloader().sampler:
+    for rows in SpeechDataModule(data).train_dataloader().sampler:
         index = [int(i) for i in torch.from_numpy(data.split.train)[rows]]
         clips = [torch.from_numpy(standardise(*read_audio(paths[i]), data.plan.settings)) for i in index]
         padded = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
         yield padded.to(where).float().div_(32768.0)
 
 
-def loaded(data: SpeechDataModule, where: torch.device) -> Iterator[Tensor]:
+def loaded(data: SpeechData, where: torch.device) -> Iterator[Tensor]:
     """Load batches as training does."""
-    for batch in data.train_dataloader():
-        yield data.transfer_batch_to_device(batch, where, 0).waveform
+    for batch in SpeechDataModule(data).train_dataloader():
+        yield data.to_device(batch, where).waveform
 
 
-Way = Callable[[SpeechDataModule, torch.device], Iterator[Tensor]]
+Way = Callable[[SpeechData, torch.device], Iterator[Tensor]]
 WAYS: dict[str, tuple[Way, bool]] = {
     "decoded file by file": (decoded, True),
     "memory map, 2 workers": (loaded, False),
@@ -49,7 +50,7 @@ WAYS: dict[str, tuple[Way, bool]] = {
 """By name: how batches are made, and whether the samples are resident on the device."""
 
 
-def seconds(way: Way, data: SpeechDataModule) -> float:
+def seconds(way: Way, data: SpeechData) -> float:
     """Return the seconds of the fastest of a few epochs, after one that warms up."""
     taken = []
     for _ in range(1 + EPOCHS):

@@ -44,6 +44,13 @@ ROOMS = [
 WITHOUT_TORCH = ROOMS.index("datamodules")
 """The first rooms hold facts, files and splits: they work where torch is not imported."""
 
+WITH_LIGHTNING = {
+    "ser.datamodules.speech",
+    "ser.models.sharding",
+    *(f"ser.training.{name}" for name in ("callbacks", "module", "wandb_rows")),
+}
+"""What a training by gradients alone needs."""
+
 
 def module_of(file: Path) -> str:
     parts = ("ser", *file.relative_to(PACKAGE).with_suffix("").parts)
@@ -109,6 +116,13 @@ def test_first_rooms_do_not_import_torch(tmp_path: Path) -> None:
     done = run("layout_probe", code=f"import {', '.join(modules)}\n" + HEAVY, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert not re.search("torch|lightning", done.stderr), done.stderr
+
+
+def test_only_trainings_by_gradients_import_lightning(tmp_path: Path) -> None:
+    modules = [m for m in MODULES if not is_entry_point(m) and m not in WITH_LIGHTNING]
+    done = run(code=f"import {', '.join(modules)}\n" + HEAVY, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "lightning" not in done.stderr.rpartition("HEAVY")[2], done.stderr
 
 
 NAMED_ALIKE = {

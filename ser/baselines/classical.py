@@ -20,7 +20,7 @@ from ser.runtime.instantiate import instantiate
 from ser.runtime.words import and_more
 
 if TYPE_CHECKING:
-    from ser.datamodules.speech import SpeechDataModule
+    from ser.datamodules.data import SpeechData
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,8 @@ class Classical(SpeechClassifier):
     Raises:
         ConfigError: If the targets are numbers, or normalisation would leave nothing of a vector.
     """
+
+    by_gradients = False
 
     def __init__(
         self,
@@ -79,7 +81,12 @@ class Classical(SpeechClassifier):
         """Return what the classifier gets of a batch, ``(batch, feature)``."""
         return self.normalised(batch, speakers)[0][..., 0]
 
-    def fit(self, data: "SpeechDataModule", by: str) -> dict[str, float]:
+    @override
+    def probe(self, batch: Batch) -> Tensor:
+        return self.vector(batch)
+
+    @override
+    def fit(self, data: "SpeechData", by: str) -> dict[str, float]:
         """Fit all candidates on the training clips, and keep the best on the dev clips, the first of ties.
 
         The one that is kept is not fitted again on both: what dev says of it stays true of it.
@@ -132,7 +139,7 @@ class Classical(SpeechClassifier):
         """Restore the fitted pipeline of a checkpoint."""
         self.fitted = fitted_from(state) if state else None
 
-    def _clips(self, data: "SpeechDataModule", side: str) -> Clips:
+    def _clips(self, data: "SpeechData", side: str) -> Clips:
         rows, x, index = data.split.sides()[side], [], []
         with self.evaluating():
             for batch in data.batches(rows, self.device):

@@ -9,7 +9,7 @@ import torch
 from ser.corpora.labels import Labelled
 from ser.corpora.manifest import FURTHER
 from ser.datamodules.batch import Batch
-from ser.datamodules.speech import SpeechDataModule
+from ser.datamodules.data import SpeechData
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.models.classifier import SpeechClassifier
@@ -25,7 +25,7 @@ Change = Callable[[Batch], Batch]
 """Changes a batch before it is scored, such as adding noise."""
 
 
-def score(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> pd.DataFrame:
+def score(model: SpeechClassifier, data: SpeechData, rows: np.ndarray) -> pd.DataFrame:
     """Return predictions of some utterances, each scored whole, in single precision on the model's device.
 
     Numbers are in the unit of the corpus.
@@ -58,7 +58,7 @@ def grouping_columns(labelled: Labelled) -> list[str]:
 
 def predict_probabilities(
     model: SpeechClassifier,
-    data: SpeechDataModule,
+    data: SpeechData,
     rows: np.ndarray,
     change: Change | None = None,
     batch_size: int | None = None,

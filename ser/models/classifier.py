@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from ser.runtime.instantiate import instantiate, settings_from
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ser.datamodules.speech import SpeechDataModule
+    from ser.datamodules.data import SpeechData
 
 Config = Mapping[str, Any]
 
@@ -79,6 +79,8 @@ class SpeechClassifier(nn.Module):
     """
 
     hparams: dict[str, Any]
+    by_gradients: ClassVar[bool] = True
+    """Whether it is trained by gradients; a model that is not has a method `fit`."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Store the arguments of the constructor, including a subclass's, in ``hparams``."""
@@ -166,7 +168,7 @@ class SpeechClassifier(nn.Module):
             return None
         return {"features": features, "code": source_hash(), "made_by": SpeechClassifier.provenance(self)}
 
-    def use_cached_features(self, data: "SpeechDataModule") -> None:
+    def use_cached_features(self, data: "SpeechData") -> None:
         """Compute the features of a data module once, if this model has a cache key; its batches then carry them."""
         if (key := self.cache_key()) is not None:
             if cleaning := self.hparams["task"].get("cleaning"):
@@ -176,7 +178,7 @@ class SpeechClassifier(nn.Module):
 
     # ---- statistics
 
-    def fit_statistics(self, data: "SpeechDataModule", *, resumed: bool = False) -> None:
+    def fit_statistics(self, data: "SpeechData", *, resumed: bool = False) -> None:
         """Fit the statistics of normalisation before training.
 
         Those of ``training`` are of the training clips alone, never of dev or test clips. Those of ``speaker`` are of
@@ -204,9 +206,7 @@ class SpeechClassifier(nn.Module):
             self.normalise.fit(features())
         data.check_fitted(torch.cat(rows).cpu().numpy())
 
-    def moments(
-        self, data: "SpeechDataModule", rows: np.ndarray, change: Callable[[Batch], Batch] | None = None
-    ) -> Moments:
+    def moments(self, data: "SpeechData", rows: np.ndarray, change: Callable[[Batch], Batch] | None = None) -> Moments:
         """Return the moments of the features of some utterances, by speaker, whatever their labels."""
         moments = Moments(len(data.speakers), self.n_features)
         with self.evaluating():
@@ -229,6 +229,14 @@ class SpeechClassifier(nn.Module):
     def outputs(self, features: Tensor, lengths: Tensor) -> list[Tensor]:
         """Return each set of logits that has its own loss, ``(batch, class)`` each; most models have one."""
         return [self.classify(features, lengths)]
+
+    def probe(self, batch: Batch) -> Tensor:
+        """Return what padding must not change, ``(batch, ...)``, before training."""
+        return self.logits(batch)
+
+    def fit(self, data: "SpeechData", by: str) -> dict[str, float]:
+        """Fit on training clips without gradients, choosing settings on dev clips by a score; return the dev scores."""
+        raise NotImplementedError(f"{type(self).__name__} is trained by gradients.")
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Return the optimizer's parameter groups: no decay on biases and norms. The first group's rate is logged.

@@ -25,7 +25,7 @@ from ser.runtime import distributed
 from ser.runtime.instantiate import settings_from
 
 if TYPE_CHECKING:
-    from ser.datamodules.speech import SpeechDataModule
+    from ser.datamodules.data import SpeechData
 
 
 class Pretrained(SpeechClassifier):
@@ -102,7 +102,7 @@ class Pretrained(SpeechClassifier):
         return [head(layers, lengths) for head in self.heads]
 
     @override
-    def fit_statistics(self, data: "SpeechDataModule", *, resumed: bool = False) -> None:
+    def fit_statistics(self, data: "SpeechData", *, resumed: bool = False) -> None:
         super().fit_statistics(data, resumed=resumed)
         if self.head.swap:
             voices = self.moments(data, data.split.train)

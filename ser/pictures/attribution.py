@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ser.baselines.classical import Classical
 from ser.datamodules.batch import Batch
-from ser.datamodules.speech import SpeechDataModule
+from ser.datamodules.data import SpeechData
 from ser.errors import ConfigError
 from ser.features.mask import frame_mask
 from ser.features.normalise import Statistics
@@ -120,13 +120,13 @@ def in_relative_time(values: Tensor, frames: Tensor, bins: int) -> Tensor:
     return torch.stack(each)
 
 
-def speaker_statistics(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray) -> Statistics | None:
+def speaker_statistics(model: SpeechClassifier, data: SpeechData, rows: np.ndarray) -> Statistics | None:
     """Return the statistics of the speakers of some rows, where the model normalises by speaker."""
     return model.normalise.statistics(model.moments(data, rows)) if model.normalise.by == "speaker" else None
 
 
 def layer_below(
-    model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray, speakers: Statistics | None
+    model: SpeechClassifier, data: SpeechData, rows: np.ndarray, speakers: Statistics | None
 ) -> tuple[np.ndarray, str]:
     """Return what a model's outputs are made from, ``(row, unit)`` in the order of ``rows``, and what it is in words.
 
@@ -170,7 +170,7 @@ def last_layer(model: SpeechClassifier) -> nn.Linear:
 
 
 def normalised_clip(
-    model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray, speakers: Statistics | None
+    model: SpeechClassifier, data: SpeechData, rows: np.ndarray, speakers: Statistics | None
 ) -> tuple[Tensor, Tensor, Batch]:
     """Return the normalised features of some rows, their frames, and the batch of the rows, in their order."""
     batch = data.gather(torch.from_numpy(rows), model.device)

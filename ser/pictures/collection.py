@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ser.audio.store import Store
 from ser.corpora.labels import Labels
 from ser.datamodules.buckets import LengthBuckets
-from ser.datamodules.speech import FULL_SCALE
+from ser.datamodules.data import FULL_SCALE
 
 BATCH_S = 240
 """Seconds of speech in a batch, padding included."""

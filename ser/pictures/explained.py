@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.datamodules.speech import SpeechDataModule
+from ser.datamodules.data import SpeechData
 from ser.errors import RunError
 from ser.features.normalise import Statistics
 from ser.inference.load import device_named
@@ -36,7 +36,7 @@ class Explained:
     """
 
     model: SpeechClassifier
-    data: SpeechDataModule
+    data: SpeechData
     fold: RunFolder
     table: pd.DataFrame
     rows: np.ndarray

@@ -9,7 +9,7 @@ import pandas as pd
 import soundfile
 import torch
 
-from ser.datamodules.speech import SpeechDataModule
+from ser.datamodules.data import SpeechData
 from ser.evaluation import predictions
 from ser.pictures.explained import Explained
 from ser.pictures.page import Rows, Section, Sound
@@ -72,7 +72,7 @@ def _largest_errors(table: pd.DataFrame) -> tuple[np.ndarray, dict[int, list[str
     return order, {int(at): [decimal(target[at]), decimal(predicted[at])] for at in order}
 
 
-def sound(data: SpeechDataModule, row: int) -> Sound:
+def sound(data: SpeechData, row: int) -> Sound:
     """Return a clip as a page plays it, as it is stored: mono, at the sampling rate of the model."""
     waveform = data.gather(torch.tensor([row]), torch.device("cpu")).waveform[0].numpy()
     file = BytesIO()

@@ -16,7 +16,7 @@ from ser.runs.folder import DEV_PREDICTIONS, METRICS, PREDICTIONS, RunFolder
 from ser.runtime.words import counted
 
 if TYPE_CHECKING:
-    from ser.datamodules.speech import SpeechDataModule
+    from ser.datamodules.data import SpeechData
     from ser.models.classifier import SpeechClassifier
 
 LOADING = {"resident": "auto", "workers": 0}
@@ -63,7 +63,7 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
 
 def rebuilt_folds(
     run: RunFolder, corpora: str, stores: str, device: str = "cpu"
-) -> "Iterator[tuple[SpeechDataModule, SpeechClassifier, RunFolder]]":
+) -> "Iterator[tuple[SpeechData, SpeechClassifier, RunFolder]]":
     """Yield the data (set up), the model and the folder of each fold of a run.
 
     Raises:

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ser.datamodules.speech import SpeechDataModule
+from ser.datamodules.data import SpeechData
 from ser.evaluation.summary import write_metrics
 from ser.inference.score import score
 from ser.models.classifier import SpeechClassifier
@@ -62,7 +62,7 @@ class Suite(ABC):
 
     @abstractmethod
     def score_fold(
-        self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, fold: RunFolder
+        self, model: SpeechClassifier, data: SpeechData, same: pd.DataFrame, fold: RunFolder
     ) -> pd.DataFrame:
         """Score a fold's test speakers.
 

@@ -37,7 +37,7 @@ from ser.runs.identity import data_of
 from ser.runtime.files import write_json
 
 if TYPE_CHECKING:
-    from ser.datamodules.speech import SpeechDataModule
+    from ser.datamodules.data import SpeechData
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ def untested(summary: Mapping[str, Any]) -> list[str]:
     return sorted(name for name, row in summary.get("per_class", {}).items() if not row["support"])
 
 
-def write_split(fold: RunFolder, data: "SpeechDataModule") -> None:
+def write_split(fold: RunFolder, data: "SpeechData") -> None:
     """Write the utterances of train, dev and test, and the findings of the audit."""
     write_splits([data.split], data.labelled.manifest, fold.path / SPLIT, data.plan.protocol)
     write_json([{"fold": data.fold, **finding.plain()} for finding in data.findings], fold.path / AUDIT)

@@ -1,6 +1,6 @@
 """Training in several processes, one per device: their ranks, communication and start.
 
-All processes run the same training and share its batches (`ser.datamodules.speech`); only the first writes files.
+All processes run the same training and share its batches (`ser.datamodules.data`); only the first writes files.
 ``torchrun`` and ``srun`` start them, on one machine or several; otherwise `launch` starts them on this one, so that
 notebooks and jobs of a sweep train like a command.
 """

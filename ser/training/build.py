@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     import torch
     from lightning.pytorch.loggers import Logger
 
-    from ser.datamodules.speech import SpeechDataModule
+    from ser.datamodules.data import SpeechData
     from ser.models.classifier import SpeechClassifier
     from ser.training.module import Training
 
 Config = Mapping[str, Any]
 
 
-def build_data(config: Config, plan: Plan, fold: int) -> "SpeechDataModule":
+def build_data(config: Config, plan: Plan, fold: int) -> "SpeechData":
     """Build the data module of one fold of a plan."""
-    from ser.datamodules.speech import Loading, SpeechDataModule
+    from ser.datamodules.data import Loading, SpeechData
 
     loading = Loading(config["batch_size"], config["resident"], config["workers"], config["seed"])
-    return SpeechDataModule(plan, fold, loading)
+    return SpeechData(plan, fold, loading)
 
 
-def build_model(config: Config, data: "SpeechDataModule") -> "SpeechClassifier":
+def build_model(config: Config, data: "SpeechData") -> "SpeechClassifier":
     """Return the untrained model for some data."""
     from ser.models.classifier import SpeechClassifier
 
@@ -50,7 +50,7 @@ def build_model(config: Config, data: "SpeechDataModule") -> "SpeechClassifier":
     return instantiate(config["model"], SpeechClassifier, task=task)
 
 
-def build_training(config: Config, model: "SpeechClassifier", data: "SpeechDataModule") -> "Training":
+def build_training(config: Config, model: "SpeechClassifier", data: "SpeechData") -> "Training":
     """Return the training of a model."""
     from ser.training.losses.loss import Loss
     from ser.training.module import Training
@@ -64,7 +64,7 @@ def _steps(config: Config, group: str) -> dict[str, Config]:
     return {name: step for name, step in (config.get(group) or {}).items() if step is not None and name != "name"}
 
 
-def stamps_of(config: Config, data: "SpeechDataModule") -> list[str]:
+def stamps_of(config: Config, data: "SpeechData") -> list[str]:
     """Return the stamps of a run: those of its data, and one if the model is adapted to its test speakers."""
     return [*data.stamps, *([ADAPTED] if config["normalise"].get("by") == "speaker" else [])]
 

@@ -216,7 +216,7 @@ class Trial(L.Callback):
         Raises:
             PrunedError: If the search prunes the trial.
         """
-        fold, epochs = trainer.datamodule.fold, trainer.max_epochs or 0  # type: ignore[attr-defined]
+        fold, epochs = trainer.datamodule.data.fold, trainer.max_epochs or 0  # type: ignore[attr-defined]
         measure = measure_in(trainer.callback_metrics)
         step, value = fold * epochs + trainer.current_epoch, float(trainer.callback_metrics[measure.dev])
         if distributed.on_first_process(lambda: self._tell(step, value)):

@@ -40,11 +40,10 @@ def check_kind(config: Mapping[str, Any], numeric: bool) -> None:
         ConfigError: If a setting is of the other kind, or batches are too small for the loss; or if a classical model,
             which is fitted once, has settings of a training.
     """
-    from ser.baselines.classical import Classical  # late: settings are checked without torch
-    from ser.models.classifier import SpeechClassifier
+    from ser.models.classifier import SpeechClassifier  # late: settings are checked without torch
     from ser.training.losses.loss import Loss
 
-    if issubclass(find_class(str(config["model"].get("_target_")), SpeechClassifier), Classical):
+    if not find_class(str(config["model"].get("_target_")), SpeechClassifier).by_gradients:
         _check_classical(config, numeric)
         return
     kind = find_class(str(config["loss"].get("_target_")), Loss)

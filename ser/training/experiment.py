@@ -33,7 +33,7 @@ from ser.training.tracking import Tracker
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from ser.datamodules.speech import SpeechDataModule
+    from ser.datamodules.data import SpeechData
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def _train(config: Config, plan: Plan, first: int, terminal: bool) -> Path:
     return folder
 
 
-def _train_logged(config: Config, folder: Path, data: "SpeechDataModule") -> None:
+def _train_logged(config: Config, folder: Path, data: "SpeechData") -> None:
     try:
         _describe(data.plan, folder)
         group = f"{'+'.join(data.plan.corpora)}-{data.plan.protocol}-{data.plan.labels.name}"
@@ -138,7 +138,7 @@ def _describe(plan: Plan, folder: Path) -> None:
     log.info("Protocol: %s, %d folds", plan.protocol, len(plan.splits))
 
 
-def _train_folds(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> None:
+def _train_folds(config: Config, folder: Path, data: "SpeechData", tracker: Tracker) -> None:
     """Train every requested fold in its folder, skipping finished ones, then report all together."""
     for fold in range(len(data.plan.splits)) if config["fold"] == "all" else [data.fold]:
         below = fold_folder(folder, fold)
@@ -152,7 +152,7 @@ def _train_folds(config: Config, folder: Path, data: "SpeechDataModule", tracker
             distributed.on_first_process(lambda: tracker.results(folder))
 
 
-def _train_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> None:
+def _train_fold(config: Config, folder: Path, data: "SpeechData", tracker: Tracker) -> None:
     """Train a fold, halving its batches where memory runs out; a finished fold is skipped."""
     if distributed.on_first_process(lambda: _is_finished(config, folder, data, tracker)):
         return
@@ -181,7 +181,7 @@ def _train_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker:
         log.warning("Out of memory: retrying with batch size %d and %d gradient accumulation steps.", size, parts)
 
 
-def _is_finished(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> bool:
+def _is_finished(config: Config, folder: Path, data: "SpeechData", tracker: Tracker) -> bool:
     if not RunFolder(folder).has(METRICS if config["test"] else DEV_METRICS):
         return False
     log.info("Fold %d is already finished: %s", data.fold, folder)

@@ -26,39 +26,32 @@ if TYPE_CHECKING:
     import torch
     from lightning.pytorch.loggers import Logger
 
-    from ser.baselines.classical import Classical
-    from ser.datamodules.speech import SpeechDataModule
+    from ser.datamodules.data import SpeechData
     from ser.models.classifier import SpeechClassifier
-    from ser.training.module import Training
 
 log = logging.getLogger(__name__)
 
 
-def fit_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tracker) -> None:
+def fit_fold(config: Config, folder: Path, data: "SpeechData", tracker: Tracker) -> None:
     """Train, score dev and test with the best weights, and write the fold's folder."""
     with phase("start"):
-        import lightning as L
-
-        from ser.baselines.classical import Classical
         from ser.inference.load import load
         from ser.inference.score import score
         from ser.models.checkpoint import finish
+        from ser.training.seed import seed_everything
 
-        L.seed_everything(config["seed"], workers=True, verbose=False)
+        seed_everything(config["seed"])
         _describe_fold(data)
         distributed.on_first_process(lambda: write_split(RunFolder(folder), data))
         model = build_model(config, data)
-        if not isinstance(model, Classical):
+        if model.by_gradients:
             sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
             total, trained = sum(size for size, _ in sizes), sum(size for size, learns in sizes if learns)
             log.info("%s: %d parameters, %d of them trained", type(model).__name__, total, trained)
         marks = stamps_of(config, data)
         loggers = tracker.loggers(folder, data.fold, data.split.hash(data.labelled.manifest), marks)
     with phase("training"):
-        if isinstance(model, Classical):
-            fitted = _fit_once(config, folder, model, data, loggers)
-        else:
-            fitted = _fit(config, folder, build_training(config, model, data), data, loggers)
+        fitted = (_fit if model.by_gradients else _fit_once)(config, folder, model, data, loggers)
     with phase("scoring"):
         distributed.on_first_process(lambda: finish(folder / BEST, model))
         best = load(folder / BEST, device=fitted.device)
@@ -70,7 +63,7 @@ def fit_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tr
         if test is not None:
             made_with = environment(config["seed"], data.plan.fingerprint, str(fitted.device))
             write_json(made_with, folder / ENVIRONMENT)
-            if not isinstance(model, Classical):  # which has no curves
+            if model.by_gradients:  # others have no curves
                 plots.training_curves(fitted.history, fitted.best_epoch, folder / CURVES, stamps=tuple(marks))
             write_fold(RunFolder(folder), test, dev, about)
         tracker.results(folder)
@@ -79,7 +72,7 @@ def fit_fold(config: Config, folder: Path, data: "SpeechDataModule", tracker: Tr
         distributed.on_first_process(write)
 
 
-def _describe_fold(data: "SpeechDataModule") -> None:
+def _describe_fold(data: "SpeechData") -> None:
     for side, rows in data.split.sides().items():
         speakers = data.labelled.manifest["speaker"].iloc[rows].nunique()
         log.info("Fold %d, %s: %d utterances of %d speakers", data.fold, side, len(rows), speakers)
@@ -97,16 +90,18 @@ class Fitted(NamedTuple):
 
 
 def _fit(
-    config: Config, folder: Path, training: "Training", data: "SpeechDataModule", loggers: "list[Logger]"
+    config: Config, folder: Path, model: "SpeechClassifier", data: "SpeechData", loggers: "list[Logger]"
 ) -> Fitted:
+    from ser.datamodules.speech import SpeechDataModule
     from ser.training.callbacks import History
 
+    training = build_training(config, model, data)
     history, checkpoint = History(folder / HISTORY), _checkpoint(config, folder)
     earlier = read_metrics(folder / DEV_METRICS) if checkpoint and (folder / DEV_METRICS).is_file() else {}
     trainer = build_trainer(config, folder, loggers, history)
     began = time.perf_counter()
     try:
-        trainer.fit(training, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(training, datamodule=SpeechDataModule(data), ckpt_path=checkpoint, weights_only=True)
     except SystemExit as error:  # Lightning turns Ctrl-C into it
         raise KeyboardInterrupt from error
     table = history.table()
@@ -119,15 +114,15 @@ def _fit(
 
 
 def _fit_once(
-    config: Config, folder: Path, model: "Classical", data: "SpeechDataModule", loggers: "list[Logger]"
+    config: Config, folder: Path, model: "SpeechClassifier", data: "SpeechData", loggers: "list[Logger]"
 ) -> Fitted:
-    """Fit a classical model, and write its checkpoint and a history of one row."""
+    """Fit a model without gradients, and write its checkpoint and a history of one row."""
     from ser.models.checkpoint import write_model
     from ser.training.padding import check_padding
 
     began = time.perf_counter()
     model.to(device := device_of(config["trainer"]["accelerator"]))
-    check_padding(model, data, model.vector)
+    check_padding(model, data)
     measured = model.fit(data, config["selection"]["by"])
     history = pd.DataFrame([{"epoch": 0, **measured}])
 
@@ -142,7 +137,7 @@ def _fit_once(
     return Fitted(history, 0, time.perf_counter() - began, device)
 
 
-def _about(config: Config, model: "SpeechClassifier", data: "SpeechDataModule", fitted: Fitted) -> dict[str, Any]:
+def _about(config: Config, model: "SpeechClassifier", data: "SpeechData", fitted: Fitted) -> dict[str, Any]:
     """Return the provenance of a run's numbers: data, protocol, model and training."""
     measure = measure_in(fitted.history)
     return {

@@ -62,7 +62,8 @@ class Training(L.LightningModule):
 
     def on_fit_start(self) -> None:
         """Cache features where that pays, fit the statistics of normalisation, and check that padding changes nothing."""
-        data: SpeechDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
+        module: SpeechDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = module.data
         if not self.waveform_augment:
             self.model.use_cached_features(data)
         self.model.fit_statistics(data, resumed=self.trainer.ckpt_path is not None)

@@ -1,6 +1,8 @@
 """A classical model from the command's settings to a run that is loaded, rescored, verified and compared like any other."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +100,7 @@ def test_dev_decides_and_test_has_no_part_in_it(small_settings: Settings) -> Non
     data.batches = watched  # type: ignore[method-assign]
     model = build_model(config, data)
     data.use_cached_features = lambda *_: None  # type: ignore[method-assign]
-    model.fit(data, "dev_uar")  # type: ignore[operator]
+    model.fit(data, "dev_uar")
     assert not np.isin(np.concatenate(seen), data.split.test).any()
 
 
@@ -160,6 +162,18 @@ def test_features_that_are_not_finite_are_named(small_settings: Settings) -> Non
     data.use_cached_features = lambda *_: None  # type: ignore[method-assign]
     with pytest.raises(RunError, match=r"features must be finite for every clip; got NaN or infinity in mel_0_mean"):
         model.fit(data, "dev_uar")
+
+
+def test_classical_model_is_trained_and_scored_without_lightning(stores: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, ser\n"
+        f"where = ['paths.runs={tmp_path}', 'paths.stores={stores}']\n"
+        "run = ser.train('model=lda', 'features=mfcc', 'data=demo', *where)\n"
+        "ser.evaluate(run.path, 'rescore=true', where[1])\n"
+        "print(sorted({'lightning', 'torchmetrics', 'torchaudio', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n"), done.stdout
 
 
 def test_card_covers_the_settings_of_each_fold(forest: Path) -> None:

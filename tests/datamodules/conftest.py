@@ -14,12 +14,12 @@ from ser.corpora.corpus import Corpus
 from ser.corpora.labels import LabelScheme
 from ser.corpora.ravdess import Ravdess
 from ser.corpora.savee import Savee
-from ser.datamodules.speech import Loading, SpeechDataModule
+from ser.datamodules.data import Loading, SpeechData
 from ser.protocols.plan import plan_folds
 from ser.protocols.speaker_cv import SpeakerCV
 from ser.protocols.split import Protocol
 
-Make = Callable[..., SpeechDataModule]
+Make = Callable[..., SpeechData]
 
 
 def write(root: Path, names: Iterable[str], seed: int = 0) -> Path:
@@ -64,9 +64,9 @@ def make(ravdess: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Make:
         protocol: Protocol | None = None,
         fold: int = 0,
         **loading: Any,
-    ) -> SpeechDataModule:
+    ) -> SpeechData:
         stores = {corpus.name: prepare(corpus, home, AudioSettings()) for corpus in corpora or (ravdess,)}
         plan = plan_folds(stores, labels or LabelScheme("native"), protocol or SpeakerCV(3))
-        return SpeechDataModule(plan, fold, Loading(**{"batch_size": 4, "workers": 0, **loading}))
+        return SpeechData(plan, fold, Loading(**{"batch_size": 4, "workers": 0, **loading}))
 
     return made

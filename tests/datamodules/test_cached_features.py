@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ser.datamodules import cache
+from ser.datamodules.data import SpeechData
 from ser.datamodules.speech import SpeechDataModule
 from ser.evaluation import predictions
 from ser.inference import score
@@ -63,14 +64,14 @@ def config(settings: Settings, checkpoint: Path, tmp_path: Path) -> Config:
     return made
 
 
-def made_of(config: dict[str, Any]) -> tuple[Pretrained, SpeechDataModule]:
+def made_of(config: dict[str, Any]) -> tuple[Pretrained, SpeechData]:
     data = build.build_data(config, planned(config), 0)
     model = build.build_model(config, data)
     assert isinstance(model, Pretrained)
     return model, data
 
 
-def use_cache(model: Pretrained, data: SpeechDataModule) -> Path:
+def use_cache(model: Pretrained, data: SpeechData) -> Path:
     """The folder in which the features are."""
     key = model.cache_key()
     assert key is not None
@@ -120,7 +121,7 @@ def test_cache_key_has_everything_that_features_depend_on(
     save_brisk(tmp_path / "copy" / "of it", "wav2vec2 base")
     save_brisk(tmp_path / "whisper", "whisper 80")
     monkeypatch.setattr(cache, "_compute", lambda *_: None)
-    monkeypatch.setattr("ser.datamodules.speech.open_cache", lambda *a: cache.open_cache(*a))
+    monkeypatch.setattr("ser.datamodules.data.open_cache", lambda *a: cache.open_cache(*a))
     monkeypatch.setattr(cache, "FeatureCache", lambda folder: type("Named", (), {"folder": folder})())
 
     def folder(*overrides: str) -> Path:
@@ -158,7 +159,7 @@ def test_features_of_augmented_waveforms_are_not_cached(config: Config, augmente
     training = build.build_training(settings, model, data)
     if augmented:
         training.waveform_augment.append(torch.nn.Identity())
-    training._trainer = SimpleNamespace(datamodule=data, ckpt_path=None)  # type: ignore[assignment]
+    training._trainer = SimpleNamespace(datamodule=SpeechDataModule(data), ckpt_path=None)  # type: ignore[assignment]
     training.on_fit_start()
     batch = next(iter(data.batches(data.split.train, torch.device("cpu"))))
     assert (batch.features is None) == augmented
@@ -174,7 +175,7 @@ def test_encoder_computes_every_clip_once_over_epochs_folds_and_runs(config: Con
 def test_interrupted_computation_of_features_is_resumed(
     config: Config, heard: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ser.datamodules.speech.SECONDS_A_BATCH", 8)
+    monkeypatch.setattr("ser.datamodules.data.SECONDS_A_BATCH", 8)
     forward = WaveformEncoder.forward
 
     def stop(*arguments: Any) -> Any:

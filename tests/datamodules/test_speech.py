@@ -18,7 +18,8 @@ from ser.corpora.demo import Demo
 from ser.corpora.labels import LabelScheme
 from ser.corpora.ravdess import Ravdess
 from ser.datamodules.batch import Batch
-from ser.datamodules.speech import Loading, SpeechDataModule
+from ser.datamodules.data import Loading, SpeechData
+from ser.datamodules.speech import SpeechDataModule
 from ser.errors import BadCorpusError, ConfigError, LabelError, SplitError
 from ser.protocols.random_split import RandomUtterances
 from ser.protocols.split import Split, from_speakers
@@ -33,16 +34,24 @@ def tensors(batch: Batch) -> list[torch.Tensor]:
     return [part for part in batch if isinstance(part, torch.Tensor)]
 
 
-def batches(data: SpeechDataModule, loader: Iterable[Any], device: torch.device = CPU) -> list[Batch]:
-    return [data.transfer_batch_to_device(loaded, device, 0) for loaded in loader]
+def training(data: SpeechData) -> DataLoader[Any]:
+    return SpeechDataModule(data).train_dataloader()
 
 
-def wrote(data: SpeechDataModule, row: int) -> np.ndarray:
+def dev(data: SpeechData) -> DataLoader[Any]:
+    return SpeechDataModule(data).val_dataloader()
+
+
+def batches(data: SpeechData, loader: Iterable[Any], device: torch.device = CPU) -> list[Batch]:
+    return [data.to_device(loaded, device) for loaded in loader]
+
+
+def wrote(data: SpeechData, row: int) -> np.ndarray:
     """What the row's file holds, read apart from the store."""
     return soundfile.read(data.labelled.manifest["path"][row], dtype="int16")[0]
 
 
-def assert_true_to_the_files(data: SpeechDataModule, got: Sequence[Batch]) -> None:
+def assert_true_to_the_files(data: SpeechData, got: Sequence[Batch]) -> None:
     for batch in got:
         assert batch.waveform.shape == (len(batch.index), int(batch.lengths.max()))
         assert batch.waveform.dtype == torch.float32
@@ -58,7 +67,7 @@ def assert_true_to_the_files(data: SpeechDataModule, got: Sequence[Batch]) -> No
 @pytest.mark.parametrize(("resident", "workers"), LOADING)
 def test_batches_have_the_samples_of_every_file_once_per_epoch(make: Any, resident: bool, workers: int) -> None:
     data = make(resident=resident, workers=workers)
-    for loader, rows in ((data.train_dataloader(), data.split.train), (data.val_dataloader(), data.split.dev)):
+    for loader, rows in ((training(data), data.split.train), (dev(data), data.split.dev)):
         got = batches(data, loader)
         assert_true_to_the_files(data, got)
         assert sorted(torch.cat([b.index for b in got]).tolist()) == rows.tolist()
@@ -69,7 +78,7 @@ def test_loading_from_memory_and_in_workers_gives_equal_bits(make: Any, savee: C
     runs = []
     for resident, workers in LOADING:
         data = make(ravdess, savee, resident=resident, workers=workers)
-        loader = data.train_dataloader()
+        loader = training(data)
         loader.sampler.set_epoch(1)
         runs.append(batches(data, loader))
     for other in runs[1:]:
@@ -157,7 +166,7 @@ class Recorder(L.LightningModule):
         return torch.optim.SGD(self.parameters(), 0.0)
 
 
-def orders(data: SpeechDataModule, epochs: int) -> list[list[list[int]]]:
+def orders(data: SpeechData, epochs: int) -> list[list[list[int]]]:
     """Batches of every epoch of a real training."""
     recorder = Recorder()
     trainer = L.Trainer(
@@ -169,7 +178,7 @@ def orders(data: SpeechDataModule, epochs: int) -> list[list[list[int]]]:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(recorder, datamodule=data)
+    trainer.fit(recorder, datamodule=SpeechDataModule(data))
     return [[rows for e, rows in recorder.seen if e == epoch] for epoch in range(epochs)]
 
 
@@ -221,13 +230,13 @@ def test_class_without_training_clips_is_named(make: Any) -> None:
 def test_changed_test_clip_does_not_change_training(ravdess: Corpus, make: Any, tmp_path: Path) -> None:
     root = shutil.copytree(ravdess.root, tmp_path / "ravdess")
     before = make(Ravdess(root))
-    trained, counts = batches(before, before.train_dataloader()), before.class_counts()
+    trained, counts = batches(before, training(before)), before.class_counts()
     tested = list(before.batches(before.split.test, CPU))
     for row in before.split.test[:3]:
         louder = np.random.default_rng(row).integers(-30000, 30000, 15000).astype(np.int16)
         soundfile.write(before.labelled.manifest["path"][row], louder, 16000)
     after = make(Ravdess(root))
-    for one, two in zip(trained, batches(after, after.train_dataloader()), strict=True):
+    for one, two in zip(trained, batches(after, training(after)), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(tensors(one), tensors(two), strict=True))
     assert after.class_counts() == counts
     assert after.split.hash(after.labelled.manifest) == before.split.hash(before.labelled.manifest)
@@ -308,7 +317,7 @@ def test_synthetic_speech_is_stamped(make: Any, ravdess: Corpus, tiny_demo: Path
 def test_auto_keeps_samples_resident_if_possible(make: Any) -> None:
     kinds = []
     for resident in ("auto", True, False):
-        loader = make(resident=resident, workers=2).train_dataloader()
+        loader = training(make(resident=resident, workers=2))
         assert isinstance(loader, DataLoader)
         kinds.append(loader.num_workers)
     assert kinds == [0, 0, 2]

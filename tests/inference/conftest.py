@@ -10,6 +10,7 @@ import pytest
 
 import ser
 from ser.corpora.demo import Demo
+from ser.datamodules.data import SpeechData
 from ser.datamodules.speech import SpeechDataModule
 from ser.models.checkpoint import finish
 from ser.models.classifier import SpeechClassifier
@@ -26,7 +27,7 @@ def clips() -> list[Path]:
     return [u.path for u in list(Demo().utterances())[::70]]
 
 
-def fitted(config: dict[str, Any], folder: Path) -> tuple[SpeechClassifier, SpeechDataModule]:
+def fitted(config: dict[str, Any], folder: Path) -> tuple[SpeechClassifier, SpeechData]:
     """Train for the epochs that the settings ask for; the model as it is at the end, and its data."""
     L.seed_everything(0, verbose=False)
     data = build.build_data(config, planned(config), 0)
@@ -41,7 +42,7 @@ def fitted(config: dict[str, Any], folder: Path) -> tuple[SpeechClassifier, Spee
         num_sanity_val_steps=0,
         limit_val_batches=0,
     )
-    trainer.fit(build.build_training(config, model, data), datamodule=data)
+    trainer.fit(build.build_training(config, model, data), datamodule=SpeechDataModule(data))
     file = folder / "checkpoints" / "best.ckpt"
     file.parent.mkdir(parents=True)
     trainer.save_checkpoint(file)

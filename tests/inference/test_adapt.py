@@ -12,7 +12,7 @@ import torch
 
 import ser
 from ser.corpora.demo import Demo
-from ser.datamodules.speech import SpeechDataModule
+from ser.datamodules.data import SpeechData
 from ser.errors import ConfigError
 from ser.evaluation import predictions
 from ser.features.normalise import RELEVANCE
@@ -33,7 +33,7 @@ ROUNDING: dict[str, Any] = {"atol": 1e-5, "rtol": 0}
 class Run(NamedTuple):
     config: dict[str, Any]
     folder: Path
-    data: SpeechDataModule
+    data: SpeechData
     model: SpeechClassifier
     clips: Path  # the corpus
 
@@ -48,7 +48,7 @@ def into(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {**config, "paths": {**config["paths"], "run": str(folder)}}
 
 
-def set_up(config: dict[str, Any]) -> SpeechDataModule:
+def set_up(config: dict[str, Any]) -> SpeechData:
     return build.build_data(config, planned(config), 0)
 
 

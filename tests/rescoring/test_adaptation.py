@@ -17,7 +17,7 @@ from rich.console import Console
 from torch import Tensor
 
 import ser
-from ser.datamodules.speech import SpeechDataModule
+from ser.datamodules.data import SpeechData
 from ser.errors import ConfigError, RunError
 from ser.evaluate import main
 from ser.evaluation import predictions
@@ -96,7 +96,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def data(config: dict[str, Any]) -> SpeechDataModule:
+def data(config: dict[str, Any]) -> SpeechData:
     """Fold 0: 12 clips each train, tune and test."""
     return build.build_data(config, planned(config), 0)
 
@@ -108,7 +108,7 @@ def model(trained: Path) -> SpeechClassifier:
 
 
 @pytest.fixture(scope="module")
-def clips(data: SpeechDataModule) -> dict[str, Tensor]:
+def clips(data: SpeechData) -> dict[str, Tensor]:
     """Waveforms ``(1, sample)`` by utterance, of the test side."""
     ids = data.labelled.manifest["id"]
     return {ids[i]: data.gather(torch.tensor([i]), torch.device("cpu")).waveform for i in data.split.test}
@@ -120,7 +120,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[np.ndarray]]:
     seen: list[np.ndarray] = []
     moments = SpeechClassifier.moments
 
-    def watched(model: SpeechClassifier, data: SpeechDataModule, rows: np.ndarray, *more: Any) -> Moments:
+    def watched(model: SpeechClassifier, data: SpeechData, rows: np.ndarray, *more: Any) -> Moments:
         seen.append(np.sort(rows))
         return moments(model, data, rows, *more)
 
@@ -165,9 +165,7 @@ def test_no_clip_known_uses_the_training_mean(
     assert abs(apart).max() > 1e-3, "knowing the speakers changed nothing"
 
 
-def test_k_clips_of_every_speaker_are_known(
-    data: SpeechDataModule, model: SpeechClassifier, heard: list[np.ndarray]
-) -> None:
+def test_k_clips_of_every_speaker_are_known(data: SpeechData, model: SpeechClassifier, heard: list[np.ndarray]) -> None:
     speaker = data.labelled.manifest["speaker"].to_numpy()
     known = score(model, data, data.split.test)
     heard.clear()
@@ -185,7 +183,7 @@ def test_k_clips_of_every_speaker_are_known(
 
 
 def test_statistics_are_of_the_k_clips(
-    data: SpeechDataModule, model: SpeechClassifier, heard: list[np.ndarray], clips: dict[str, Tensor]
+    data: SpeechData, model: SpeechClassifier, heard: list[np.ndarray], clips: dict[str, Tensor]
 ) -> None:
     """In NumPy, clip by clip: the moments of three clips have the weight 3 / 7, those of the training speakers 4 / 7."""
     known = score(model, data, data.split.test)
@@ -217,7 +215,7 @@ def test_statistics_are_of_the_k_clips(
         np.testing.assert_allclose(logits.double().softmax(dim=1)[0], expected, rtol=0, atol=SAME_PROBABILITY)
 
 
-def test_draws_depend_on_the_seed(data: SpeechDataModule, model: SpeechClassifier) -> None:
+def test_draws_depend_on_the_seed(data: SpeechData, model: SpeechClassifier) -> None:
     known = score(model, data, data.split.test)
     one, again, other = (
         Adaptation([2], 2, seed).score_fold(model, data, known, RunFolder(Path())) for seed in (0, 0, 1)

@@ -285,7 +285,11 @@ def test_callback_reports_every_epoch_and_stops_when_pruned(tmp_path: Path) -> N
     file.write_text(storage)
     made.set_user_attr(PRUNER, {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 1})
     trainer = SimpleNamespace(
-        datamodule=SimpleNamespace(fold=1), max_epochs=10, current_epoch=0, callback_metrics={}, is_global_zero=True
+        datamodule=SimpleNamespace(data=SimpleNamespace(fold=1)),
+        max_epochs=10,
+        current_epoch=0,
+        callback_metrics={},
+        is_global_zero=True,
     )
 
     def epochs(callback: Trial, uars: list[float]) -> None:

@@ -15,7 +15,7 @@ from rich.progress import track
 from rich.table import Table
 from typing_extensions import override
 
-from ser.datamodules.speech import SpeechDataModule
+from ser.datamodules.data import SpeechData
 from ser.errors import ConfigError
 from ser.evaluation import predictions
 from ser.evaluation.measure import refuse_numbers
@@ -77,7 +77,7 @@ class Adaptation(Suite):
         return report.curve_table(measured, title, stamps)
 
     def score_fold(
-        self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, fold: RunFolder
+        self, model: SpeechClassifier, data: SpeechData, same: pd.DataFrame, fold: RunFolder
     ) -> pd.DataFrame:
         """Score a fold's test speakers adapted to ``k`` of their clips, for each ``k`` in ``ks``.
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from ser.datamodules.speech import SpeechDataModule
+from ser.datamodules.data import SpeechData
 from ser.errors import ConfigError
 from ser.runtime.instantiate import instantiate
 from ser.signal.padding import cut
@@ -29,7 +29,7 @@ CLEAN = "clean"
 class Talkers:
     """Background speakers: the training speech of one fold, never its dev or test speech."""
 
-    def __init__(self, data: SpeechDataModule) -> None:
+    def __init__(self, data: SpeechData) -> None:
         train = data.labelled.manifest.iloc[data.split.train]
         self._start, self._length = train["start"].to_numpy(), train["length"].to_numpy()
         self._clips_of = {speaker: np.flatnonzero(train["speaker"] == speaker) for speaker in train["speaker"].unique()}

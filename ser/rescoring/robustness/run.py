@@ -18,7 +18,7 @@ from rich.table import Table
 from typing_extensions import override
 
 from ser.datamodules.batch import Batch
-from ser.datamodules.speech import SpeechDataModule
+from ser.datamodules.data import SpeechData
 from ser.errors import ConfigError
 from ser.evaluation import predictions
 from ser.inference import score
@@ -57,7 +57,7 @@ class Robustness(Suite):
         self.conditions = conditions_of(effects)
 
     def score_fold(
-        self, model: SpeechClassifier, data: SpeechDataModule, same: pd.DataFrame, fold: RunFolder
+        self, model: SpeechClassifier, data: SpeechData, same: pd.DataFrame, fold: RunFolder
     ) -> pd.DataFrame:
         """Score a fold's test speakers under every condition that is not stored yet.
 
@@ -92,7 +92,7 @@ class Robustness(Suite):
 
 def probabilities_under(
     model: SpeechClassifier,
-    data: SpeechDataModule,
+    data: SpeechData,
     rows: np.ndarray,
     condition: Condition,
     seed: int,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ser.audio.decode import read_audio
 from ser.corpora.demo import Demo
-from ser.datamodules.speech import SpeechDataModule
+from ser.datamodules.data import SpeechData
 from ser.protocols.plan import planned
 from ser.rescoring.robustness.conditions import Condition, Effect, Scene, Talkers, generator
 from ser.training import build, experiment
@@ -57,13 +57,13 @@ def config(tiny_demo: Path, stores: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def data(config: dict[str, Any]) -> SpeechDataModule:
+def data(config: dict[str, Any]) -> SpeechData:
     """Fold 0: 12 clips each train, tune and test."""
     return build.build_data(config, planned(config), 0)
 
 
 @pytest.fixture(scope="session")
-def talkers(data: SpeechDataModule) -> Talkers:
+def talkers(data: SpeechData) -> Talkers:
     return Talkers(data)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.signal import welch
 
-from ser.datamodules.speech import SpeechDataModule
+from ser.datamodules.data import SpeechData
 from ser.errors import ConfigError
 from ser.rescoring.robustness.conditions import Talkers, generator
 from ser.rescoring.robustness.noise import Babble, Noise, Pink, White
@@ -56,7 +56,7 @@ def test_noise_is_the_same_at_all_levels(speech: Batch) -> None:
     torch.testing.assert_close(10 * mild, severe, atol=1e-5, rtol=1e-4)
 
 
-def marked(data: SpeechDataModule, clip_of: Callable[[int, int], np.ndarray]) -> Talkers:
+def marked(data: SpeechData, clip_of: Callable[[int, int], np.ndarray]) -> Talkers:
     """Return background speakers of a corpus of constructed clips, by row and length."""
     manifest = data.labelled.manifest
     samples = np.zeros(data.plan.stores[0].card["samples"], np.int16)
@@ -68,7 +68,7 @@ def marked(data: SpeechDataModule, clip_of: Callable[[int, int], np.ndarray]) ->
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_babble_consists_of_training_speakers_only(data: SpeechDataModule, sign: int) -> None:
+def test_babble_consists_of_training_speakers_only(data: SpeechData, sign: int) -> None:
     """Training clips hold a constant of one sign, dev and test clips of the other; at RMS 1 the sign is left."""
     value = np.full(len(data.labelled.manifest), -100 * sign)
     value[data.split.train] = 100 * sign
@@ -77,7 +77,7 @@ def test_babble_consists_of_training_speakers_only(data: SpeechDataModule, sign:
         np.testing.assert_allclose(talkers.draw(generator(seed, "x", "y"), 500, 7), sign, rtol=1e-6)
 
 
-def test_background_speakers_differ_if_there_are_enough(data: SpeechDataModule) -> None:
+def test_background_speakers_differ_if_there_are_enough(data: SpeechData) -> None:
     """A click every 10, 20, ... samples, by speaker: at RMS 1 its square is how far apart they are."""
     speaker = data.labelled.manifest["speaker"].astype("category").cat.codes.to_numpy()
     talkers = marked(data, lambda row, n: np.where(np.arange(n) % (10 * (speaker[row] + 1)), 0, 30000))
@@ -107,7 +107,7 @@ def test_babble_without_speakers_is_refused(talkers: int) -> None:
         Babble([0], talkers=talkers)
 
 
-def test_babble_does_not_change_the_store(data: SpeechDataModule, talkers: Talkers) -> None:
+def test_babble_does_not_change_the_store(data: SpeechData, talkers: Talkers) -> None:
     file = Path(data.plan.stores[0].folder) / "waveforms.i16"
     before = file.read_bytes()
     talkers.draw(generator(0, "x", "y"), RATE, 7)

@@ -10,7 +10,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 import ser
-from ser.datamodules.speech import SpeechDataModule
+from ser.datamodules.data import SpeechData
 from ser.errors import ConfigError, RunError
 from ser.evaluate import main
 from ser.evaluation import predictions
@@ -87,7 +87,7 @@ def test_interrupted_suite_resumes_with_the_same_result(
     assert scored == ["0 white 0 dB", "1 white 0 dB", "2 white 0 dB"]
 
 
-def test_tables_of_another_checkpoint_are_not_reused(run: Path, data: SpeechDataModule) -> None:
+def test_tables_of_another_checkpoint_are_not_reused(run: Path, data: SpeechData) -> None:
     folder, suite = run / "fold_0", Robustness("small", 0, {"gain": GAIN})
     checkpoint = folder / "checkpoints" / "best.ckpt"
     tables = []
@@ -112,7 +112,7 @@ def test_predictions_that_differ_from_the_checkpoint_are_refused(run: Path, stor
     assert not (run / "small.json").exists()
 
 
-def test_batch_size_does_not_change_the_result(trained: Path, data: SpeechDataModule) -> None:
+def test_batch_size_does_not_change_the_result(trained: Path, data: SpeechData) -> None:
     model, talkers = ser.load(trained / "fold_0"), Talkers(data)
     effects = {name: {**effect, "levels": effect["levels"][-1:]} for name, effect in shipped()["effects"].items()}
     for condition in conditions_of(effects):
