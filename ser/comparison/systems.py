@@ -14,7 +14,7 @@ import pandas as pd
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.runs.folder import CONFIG, RunFolder
-from ser.runs.identity import data_of, identity, model_name, safe
+from ser.runs.identity import data_of, identity, model_name, safe, with_order
 from ser.runtime.words import counted
 
 SCORED_ON = ("data", "audio", "labels", "protocol", "strict")
@@ -183,7 +183,7 @@ def names(systems: Sequence[Mapping[str, Any]]) -> list[str]:
         >>> names([{"model": cnn, "loss": {"label_smoothing": value}} for value in (0.1, 0.0)])
         ['cnn, label_smoothing=0.1', 'cnn, label_smoothing=0']
     """
-    kept = [{key: value for key, value in system.items() if key not in SCORED_ON} for system in systems]
+    kept = [{key: value for key, value in with_order(system).items() if key not in SCORED_ON} for system in systems]
     models = [model_name(system["model"]) for system in systems]
     named = []
     for model, system in zip(models, kept, strict=True):

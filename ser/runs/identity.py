@@ -12,6 +12,8 @@ LAUNCH = (*ELSEWHERE, "test", "space")
 """Settings in which two launches of the same run may differ."""
 TRAINER_LAUNCH = ("accelerator", "enable_progress_bar")
 """The same, of ``trainer``."""
+USUAL_ORDER = ("warp", "spec_augment", "mixup")
+"""The order of conf/train.yaml; runs in it have the identity that they had before the order of augmentations counted."""
 Config = Mapping[str, Any]
 
 
@@ -135,7 +137,24 @@ def _identity(config: Config) -> dict[str, Any]:
     corpora = {name: {k: v for k, v in each.items() if k != "root"} for name, each in data.get("corpora", {}).items()}
     kept["data"] = {**data, "corpora": corpora}
     kept["trainer"] = {k: v for k, v in (kept.get("trainer") or {}).items() if k not in TRAINER_LAUNCH}
-    return kept
+    return with_order(kept)
+
+
+def with_order(config: Config) -> dict[str, Any]:
+    """Return settings with the order of the augmentations as one more setting, unless it is the usual one.
+
+    Steps of cleaning need none: they run in an order of their own.
+
+    Example:
+        >>> with_order({"augment": {"mixup": {}, "warp": {}}})["augment_order"]
+        'mixup+warp'
+        >>> with_order({"augment": {"warp": {}, "mixup": {}}})
+        {'augment': {'warp': {}, 'mixup': {}}}
+    """
+    steps = [name for name, step in (config.get("augment") or {}).items() if step is not None and name != "name"]
+    if len(steps) < 2 or steps == [name for name in USUAL_ORDER if name in steps]:
+        return dict(config)
+    return {**config, "augment_order": "+".join(steps)}
 
 
 def named(value: Any) -> Any:
