@@ -298,14 +298,17 @@ def space_of(overrides: Sequence[Override]) -> "tuple[list[str], dict[str, BaseD
     return fixed, {key: _distribution(key, override) for key, override in last.items() if override.is_sweep_override()}
 
 
-def settings_of_space(space: Mapping[str, str], config: DictConfig) -> tuple[dict[str, str], list[str]]:
+def settings_of_space(space: Mapping[str, str | None], config: DictConfig) -> tuple[dict[str, str], list[str]]:
     """Separate the ranges of ``conf/space`` by whether the configuration has their settings: a loss may have no smoothing.
+
+    A range that is null is not searched: a model may not use the setting.
 
     Returns:
         The ranges of settings that the configuration has, and the names of the others.
     """
-    here = {key: value for key, value in space.items() if _has(config, key)}
-    return here, [key for key in space if key not in here]
+    ranges = {key: value for key, value in space.items() if value is not None}
+    here = {key: value for key, value in ranges.items() if _has(config, key)}
+    return here, [key for key in ranges if key not in here]
 
 
 def _has(config: DictConfig, key: str) -> bool:

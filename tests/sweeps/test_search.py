@@ -10,14 +10,17 @@ import optuna
 import pandas as pd
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from ser.errors import ConfigError, PrunedError
+from ser.runtime.conf_dir import conf_dir
 from ser.sweeps import job
-from ser.sweeps.search import _without_password, space_of
+from ser.sweeps.search import _without_password, settings_of_space, space_of
 from ser.training import experiment
 from ser.training.callbacks import PRUNER, Trial
+from tests.composed import composed
 from tests.sweeps.conftest import Begun
 
 Sweep = Callable[..., int]
@@ -306,3 +309,15 @@ def test_callback_reports_every_epoch_and_stops_when_pruned(tmp_path: Path) -> N
     with pytest.raises(PrunedError, match=r"Pruned: dev UAR 20\.0 % in epoch 2, fold 1"):
         epochs(Trial(file, "s", second.number), [0.4, 0.2, 0.9])
     assert made.trials[1].intermediate_values == {10: 0.4, 11: 0.2}
+
+
+SPACES = [path.stem for path in sorted((Path(conf_dir()) / "space").glob("*.yaml")) if path.stem != "training"]
+
+
+@pytest.mark.parametrize("model", [name for name in SPACES if name != "classical"])
+def test_search_has_ranges_of_settings_that_the_model_has(model: str) -> None:
+    config = OmegaConf.create(composed(f"model={model}"))
+    ranges, absent = settings_of_space(config["space"], config)
+    assert any(key.startswith("model.") for key in ranges)
+    assert absent == []
+    assert ("batch_size" in ranges) == ("optimizer" in config)
