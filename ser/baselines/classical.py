@@ -77,9 +77,9 @@ class Classical(SpeechClassifier):
             raise RunError(f"{self.name} must be fitted before it predicts. Call fit, or load a finished run.")
         return torch.from_numpy(self.fitted.log_probabilities(self._rows(features))).to(features.device)
 
-    def vector(self, batch: Batch, speakers: Statistics | None = None) -> Tensor:
+    def vector(self, batch: Batch, own: Statistics | None = None) -> Tensor:
         """Return what the classifier gets of a batch, ``(batch, feature)``."""
-        return self.normalised(batch, speakers)[0][..., 0]
+        return self.normalised(batch, own)[0][..., 0]
 
     @override
     def probe(self, batch: Batch) -> Tensor:
@@ -143,7 +143,7 @@ class Classical(SpeechClassifier):
         rows, x, index = data.split.sides()[side], [], []
         with self.evaluating():
             for batch in data.batches(rows, self.device):
-                x.append(self._rows(self.normalised(batch, self._speakers.get(side))[0]))
+                x.append(self._rows(self.normalised(batch, self._own.get(side))[0]))
                 index.append(batch.index.cpu().numpy())
         read = np.concatenate(index)
         order = read.argsort()

@@ -28,11 +28,16 @@ from ser.evaluation.comparison import holm, paired
 from ser.evaluation.intervals import seed_and_speaker_interval, speaker_interval
 from ser.evaluation.measure import measure_of
 from ser.evaluation.selective import aurc
-from ser.protocols.stamps import ADAPTED
+from ser.protocols.stamps import ADAPTATIONS, ADAPTED, CORPUS_ADAPTED
 from ser.runtime.files import write_text
 
 Tables = dict[str, list[pd.DataFrame]]
 """By system: a predictions table a seed."""
+ADAPTED_IN_WORDS = {
+    "": "not adapted to test recordings",
+    ADAPTED: "adapted to unlabelled recordings of its test speakers",
+    CORPUS_ADAPTED: "adapted to the unlabelled test recordings of each corpus",
+}
 
 
 class Leaderboard(Report):
@@ -98,7 +103,7 @@ def rank_systems(
     named = dict(zip(systems, names([json.loads(system) for system in systems]), strict=True))
     corpora: dict[str, dict[Any, list[Pooled]]] = defaultdict(lambda: defaultdict(list))
     for run in pooled:
-        corpora[run.corpora][run.data, frozenset(run.splits.values()), _is_adapted(run)].append(run)
+        corpora[run.corpora][run.data, frozenset(run.splits.values()), _adapted(run)].append(run)
     sections, tables, apart = [], [], []
     for _, groups in sorted(corpora.items()):
         first, *others = sorted(groups.values(), key=_size)
@@ -177,9 +182,9 @@ def _group(runs: Sequence[Pooled], named: Mapping[str, str]) -> tuple[Group, Tab
     return group, {row.system: [run.table for run in systems[row.system]] for row in rows}
 
 
-def _size(runs: Sequence[Pooled]) -> tuple[int, bool, int]:
+def _size(runs: Sequence[Pooled]) -> tuple[int, str, int]:
     """Sort the largest group of a corpus first."""
-    return -len({run.system for run in runs}), _is_adapted(runs[0]), -len(runs[0].splits)
+    return -len({run.system for run in runs}), _adapted(runs[0]), -len(runs[0].splits)
 
 
 def _reason(other: Pooled, main: Pooled) -> str:
@@ -190,9 +195,8 @@ def _reason(other: Pooled, main: Pooled) -> str:
     if other.about["fingerprint"] != main.about["fingerprint"]:
         prints = f"{other.about['fingerprint']} against {main.about['fingerprint']}"
         reasons.append(f"other recordings or audio settings: fingerprint {prints}")
-    if _is_adapted(other) != _is_adapted(main):
-        adapted = "adapted to unlabelled recordings of its test speakers"
-        reasons.append(adapted if _is_adapted(other) else "not adapted to recordings of its test speakers")
+    if _adapted(other) != _adapted(main):
+        reasons.append(ADAPTED_IN_WORDS[_adapted(other)])
     here, there = {*other.splits.values()}, {*main.splits.values()}
     if here < there:
         reasons.append(f"{folds_in_words(sorted(other.splits))} only, of {folds_in_words(sorted(main.splits))}")
@@ -203,9 +207,9 @@ def _reason(other: Pooled, main: Pooled) -> str:
     return "; ".join(reasons) or "other classes"
 
 
-def _is_adapted(run: Pooled) -> bool:
-    """Whether it was scored knowing the recordings of its test speakers, which no other system was."""
-    return ADAPTED in run.about["stamps"]
+def _adapted(run: Pooled) -> str:
+    """Return the stamp of a run that was scored knowing unlabelled test recordings; empty for others."""
+    return next((stamp for stamp in ADAPTATIONS.values() if stamp in run.about["stamps"]), "")
 
 
 def _baseline(group: Group, asked: str | None) -> tuple[str, str]:

@@ -1,8 +1,11 @@
 """The input of a model."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
+
+Grouping = Literal["speaker", "corpus"]
+"""What utterances have in common where their statistics are shared."""
 
 
 class Batch(NamedTuple):
@@ -14,7 +17,7 @@ class Batch(NamedTuple):
         - target: ``(batch,)`` class positions, or ``(batch, class)`` rows that sum to 1 where targets are soft, or
           ``(batch, dimension)`` numbers, standardised by the training clips
         - index: ``(batch,)`` rows of the data module's manifest
-        - speaker: ``(batch,)`` positions in the data module's ``speakers``
+        - speaker, corpus: ``(batch,)`` positions in the data module's ``groups``
         - features: the model's features of the waveform, ``(batch, feature, frame)`` and ``(batch,)`` in frames, if they
           are cached (`ser.datamodules.cache`); the waveform then has no samples
         - whole: number of utterances of the batch over all processes that share it; ``None`` without other processes
@@ -25,5 +28,10 @@ class Batch(NamedTuple):
     target: Tensor
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which a batch does not need
     speaker: Tensor
+    corpus: Tensor
     features: tuple[Tensor, Tensor] | None = None
     whole: int | None = None
+
+    def group(self, by: Grouping) -> Tensor:
+        """Return the position of each utterance's speaker or corpus, ``(batch,)``."""
+        return self.speaker if by == "speaker" else self.corpus

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ser.audio.store import open_samples
-from ser.datamodules.batch import Batch
+from ser.datamodules.batch import Batch, Grouping
 from ser.datamodules.buckets import LengthBuckets
 from ser.datamodules.cache import FeatureCache, Features, open_cache
 from ser.errors import ConfigError, LabelError
@@ -72,6 +72,7 @@ class SpeechData:
 
     Attributes:
         labelled, split, findings: The plan's manifest, targets and classes; the fold's rows; its audit's findings.
+        groups: The names of all speakers, and of all corpora, in alphabetical order.
 
     Raises:
         SplitError: If the fold does not exist, or its audit finds an error.
@@ -83,8 +84,9 @@ class SpeechData:
         self._start = torch.from_numpy(self.labelled.manifest["start"].to_numpy(copy=True))
         self._length = torch.from_numpy(self.labelled.manifest["length"].to_numpy(copy=True))
         self._target = self._targets()
-        codes, self.speakers = pd.factorize(self.labelled.manifest["speaker"], sort=True)
-        self._speaker = torch.from_numpy(codes.astype(np.int64))
+        self._speaker, speakers = self._codes("speaker")
+        self._corpus, corpora = self._codes("corpus")
+        self.groups: dict[Grouping, pd.Index] = {"speaker": speakers, "corpus": corpora}
         self._samples: Tensor | None = None
         self._cache: FeatureCache | None = None
 
@@ -126,6 +128,11 @@ class SpeechData:
                 )
         self.check_fitted(self.split.train)
         return {"mean": target.mean(axis=0).tolist(), "deviation": target.std(axis=0).tolist()}
+
+    def _codes(self, column: Grouping) -> tuple[Tensor, pd.Index]:
+        """Return the position of each utterance's name in a column of the manifest, and the names."""
+        codes, names = pd.factorize(self.labelled.manifest[column], sort=True)
+        return torch.from_numpy(codes.astype(np.int64)), names
 
     def _targets(self) -> Tensor:
         """Return what a model is trained on: ``(utterance,)`` classes, their shares, or standardised numbers."""
@@ -224,7 +231,7 @@ class SpeechData:
         features = cache.gather(index, device)
         index = index.to(device)
         none = torch.empty(len(index), 0, device=device)
-        return Batch(none, self._length[index], self._target[index], index, self._speaker[index], features)
+        return Batch(none, self._length[index], *self._about(index), features)
 
     def _batch(self, samples: Tensor, index: Tensor) -> Batch:
         """Return the batch of int16 samples ``(batch, sample)``, zero beyond each clip's length."""
@@ -232,12 +239,16 @@ class SpeechData:
         lengths = self._length[index]
         beyond = torch.arange(samples.shape[1], device=samples.device) >= lengths[:, None]
         waveform = samples.to(torch.float32).div_(FULL_SCALE).masked_fill_(beyond, 0.0)
-        return Batch(waveform, lengths, self._target[index], index, self._speaker[index])
+        return Batch(waveform, lengths, *self._about(index))
+
+    def _about(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the targets, rows, speakers and corpora of a batch."""
+        return self._target[index], index, self._speaker[index], self._corpus[index]
 
     def _move(self, device: torch.device) -> None:
         if self._length.device != device:
-            per_row = (self._start, self._length, self._target, self._speaker)
-            self._start, self._length, self._target, self._speaker = (t.to(device) for t in per_row)
+            per_row = (self._start, self._length, self._target, self._speaker, self._corpus)
+            self._start, self._length, self._target, self._speaker, self._corpus = (t.to(device) for t in per_row)
 
     def _resident_samples(self, device: torch.device) -> Tensor:
         if self._samples is None or self._samples.device != device:

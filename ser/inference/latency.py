@@ -18,7 +18,7 @@ def latency(checkpoint: Path, seconds: float = SECONDS) -> float:
     model = load(checkpoint)
     rate = model.audio.sample_rate
     clip = torch.randn(round(seconds * rate), generator=torch.Generator().manual_seed(0)).mul(0.1).numpy()
-    if model.normalise.by == "speaker":
+    if model.normalise.groups:
         model.adapt(clip, rate)
     model.predict(clip, rate)
     taken = []

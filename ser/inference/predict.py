@@ -46,10 +46,10 @@ def predict(
 
 
 def adapt(model: SpeechClassifier, audio: Any, rate: float | None = None, batch_size: int = 16) -> None:
-    """Normalise by the speaker of recordings; see `SpeechClassifier.adapt`."""
-    if model.normalise.by != "speaker":
+    """Normalise by the speaker or corpus of recordings; see `SpeechClassifier.adapt`."""
+    if model.normalise.groups is None:
         raise ConfigError(
-            f"normalise must be speaker to adapt a model; got {model.normalise.by}. Train with normalise=speaker."
+            f"normalise must be speaker or corpus to adapt a model; got {model.normalise.by}. Train with one of them."
         )
     check_batch_size(batch_size)
     moments = Moments(1, model.n_features)
@@ -72,15 +72,15 @@ def check_batch_size(batch_size: int) -> None:
 
 
 def check_adapted(model: SpeechClassifier) -> None:
-    """Refuse a model that normalises by speaker and has not been adapted to one.
+    """Refuse a model that normalises by speaker or corpus and has not been adapted to one.
 
     Raises:
         ConfigError: If it is such a model.
     """
-    if model.normalise.by == "speaker" and model.normalise.adapted is None:
+    if (by := model.normalise.groups) and model.normalise.adapted is None:
         raise ConfigError(
-            "The model must be adapted to a speaker, as it normalises by speaker; got none. Call model.adapt([...]) with "
-            "recordings of that speaker; they need no labels, and can be those to be scored."
+            f"The model must be adapted to a {by}, as it normalises by {by}; got none. Call model.adapt([...]) with "
+            f"recordings of that {by}; they need no labels, and can be those to be scored."
         )
 
 

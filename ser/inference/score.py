@@ -66,7 +66,7 @@ def predict_probabilities(
 ) -> np.ndarray:
     """Return probabilities, or numbers, of some utterances, each scored whole.
 
-    A model that normalises by speaker first reads each speaker's utterances, without their labels.
+    A model that normalises by speaker or corpus first reads the utterances of each, without their labels.
 
     Args:
         model: In any mode; it is scored in evaluation mode.
@@ -75,7 +75,7 @@ def predict_probabilities(
         change: Change of each batch, on the device, before it is scored; ``None`` changes nothing.
         batch_size: Number of clips; the result does not depend on it. ``None`` chooses it to bound the memory of a
             batch.
-        known: Rows to estimate the statistics of speakers from, if the model normalises by speaker; ``None`` is
+        known: Rows to estimate the statistics of speakers or corpora from, if the model normalises by them; ``None`` is
             ``rows``.
 
     Returns:
@@ -94,13 +94,11 @@ def predict_probabilities(
     scored = torch.zeros(len(rows), len(data.classes), dtype=torch.float64)
     times = torch.zeros(len(rows), dtype=torch.int64)
     with model.evaluating():
-        speakers = None
-        if model.normalise.by == "speaker":
-            speakers = model.normalise.statistics(model.moments(data, rows if known is None else known, change))
+        own = model.own_statistics(data, rows if known is None else known, change)
         for batch in data.batches(rows[distributed.process_rank() :: distributed.world_size()], model.device, size):
             changed = batch if change is None else change(batch)
             at = position[batch.index.cpu().numpy()]
-            scored[at] = model.answers(model.logits(changed, speakers))
+            scored[at] = model.answers(model.logits(changed, own))
             times[at] += 1
     scored, times = distributed.all_reduce_sum(scored), distributed.all_reduce_sum(times)
     if not bool((times == 1).all()):

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ser.audio.decode import AudioSettings
 from ser.cleaning.cleaning import Cleaning
-from ser.datamodules.batch import Batch
+from ser.datamodules.batch import Batch, Grouping
 from ser.errors import ConfigError
 from ser.features import source_hash
 from ser.features.normalise import Moments, Normalise, Statistics
@@ -109,7 +109,7 @@ class SpeechClassifier(nn.Module):
             )
         self.n_features: int = self.features.n_features  # type: ignore[assignment]
         self.normalise = instantiate(made.normalise, Normalise, n_features=self.n_features)
-        self._speakers: dict[str, Statistics] = {}  # by side, where features are normalised by speaker
+        self._own: dict[str, Statistics] = {}  # by side, where features are normalised by speaker or corpus
 
     @property
     def device(self) -> torch.device:
@@ -146,14 +146,14 @@ class SpeechClassifier(nn.Module):
         features: tuple[Tensor, Tensor] = self.features(*self.cleaning(waveform, lengths))
         return features
 
-    def normalised(self, batch: Batch, speakers: Statistics | None = None) -> tuple[Tensor, Tensor]:
-        """Return the normalised features of a batch, and their frames, from its cached features where it has them."""
+    def normalised(self, batch: Batch, own: Statistics | None = None) -> tuple[Tensor, Tensor]:
+        """Return the normalised features of a batch, and their frames; ``own`` is what `own_statistics` returns."""
         features, frames = batch.features or self.extract(batch.waveform, batch.lengths)
-        return self.normalise(features, frames, _own(speakers, batch)), frames
+        return self.normalise(features, frames, self._of_clips(own, batch)), frames
 
-    def logits(self, batch: Batch, speakers: Statistics | None = None) -> Tensor:
-        """Return the logits of a batch, ``(batch, class)``."""
-        return self.classify(*self.normalised(batch, speakers))
+    def logits(self, batch: Batch, own: Statistics | None = None) -> Tensor:
+        """Return the logits of a batch, ``(batch, class)``; ``own`` is what `own_statistics` returns."""
+        return self.classify(*self.normalised(batch, own))
 
     def cache_key(self) -> dict[str, Any] | None:
         """Return all that the features depend on but cleaning, as plain JSON, if computing them once pays; else ``None``.
@@ -181,18 +181,18 @@ class SpeechClassifier(nn.Module):
     def fit_statistics(self, data: "SpeechData", *, resumed: bool = False) -> None:
         """Fit the statistics of normalisation before training.
 
-        Those of ``training`` are of the training clips alone, never of dev or test clips. Those of ``speaker`` are of
-        each side's own speakers; an unknown speaker gets those of the training side.
+        Those of ``training`` are of the training clips alone, never of dev or test clips. Those of ``speaker`` and
+        ``corpus`` are of each side's own clips; an unknown speaker or corpus gets those of the training side.
 
         Args:
             data: Set up.
             resumed: Whether a checkpoint brings the statistics of ``training``.
         """
-        if self.normalise.by == "speaker":
-            train, dev = (self.moments(data, rows) for rows in (data.split.train, data.split.dev))
+        if by := self.normalise.groups:
+            train, dev = (self.moments(data, rows, by) for rows in (data.split.train, data.split.dev))
             data.check_fitted(train.rows)
-            self.normalise.fit_speakers(train)
-            self._speakers = {"train": self.normalise.statistics(train), "dev": self.normalise.statistics(dev)}
+            self.normalise.fit_groups(train)
+            self._own = {"train": self.normalise.statistics(train), "dev": self.normalise.statistics(dev)}
         if self.normalise.by != "training" or resumed:
             return
         rows: list[Tensor] = []
@@ -206,23 +206,36 @@ class SpeechClassifier(nn.Module):
             self.normalise.fit(features())
         data.check_fitted(torch.cat(rows).cpu().numpy())
 
-    def moments(self, data: "SpeechData", rows: np.ndarray, change: Callable[[Batch], Batch] | None = None) -> Moments:
-        """Return the moments of the features of some utterances, by speaker, whatever their labels."""
-        moments = Moments(len(data.speakers), self.n_features)
+    def moments(
+        self, data: "SpeechData", rows: np.ndarray, by: Grouping, change: Callable[[Batch], Batch] | None = None
+    ) -> Moments:
+        """Return the moments of the features of some utterances, by speaker or corpus, whatever their labels."""
+        moments = Moments(len(data.groups[by]), self.n_features)
         with self.evaluating():
             for loaded in data.batches(rows, self.device):
                 batch = loaded if change is None else change(loaded)
                 features, frames = batch.features or self.extract(batch.waveform, batch.lengths)
-                moments.add(features, frames, batch.speaker, batch.index)
+                moments.add(features, frames, batch.group(by), batch.index)
         return moments
+
+    def own_statistics(
+        self, data: "SpeechDataModule", rows: np.ndarray, change: Callable[[Batch], Batch] | None = None
+    ) -> Statistics | None:
+        """Return the statistics of all speakers or corpora from some rows, if features are normalised by them."""
+        by = self.normalise.groups
+        return None if by is None else self.normalise.statistics(self.moments(data, rows, by, change))
 
     def training_statistics(self, batch: Batch) -> Statistics | None:
         """Return what each clip of a training batch is normalised by; ``None`` where that is the same for all."""
-        return _own(self._speakers.get("train"), batch)
+        return self._of_clips(self._own.get("train"), batch)
 
     def dev_statistics(self) -> Statistics | None:
-        """Return the statistics of the dev speakers, where features are normalised by speaker."""
-        return self._speakers.get("dev")
+        """Return the statistics of the dev clips by speaker or corpus, where features are normalised by them."""
+        return self._own.get("dev")
+
+    def _of_clips(self, own: Statistics | None, batch: Batch) -> Statistics | None:
+        """Return the statistics of the speaker or corpus of each clip of a batch."""
+        return None if own is None or (by := self.normalise.groups) is None else own.of(batch.group(by))
 
     # ---- what training needs of a net
 
@@ -328,7 +341,7 @@ class SpeechClassifier(nn.Module):
         Raises:
             AudioError: If one cannot be read, or holds no sound; the message names it.
             ConfigError: If an array has no usable ``rate``, ``batch_size`` is below 1, or the model normalises by
-                speaker and none is given.
+                speaker or corpus and was not adapted to one.
         """
         table: pd.DataFrame = _inference("predict.predict")(self, audio, rate, batch_size, on_error=on_error)
         return table
@@ -359,16 +372,19 @@ class SpeechClassifier(nn.Module):
         return _inference("segments.score_segments")(self, audio, rate, window, hop, turns)
 
     def adapt(self, audio: Any, rate: float | None = None, batch_size: int = 16) -> None:
-        """Normalise by the speaker of some recordings from now on; the model must be trained with ``normalise=speaker``.
+        """Normalise by the speaker, or the corpus, of some recordings from now on.
+
+        The model must be trained with ``normalise=speaker`` or ``normalise=corpus``.
 
         Args:
-            audio: Recordings of one speaker, without labels; the more and the more varied, the better. See `predict`.
+            audio: Recordings of one speaker, or corpus, without labels; the more and the more varied, the better. See
+                `predict`.
             rate: See `predict`.
             batch_size: See `predict`.
 
         Raises:
             AudioError: If one cannot be read, or holds no sound; the message names it.
-            ConfigError: If the model does not normalise by speaker, or as for `predict`.
+            ConfigError: If the model does not normalise by speaker or corpus, or as for `predict`.
         """
         _inference("predict.adapt")(self, audio, rate, batch_size)
 
@@ -389,8 +405,3 @@ def groups_of(parameters: Iterable[nn.Parameter], **settings: float) -> list[dic
     trained = [p for p in parameters if p.requires_grad]
     matrices, vectors = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
     return [{"params": matrices, **settings}, {"params": vectors, **settings, "weight_decay": 0.0}]
-
-
-def _own(speakers: Statistics | None, batch: Batch) -> Statistics | None:
-    """Return the statistics of the speaker of each clip of a batch."""
-    return None if speakers is None else speakers.of(batch.speaker)

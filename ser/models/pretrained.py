@@ -72,10 +72,10 @@ class Pretrained(SpeechClassifier):
         if tuning.lora is not None:
             adapters.add_lora(net, **{"targets": adapters.default_targets(architecture["family"]), **tuning.lora})
         self.is_frozen = not any(p.requires_grad for p in embedding.parameters())
-        if self.normalise.by == "speaker" and not self.is_frozen:
+        if self.normalise.groups and not self.is_frozen:
             raise ConfigError(
-                "normalise must not be speaker where the encoder is trained, since it needs statistics of fixed features. "
-                "Set model.finetune.layers=none and model.finetune.lora=null."
+                f"normalise must not be {self.normalise.by} where the encoder is trained, since it needs statistics of fixed "
+                "features. Set model.finetune.layers=none and model.finetune.lora=null."
             )
         if tuning.mask is not None and not self.is_frozen:
             net.mask = SpanMask(**tuning.mask)
@@ -105,7 +105,7 @@ class Pretrained(SpeechClassifier):
     def fit_statistics(self, data: "SpeechData", *, resumed: bool = False) -> None:
         super().fit_statistics(data, resumed=resumed)
         if self.head.swap:
-            voices = self.moments(data, data.split.train)
+            voices = self.moments(data, data.split.train, "speaker")
             data.check_fitted(voices.rows)
             self._voices = voices.mean()[..., None].to(self.normalise.mean)  # (speaker, feature, 1)
             self._training = (voices.clips[:, 0] > 0).nonzero()[:, 0].to(self.device)

@@ -120,13 +120,8 @@ def in_relative_time(values: Tensor, frames: Tensor, bins: int) -> Tensor:
     return torch.stack(each)
 
 
-def speaker_statistics(model: SpeechClassifier, data: SpeechData, rows: np.ndarray) -> Statistics | None:
-    """Return the statistics of the speakers of some rows, where the model normalises by speaker."""
-    return model.normalise.statistics(model.moments(data, rows)) if model.normalise.by == "speaker" else None
-
-
 def layer_below(
-    model: SpeechClassifier, data: SpeechData, rows: np.ndarray, speakers: Statistics | None
+    model: SpeechClassifier, data: SpeechData, rows: np.ndarray, own: Statistics | None
 ) -> tuple[np.ndarray, str]:
     """Return what a model's outputs are made from, ``(row, unit)`` in the order of ``rows``, and what it is in words.
 
@@ -139,7 +134,7 @@ def layer_below(
     if isinstance(model, Classical):
         with model.evaluating():
             for batch in data.batches(rows, model.device, BATCH):
-                vectors = model.vector(batch, speakers)
+                vectors = model.vector(batch, own)
                 found |= dict(zip(batch.index.tolist(), vectors.cpu().double().numpy(), strict=True))
         return np.stack([found[int(row)] for row in rows]), "numbers of the vector that the classifier gets"
     caught: list[Tensor] = []
@@ -148,7 +143,7 @@ def layer_below(
         with model.evaluating():
             for batch in data.batches(rows, model.device, BATCH):
                 caught.clear()
-                model.logits(batch, speakers)
+                model.logits(batch, own)
                 found |= dict(zip(batch.index.tolist(), caught[-1].cpu().double().numpy(), strict=True))
     finally:
         hook.remove()
@@ -170,10 +165,10 @@ def last_layer(model: SpeechClassifier) -> nn.Linear:
 
 
 def normalised_clip(
-    model: SpeechClassifier, data: SpeechData, rows: np.ndarray, speakers: Statistics | None
+    model: SpeechClassifier, data: SpeechData, rows: np.ndarray, own: Statistics | None
 ) -> tuple[Tensor, Tensor, Batch]:
     """Return the normalised features of some rows, their frames, and the batch of the rows, in their order."""
     batch = data.gather(torch.from_numpy(rows), model.device)
     with model.evaluating():
-        features, frames = model.normalised(batch, speakers)
+        features, frames = model.normalised(batch, own)
     return features, frames, batch

@@ -87,7 +87,7 @@ def _described(features: nn.Module) -> str:
 
 
 def _embeddings(album: Album, shown: Explained, plain: dict[str, Any]) -> Section:
-    vectors, what = layer_below(shown.model, shown.data, shown.rows, shown.speakers)
+    vectors, what = layer_below(shown.model, shown.data, shown.rows, shown.own)
     maps = map_clips(vectors, shown.groups, shown.table["speaker"], plain["points"], plain["seed"], plain["map"])
     about = f"Each point is a {shown.side} clip, placed by the {vectors.shape[1]} {what}."
     return Section(

@@ -14,7 +14,6 @@ from ser.errors import RunError
 from ser.features.normalise import Statistics
 from ser.inference.load import device_named
 from ser.models.classifier import SpeechClassifier
-from ser.pictures.attribution import speaker_statistics
 from ser.pictures.collection import thirds
 from ser.rescoring.recompute import rebuilt_folds
 from ser.runs.folder import DEV_PREDICTIONS, PREDICTIONS, RunFolder
@@ -31,7 +30,7 @@ class Explained:
         model, data, fold: As the run stored them.
         table: The stored predictions of the side, in the order of ``rows``.
         rows: Of the side, in the data's manifest.
-        speakers: Statistics of its speakers, where the model normalises by speaker.
+        own: Statistics of its speakers or corpora, where the model normalises by them.
         side: ``test`` or ``dev``.
     """
 
@@ -40,7 +39,7 @@ class Explained:
     fold: RunFolder
     table: pd.DataFrame
     rows: np.ndarray
-    speakers: Statistics | None
+    own: Statistics | None
     side: str
 
     @property
@@ -75,4 +74,4 @@ def explained_fold(plain: Mapping[str, Any]) -> Explained:
             "was not changed after the run."
         )
     table = table.set_index("utterance", drop=False).loc[list(ids)].reset_index(drop=True)
-    return Explained(model, data, fold, table, rows, speaker_statistics(model, data, rows), side)
+    return Explained(model, data, fold, table, rows, model.own_statistics(data, rows), side)

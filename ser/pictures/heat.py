@@ -99,7 +99,7 @@ def _explained_rows(shown: Explained, output: int, most: int, seed: int) -> np.n
 
 def average(shown: Explained, where: np.ndarray, output: int, steps: int) -> Rest:
     """Return the averaged attributions of some rows of the table towards one output."""
-    features, frames, _ = attribution.normalised_clip(shown.model, shown.data, shown.rows[where], shown.speakers)
+    features, frames, _ = attribution.normalised_clip(shown.model, shown.data, shown.rows[where], shown.own)
     target = torch.full((len(where),), output, device=features.device)
     shares, salient, missed = attribution.attributed(shown.model, features, frames, target, steps)
     totals = shares.sum(dim=(1, 2))
@@ -169,7 +169,7 @@ def _clips(shown: Explained, plain: Mapping[str, Any]) -> list[int]:
 def _draw_single(album: Album, shown: Explained, where: Sequence[int], steps: int, asked: bool) -> Shown:
     """Draw features, integrated gradients and saliency of single clips, a column a clip."""
     rows = shown.rows[np.array(where)]
-    features, frames, batch = attribution.normalised_clip(shown.model, shown.data, rows, shown.speakers)
+    features, frames, batch = attribution.normalised_clip(shown.model, shown.data, rows, shown.own)
     outputs = _outputs_of(shown, where).to(features.device)
     shares, salient, _ = attribution.attributed(shown.model, features, frames, outputs, steps)
     with shown.model.evaluating():

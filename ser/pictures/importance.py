@@ -24,7 +24,7 @@ REPEATS = 5
 
 def importances_section(album: Album, shown: Explained, model: Classical, plain: Mapping[str, Any]) -> Section:
     """Draw the importances of the features of a classical model."""
-    vectors, _ = layer_below(shown.model, shown.data, shown.rows, shown.speakers)
+    vectors, _ = layer_below(shown.model, shown.data, shown.rows, shown.own)
     groups = grouped(model)
     whole, lost = permutation_importances(model, vectors, target_indices(shown.table), groups, plain["seed"])
     rows = {name: (100 * float(each.mean()), 100 * float(each.std())) for name, each in lost.items()}

@@ -12,6 +12,9 @@ SPEAKERS_UNKNOWN = "speakers unknown"
 DEV_SHARES_SPEAKERS = "dev speakers also train"
 FEW_SHOT = "few-shot"
 ADAPTED = "speaker-adapted"
+CORPUS_ADAPTED = "corpus-adapted"
+ADAPTATIONS = {"speaker": ADAPTED, "corpus": CORPUS_ADAPTED}
+"""By what features are normalised by."""
 TEXT_DEPENDENT = "not text-independent"
 IDENTICAL_AUDIO = "identical audio"
 NEAR_IDENTICAL_AUDIO = "near-identical audio"
@@ -28,6 +31,7 @@ MEANINGS = {
     DEV_SHARES_SPEAKERS: "The epoch was chosen on other recordings of the training speakers; test speakers are in neither.",
     FEW_SHOT: "A few recordings of each test speaker, with their labels, were in training.",
     ADAPTED: "Features were normalised with each test speaker's own recordings, without their labels.",
+    CORPUS_ADAPTED: "Features were normalised with the test recordings of each corpus, without their labels.",
     TEXT_DEPENDENT: "Test sentences also occur in training, although the protocol excludes them from it.",
     IDENTICAL_AUDIO: "The same recording is on both sides, under two names.",
     NEAR_IDENTICAL_AUDIO: "Copies of a recording that differ in level, coding or noise are on both sides.",

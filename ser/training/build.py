@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ser.errors import ConfigError
 from ser.protocols.plan import Plan
-from ser.protocols.stamps import ADAPTED
+from ser.protocols.stamps import ADAPTATIONS
 from ser.runs.folder import BEST
 from ser.runtime import distributed
 from ser.runtime.instantiate import instantiate
@@ -65,8 +65,9 @@ def _steps(config: Config, group: str) -> dict[str, Config]:
 
 
 def stamps_of(config: Config, data: "SpeechData") -> list[str]:
-    """Return the stamps of a run: those of its data, and one if the model is adapted to its test speakers."""
-    return [*data.stamps, *([ADAPTED] if config["normalise"].get("by") == "speaker" else [])]
+    """Return the stamps of a run: those of its data, and one if the model is adapted to its test speakers or corpora."""
+    adapted = ADAPTATIONS.get(config["normalise"].get("by"))
+    return [*data.stamps, *([] if adapted is None else [adapted])]
 
 
 def device_of(accelerator: str) -> "torch.device":

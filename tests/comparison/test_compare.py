@@ -259,6 +259,18 @@ def test_speaker_adapted_runs_are_set_apart(make: Make, tmp_path: Path) -> None:
     assert apart.rows[0].stamps == ("speaker-adapted",)
 
 
+def test_corpus_adapted_runs_are_set_apart_from_both_others(make: Make, tmp_path: Path) -> None:
+    make("plain", skill=1.0)
+    make("speaker", "bilstm.BiLSTM", skill=2.0, stamps=["speaker-adapted"])
+    make("corpus", "svm.SVM", skill=2.0, stamps=["corpus-adapted"])
+    comparison, _ = rank_systems(find([tmp_path / "runs"])[0])
+    assert [row.system for row in comparison.sections[0].group.rows] == ["cnn"]
+    assert {group.apart: group.rows[0].stamps for group in comparison.apart} == {
+        "adapted to unlabelled recordings of its test speakers": ("speaker-adapted",),
+        "adapted to the unlabelled test recordings of each corpus": ("corpus-adapted",),
+    }
+
+
 def test_among_groups_of_equal_size_more_folds_make_the_main_table(make: Make, tmp_path: Path) -> None:
     make("0", fold=0)
     make("1", "bilstm.BiLSTM")

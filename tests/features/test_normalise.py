@@ -93,8 +93,14 @@ def test_a_constant_band_stays_finite() -> None:
 
 
 def test_unknown_normalisation_is_named() -> None:
-    with pytest.raises(ConfigError, match="must be utterance, training, speaker or none; got 'sex'"):
+    with pytest.raises(ConfigError, match="must be utterance, training, speaker, corpus or none; got 'sex'"):
         Normalise(4, "sex")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("relevance", [-1, float("inf"), "four", True])
+def test_relevance_is_a_number_of_clips(relevance: object) -> None:
+    with pytest.raises(ConfigError, match=r"normalise.relevance must be a number of clips of at least 0; got"):
+        Normalise(4, "corpus", relevance=relevance)  # type: ignore[arg-type]
 
 
 # ---- by speaker
@@ -122,7 +128,7 @@ def by_speaker(parts: list[Tensor], speaker: Tensor) -> dict[int, np.ndarray]:
 
 def trained() -> Normalise:
     made = Normalise(4, "speaker").double()
-    made.fit_speakers(moments(clips(), SPEAKER))
+    made.fit_groups(moments(clips(), SPEAKER))
     return made
 
 
@@ -173,6 +179,16 @@ def test_many_clips_outweigh_the_statistics_of_training() -> None:
     frames = np.concatenate(clips(1), axis=1)
     np.testing.assert_allclose(found.mean[0, :, 0], frames.mean(axis=1), rtol=5e-3)
     np.testing.assert_allclose(found.deviation[0, :, 0], frames.std(axis=1), rtol=5e-3)
+
+
+def test_without_relevance_a_group_has_its_own_statistics_alone() -> None:
+    made = Normalise(4, "corpus", relevance=0).double()
+    made.fit_groups(moments(clips(), SPEAKER))
+    found = made.statistics(moments(clips(1), SPEAKER))
+    for s, frames in by_speaker(clips(1), SPEAKER).items():
+        np.testing.assert_allclose(found.mean[s, :, 0], frames.mean(axis=1), rtol=1e-10)
+        np.testing.assert_allclose(found.deviation[s, :, 0], frames.std(axis=1), rtol=1e-10)
+    np.testing.assert_allclose(found.mean[1], made.mean, rtol=1e-10)  # of which nothing is known
 
 
 def test_statistics_of_a_speaker_do_not_depend_on_other_speakers() -> None:

@@ -275,7 +275,7 @@ def test_adapting_to_arrays_equals_adapting_to_files(run: Run) -> None:
 def test_model_that_does_not_normalise_by_speaker_cannot_be_adapted(run: Run, tiny_demo: Path, stores: Path) -> None:
     config = config_of(tiny_demo, stores, "normalise=training")
     model = build.build_model(config, run.data)
-    with pytest.raises(ConfigError, match="normalise must be speaker to adapt a model; got training"):
+    with pytest.raises(ConfigError, match="normalise must be speaker or corpus to adapt a model; got training"):
         model.adapt(files_of(run, run.data.split.test))
 
 

@@ -59,7 +59,7 @@ def test_head_probabilities_are_averaged_and_heads_learn_separately(
     target = torch.tensor([0, 1, 2, 3, 4])
     losses = [nn.functional.cross_entropy(logits, target) for logits in each]
     given = training_of(model, "loss.label_smoothing=0").training_step(
-        Batch(torch.empty(5, 0), frames, target, target, target, (features, frames))
+        Batch(torch.empty(5, 0), frames, target, target, target, target, (features, frames))
     )
     torch.testing.assert_close(given, torch.stack(losses).mean())
 
@@ -84,7 +84,7 @@ def test_swap_gives_a_clip_the_mean_of_another_training_speaker(
     model._voices = torch.randn(4, n, 1)
     model._training = torch.tensor([1, 3])  # the others are of dev and test
     features, frames, speaker = torch.randn(64, n, 1), torch.ones(64, dtype=torch.int64), torch.tensor([1, 3] * 32)
-    batch = Batch(torch.empty(64, 0), frames, frames, frames, speaker, (features, frames))
+    batch = Batch(torch.empty(64, 0), frames, frames, frames, speaker, speaker, (features, frames))
     given = model.normalise(features, frames, model.training_statistics(batch))
     own = features - model._voices[speaker]
     lent = [(own + model._voices[i] - model.normalise.mean) / (model.normalise.deviation + 1e-3) for i in (1, 3)]

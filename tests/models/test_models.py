@@ -86,7 +86,7 @@ def test_evaluation_is_deterministic(make_model: MakeModel, name: str) -> None:
 def test_augmentation_is_applied_in_training(make_model: MakeModel, name: str) -> None:
     model = quiet(make_model(name)).eval()  # no dropout: what chance there is comes from the augmentation
     clips = waveforms(9000, 16000)
-    batch = Batch(pad_sequence(clips, batch_first=True), torch.tensor([9000, 16000]), *3 * [torch.arange(2)])
+    batch = Batch(pad_sequence(clips, batch_first=True), torch.tensor([9000, 16000]), *4 * [torch.arange(2)])
     with torch.no_grad():
         losses = {float(training_of(model, "augment=[warp,spec_augment,mixup]").training_step(batch)) for _ in range(4)}
     assert len(losses) > 1
@@ -96,7 +96,7 @@ def test_augmentation_is_applied_in_training(make_model: MakeModel, name: str) -
 def test_every_parameter_gets_a_gradient(make_model: MakeModel, name: str) -> None:
     model = quiet(make_model(name, "augment=[]"))
     clips = waveforms(12000, 16000, 9000, 4000, 16000, 15000, 8000, 7000)
-    batch = Batch(pad_sequence(clips, batch_first=True), torch.tensor([len(c) for c in clips]), *3 * [torch.arange(8)])
+    batch = Batch(pad_sequence(clips, batch_first=True), torch.tensor([len(c) for c in clips]), *4 * [torch.arange(8)])
     before = {key: p.detach().clone() for key, p in model.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     training_of(model).training_step(batch).backward()
@@ -123,7 +123,7 @@ def test_loss_equals_the_formula(make_model: MakeModel, name: str) -> None:
     hard = torch.tensor([1, 4, 5])
     with torch.no_grad():
         padded, index = pad_sequence(clips, batch_first=True), torch.arange(3)
-        given = float(training.training_step(Batch(padded, lengths, hard, index, index)))
+        given = float(training.training_step(Batch(padded, lengths, hard, index, index, index)))
     logits = logits_of(model, clips).double().numpy()
     logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     # 0.2 is spread over all eight classes; the rest stays with the true one.
@@ -140,13 +140,13 @@ def test_certain_soft_targets_equal_hard_targets(make_model: MakeModel) -> None:
 
     def loss(target: Tensor) -> float:
         with torch.no_grad():
-            return float(training.training_step(Batch(padded, lengths, target, index, index)))
+            return float(training.training_step(Batch(padded, lengths, target, index, index, index)))
 
     one, two = torch.tensor([0, 3]), torch.tensor([6, 2])
     rows = torch.eye(8)
     assert loss(rows[one]) == pytest.approx(loss(one), abs=1e-6)
     assert loss((rows[one] + rows[two]) / 2) == pytest.approx((loss(one) + loss(two)) / 2, abs=1e-5)
-    training.validation_step(Batch(padded, lengths, (0.7 * rows[one] + 0.3 * rows[two]), index, index))
+    training.validation_step(Batch(padded, lengths, (0.7 * rows[one] + 0.3 * rows[two]), index, index, index))
     assert int(training.dev_confusion.compute().sum()) == 2
 
 
@@ -159,7 +159,7 @@ def test_model_of_numbers_learns_in_standard_units_and_answers_in_its_own(make_m
     standard = torch.tensor([[1.0, 0.0], [-1.0, 1.0]])  # as the data module gives 3.5 and -1, 2.5 and 19
     with torch.no_grad():
         outputs = model(padded, lengths)
-        batch = Batch(padded, lengths, standard, index, index)
+        batch = Batch(padded, lengths, standard, index, index, index)
         loss = training_of(model, "loss=mse").eval().training_step(batch)
     answers = torch.tensor([3.0, -1.0]) + torch.tensor([0.5, 20.0]) * outputs.double()
     torch.testing.assert_close(model.probabilities(padded, lengths), answers)
@@ -171,7 +171,7 @@ def test_eight_clips_can_be_overfitted(make_model: MakeModel, name: str, demo_cl
     model = quiet(make_model(name))
     training = training_of(model, "loss.label_smoothing=0")
     lengths = torch.tensor([len(c) for c in demo_clips])
-    batch = Batch(pad_sequence(demo_clips, batch_first=True), lengths, *3 * [torch.arange(8)])
+    batch = Batch(pad_sequence(demo_clips, batch_first=True), lengths, *4 * [torch.arange(8)])
     model.normalise.fit([model.features(batch.waveform, batch.lengths)])
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
     losses: list[float] = []

@@ -60,7 +60,9 @@ def noise() -> list[Tensor]:
 
 def batch_of(clips: list[Tensor]) -> Batch:
     index = torch.arange(len(clips))
-    return Batch(pad_sequence(clips, batch_first=True), torch.tensor([len(c) for c in clips]), index, index, index)
+    return Batch(
+        pad_sequence(clips, batch_first=True), torch.tensor([len(c) for c in clips]), index, index, index, index
+    )
 
 
 def gradients(model: Pretrained, batch: Batch, seed: int = 0) -> dict[str, Tensor]:

@@ -91,7 +91,7 @@ def test_mistakes_sound_as_they_are_stored(net: Path, settings_of: Callable[...,
 
 def test_last_layer_gives_the_stored_probabilities(net: Path, settings_of: Callable[..., dict[str, object]]) -> None:
     shown = explained_fold(settings_of(net, "side=dev"))
-    hidden, _ = layer_below(shown.model, shown.data, shown.rows, shown.speakers)
+    hidden, _ = layer_below(shown.model, shown.data, shown.rows, shown.own)
     layer = attribution.last_layer(shown.model)
     logits = hidden @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
     given = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
