@@ -7,11 +7,11 @@ from typing_extensions import override
 
 from ser.errors import ConfigError
 from ser.features.deltas import deltas
-from ser.features.framing import Framed, PowerSpectrum
+from ser.features.framing import OfPower, PowerSpectrum
 from ser.features.logmel import LogMel
 
 
-class MFCC(Framed):
+class MFCC(OfPower):
     """Mel-frequency cepstral coefficients with their deltas.
 
     Source: Davis and Mermelstein, 1980, https://doi.org/10.1109/TASSP.1980.1163420.
@@ -52,15 +52,15 @@ class MFCC(Framed):
         super().__init__()
         self.log_mel = LogMel(sample_rate, n_mels, window_ms, hop_ms, low_hz, high_hz, floor)
         self.cepstrum = _Cepstrum("mfcc", n_mfcc, n_mels, "n_mels", deltas, delta_width)
-        self.framing, self.names = self.log_mel.framing, self.cepstrum.names
+        self.spectrum, self.framing, self.names = self.log_mel.spectrum, self.log_mel.framing, self.cepstrum.names
 
     @override
-    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
-        coefficients: Tensor = self.cepstrum(self.log_mel.compute(samples, frames), frames)
+    def of_power(self, power: Tensor, frames: Tensor) -> Tensor:
+        coefficients: Tensor = self.cepstrum(self.log_mel.of_power(power, frames), frames)
         return coefficients
 
 
-class LFCC(Framed):
+class LFCC(OfPower):
     """Linear-frequency cepstral coefficients with their deltas: as `MFCC`, with bands of one width.
 
     Shapes:
@@ -112,8 +112,8 @@ class LFCC(Framed):
         self.framing, self.names = self.spectrum.framing, self.cepstrum.names
 
     @override
-    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
-        logs = torch.log(self.filters.T @ self.spectrum(samples) + self.floor)
+    def of_power(self, power: Tensor, frames: Tensor) -> Tensor:
+        logs = torch.log(self.filters.T @ power + self.floor)
         coefficients: Tensor = self.cepstrum(logs, frames)
         return coefficients
 

@@ -10,14 +10,14 @@ from torch import Tensor
 from typing_extensions import override
 
 from ser.errors import ConfigError
-from ser.features.framing import Framed, PowerSpectrum
+from ser.features.framing import OfPower, PowerSpectrum
 
 A0_HZ = 440 / 16
 OCTAVE, OCTAVES = 5.0, 2.0
 """Centre and width of the Gaussian over octaves above 27.5 Hz that weights the bins."""
 
 
-class Chroma(Framed):
+class Chroma(OfPower):
     """Energy by pitch class, C first; each frame's largest is 1.
 
     Shapes:
@@ -56,8 +56,8 @@ class Chroma(Framed):
         self.register_buffer("filters", filters.float(), persistent=False)
 
     @override
-    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
-        energies: Tensor = self.filters @ self.spectrum(samples)
+    def of_power(self, power: Tensor, frames: Tensor) -> Tensor:
+        energies: Tensor = self.filters @ power
         largest = energies.amax(dim=1, keepdim=True)
         return energies / torch.where(largest > torch.finfo(energies.dtype).tiny, largest, 1.0)
 

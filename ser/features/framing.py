@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ser.errors import ConfigError
 from ser.features.mask import frame_mask
@@ -132,13 +133,33 @@ class PowerSpectrum(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         """Return the power of each bin."""
-        return power_spectrum(samples, self.framing, self.window)
+        at = self.framing
+        spectrum = torch.stft(samples, at.span, at.hop, at.window, self.window, center=False, return_complex=True)
+        # The squares are added as they are: a magnitude between, with its square root, takes as long as the FFT.
+        return spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
 
 
-def power_spectrum(samples: Tensor, frames: Framing, window: Tensor) -> Tensor:
-    """Return the power of each bin of windowed frames, ``(batch, bin, frame)``.
+class OfPower(Framed):
+    """Features of frames that are made from their power spectrum: a subclass also sets ``spectrum``.
 
-    The squares of both parts are added as they are: a magnitude between, with its square root, takes as long as the FFT.
+    The parts of a stack that have the same frames share one spectrum.
+
+    Attributes:
+        spectrum: The power spectrum of ``framing``.
     """
-    spectrum = torch.stft(samples, frames.span, frames.hop, frames.window, window, center=False, return_complex=True)
-    return spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+
+    spectrum: PowerSpectrum
+
+    @override
+    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
+        return self.of_power(self.spectrum(samples), frames)
+
+    @abstractmethod
+    def of_power(self, power: Tensor, frames: Tensor) -> Tensor:
+        """Return the features of a power spectrum, which stays as it is.
+
+        Shapes:
+            - power: ``(batch, bin, frame)`` in at least single precision
+            - frames: ``(batch,)``, of each clip
+            - returns: ``(batch, n_features, frame)``, whatever beyond a clip's frames
+        """

@@ -7,13 +7,13 @@ from torch import Tensor
 from typing_extensions import override
 
 from ser.errors import ConfigError
-from ser.features.framing import Framed, framing, power_spectrum
+from ser.features.framing import OfPower, PowerSpectrum
 
 DECIBELS = 10 / math.log(10)
 """What a natural logarithm of power is multiplied by."""
 
 
-class LogMel(Framed):
+class LogMel(OfPower):
     """Log-mel energies of a padded batch of waveforms.
 
     Frames start every ``hop_ms`` and lie entirely within the clip (Kaldi's ``snip_edges``), so that padding cannot affect
@@ -54,7 +54,8 @@ class LogMel(Framed):
     ) -> None:
         super().__init__()
         self.names = tuple(f"mel_{band}" for band in range(n_mels))
-        self.framing = framing(sample_rate, window_ms, hop_ms)
+        self.spectrum = PowerSpectrum(sample_rate, window_ms, hop_ms)
+        self.framing = self.spectrum.framing
         self.fft, self.hop = self.framing.span, self.framing.hop
         self.floor = floor
         self.mel = torchaudio.transforms.MelSpectrogram(
@@ -67,11 +68,10 @@ class LogMel(Framed):
             )
 
     @override
-    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
-        return self.energies(samples).add_(self.floor).log_()
+    def of_power(self, power: Tensor, frames: Tensor) -> Tensor:
+        return self.energies(power).add_(self.floor).log_()
 
-    def energies(self, samples: Tensor) -> Tensor:
-        """Return the energy of each band, ``(batch, n_mels, frame)``, of at least one frame of samples."""
-        power = power_spectrum(samples, self.framing, self.mel.spectrogram.window)
+    def energies(self, power: Tensor) -> Tensor:
+        """Return the energy of each band, ``(batch, n_mels, frame)``, of the power of each bin, ``(batch, bin, frame)``."""
         energies: Tensor = self.mel.mel_scale(power)
         return energies

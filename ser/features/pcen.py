@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from ser.errors import ConfigError
-from ser.features.framing import Framed
+from ser.features.framing import OfPower
 from ser.features.logmel import LogMel
 
 
-class PCEN(Framed):
+class PCEN(OfPower):
     """Per-channel energy normalisation: ``(E / (eps + M)**gain + bias)**power - bias**power``.
 
     ``M`` is the energy ``E`` of a band, smoothed over the frames before; it begins at the first frame's.
@@ -62,19 +62,20 @@ class PCEN(Framed):
         if not 0 <= gain <= 1:
             raise ConfigError(f"features.gain must be between 0 and 1; got {gain}.")
         self.log_mel = LogMel(sample_rate, n_mels, window_ms, hop_ms, low_hz, high_hz)
-        self.framing, self.names = self.log_mel.framing, tuple(f"pcen_{band}" for band in range(n_mels))
-        self.gain, self.bias, self.power, self.eps = gain, bias, power, eps
+        self.spectrum, self.framing = self.log_mel.spectrum, self.log_mel.framing
+        self.names = tuple(f"pcen_{band}" for band in range(n_mels))
+        self.gain, self.bias, self.root, self.eps = gain, bias, power, eps
         frames = time_ms / 1000 * sample_rate / self.log_mel.hop
         # The share of a new frame whose low-pass has its half-power bandwidth at the time constant, as in librosa.
         self.share = (math.sqrt(1 + 4 * frames**2) - 1) / (2 * frames**2)
 
     @override
-    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
-        energy = self.log_mel.energies(samples)
+    def of_power(self, power: Tensor, frames: Tensor) -> Tensor:
+        energy = self.log_mel.energies(power)
         level = smoothed(energy, self.share)
         # As logarithms: for the small energies of quiet speech, the difference of two roots would be lost.
         controlled = energy * torch.exp(-self.gain * (math.log(self.eps) + torch.log1p(level / self.eps)))
-        rooted: Tensor = self.bias**self.power * torch.expm1(self.power * torch.log1p(controlled / self.bias))
+        rooted: Tensor = self.bias**self.root * torch.expm1(self.root * torch.log1p(controlled / self.bias))
         return rooted
 
 

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from ser.errors import ConfigError
-from ser.features.framing import Framed, PowerSpectrum
+from ser.features.framing import OfPower, PowerSpectrum
 
 QUIETEST = 1e-10
 """Least power in flatness and least magnitude in contrast, as in librosa."""
 
 
-class Spectral(Framed):
+class Spectral(OfPower):
     """Shape of the spectrum of each frame.
 
     ``centroid`` and ``bandwidth`` are mean and deviation of the frequency in Hz, weighted by magnitude; ``rolloff`` the
@@ -71,8 +71,8 @@ class Spectral(Framed):
         self.names = ("centroid", "bandwidth", "rolloff", "flatness", "flux", *contrast)
 
     @override
-    def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
-        power, hz = self.spectrum(samples), self.spectrum.frequencies[:, None]  # (batch, bin, frame), (bin, 1)
+    def of_power(self, power: Tensor, frames: Tensor) -> Tensor:
+        hz = self.spectrum.frequencies[:, None]  # (bin, 1)
         tiny = torch.finfo(power.dtype).tiny
         # The square root has no slope at zero: bins of digital silence are left out.
         magnitude = torch.where(power > 0, power.clamp(min=tiny).sqrt(), 0.0)

@@ -1,13 +1,14 @@
 """Several features of the same frames, one below the other."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ser.errors import ConfigError
+from ser.features.framing import Framing, OfPower
 from ser.runtime.instantiate import find_class, instantiate
 
 
@@ -56,7 +57,14 @@ class Stack(nn.Module):
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return the rows of all parts and the number of frames of each clip."""
-        features, frames = zip(*(part(waveform, lengths) for part in self.parts), strict=True)
+        powers: dict[Framing, Tensor] = {}
+        made = [
+            part.framing.features(_of_shared(part, powers), waveform, lengths)
+            if isinstance(part, OfPower)
+            else part(waveform, lengths)
+            for part in self.parts
+        ]
+        features, frames = zip(*made, strict=True)
         for part, rows in zip(self.parts, features, strict=True):
             if rows.shape[-1] != features[0].shape[-1]:
                 raise ConfigError(
@@ -64,6 +72,17 @@ class Stack(nn.Module):
                     f"{type(part).__name__} {rows.shape[-1]}. Set features.window_ms and features.hop_ms."
                 )
         return torch.cat(features, dim=1), frames[0]
+
+
+def _of_shared(part: OfPower, powers: dict[Framing, Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return what computes a part from the power spectrum of its frames, which is computed once."""
+
+    def compute(samples: Tensor, frames: Tensor) -> Tensor:
+        if part.framing not in powers:
+            powers[part.framing] = part.spectrum(samples)
+        return part.of_power(powers[part.framing], frames)
+
+    return compute
 
 
 def _made(part: Mapping[str, Any], sizes: Mapping[str, float]) -> nn.Module:

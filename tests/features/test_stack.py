@@ -8,8 +8,12 @@ from hydra import compose
 from omegaconf import OmegaConf
 
 from ser.errors import ConfigError
-from ser.features.cepstra import MFCC
+from ser.features.cepstra import LFCC, MFCC
+from ser.features.chroma import Chroma
+from ser.features.logmel import LogMel
+from ser.features.pcen import PCEN
 from ser.features.samples import RMS, ZeroCrossingRate
+from ser.features.spectral import Spectral
 from ser.features.stack import Stack
 from ser.runtime.composition import composed
 from ser.runtime.instantiate import instantiate
@@ -38,6 +42,26 @@ def test_rows_are_those_of_the_parts_in_their_order() -> None:
     torch.testing.assert_close(features, torch.cat([rows for rows, _ in apart], dim=1), rtol=0, atol=0)
     torch.testing.assert_close(frames, apart[0][1])
     assert Stack(parts).names == parts[0].names + parts[1].names + parts[2].names
+
+
+def test_parts_with_the_same_frames_share_one_spectrum(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"window_ms": 64.0, "hop_ms": 16.0}
+    parts = [MFCC(**sizes), Chroma(**sizes), LogMel(**sizes), Spectral(**sizes), PCEN(**sizes), LFCC(**sizes)]
+    apart = torch.cat([part(speech(), LENGTHS)[0] for part in parts], dim=1)
+    taken: list[int] = []
+    stft = torch.stft
+
+    def counted(samples: torch.Tensor, span: int, *rest: Any, **more: Any) -> torch.Tensor:
+        taken.append(span)
+        return stft(samples, span, *rest, **more)
+
+    monkeypatch.setattr(torch, "stft", counted)
+    torch.testing.assert_close(Stack(parts)(speech(), LENGTHS)[0], apart, rtol=0, atol=0)
+    assert taken == [1024]
+    short = Stack(parts)(speech()[:, :100], torch.tensor([100, 60]))[0]  # shorter than a frame
+    torch.testing.assert_close(
+        short, torch.cat([part(speech()[:, :100], torch.tensor([100, 60]))[0] for part in parts], dim=1), rtol=0, atol=0
+    )
 
 
 def test_names_become_whole_configurations() -> None:
