@@ -35,8 +35,8 @@ ROOMS = [
     "runs",
     "training",
     "rescoring",
-    "comparison",
     "pictures",
+    "comparison",
     "sweeps",
     "command",
 ]

@@ -2,7 +2,7 @@
 
 Many published accuracies come from random splits, which test on the speakers, and often the sentences, that train. The
 report scores each model under that split and under one whose test speakers never train, and says how much of the first
-number is the split's.
+number is the split's. A page of pictures of the corpora stands beside it.
 """
 
 import json
@@ -14,15 +14,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Group
+from rich.console import Console, Group
 
 from ser.comparison.report import Report, draw_score, present
 from ser.comparison.systems import Pooled, find, join_folds, names
-from ser.errors import RunError
+from ser.errors import RunError, SerError
 from ser.evaluation import metrics, predictions
 from ser.evaluation.comparison import SIGNIFICANT, paired
 from ser.evaluation.intervals import seed_and_speaker_interval, speaker_interval
 from ser.evaluation.measure import refuse_numbers
+from ser.pictures.explore import PAGE_FILE, draw_corpora
 from ser.report.drawing import STAMP_COLOUR, drawing
 from ser.report.format import interval, p_value, percent, with_interval
 from ser.report.tables import simple_table
@@ -32,6 +33,8 @@ ALL = "all"
 SPLITS = ORIGINAL, INDEPENDENT = "original", "independent"
 HEADINGS = ("model", "tested on", "split", "accuracy", "95 % interval", "UAR", "precision", "F1", "difference")
 """Of the file for reading; the difference is the original's accuracy minus the other."""
+OF_PAGE = {"device": "auto", "points": 1000, "vector": None, "seed": 0}
+"""Settings of the page of the corpora; UMAP is left out, as it takes longer than the rest."""
 READING = (
     "Red: the original's split. Blue: no test speaker trains. Bars: 95 % interval over speakers, dotted where they are too "
     "few to conclude."
@@ -55,11 +58,15 @@ class Classic(Report):
         self.splits = {original: ORIGINAL, independent: INDEPENDENT}
 
     def write(self, folder: Path, runs: Sequence[Path]) -> None:
-        """Write ``classic.csv``, ``classic.md`` and ``classic.png`` beside the runs, and print table and conclusion."""
+        """Write ``classic.csv``, ``classic.md`` and ``classic.png`` beside the runs, and print table and conclusion.
+
+        ``explore`` beside them gets the page of the corpora, unless it has one.
+        """
         rows = self.rows(runs)
         present(
             rows, folder / "classic", [HEADINGS, *_cells(rows)], self.tables(rows), self.plot, self.conclusion(rows)
         )
+        Console().print(_of_corpora(folder / "explore", runs), highlight=False, markup=False, soft_wrap=True)
 
     def tables(self, rows: pd.DataFrame) -> Group:
         """Lay out the rows for the terminal: both accuracies side by side, then the other scores."""
@@ -148,6 +155,19 @@ class Classic(Report):
             lines = " Dashed: chance." + " Dotted: as reported." * (self.reported is not None)
             figure.supxlabel(fill(READING + lines, int(13 * width)), fontsize=9, color="0.35")
             figure.suptitle(fill(self.title, int(9 * width)), fontsize=12, fontweight="bold")
+
+
+def _of_corpora(folder: Path, runs: Sequence[Path]) -> str:
+    """Draw the corpora of the runs, unless that is done, and return where the pictures are, or why there are none."""
+    page = folder / PAGE_FILE
+    if not page.exists():
+        settings = find(runs)[0][0].runs[0].settings
+        features = {"_target_": "ser.features.cepstra.MFCC", "sample_rate": settings["audio"]["sample_rate"]}
+        try:
+            draw_corpora({**settings, **OF_PAGE, "features": features, "out": str(folder)}, extra=None)
+        except SerError as error:
+            return f"No pictures of the corpora: {error}"
+    return f"Pictures of the corpora: {page}"
 
 
 def _rows(model: str, by_split: dict[str, list[Pooled]]) -> Iterator[dict[str, Any]]:

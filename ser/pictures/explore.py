@@ -1,5 +1,6 @@
 """What corpora hold, as one page and its pictures."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,19 @@ def explore(config: "DictConfig") -> Path:
     from omegaconf import OmegaConf
 
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    return draw_corpora(plain)
+
+
+def draw_corpora(plain: Mapping[str, Any], extra: str | None = "umap") -> Path:
+    """Write the page of the corpora of some settings, and return its path.
+
+    Args:
+        plain: The settings of ``conf/explore.yaml``.
+        extra: See `ser.pictures.maps.map_clips`.
+
+    Raises:
+        SerError: As `explore`.
+    """
     device, features = device_named(plain["device"]), instantiate(plain["features"], nn.Module)
     check_integers(plain, {"points": 2, "seed": 0})
     stores = prepared(plain)
@@ -55,9 +69,8 @@ def explore(config: "DictConfig") -> Path:
     album = Album(out, stamps, plain["vector"])
     collection = collected(stores, instantiate(plain["labels"], Labels))
     measures = measure_clips(collection, features, device)
-    maps = map_clips(
-        measures.vectors, collection.clips[GROUP], collection.clips["speaker"], plain["points"], plain["seed"]
-    )
+    groups, speakers = collection.clips[GROUP], collection.clips["speaker"]
+    maps = map_clips(measures.vectors, groups, speakers, plain["points"], plain["seed"], extra)
     sections = [
         _counts(album, collection),
         _lengths(album, collection, measures),

@@ -78,9 +78,9 @@ class Maps:
 
 
 def map_clips(
-    vectors: np.ndarray, classes: pd.Series, speakers: pd.Series, most: int, seed: int, extra: str = "umap"
+    vectors: np.ndarray, classes: pd.Series, speakers: pd.Series, most: int, seed: int, extra: str | None = "umap"
 ) -> Maps:
-    """Place clips on maps, by principal components and by UMAP (if it is installed) or t-SNE.
+    """Place clips on maps, by principal components, and by UMAP (if it is installed) or t-SNE.
 
     Args:
         vectors: ``(clip, number)``.
@@ -88,7 +88,7 @@ def map_clips(
         speakers: Of each clip; they may be missing.
         most: Clips that are drawn; a random sample of more.
         seed: Of the sample and of the maps.
-        extra: ``umap`` or ``tsne``.
+        extra: ``umap``, ``tsne``, or ``None`` for principal components alone.
     """
     count = len(vectors)
     rows = np.sort(np.random.default_rng(seed).permutation(count)[:most])
@@ -97,7 +97,8 @@ def map_clips(
     components, shares = separation.principal_components(scaled)
     places = {"pca": components}
     axes = {"pca": (f"component 1 ({percent(shares[0])} of the variance)", f"component 2 ({percent(shares[1])})")}
-    if len(scaled) > 4 and scaled.shape[1] > 2 and (extra == "tsne" or separation.has_umap()):
+    possible = extra == "tsne" or (extra == "umap" and separation.has_umap())
+    if extra and possible and len(scaled) > 4 and scaled.shape[1] > 2:
         places[extra] = (separation.tsne_points if extra == "tsne" else separation.umap_points)(scaled, seed)
         axes[extra] = ("", "")
     groups = {CLASS: classes}

@@ -17,9 +17,11 @@ from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.evaluation.summary import summarise, write_metrics
 from ser.protocols.stamps import SPEAKER_DEPENDENT
+from ser.report import drawing
 from ser.runtime import composition
 from ser.runtime.conf_dir import conf_dir
 from ser.runtime.instantiate import instantiate
+from tests.conftest import Settings
 
 CLASSES = ("angry", "happy", "sad")
 CLASSICS = ("tess_lstm", "tess_cnn_rnn", "savee_rf", "ravdess_tess", "four_corpora")
@@ -123,7 +125,10 @@ def test_classic_numbers_stand_beside_those_of_new_speakers(tmp_path: Path, caps
         classic_run(tmp_path, both[random], "random", model)
         classic_run(tmp_path, both[new], "speaker_cv", model)
     report = classic.Classic("A random split", reported=0.995)
+    (tmp_path / "explore").mkdir()
+    (tmp_path / "explore" / "explore.html").write_text("as it was")
     report.write(tmp_path, [tmp_path])
+    assert (tmp_path / "explore" / "explore.html").read_text() == "as it was"
     rows = pd.read_csv(tmp_path / "classic.csv").set_index(["model", "corpus", "split"])
     assert len(rows) == 2 * 3 * 2
     for model, corpus, split, scored in (
@@ -148,6 +153,36 @@ def test_classic_numbers_stand_beside_those_of_new_speakers(tmp_path: Path, caps
     assert "(such projects report 99.5 %)" in told
     assert "on 24 speakers, is knowledge of the speakers" in told
     assert (tmp_path / "classic.png").stat().st_size > 10_000
+
+
+def test_classic_report_has_pictures_of_the_corpora(
+    tmp_path: Path, small_settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "DPI", 50)  # takes less time
+    classic_run(tmp_path / "runs", table("demo", 0.9, 1), "random")
+    (folder,) = (tmp_path / "runs").iterdir()
+    settings = small_settings("features=functionals", "protocol=random")
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    classic.Classic("A random split").write(tmp_path, [folder])
+    page = tmp_path / "explore" / "explore.html"
+    assert f"Pictures of the corpora: {page}" in capsys.readouterr().out
+    assert "36 clips, 6 speakers, 6 classes" in page.read_text()
+    drawn = {file.stem for file in page.parent.glob("*.png")}
+    assert {"examples", "by_class_pitch", "pca_class", "spectra"} <= drawn  # waveforms, distributions, maps, spectra
+    assert not any(name.startswith("umap") for name in drawn)
+
+
+def test_classic_report_says_why_it_has_no_pictures_of_the_corpora(
+    tmp_path: Path, small_settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classic_run(tmp_path / "runs", table("demo", 0.9, 1), "random")
+    (folder,) = (tmp_path / "runs").iterdir()
+    gone = f"paths.stores={tmp_path / 'stores'}", "data.corpora.demo.root=/nowhere"
+    (folder / "config.yaml").write_text(yaml.safe_dump(small_settings(*gone)))
+    classic.Classic("A random split").write(tmp_path, [folder])
+    assert "No pictures of the corpora: " in capsys.readouterr().out
+    assert (tmp_path / "classic.png").exists()
+    assert not (tmp_path / "explore").exists()
 
 
 @pytest.mark.parametrize("name", CLASSICS)
