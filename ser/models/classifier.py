@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ser.datamodules.data import SpeechData
 
 Config = Mapping[str, Any]
+Change = Callable[[Batch], Batch] | None
 
 
 @dataclass(frozen=True)
@@ -206,9 +207,7 @@ class SpeechClassifier(nn.Module):
             self.normalise.fit(features())
         data.check_fitted(torch.cat(rows).cpu().numpy())
 
-    def moments(
-        self, data: "SpeechData", rows: np.ndarray, by: Grouping, change: Callable[[Batch], Batch] | None = None
-    ) -> Moments:
+    def moments(self, data: "SpeechData", rows: np.ndarray, by: Grouping, change: Change = None) -> Moments:
         """Return the moments of the features of some utterances, by speaker or corpus, whatever their labels."""
         moments = Moments(len(data.groups[by]), self.n_features)
         with self.evaluating():
@@ -218,9 +217,7 @@ class SpeechClassifier(nn.Module):
                 moments.add(features, frames, batch.group(by), batch.index)
         return moments
 
-    def own_statistics(
-        self, data: "SpeechDataModule", rows: np.ndarray, change: Callable[[Batch], Batch] | None = None
-    ) -> Statistics | None:
+    def own_statistics(self, data: "SpeechData", rows: np.ndarray, change: Change = None) -> Statistics | None:
         """Return the statistics of all speakers or corpora from some rows, if features are normalised by them."""
         by = self.normalise.groups
         return None if by is None else self.normalise.statistics(self.moments(data, rows, by, change))
@@ -234,7 +231,6 @@ class SpeechClassifier(nn.Module):
         return self._own.get("dev")
 
     def _of_clips(self, own: Statistics | None, batch: Batch) -> Statistics | None:
-        """Return the statistics of the speaker or corpus of each clip of a batch."""
         return None if own is None or (by := self.normalise.groups) is None else own.of(batch.group(by))
 
     # ---- what training needs of a net
@@ -372,13 +368,10 @@ class SpeechClassifier(nn.Module):
         return _inference("segments.score_segments")(self, audio, rate, window, hop, turns)
 
     def adapt(self, audio: Any, rate: float | None = None, batch_size: int = 16) -> None:
-        """Normalise by the speaker, or the corpus, of some recordings from now on.
-
-        The model must be trained with ``normalise=speaker`` or ``normalise=corpus``.
+        """Normalise by the speaker, or corpus, of some recordings from now on, if trained with ``normalise=speaker`` (corpus).
 
         Args:
-            audio: Recordings of one speaker, or corpus, without labels; the more and the more varied, the better. See
-                `predict`.
+            audio: Recordings of one speaker, or corpus, without labels; the more varied, the better. See `predict`.
             rate: See `predict`.
             batch_size: See `predict`.
 
