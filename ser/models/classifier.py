@@ -368,7 +368,7 @@ class SpeechClassifier(nn.Module):
         return _inference("segments.score_segments")(self, audio, rate, window, hop, turns)
 
     def adapt(self, audio: Any, rate: float | None = None, batch_size: int = 16) -> None:
-        """Normalise by the speaker, or corpus, of some recordings from now on, if trained with ``normalise=speaker`` (corpus).
+        """Normalise by the speaker, or corpus, of some recordings from now on; see ``normalise=speaker`` and ``corpus``.
 
         Args:
             audio: Recordings of one speaker, or corpus, without labels; the more varied, the better. See `predict`.
