@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ import torch
 
 from ser.audio.quality import Quality
 from ser.errors import AudioError, ConfigError
+from ser.evaluation import conformal
+from ser.evaluation.calibration import apply_temperature
 from ser.features.normalise import Moments
 from ser.inference.recordings import Source, opened_source, sources
 from ser.inference.windows import Piece, batches, pieces
@@ -20,12 +23,20 @@ log = logging.getLogger(__name__)
 SHORT_S = 10.0
 """A single clip of up to so many seconds is scored on one thread of the CPU: waking others takes longer than it saves."""
 ON_ERROR = ("raise", "row")
+_TOLD: WeakSet[SpeechClassifier] = WeakSet()
+"""Models of which it was said that they are not calibrated."""
 GIVEN = "given_"
 """Prefix of a given column that has the name of one of the result."""
 
 
 def predict(
-    model: SpeechClassifier, audio: Any, rate: float | None = None, batch_size: int = 16, *, on_error: str = "raise"
+    model: SpeechClassifier,
+    audio: Any,
+    rate: float | None = None,
+    batch_size: int = 16,
+    *,
+    on_error: str = "raise",
+    calibrated: bool = True,
 ) -> pd.DataFrame:
     """Score recordings; see `SpeechClassifier.predict`."""
     check_batch_size(batch_size)
@@ -33,15 +44,22 @@ def predict(
         raise ConfigError(f"on_error must be {' or '.join(ON_ERROR)}; got {on_error!r}.")
     check_adapted(model)
     reading = _Reading(model, sources(audio, rate), skip=on_error == "row")
-    values = averaged(model, reading.pieces(), len(reading.sources), batch_size)
-    values[list(reading.errors)] = np.nan
-    table = answer_table(model, values)
+    raw, scaled = averaged(model, reading.pieces(), len(reading.sources), batch_size)
+    raw[list(reading.errors)] = scaled[list(reading.errors)] = np.nan
+    if calibrated:
+        _say_if_uncalibrated(model)
+    table = answer_table(model, scaled if calibrated else raw)
+    if model.calibration is not None:
+        members = conformal.sets(raw, model.calibration.threshold)  # of raw probabilities, as the threshold is
+        sets = [[name for name, inside in zip(model.classes, row, strict=True) if inside] for row in members]
+        table["set"] = pd.Series(sets, dtype=object).where(np.isfinite(raw).all(axis=1), None)
     table["flags"] = [reading.flags[row] for row in range(len(table))]
     if on_error == "row":
         table["error"] = pd.Series([reading.errors.get(row) for row in range(len(table))], dtype=object)
     table.insert(0, "audio", [source.name for source in reading.sources])
     table = _with_columns(table, [source.columns for source in reading.sources])
     table.attrs["stamps"] = list(model.stamps)
+    table.attrs["calibrated"] = calibrated and model.calibration is not None
     return table
 
 
@@ -84,20 +102,34 @@ def check_adapted(model: SpeechClassifier) -> None:
         )
 
 
-def averaged(model: SpeechClassifier, pieces: Iterable[Piece], rows: int, batch_size: int) -> np.ndarray:
+def averaged(
+    model: SpeechClassifier, pieces: Iterable[Piece], rows: int, batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the answers to each of some recordings, averaged over its pieces, each weighted by its length.
 
+    The second is of probabilities with the model's temperature, which is that of single pieces; without one, it is the first.
+
     Shapes:
-        - returns: ``(rows, class)`` float64, NaN for a recording without pieces
+        - returns: twice ``(rows, class)`` float64, NaN for a recording without pieces
     """
-    total, weight = np.zeros((rows, len(model.classes))), np.zeros(rows)
+    temperature = 1.0 if model.calibration is None else model.calibration.temperature
+    total, weight = np.zeros((2, rows, len(model.classes))), np.zeros(rows)
     for batch, waveform, lengths in batches(pieces, model.audio.sample_rate, batch_size, model.device):
         with _threads(model, batch, alone=rows == 1):
             answers = model.probabilities(waveform, lengths).numpy()
         at, samples = [piece.row for piece in batch], np.array([len(piece.samples) for piece in batch])
-        np.add.at(total, at, answers * samples[:, None])
+        scaled = answers if temperature == 1 else apply_temperature(answers, temperature)
+        np.add.at(total[0], at, answers * samples[:, None])
+        np.add.at(total[1], at, scaled * samples[:, None])
         np.add.at(weight, at, samples)
-    return total / np.where(weight, weight, np.nan)[:, None]
+    raw, scaled = total / np.where(weight, weight, np.nan)[:, None]
+    return raw, scaled
+
+
+def _say_if_uncalibrated(model: SpeechClassifier) -> None:
+    if model.calibration is None and not model.numeric and model not in _TOLD:
+        _TOLD.add(model)
+        log.warning("The checkpoint of this model holds no temperature: its probabilities are not calibrated.")
 
 
 class _Reading:

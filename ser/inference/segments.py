@@ -139,9 +139,22 @@ def score_segments(
     hop: float = 0.5,
     turns: str | Path | None = None,
 ) -> Segments:
-    """Score a recording over time; see `SpeechClassifier.segments`.
+    """Return what a model says of a recording over time.
 
     Each window is scored as a clip of its own, decoded when it is needed. The last one ends with the recording.
+
+    Args:
+        model: A trained model.
+        audio: One recording, as `SpeechClassifier.predict` takes it.
+        rate: Sampling rate in Hz of an array.
+        window: Length of a window in seconds.
+        hop: From the start of a window to the next, in seconds.
+        turns: An RTTM file, or a CSV with the columns ``start`` and ``end`` in seconds, whose rows are scored in place of
+            windows.
+
+    Raises:
+        AudioError: If the recording cannot be read.
+        ConfigError: If there is not one recording, a number is out of its range, or ``turns`` cannot be used.
     """
     _check_seconds("window", window, LONG_S)
     _check_seconds("hop", hop, window)
@@ -159,7 +172,7 @@ def score_segments(
             table = read_turns(Path(turns).expanduser(), source.name, seconds)
             spans = table
         ends = (table[["start", "end"]].to_numpy() * recording.rate).round().astype(int).clip(max=recording.frames)
-        values = averaged(model, _pieces(model, recording, ends), len(table), BATCH_SIZE)
+        _, values = averaged(model, _pieces(model, recording, ends), len(table), BATCH_SIZE)
     answers = answer_table(model, values)
     return Segments(
         pd.concat([table, answers], axis=1),

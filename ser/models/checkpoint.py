@@ -6,18 +6,22 @@ model.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ser.errors import RunError
+from ser.models.calibration import Calibration
 from ser.models.classifier import SpeechClassifier
 from ser.runtime.files import replacing
 from ser.runtime.instantiate import find_class
 from ser.runtime.migration import migrated_hparams, migrated_weights
 
 PARTS = ("ser_model", "hyper_parameters", "state_dict")
+CALIBRATION = "ser_calibration"
+"""Key of the fields of a `Calibration`, which checkpoints of versions up to 0.1 lack, and those of numbers."""
 LEFT_OUT = "ser_left_out"
 """Key of the number of weights that a training's checkpoint leaves out, since training does not change them."""
 PREFIX = "model."
@@ -46,7 +50,7 @@ def put_back(checkpoint: dict[str, Any], model: SpeechClassifier) -> None:
 def finish(path: Path, model: SpeechClassifier) -> None:
     """Reduce the checkpoint of a finished training to what a prediction needs."""
     checkpoint = read_checkpoint(path)
-    if set(checkpoint) == set(PARTS):
+    if set(checkpoint) <= {*PARTS, CALIBRATION}:
         return
     put_back(checkpoint, model)
     kept = {name: checkpoint[name] for name in PARTS}
@@ -58,6 +62,13 @@ def write_model(path: Path, model: SpeechClassifier) -> None:
     checkpoint: dict[str, Any] = {"state_dict": model.state_dict()}
     during_training(checkpoint, model)
     _save(checkpoint, path)
+
+
+def add_calibration(path: Path, calibration: Calibration) -> None:
+    """Store a calibration in the checkpoint of a finished training."""
+    checkpoint = read_checkpoint(path)
+    if checkpoint.get(CALIBRATION) != asdict(calibration):
+        _save({**checkpoint, CALIBRATION: asdict(calibration)}, path)
 
 
 def _save(checkpoint: Mapping[str, Any], path: Path) -> None:
@@ -102,7 +113,9 @@ def model_from(checkpoint: Mapping[str, Any], file: Path) -> SpeechClassifier:
     try:
         model = kind(**migrated_hparams(checkpoint["hyper_parameters"]))
         model.load_state_dict(migrated_weights(_without_prefix(checkpoint["state_dict"])))
-    except (TypeError, KeyError, AttributeError, RuntimeError) as error:
+        if CALIBRATION in checkpoint:
+            model.calibration = Calibration(**checkpoint[CALIBRATION])
+    except (TypeError, KeyError, ValueError, AttributeError, RuntimeError) as error:
         first = str(error).partition("\n")[0]
         raise RunError(f"{file} does not fit {kind.__name__} of this version: {first} Train it again.") from error
     return model

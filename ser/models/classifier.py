@@ -27,6 +27,7 @@ from ser.datamodules.batch import Batch, Grouping
 from ser.errors import ConfigError
 from ser.features import source_hash
 from ser.features.normalise import Moments, Normalise, Statistics
+from ser.models.calibration import Calibration
 from ser.runtime.instantiate import instantiate, settings_from
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class SpeechClassifier(nn.Module):
         task: The entries of `Task`.
 
     Attributes:
+        calibration: What its training found on its dev speakers; `None` before its end, and of numbers.
         hparams: What the constructor was called with, as plain containers: a checkpoint makes the model from them.
 
     Raises:
@@ -110,6 +112,7 @@ class SpeechClassifier(nn.Module):
             )
         self.n_features: int = self.features.n_features  # type: ignore[assignment]
         self.normalise = instantiate(made.normalise, Normalise, n_features=self.n_features)
+        self.calibration: Calibration | None = None
         self._own: dict[str, Statistics] = {}  # by side, where features are normalised by speaker or corpus
 
     @property
@@ -313,7 +316,13 @@ class SpeechClassifier(nn.Module):
             self.train(was_training)
 
     def predict(
-        self, audio: Any, rate: float | None = None, batch_size: int = 16, *, on_error: str = "raise"
+        self,
+        audio: Any,
+        rate: float | None = None,
+        batch_size: int = 16,
+        *,
+        on_error: str = "raise",
+        calibrated: bool = True,
     ) -> "pd.DataFrame":
         """Return the emotions, or the numbers, of recordings; see `ser.inference.recordings` and `ser.inference.windows`.
 
@@ -327,19 +336,22 @@ class SpeechClassifier(nn.Module):
             rate: Sampling rate in Hz of arrays; files know their own.
             batch_size: How many are scored at a time at most; no result depends on it.
             on_error: ``raise``, or ``row``: a recording that cannot be read is a row with the reason in ``error``.
+            calibrated: Whether the temperature of the training is applied; probabilities of a run are without it.
 
         Returns:
             One row per recording, in the given order: ``audio`` (the path, or the position), ``label``, one column of
-            probabilities per class, under its name, ``flags`` (a list of words), and the other columns of a DataFrame.
-            ``attrs["stamps"]`` has the stamps of the model. Where the model predicts numbers, there is no ``label``, and
-            each column is a number in the unit of its training.
+            probabilities per class, under its name, ``set`` (its prediction set), ``flags`` (a list of words), and the
+            other columns of a DataFrame; of numbers neither ``label`` nor ``set``, and each in the unit of its training.
+            ``attrs["stamps"]`` has the stamps of the model.
 
         Raises:
             AudioError: If one cannot be read, or holds no sound; the message names it.
             ConfigError: If an array has no usable ``rate``, ``batch_size`` is below 1, or the model normalises by
                 speaker or corpus and was not adapted to one.
         """
-        table: pd.DataFrame = _inference("predict.predict")(self, audio, rate, batch_size, on_error=on_error)
+        table: pd.DataFrame = _inference("predict.predict")(
+            self, audio, rate, batch_size, on_error=on_error, calibrated=calibrated
+        )
         return table
 
     def segments(
@@ -351,20 +363,7 @@ class SpeechClassifier(nn.Module):
         hop: float = 0.5,
         turns: str | Path | None = None,
     ) -> Any:
-        """Return what the model says of a recording over time, a `ser.inference.segments.Segments`.
-
-        Args:
-            audio: One recording, as `predict` takes it.
-            rate: See `predict`.
-            window: Length of a window in seconds.
-            hop: From the start of a window to the next, in seconds.
-            turns: An RTTM file, or a CSV with the columns ``start`` and ``end`` in seconds, whose rows are scored in place of
-                windows.
-
-        Raises:
-            AudioError: As `predict`.
-            ConfigError: If there is not one recording, a number is out of its range, or ``turns`` cannot be used.
-        """
+        """Return what the model says of a recording over time; see `ser.inference.segments.score_segments`."""
         return _inference("segments.score_segments")(self, audio, rate, window, hop, turns)
 
     def adapt(self, audio: Any, rate: float | None = None, batch_size: int = 16) -> None:

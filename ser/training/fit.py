@@ -35,9 +35,10 @@ log = logging.getLogger(__name__)
 def fit_fold(config: Config, folder: Path, data: "SpeechData", tracker: Tracker) -> None:
     """Train, score dev and test with the best weights, and write the fold's folder."""
     with phase("start"):
+        from ser.inference.calibrate import calibration_of
         from ser.inference.load import load
         from ser.inference.score import score
-        from ser.models.checkpoint import finish
+        from ser.models.checkpoint import add_calibration, finish
         from ser.training.seed import seed_everything
 
         seed_everything(config["seed"])
@@ -56,6 +57,8 @@ def fit_fold(config: Config, folder: Path, data: "SpeechData", tracker: Tracker)
         distributed.on_first_process(lambda: finish(folder / BEST, model))
         best = load(folder / BEST, device=fitted.device)
         dev, about = score(best, data, data.split.dev), _about(config, model, data, fitted)
+        if not best.numeric:
+            distributed.on_first_process(lambda: add_calibration(folder / BEST, calibration_of(dev)))
         test = score(best, data, data.split.test) if config["test"] else None
 
     def write() -> None:

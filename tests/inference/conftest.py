@@ -71,5 +71,6 @@ def speech(seconds: float, rate: int = 16000, seed: int = 0) -> np.ndarray:
 def probabilities(table: pd.DataFrame) -> np.ndarray:
     """The probabilities of a result, ``(recording, class)``: its columns between the label and the flags."""
     columns = list(table.columns)
+    columns = [column for column in columns if column != "set"]
     values: np.ndarray = table[columns[columns.index("label") + 1 : columns.index("flags")]].to_numpy(dtype=float)
     return values

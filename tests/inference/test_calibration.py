@@ -1,0 +1,113 @@
+"""A training stores its temperature and its threshold; predictions use them, and a run's own numbers do not."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import ser
+from ser.errors import RunError
+from ser.evaluation import predictions
+from ser.evaluation.calibration import apply_temperature
+from ser.evaluation.conformal import LEVEL, sets
+from ser.inference.calibrate import calibration_of
+from ser.models.calibration import Calibration
+from ser.models.checkpoint import CALIBRATION
+from ser.models.classifier import SpeechClassifier
+from ser.protocols.plan import planned
+from ser.rescoring.recompute import recompute
+from ser.runs.folder import RunFolder
+from ser.runs.verification import verify
+from ser.training import experiment
+from tests.conftest import Settings
+from tests.inference.conftest import probabilities, speech
+
+CALIBRATED = Calibration(temperature=0.5, threshold=0.84, level=LEVEL)
+
+
+@pytest.fixture(scope="module")
+def trained(small_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two epochs, to read only."""
+    folder = tmp_path_factory.mktemp("calibration") / "run"
+    return Path(experiment.train(small_settings("augment=[]", f"paths.run={folder}")))
+
+
+def test_a_training_stores_what_its_profile_says(trained: Path) -> None:
+    found, (fold,) = ser.load(trained).calibration, RunFolder(trained).folds
+    assert found == calibration_of(fold.dev_predictions)
+    assert found is not None
+    assert (profile := RunFolder(trained).profile) is not None
+    assert found.threshold == profile["conformal"]["thresholds"][0]["threshold"]
+    assert found.temperature == profile["calibration"]["temperatures"][0]["temperature"]
+
+
+def test_predictions_are_those_of_the_run_with_the_temperature(trained: Path) -> None:
+    fold = RunFolder(trained).folds[0]
+    model = ser.load(trained)
+    model.calibration = CALIBRATED
+    table = fold.predictions
+    clips = planned(fold.settings).labelled.manifest.set_index("id")["path"]
+    files = clips[table["utterance"]].tolist()
+    plain, scaled = model.predict(files, calibrated=False), model.predict(files)
+    stored = predictions.probabilities(table)
+    np.testing.assert_allclose(probabilities(plain), stored, atol=1e-6)
+    np.testing.assert_allclose(probabilities(scaled), apply_temperature(stored, 0.5), atol=1e-5)
+    assert plain["label"].tolist() == scaled["label"].tolist()
+    assert (plain.attrs["calibrated"], scaled.attrs["calibrated"]) == (False, True)
+    members = sets(probabilities(plain), CALIBRATED.threshold)
+    assert (
+        scaled["set"].tolist()
+        == plain["set"].tolist()
+        == [[name for name, inside in zip(model.classes, row, strict=True) if inside] for row in members]
+    )
+    assert list(scaled.columns) == ["audio", "label", *model.classes, "set", "flags"]
+
+
+def test_the_run_still_verifies(trained: Path, stores: Path) -> None:
+    assert [check for check in verify(trained, stores=str(stores)) if check.ok is False] == []
+    recompute(trained, "corpora", str(stores), rescore=True)
+
+
+def test_the_temperature_is_applied_to_each_window(model: SpeechClassifier) -> None:
+    samples = speech(40.0)
+    model.calibration = CALIBRATED
+    parts = probabilities(model.predict(samples.reshape(10, -1).tolist(), rate=16000))
+    np.testing.assert_allclose(probabilities(model.predict(samples, rate=16000))[0], parts.mean(axis=0), atol=1e-4)
+    segment = model.segments(speech(2.0), rate=16000).table[list(model.classes)]
+    np.testing.assert_allclose(segment, probabilities(model.predict(speech(2.0), rate=16000)), atol=1e-6)
+    bad = model.predict([np.zeros(9), speech(1.0)], rate=16000, on_error="row")
+    assert bad["set"][0] is None
+    assert isinstance(bad["set"][1], list)
+
+
+def test_a_checkpoint_without_a_temperature_says_so_once(
+    model: SpeechClassifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert model.calibration is None
+    with caplog.at_level(logging.WARNING, "ser"):
+        quiet = model.predict(speech(1.0), rate=16000, calibrated=False)
+        assert caplog.messages == []
+        tables = [model.predict(speech(1.0), rate=16000) for _ in range(2)]
+    assert [message for message in caplog.messages if "not calibrated" in message] == caplog.messages
+    assert len(caplog.messages) == 1
+    for table in tables:
+        assert "set" not in table
+        assert table.attrs["calibrated"] is False
+        np.testing.assert_array_equal(probabilities(table), probabilities(quiet))
+
+
+def test_the_temperature_of_a_dev_side_that_is_all_right_is_one() -> None:
+    right = pd.DataFrame({"target": list("ab"), "p_a": [0.9, 0.1], "p_b": [0.1, 0.9]})
+    assert calibration_of(right).temperature == 1.0
+    assert calibration_of(right.assign(target=["b", "a"])).temperature > 10
+
+
+def test_a_damaged_calibration_is_refused(trained: Path, tmp_path: Path) -> None:
+    whole = torch.load(RunFolder(trained).folds[0].path / "checkpoints" / "best.ckpt", weights_only=True)
+    for wrong in ({"temperature": 2.0}, 3, {"temperature": "x", "threshold": 0.5, "level": 0.9}):
+        torch.save({**whole, CALIBRATION: wrong}, tmp_path / "best.ckpt")
+        with pytest.raises(RunError, match="does not fit"):
+            ser.load(tmp_path / "best.ckpt")
