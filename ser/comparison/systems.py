@@ -188,6 +188,8 @@ def names(systems: Sequence[Mapping[str, Any]]) -> list[str]:
     named = []
     for model, system in zip(models, kept, strict=True):
         paths = _differing([other for m, other in zip(models, kept, strict=True) if m == model])
+        if ("augment",) in paths:  # written in their order
+            paths = [path for path in paths if path != ("augment_order",)]
         keys = [path[-1] if [p[-1] for p in paths].count(path[-1]) == 1 else ".".join(path) for path in paths]
         settings = (f"{key}={_shown(system, path)}" for key, path in zip(keys, paths, strict=True))
         named.append(", ".join([model, *settings]))
