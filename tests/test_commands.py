@@ -222,7 +222,7 @@ def test_ctrl_c_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
         ("fold=${nothing}", ["fold refers to another setting that does not exist"]),
         ("fold=9", ["fold must be 0 to 2", "got 9"]),
         ("model.chanels=3", ["chanels"]),
-        ("normalise=sex", ["normalise must be one of none, speaker, training, utterance; got sex"]),
+        ("normalise=sex", ["normalise must be one of corpus, none, speaker, training, utterance; got sex"]),
         ("+model.extra=1", ["extra", "channels"]),
         ("labels.target=distribution", ["votes", "demo"]),
         ("protocol=luna5", ["ravdess", "speaker_cv"]),
