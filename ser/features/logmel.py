@@ -37,6 +37,7 @@ class LogMel(OfPower):
         ConfigError: If a band would be empty because the FFT is too short for ``n_mels`` bands.
 
     Example:
+        >>> import torch
         >>> features, frames = LogMel(n_mels=40)(torch.zeros(1, 16000), torch.tensor([16000]))
         >>> features.shape[1], int(frames)
         (40, 97)

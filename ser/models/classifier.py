@@ -88,10 +88,11 @@ class SpeechClassifier(nn.Module):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Store the arguments of the constructor, including a subclass's, in ``hparams``."""
         model: Self = super().__new__(cls)
-        bound = inspect.signature(cls).bind_partial(*args, **kwargs)
+        # Of the constructor: the class's own signature is that of __new__ in Python 3.11.2, if only a parent has __init__.
+        bound = inspect.signature(cls.__init__).bind_partial(model, *args, **kwargs)
         bound.apply_defaults()
         # nn.Module takes no attributes before its constructor has run.
-        model.__dict__["hparams"] = dict(bound.arguments)
+        model.__dict__["hparams"] = dict([*bound.arguments.items()][1:])
         return model
 
     def __init__(self, task: Config) -> None:

@@ -20,7 +20,7 @@ def stopped_in_its_second_fold(config: dict[str, Any]) -> None:
     begin = Training.on_train_epoch_start
 
     def stop(training: Training) -> None:
-        if training.trainer.datamodule.fold == 1:  # type: ignore[attr-defined]
+        if training.trainer.datamodule.data.fold == 1:  # type: ignore[attr-defined]
             raise KeyboardInterrupt
         begin(training)
 
