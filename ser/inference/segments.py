@@ -228,6 +228,7 @@ def _pieces(model: SpeechClassifier, recording: Readable, ends: np.ndarray) -> "
 
 
 def _colours(number: int) -> list[Any]:
-    from matplotlib import colormaps
+    """Return colours that colour-blind readers can tell apart, or as many different ones as there are."""
+    import seaborn as sns
 
-    return [colormaps["tab10" if number <= 10 else "tab20"](at % 20) for at in range(number)]
+    return list(sns.color_palette("colorblind" if number <= 10 else "tab20", number))
