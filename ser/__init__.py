@@ -15,7 +15,7 @@ from ser.runtime.user import ensure_user_name
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ser.models.classifier import SpeechClassifier
+    from ser.inference.predictor import Predictor
     from ser.runs.folder import RunFolder
 
 ensure_user_name()  # before anything imports torch's compiler
@@ -129,7 +129,7 @@ def verify(run: str | Path, corpora: str | None = None, stores: str | None = Non
     return pd.DataFrame(checks(Path(run).expanduser(), corpora, stores)).astype({"ok": object})
 
 
-def load(path: str | Path, device: str = "cpu") -> "SpeechClassifier":
+def load(path: str | Path, device: str = "cpu") -> "Predictor":
     """Load the trained model of a run's folder, or of a checkpoint file; see `ser.inference.load.load`."""
     from ser.inference.load import load as load_model
     from ser.runs.folder import checkpoint_of

@@ -16,9 +16,9 @@ REPEATS = 9
 def latency(checkpoint: Path, seconds: float = SECONDS) -> float:
     """Measure the median time of several predictions on the CPU, one clip at a time, after a warm-up."""
     model = load(checkpoint)
-    rate = model.audio.sample_rate
+    rate = model.scorer.audio.sample_rate
     clip = torch.randn(round(seconds * rate), generator=torch.Generator().manual_seed(0)).mul(0.1).numpy()
-    if model.normalise.groups:
+    if model.scorer.adapts_to:
         model.adapt(clip, rate)
     model.predict(clip, rate)
     taken = []

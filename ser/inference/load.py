@@ -5,11 +5,17 @@ from pathlib import Path
 import torch
 
 from ser.errors import ConfigError
+from ser.inference.predictor import Predictor
 from ser.models.checkpoint import model_from, read_checkpoint
 from ser.models.classifier import SpeechClassifier
 
 
-def load(path: str | Path, device: str | torch.device = "cpu") -> SpeechClassifier:
+def load(path: str | Path, device: str | torch.device = "cpu") -> Predictor:
+    """Return the trained model of a checkpoint, for predictions; see `load_model`."""
+    return Predictor(load_model(path, device))
+
+
+def load_model(path: str | Path, device: str | torch.device = "cpu") -> SpeechClassifier:
     """Return the trained model of a checkpoint, in evaluation mode.
 
     Args:

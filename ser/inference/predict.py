@@ -2,35 +2,46 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import numpy as np
 import pandas as pd
-import torch
 
 from ser.audio.quality import Quality
 from ser.errors import AudioError, ConfigError
 from ser.evaluation import conformal
 from ser.evaluation.calibration import apply_temperature
-from ser.features.normalise import Moments
 from ser.inference.recordings import Source, opened_source, sources
+from ser.inference.scorer import Scorer
 from ser.inference.windows import Piece, batches, pieces
-from ser.models.classifier import SpeechClassifier
 
 log = logging.getLogger(__name__)
-SHORT_S = 10.0
-"""A single clip of up to so many seconds is scored on one thread of the CPU: waking others takes longer than it saves."""
 ON_ERROR = ("raise", "row")
-_TOLD: WeakSet[SpeechClassifier] = WeakSet()
+_TOLD: WeakSet[Scorer] = WeakSet()
 """Models of which it was said that they are not calibrated."""
 GIVEN = "given_"
 """Prefix of a given column that has the name of one of the result."""
+UNIT = "e_"
+"""Prefix of the columns of an embedding."""
+
+
+class Averages(NamedTuple):
+    """What a model says of recordings, averaged over the pieces of each, weighted by their length; NaN without pieces.
+
+    Attributes:
+        raw: ``(recording, class)`` float64, without the temperature.
+        scaled: The same with the temperature, which is that of single pieces; without one, it is ``raw``.
+        embedding: ``(recording, unit)``, or ``None`` where it was not asked for.
+    """
+
+    raw: np.ndarray
+    scaled: np.ndarray
+    embedding: np.ndarray | None
 
 
 def predict(
-    model: SpeechClassifier,
+    scorer: Scorer,
     audio: Any,
     rate: float | None = None,
     batch_size: int = 16,
@@ -38,45 +49,40 @@ def predict(
     on_error: str = "raise",
     calibrated: bool = True,
 ) -> pd.DataFrame:
-    """Score recordings; see `SpeechClassifier.predict`."""
-    check_batch_size(batch_size)
-    if on_error not in ON_ERROR:
-        raise ConfigError(f"on_error must be {' or '.join(ON_ERROR)}; got {on_error!r}.")
-    check_adapted(model)
-    reading = _Reading(model, sources(audio, rate), skip=on_error == "row")
-    raw, scaled = averaged(model, reading.pieces(), len(reading.sources), batch_size)
-    raw[list(reading.errors)] = scaled[list(reading.errors)] = np.nan
+    """Score recordings; see `ser.inference.predictor.Predictor.predict`."""
+    reading, found = _averaged(scorer, audio, rate, batch_size, on_error)
     if calibrated:
-        _say_if_uncalibrated(model)
-    table = answer_table(model, scaled if calibrated else raw)
-    if model.calibration is not None:
-        members = conformal.sets(raw, model.calibration.threshold)  # of raw probabilities, as the threshold is
-        sets = [[name for name, inside in zip(model.classes, row, strict=True) if inside] for row in members]
-        table["set"] = pd.Series(sets, dtype=object).where(np.isfinite(raw).all(axis=1), None)
-    table["flags"] = [reading.flags[row] for row in range(len(table))]
-    if on_error == "row":
-        table["error"] = pd.Series([reading.errors.get(row) for row in range(len(table))], dtype=object)
-    table.insert(0, "audio", [source.name for source in reading.sources])
-    table = _with_columns(table, [source.columns for source in reading.sources])
-    table.attrs["stamps"] = list(model.stamps)
-    table.attrs["calibrated"] = calibrated and model.calibration is not None
+        _say_if_uncalibrated(scorer)
+    table = answer_table(scorer, found.scaled if calibrated else found.raw)
+    if scorer.calibration is not None:
+        members = conformal.sets(found.raw, scorer.calibration.threshold)  # of raw probabilities, as the threshold is
+        sets = [[name for name, inside in zip(scorer.classes, row, strict=True) if inside] for row in members]
+        table["set"] = pd.Series(sets, dtype=object).where(np.isfinite(found.raw).all(axis=1), None)
+    table = reading.described(table)
+    table.attrs["stamps"] = list(scorer.stamps)
+    table.attrs["calibrated"] = calibrated and scorer.calibration is not None
     return table
 
 
-def adapt(model: SpeechClassifier, audio: Any, rate: float | None = None, batch_size: int = 16) -> None:
-    """Normalise by the speaker or corpus of recordings; see `SpeechClassifier.adapt`."""
-    if model.normalise.groups is None:
+def embed(
+    scorer: Scorer, audio: Any, rate: float | None = None, batch_size: int = 16, *, on_error: str = "raise"
+) -> pd.DataFrame:
+    """Embed recordings; see `ser.inference.predictor.Predictor.embed`."""
+    reading, found = _averaged(scorer, audio, rate, batch_size, on_error, embed=True)
+    vectors = np.zeros((len(reading.sources), 0)) if found.embedding is None else found.embedding
+    table = pd.DataFrame(vectors, columns=[f"{UNIT}{at}" for at in range(vectors.shape[1])])
+    return reading.described(table)
+
+
+def adapt(scorer: Scorer, audio: Any, rate: float | None = None, batch_size: int = 16) -> None:
+    """Normalise by the speaker or corpus of recordings; see `ser.inference.predictor.Predictor.adapt`."""
+    if scorer.adapts_to is None:
         raise ConfigError(
-            f"normalise must be speaker or corpus to adapt a model; got {model.normalise.by}. Train with one of them."
+            f"normalise must be speaker or corpus to adapt a model; {scorer.name} does not need it. Train with one of them."
         )
     check_batch_size(batch_size)
-    moments = Moments(1, model.n_features)
-    reading = _Reading(model, sources(audio, rate))
-    with model.evaluating():
-        for batch, waveform, lengths in batches(reading.pieces(), model.audio.sample_rate, batch_size, model.device):
-            features, frames = model.extract(waveform, lengths)
-            moments.add(features, frames, torch.zeros(len(batch), dtype=torch.int64))
-    model.normalise.adapt(model.normalise.statistics(moments))
+    reading = _Reading(scorer, sources(audio, rate))
+    scorer.adapt(clips for _, clips in batches(reading.pieces(), scorer.audio.sample_rate, batch_size))
 
 
 def check_batch_size(batch_size: int) -> None:
@@ -89,46 +95,56 @@ def check_batch_size(batch_size: int) -> None:
         raise ConfigError(f"batch_size must be at least 1; got {batch_size}.")
 
 
-def check_adapted(model: SpeechClassifier) -> None:
+def check_adapted(scorer: Scorer) -> None:
     """Refuse a model that normalises by speaker or corpus and has not been adapted to one.
 
     Raises:
         ConfigError: If it is such a model.
     """
-    if (by := model.normalise.groups) and model.normalise.adapted is None:
+    if (by := scorer.adapts_to) and not scorer.adapted:
         raise ConfigError(
             f"The model must be adapted to a {by}, as it normalises by {by}; got none. Call model.adapt([...]) with "
             f"recordings of that {by}; they need no labels, and can be those to be scored."
         )
 
 
-def averaged(
-    model: SpeechClassifier, pieces: Iterable[Piece], rows: int, batch_size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the answers to each of some recordings, averaged over its pieces, each weighted by its length.
-
-    The second is of probabilities with the model's temperature, which is that of single pieces; without one, it is the first.
-
-    Shapes:
-        - returns: twice ``(rows, class)`` float64, NaN for a recording without pieces
-    """
-    temperature = 1.0 if model.calibration is None else model.calibration.temperature
-    total, weight = np.zeros((2, rows, len(model.classes))), np.zeros(rows)
-    for batch, waveform, lengths in batches(pieces, model.audio.sample_rate, batch_size, model.device):
-        with _threads(model, batch, alone=rows == 1):
-            answers = model.probabilities(waveform, lengths).numpy()
-        at, samples = [piece.row for piece in batch], np.array([len(piece.samples) for piece in batch])
+def averaged(scorer: Scorer, pieces: Iterable[Piece], rows: int, batch_size: int, *, embed: bool = False) -> Averages:
+    """Score the pieces of recordings, whose rows they name."""
+    temperature = 1.0 if scorer.calibration is None else scorer.calibration.temperature
+    total, weight = np.zeros((2, rows, len(scorer.classes))), np.zeros(rows)
+    embedded: np.ndarray | None = None
+    for batch, clips in batches(pieces, scorer.audio.sample_rate, batch_size):
+        answers, vectors = scorer.score(clips, embed=embed)
+        at, samples = [piece.row for piece in batch], clips.lengths.astype(float)
         scaled = answers if temperature == 1 else apply_temperature(answers, temperature)
         np.add.at(total[0], at, answers * samples[:, None])
         np.add.at(total[1], at, scaled * samples[:, None])
         np.add.at(weight, at, samples)
-    raw, scaled = total / np.where(weight, weight, np.nan)[:, None]
-    return raw, scaled
+        if vectors is not None:
+            embedded = np.zeros((rows, vectors.shape[1])) if embedded is None else embedded
+            np.add.at(embedded, at, vectors * samples[:, None])
+    weight = np.where(weight, weight, np.nan)[:, None]
+    return Averages(total[0] / weight, total[1] / weight, None if embedded is None else embedded / weight)
 
 
-def _say_if_uncalibrated(model: SpeechClassifier) -> None:
-    if model.calibration is None and not model.numeric and model not in _TOLD:
-        _TOLD.add(model)
+def _averaged(
+    scorer: Scorer, audio: Any, rate: float | None, batch_size: int, on_error: str, *, embed: bool = False
+) -> "tuple[_Reading, Averages]":
+    check_batch_size(batch_size)
+    if on_error not in ON_ERROR:
+        raise ConfigError(f"on_error must be {' or '.join(ON_ERROR)}; got {on_error!r}.")
+    check_adapted(scorer)
+    reading = _Reading(scorer, sources(audio, rate), skip=on_error == "row")
+    found = averaged(scorer, reading.pieces(), len(reading.sources), batch_size, embed=embed)
+    for array in found:
+        if array is not None:
+            array[list(reading.errors)] = np.nan  # also where a part of one was scored before the rest was damaged
+    return reading, found
+
+
+def _say_if_uncalibrated(scorer: Scorer) -> None:
+    if scorer.calibration is None and not scorer.numeric and scorer not in _TOLD:
+        _TOLD.add(scorer)
         log.warning("The checkpoint of this model holds no temperature: its probabilities are not calibrated.")
 
 
@@ -136,7 +152,7 @@ class _Reading:
     """Recordings that are read one after the other, and what is found while they are.
 
     Args:
-        model: The model that they are read for.
+        scorer: The model that they are read for.
         found: The recordings.
         skip: Whether one that cannot be used is skipped.
 
@@ -145,8 +161,8 @@ class _Reading:
         flags: Words of each recording.
     """
 
-    def __init__(self, model: SpeechClassifier, found: Sequence[Source], *, skip: bool = False) -> None:
-        self.sources, self._settings, self._skip = found, model.audio, skip
+    def __init__(self, scorer: Scorer, found: Sequence[Source], *, skip: bool = False) -> None:
+        self.sources, self._settings, self._skip = found, scorer.audio, skip
         self.errors: dict[int, str] = {}
         self.flags: list[list[str]] = [[] for _ in found]
 
@@ -169,29 +185,22 @@ class _Reading:
                     raise
                 self.errors[row] = str(error)
 
-
-@contextmanager
-def _threads(model: SpeechClassifier, batch: Sequence[Piece], *, alone: bool) -> Iterator[None]:
-    """Use one thread of the CPU for a single short clip."""
-    short = alone and len(batch[0].samples) <= SHORT_S * model.audio.sample_rate
-    if model.device.type != "cpu" or not short or batch[0].windows > 1:
-        yield
-        return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    def described(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return a table with what is known of each recording beside what a model says of it."""
+        table = table.assign(flags=pd.Series(self.flags, dtype=object))
+        if self._skip:
+            table["error"] = pd.Series([self.errors.get(row) for row in range(len(table))], dtype=object)
+        table.insert(0, "audio", [source.name for source in self.sources])
+        return _with_columns(table, [source.columns for source in self.sources])
 
 
-def answer_table(model: SpeechClassifier, values: np.ndarray) -> pd.DataFrame:
+def answer_table(scorer: Scorer, values: np.ndarray) -> pd.DataFrame:
     """Return a column for every class, after the label, which is ``None`` where there are no probabilities."""
-    table = pd.DataFrame(values, columns=list(model.classes))
-    if not model.numeric:
+    table = pd.DataFrame(values, columns=list(scorer.classes))
+    if not scorer.numeric:
         known = np.isfinite(values).all(axis=1)
         best = np.where(known, values.argmax(axis=1), -1)
-        labels = [model.classes[i] if i >= 0 else None for i in best]
+        labels = [scorer.classes[i] if i >= 0 else None for i in best]
         table.insert(0, "label", pd.Series(labels, dtype=object))
     return table
 

@@ -5,6 +5,7 @@
 
 import glob
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
 from ser.audio.checks import RATES, mixed
 from ser.audio.decode import Recording, open_recording
@@ -131,7 +131,7 @@ def opened_source(source: Source) -> Iterator[Readable]:
             del content
             with open_recording(path, title) as file:
                 yield file
-    elif isinstance(audio, np.ndarray | Tensor) or _is_numbers(audio):
+    elif isinstance(audio, np.ndarray) or _is_tensor(audio) or _is_numbers(audio):
         yield _OpenArray(f"array {source.name}", audio, source.rate)
     else:
         raise AudioError(title, "not a recording", f"it must be {FORMS}; got {_short(audio)}")
@@ -202,9 +202,15 @@ def _of_item(item: Any, position: str, rate: float | None) -> Iterator[Source]:
 
 def _is_one(audio: Any) -> bool:
     """Whether something is one recording, and not several."""
-    single = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Tensor)
+    single = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray)
     pair = isinstance(audio, tuple) and len(audio) == 2 and any(isinstance(part, Real) for part in audio)
-    return isinstance(audio, single) or hasattr(audio, "read") or pair
+    return isinstance(audio, single) or _is_tensor(audio) or hasattr(audio, "read") or pair
+
+
+def _is_tensor(audio: Any) -> bool:
+    """Whether something is a tensor; nothing is where torch has not been imported."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(audio, torch.Tensor)
 
 
 def _is_numbers(items: Any) -> bool:
@@ -237,7 +243,7 @@ def _suffix(content: bytes, name: str) -> str:
 
 def _array(audio: Any, name: str) -> np.ndarray:
     """Return an array as ``(sample, channel)``, in its own type."""
-    if isinstance(audio, Tensor):
+    if _is_tensor(audio):
         audio = (audio.float() if audio.is_floating_point() else audio).detach().cpu().numpy()
     array = np.asarray(audio)
     if array.ndim not in (1, 2) or not array.size:

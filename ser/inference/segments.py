@@ -13,9 +13,9 @@ from ser.errors import AudioError, ConfigError
 from ser.inference.annotations import write_audformat, write_srt, write_textgrid
 from ser.inference.predict import answer_table, averaged, check_adapted
 from ser.inference.recordings import Readable, Source, opened_source, sources
+from ser.inference.scorer import Scorer
 from ser.inference.turns import read_turns
 from ser.inference.windows import LONG_S, pieces
-from ser.models.classifier import SpeechClassifier
 from ser.runtime.files import replacing
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Segments:
 
 
 def score_segments(
-    model: SpeechClassifier,
+    scorer: Scorer,
     audio: Any,
     rate: float | None = None,
     window: float = 3.0,
@@ -144,8 +144,8 @@ def score_segments(
     Each window is scored as a clip of its own, decoded when it is needed. The last one ends with the recording.
 
     Args:
-        model: A trained model.
-        audio: One recording, as `SpeechClassifier.predict` takes it.
+        scorer: A trained model.
+        audio: One recording, as `ser.inference.predictor.Predictor.predict` takes it.
         rate: Sampling rate in Hz of an array.
         window: Length of a window in seconds.
         hop: From the start of a window to the next, in seconds.
@@ -158,7 +158,7 @@ def score_segments(
     """
     _check_seconds("window", window, LONG_S)
     _check_seconds("hop", hop, window)
-    check_adapted(model)
+    check_adapted(scorer)
     found = sources(audio, rate)
     if len(found) != 1:
         raise ConfigError(f"audio must be one recording; got {len(found)}. Call segments for each.")
@@ -172,15 +172,15 @@ def score_segments(
             table = read_turns(Path(turns).expanduser(), source.name, seconds)
             spans = table
         ends = (table[["start", "end"]].to_numpy() * recording.rate).round().astype(int).clip(max=recording.frames)
-        _, values = averaged(model, _pieces(model, recording, ends), len(table), BATCH_SIZE)
-    answers = answer_table(model, values)
+        values = averaged(scorer, _pieces(scorer, recording, ends), len(table), BATCH_SIZE).scaled
+    answers = answer_table(scorer, values)
     return Segments(
         pd.concat([table, answers], axis=1),
         pd.concat([spans, answers], axis=1),
-        tuple(model.classes),
+        tuple(scorer.classes),
         seconds,
         source,
-        tuple(model.stamps),
+        tuple(scorer.stamps),
     )
 
 
@@ -217,11 +217,11 @@ def _windows(seconds: float, window: float, hop: float) -> tuple[pd.DataFrame, p
     return pd.DataFrame({"start": start, "end": end}), pd.DataFrame({"start": edges[:-1], "end": edges[1:]})
 
 
-def _pieces(model: SpeechClassifier, recording: Readable, ends: np.ndarray) -> "Iterator[Piece]":
+def _pieces(scorer: Scorer, recording: Readable, ends: np.ndarray) -> "Iterator[Piece]":
     """Yield the pieces of every segment; a silent one has none."""
     for row, (first, last) in enumerate(ends.tolist()):
         try:
-            yield from pieces(recording, row, model.audio, (first, last))
+            yield from pieces(recording, row, scorer.audio, (first, last))
         except AudioError as error:
             if error.kind != "silent":
                 raise

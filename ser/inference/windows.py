@@ -1,19 +1,18 @@
 """Recordings in pieces that bound the memory of a prediction: short ones whole, long ones in windows; and batches of them."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from ser.audio.checks import Finding, below
 from ser.audio.decode import AudioSettings, Recording, standardise
 from ser.audio.quality import Quality
 from ser.errors import AudioError
 from ser.inference.recordings import Readable
+from ser.inference.scorer import Clips
 
 LONG_S = 30.0
 """A recording of more seconds is scored in windows: acted clips and turns of dialogue are shorter, and Whisper takes 30 s."""
@@ -112,10 +111,8 @@ def piece_of(recording: Readable, found: Recording, settings: AudioSettings, row
     return Piece(row, samples, windows, (*found.findings, *below(found.rate, settings.sample_rate)))
 
 
-def batches(
-    pieces: Iterable[Piece], sample_rate: int, batch_size: int, device: torch.device
-) -> Iterator[tuple[list[Piece], Tensor, Tensor]]:
-    """Yield batches of pieces of similar length, with their waveforms and lengths on a device.
+def batches(pieces: Iterable[Piece], sample_rate: int, batch_size: int) -> Iterator[tuple[list[Piece], Clips]]:
+    """Yield batches of pieces of similar length, and their waveforms.
 
     No more than `POOL_S` of pieces is held, and no more than `BATCH_S`, or one piece, is in a batch with its padding.
     """
@@ -125,28 +122,28 @@ def batches(
         pool.append(piece)
         held += len(piece.samples)
         if held >= POOL_S * sample_rate:
-            yield from _batched(pool, sample_rate, batch_size, device)
+            yield from _batched(pool, sample_rate, batch_size)
             pool, held = [], 0
-    yield from _batched(pool, sample_rate, batch_size, device)
+    yield from _batched(pool, sample_rate, batch_size)
 
 
-def _batched(
-    pool: list[Piece], sample_rate: int, batch_size: int, device: torch.device
-) -> Iterator[tuple[list[Piece], Tensor, Tensor]]:
+def _batched(pool: list[Piece], sample_rate: int, batch_size: int) -> Iterator[tuple[list[Piece], Clips]]:
     batch: list[Piece] = []
     for piece in sorted(pool, key=lambda piece: len(piece.samples)):
         # The next piece is the longest so far: it sets the length of all.
         if len(batch) == batch_size or (len(batch) + 1) * len(piece.samples) > BATCH_S * sample_rate:
             if batch:
-                yield _padded(batch, device)
+                yield batch, padded(batch)
             batch = []
         batch.append(piece)
     if batch:
-        yield _padded(batch, device)
+        yield batch, padded(batch)
 
 
-def _padded(batch: list[Piece], device: torch.device) -> tuple[list[Piece], Tensor, Tensor]:
-    """Return a batch, its waveforms ``(piece, sample)`` and their lengths."""
-    clips = [torch.from_numpy(piece.waveform()) for piece in batch]
-    lengths = torch.tensor([len(clip) for clip in clips], device=device)
-    return batch, nn.utils.rnn.pad_sequence(clips, batch_first=True).to(device), lengths
+def padded(batch: Sequence[Piece]) -> Clips:
+    """Return the waveforms of pieces, padded to the longest."""
+    lengths = np.array([len(piece.samples) for piece in batch])
+    waveform = np.zeros((len(batch), lengths.max()), dtype=np.float32)
+    for row, piece in zip(waveform, batch, strict=True):
+        row[: len(piece.samples)] = piece.waveform()
+    return Clips(waveform, lengths)

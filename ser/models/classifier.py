@@ -1,11 +1,11 @@
-"""`SpeechClassifier`: what every model shares, from raw waveform to logits, and from a file to a table of emotions.
+"""`SpeechClassifier`: what every model shares, from raw waveform to logits.
 
 Where targets are numbers, such as arousal, the outputs are standardised numbers instead of logits; what is said of classes
 holds for their names.
 
 A model holds all that a prediction needs (how audio is decoded, the features, their normalisation, the class names), so
-that its checkpoint alone predicts. A subclass adds its net and one method, `SpeechClassifier.classify`. How a model is
-trained is in `ser.training.module`.
+that its checkpoint alone predicts: `ser.inference.predictor.Predictor` does, from a file to a table of emotions. A subclass
+adds its net and one method, `SpeechClassifier.classify`. How a model is trained is in `ser.training.module`.
 """
 
 import inspect
@@ -13,8 +13,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -31,8 +29,6 @@ from ser.models.calibration import Calibration
 from ser.runtime.instantiate import instantiate, settings_from
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ser.datamodules.data import SpeechData
 
 Config = Mapping[str, Any]
@@ -315,77 +311,6 @@ class SpeechClassifier(nn.Module):
                 yield
         finally:
             self.train(was_training)
-
-    def predict(
-        self,
-        audio: Any,
-        rate: float | None = None,
-        batch_size: int = 16,
-        *,
-        on_error: str = "raise",
-        calibrated: bool = True,
-    ) -> "pd.DataFrame":
-        """Return the emotions, or the numbers, of recordings; see `ser.inference.recordings` and `ser.inference.windows`.
-
-        Recordings are read as they are needed, and scored in batches of bounded length. One of more than 30 s is scored
-        in windows, and the answers are averaged, each weighted by its length.
-
-        Args:
-            audio: A path, a folder, a pattern, bytes, a binary file object, an array ``(sample,)`` or ``(sample,
-                channel)`` with full scale = 1 (or integers), a pair of an array and its rate, numbers, a list of any of
-                these, or a DataFrame with the column ``path``; any rate, channels and length.
-            rate: Sampling rate in Hz of arrays; files know their own.
-            batch_size: How many are scored at a time at most; no result depends on it.
-            on_error: ``raise``, or ``row``: a recording that cannot be read is a row with the reason in ``error``.
-            calibrated: Whether the temperature of the training is applied; probabilities of a run are without it.
-
-        Returns:
-            One row per recording, in the given order: ``audio`` (the path, or the position), ``label``, one column of
-            probabilities per class, under its name, ``set`` (its prediction set), ``flags`` (a list of words), and the
-            other columns of a DataFrame; of numbers neither ``label`` nor ``set``, and each in the unit of its training.
-            ``attrs["stamps"]`` has the stamps of the model.
-
-        Raises:
-            AudioError: If one cannot be read, or holds no sound; the message names it.
-            ConfigError: If an array has no usable ``rate``, ``batch_size`` is below 1, or the model normalises by
-                speaker or corpus and was not adapted to one.
-        """
-        table: pd.DataFrame = _inference("predict.predict")(
-            self, audio, rate, batch_size, on_error=on_error, calibrated=calibrated
-        )
-        return table
-
-    def segments(
-        self,
-        audio: Any,
-        rate: float | None = None,
-        *,
-        window: float = 3.0,
-        hop: float = 0.5,
-        turns: str | Path | None = None,
-    ) -> Any:
-        """Return what the model says of a recording over time; see `ser.inference.segments.score_segments`."""
-        return _inference("segments.score_segments")(self, audio, rate, window, hop, turns)
-
-    def adapt(self, audio: Any, rate: float | None = None, batch_size: int = 16) -> None:
-        """Normalise by the speaker, or corpus, of some recordings from now on; see ``normalise=speaker`` and ``corpus``.
-
-        Args:
-            audio: Recordings of one speaker, or corpus, without labels; the more varied, the better. See `predict`.
-            rate: See `predict`.
-            batch_size: See `predict`.
-
-        Raises:
-            AudioError: If one cannot be read, or holds no sound; the message names it.
-            ConfigError: If the model does not normalise by speaker or corpus, or as for `predict`.
-        """
-        _inference("predict.adapt")(self, audio, rate, batch_size)
-
-
-def _inference(name: str) -> Callable[..., Any]:
-    """Return a function of `ser.inference`, a later room: a model calls it, and needs none of it to be trained or served."""
-    module, _, function = name.rpartition(".")
-    return getattr(import_module(f"ser.inference.{module}"), function)  # type: ignore[no-any-return]
 
 
 def _scale_of(scale: Mapping[str, Sequence[float]]) -> Tensor:

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser.baselines.classical import Classical
 from ser.datamodules.batch import Batch
 from ser.datamodules.data import SpeechData
 from ser.errors import ConfigError
 from ser.features.mask import frame_mask
 from ser.features.normalise import Statistics
 from ser.models.classifier import SpeechClassifier
+from ser.models.embedding import below_outputs
 
 NO_CAPTUM = "Integrated gradients and saliency need the package captum: pip install 'ser[explain]'."
 BATCH = 16
@@ -131,37 +131,12 @@ def layer_below(
         ConfigError: If no layer has as many outputs as there are classes.
     """
     found: dict[int, np.ndarray] = {}
-    if isinstance(model, Classical):
-        with model.evaluating():
-            for batch in data.batches(rows, model.device, BATCH):
-                vectors = model.vector(batch, own)
-                found |= dict(zip(batch.index.tolist(), vectors.cpu().double().numpy(), strict=True))
-        return np.stack([found[int(row)] for row in rows]), "numbers of the vector that the classifier gets"
-    caught: list[Tensor] = []
-    hook = last_layer(model).register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0].detach()))
-    try:
-        with model.evaluating():
-            for batch in data.batches(rows, model.device, BATCH):
-                caught.clear()
-                model.logits(batch, own)
-                found |= dict(zip(batch.index.tolist(), caught[-1].cpu().double().numpy(), strict=True))
-    finally:
-        hook.remove()
-    return np.stack([found[int(row)] for row in rows]), "units below the outputs"
-
-
-def last_layer(model: SpeechClassifier) -> nn.Linear:
-    """Return the last linear layer of a model.
-
-    Raises:
-        ConfigError: If it has none with its number of outputs.
-    """
-    layers = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == len(model.classes)]
-    if not layers:
-        raise ConfigError(
-            f"The model must end in a linear layer of {len(model.classes)} outputs; {type(model).__name__} does not."
-        )
-    return layers[-1]
+    with model.evaluating():
+        for batch in data.batches(rows, model.device, BATCH):
+            _, below = below_outputs(model, *model.normalised(batch, own))
+            found |= dict(zip(batch.index.tolist(), below.cpu().double().numpy(), strict=True))
+    what = "units below the outputs" if model.by_gradients else "numbers of the vector that the classifier gets"
+    return np.stack([found[int(row)] for row in rows]), what
 
 
 def normalised_clip(

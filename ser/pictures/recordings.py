@@ -12,8 +12,8 @@ from rich import get_console
 from ser.audio.decode import AudioSettings, open_recording
 from ser.errors import ConfigError
 from ser.inference.load import device_named, load
+from ser.inference.predictor import Predictor
 from ser.inference.windows import piece_of
-from ser.models.classifier import SpeechClassifier
 from ser.pictures.album import PAGE, Album
 from ser.pictures.charts import short
 from ser.pictures.views import View, draw_columns, views_of
@@ -88,7 +88,7 @@ def _draw_views(figure: "SubFigure", views: Sequence[View], title: str) -> None:
 
 
 def _draw_with_answers(
-    album: Album, name: str, views: Sequence[View], title: str, model: SpeechClassifier, row: "pd.Series[Any]"
+    album: Album, name: str, views: Sequence[View], title: str, model: Predictor, row: "pd.Series[Any]"
 ) -> None:
     bars = 0.5 + 0.19 * len(model.classes)
     above = 0.6 + sum(HEIGHTS.values())
@@ -98,14 +98,14 @@ def _draw_with_answers(
         _draw_views(upper, views, title)
         axes = lower.subplots()
         values = [float(row[c]) for c in model.classes]
-        write = decimal if model.numeric else percent
-        best = None if model.numeric else max(range(len(values)), key=values.__getitem__)
+        write = decimal if model.scorer.numeric else percent
+        best = None if model.scorer.numeric else max(range(len(values)), key=values.__getitem__)
         axes.barh(range(len(values)), values, color=["#de8f05" if i == best else "#0173b2" for i in range(len(values))])
         for at, value in enumerate(values):
             axes.text(max(value, 0), at, f" {write(value)}", va="center")
         axes.set_yticks(range(len(values)), [short(c) for c in model.classes])
-        axes.set(ylim=(len(values) - 0.4, -0.6), xlabel="predicted number" if model.numeric else "probability")
-        if not model.numeric:
+        axes.set(ylim=(len(values) - 0.4, -0.6), xlabel="predicted number" if model.scorer.numeric else "probability")
+        if not model.scorer.numeric:
             axes.set_xlim(0, 1.12)
             axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
         axes.spines[["top", "right"]].set_visible(False)

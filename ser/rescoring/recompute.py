@@ -69,7 +69,7 @@ def rebuilt_folds(
     Raises:
         RunError: If the corpus on disk differs from the one that the run was trained on.
     """
-    from ser.inference.load import load
+    from ser.inference.load import load_model
     from ser.protocols.plan import planned
     from ser.training.build import build_data
 
@@ -86,7 +86,7 @@ def rebuilt_folds(
                 f"The data of {fold.path} must have the fingerprint {fold.about['fingerprint']}; got {plan.fingerprint}. "
                 "Give the recordings and settings that it was trained with: paths.corpora=<folder>."
             )
-        yield data, load(fold.checkpoint, device), fold
+        yield data, load_model(fold.checkpoint, device), fold
 
 
 def check_same_predictions(old: pd.DataFrame, new: pd.DataFrame, run: RunFolder) -> None:

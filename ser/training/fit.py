@@ -36,7 +36,7 @@ def fit_fold(config: Config, folder: Path, data: "SpeechData", tracker: Tracker)
     """Train, score dev and test with the best weights, and write the fold's folder."""
     with phase("start"):
         from ser.inference.calibrate import calibration_of
-        from ser.inference.load import load
+        from ser.inference.load import load_model
         from ser.inference.score import score
         from ser.models.checkpoint import add_calibration, finish
         from ser.training.seed import seed_everything
@@ -55,7 +55,7 @@ def fit_fold(config: Config, folder: Path, data: "SpeechData", tracker: Tracker)
         fitted = (_fit if model.by_gradients else _fit_once)(config, folder, model, data, loggers)
     with phase("scoring"):
         distributed.on_first_process(lambda: finish(folder / BEST, model))
-        best = load(folder / BEST, device=fitted.device)
+        best = load_model(folder / BEST, device=fitted.device)
         dev, about = score(best, data, data.split.dev), _about(config, model, data, fitted)
         if not best.numeric:
             distributed.on_first_process(lambda: add_calibration(folder / BEST, calibration_of(dev)))

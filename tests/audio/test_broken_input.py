@@ -17,7 +17,7 @@ from ser.audio.decode import AudioSettings, read_audio, read_recording, resample
 from ser.audio.store import Store, prepare
 from ser.corpora.folders import Folders
 from ser.errors import AudioError, BadCorpusError
-from ser.models.classifier import SpeechClassifier
+from ser.inference.predictor import Predictor
 from ser.training.build import build_model
 from tests.audio.test_store import POINTER
 from tests.composed import composed
@@ -110,12 +110,12 @@ CASES = (
 
 
 @pytest.fixture(scope="module")
-def model() -> SpeechClassifier:
+def model() -> Predictor:
     """A small model, not trained."""
     config = composed(
         "model=cnn", "normalise=utterance", "model.channels=[4,4,4,4]", "model.width=8", "model.attention=4"
     )
-    return build_model(config, SimpleNamespace(classes=("angry", "sad"), stamps=(), scale=lambda: None)).eval()
+    return Predictor(build_model(config, SimpleNamespace(classes=("angry", "sad"), stamps=(), scale=lambda: None)))
 
 
 def name_of(case: Case) -> str:
@@ -156,7 +156,7 @@ def test_strict_refuses_every_broken_recording(clips: Path, store: Store, tmp_pa
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_prediction_follows_the_same_rule(
     case: Case,
-    model: SpeechClassifier,
+    model: Predictor,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

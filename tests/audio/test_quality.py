@@ -10,7 +10,7 @@ import pytest
 
 from ser.audio.decode import read_recording, resample
 from ser.audio.quality import FLAGS
-from ser.models.classifier import SpeechClassifier
+from ser.inference.predictor import Predictor
 from ser.training.build import build_model
 from tests.audio.test_broken_input import speech
 from tests.composed import composed
@@ -20,13 +20,13 @@ PAUSES = np.concatenate([speech(), np.zeros(RATE // 2, np.float32), speech(seed=
 
 
 @pytest.fixture(scope="module")
-def model() -> SpeechClassifier:
+def model() -> Predictor:
     """A small model, not trained."""
     config = composed(
         "model=cnn", "normalise=utterance", "model.channels=[4,4,4,4]", "model.width=8", "model.attention=4"
     )
     data = SimpleNamespace(classes=("angry", "sad"), stamps=(), scale=lambda: None)
-    return build_model(config, data).eval()  # type: ignore[arg-type]
+    return Predictor(build_model(config, data))  # type: ignore[arg-type]
 
 
 def with_noise(samples: np.ndarray, snr: float) -> np.ndarray:
@@ -52,7 +52,7 @@ def with_noise(samples: np.ndarray, snr: float) -> np.ndarray:
         (np.tile(with_noise(PAUSES, 0), 16), RATE, ["windows", "noisy"]),
     ],
 )
-def test_each_flag_is_found(model: SpeechClassifier, samples: np.ndarray, rate: int, flags: list[str]) -> None:
+def test_each_flag_is_found(model: Predictor, samples: np.ndarray, rate: int, flags: list[str]) -> None:
     assert model.predict(samples, rate=rate)["flags"].tolist() == [flags]
 
 
@@ -63,7 +63,7 @@ def test_the_page_lists_every_flag() -> None:
 
 @pytest.mark.corpora
 @pytest.mark.parametrize("corpus", ["ravdess", "savee", "tess"])
-def test_flags_of_real_clips(model: SpeechClassifier, corpus: str) -> None:
+def test_flags_of_real_clips(model: Predictor, corpus: str) -> None:
     root = Path(os.environ.get("SER_CORPORA") or "missing", corpus)
     files = sorted(f for f in root.rglob("*") if f.suffix in (".wav", ".flac"))
     files = files[:: max(1, len(files) // 40)]

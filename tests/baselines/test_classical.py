@@ -17,6 +17,7 @@ from ser.comparison.systems import find
 from ser.corpora.demo import Demo
 from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
+from ser.inference.predictor import Predictor
 from ser.inference.score import predict_probabilities
 from ser.protocols.plan import planned
 from ser.protocols.stamps import ADAPTED
@@ -67,7 +68,7 @@ def test_loaded_model_predicts_recordings_as_it_scored_them(forest: Path) -> Non
 def test_changed_speech_is_scored_anew_and_not_from_cached_features(forest: Path, small_settings: Settings) -> None:
     config = classical(small_settings, "random_forest")
     data = build_data(config, planned(config), 0)
-    model = ser.load(forest / "fold_0")
+    model = ser.load(forest / "fold_0").model
     rows = data.split.test
     plain = predict_probabilities(model, data, rows)
     noisy = predict_probabilities(
@@ -151,7 +152,7 @@ def test_a_model_that_was_not_fitted_does_not_predict(small_settings: Settings) 
     config = classical(small_settings, "svm")
     model = build_model(config, build_data(config, planned(config), 0))
     with pytest.raises(RunError, match="svm must be fitted before it predicts"):
-        model.predict(np.sin(np.arange(16000, dtype=np.float32)), 16000)
+        Predictor(model).predict(np.sin(np.arange(16000, dtype=np.float32)), 16000)
 
 
 def test_features_that_are_not_finite_are_named(small_settings: Settings) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ser.augment.level import Gain
+from ser.cleaning.cleaning import Cleaning
 from ser.inference.load import load
 from ser.models.classifier import SpeechClassifier
 from ser.runs.folder import RunFolder, checkpoint_of
@@ -31,12 +32,12 @@ def cleaned(small_settings: Settings, tmp_path_factory: pytest.TempPathFactory) 
 
 def test_a_file_gets_the_numbers_that_the_run_scored(cleaned: RunFolder, tiny_demo: Path) -> None:
     model = load(checkpoint_of(cleaned.path))
-    assert len(model.cleaning.steps) == 5
+    assert len(model.model.cleaning.steps) == 5
     scored = cleaned.predictions
     paths = [next(tiny_demo.glob(f"{utterance.rpartition('/')[2]}.*")) for utterance in scored["utterance"]]
     columns = [f"p_{name}" for name in model.classes]
     np.testing.assert_allclose(model.predict(paths, calibrated=False)[list(model.classes)], scored[columns], atol=1e-6)
-    model.cleaning = type(model.cleaning)({})
+    model.model.cleaning = Cleaning({})
     assert (
         np.abs(
             model.predict(paths, calibrated=False)[list(model.classes)].to_numpy() - scored[columns].to_numpy()

@@ -33,7 +33,7 @@ def test_stored_configuration_has_the_whole_of_every_part(finished: Path) -> Non
 
 def test_checkpoint_alone_predicts(finished: Path) -> None:
     model = ser.load(finished)
-    assert model.features.names == ("rms", "log_f0", "voicing")
+    assert model.model.features.names == ("rms", "log_f0", "voicing")
     table = model.predict(0.1 * torch.randn(8000).numpy(), rate=16000)
     assert table[list(model.classes)].sum(axis=1).item() == pytest.approx(1)
 

@@ -12,6 +12,7 @@ import ser
 from ser.corpora.demo import Demo
 from ser.datamodules.data import SpeechData
 from ser.datamodules.speech import SpeechDataModule
+from ser.inference.predictor import Predictor
 from ser.models.checkpoint import finish
 from ser.models.classifier import SpeechClassifier
 from ser.protocols.plan import planned
@@ -58,7 +59,7 @@ def run(settings: Settings, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def model(run: Path) -> SpeechClassifier:
+def model(run: Path) -> Predictor:
     return ser.load(run)
 
 

@@ -14,9 +14,9 @@ from ser.evaluation import predictions
 from ser.evaluation.calibration import apply_temperature
 from ser.evaluation.conformal import LEVEL, sets
 from ser.inference.calibrate import calibration_of
+from ser.inference.predictor import Predictor
 from ser.models.calibration import Calibration
 from ser.models.checkpoint import CALIBRATION
-from ser.models.classifier import SpeechClassifier
 from ser.protocols.plan import planned
 from ser.rescoring.recompute import recompute
 from ser.runs.folder import RunFolder
@@ -36,7 +36,7 @@ def trained(small_settings: Settings, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_a_training_stores_what_its_profile_says(trained: Path) -> None:
-    found, (fold,) = ser.load(trained).calibration, RunFolder(trained).folds
+    found, (fold,) = ser.load(trained).scorer.calibration, RunFolder(trained).folds
     assert found == calibration_of(fold.dev_predictions)
     assert found is not None
     assert (profile := RunFolder(trained).profile) is not None
@@ -47,7 +47,7 @@ def test_a_training_stores_what_its_profile_says(trained: Path) -> None:
 def test_predictions_are_those_of_the_run_with_the_temperature(trained: Path) -> None:
     fold = RunFolder(trained).folds[0]
     model = ser.load(trained)
-    model.calibration = CALIBRATED
+    model.scorer.calibration = CALIBRATED
     table = fold.predictions
     clips = planned(fold.settings).labelled.manifest.set_index("id")["path"]
     files = clips[table["utterance"]].tolist()
@@ -71,9 +71,9 @@ def test_the_run_still_verifies(trained: Path, stores: Path) -> None:
     recompute(trained, "corpora", str(stores), rescore=True)
 
 
-def test_the_temperature_is_applied_to_each_window(model: SpeechClassifier) -> None:
+def test_the_temperature_is_applied_to_each_window(model: Predictor) -> None:
     samples = speech(40.0)
-    model.calibration = CALIBRATED
+    model.scorer.calibration = CALIBRATED
     parts = probabilities(model.predict(samples.reshape(10, -1).tolist(), rate=16000))
     np.testing.assert_allclose(probabilities(model.predict(samples, rate=16000))[0], parts.mean(axis=0), atol=1e-4)
     segment = model.segments(speech(2.0), rate=16000).table[list(model.classes)]
@@ -83,10 +83,8 @@ def test_the_temperature_is_applied_to_each_window(model: SpeechClassifier) -> N
     assert isinstance(bad["set"][1], list)
 
 
-def test_a_checkpoint_without_a_temperature_says_so_once(
-    model: SpeechClassifier, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert model.calibration is None
+def test_a_checkpoint_without_a_temperature_says_so_once(model: Predictor, caplog: pytest.LogCaptureFixture) -> None:
+    assert model.scorer.calibration is None
     with caplog.at_level(logging.WARNING, "ser"):
         quiet = model.predict(speech(1.0), rate=16000, calibrated=False)
         assert caplog.messages == []

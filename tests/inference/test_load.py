@@ -12,7 +12,7 @@ from torch import Tensor
 
 import ser
 from ser.errors import ConfigError, RunError, SerError
-from ser.inference.load import load
+from ser.inference.load import load_model
 from ser.runs.folder import BEST
 from tests.conftest import Settings
 from tests.inference.conftest import fitted
@@ -37,7 +37,7 @@ def test_loaded_model_gives_the_same_logits_bit_for_bit(
     model, _ = fitted(settings(f"model={name}", "trainer.max_epochs=1"), tmp_path / "run")
     monkeypatch.chdir(tmp_path / "run")  # nothing of the configuration, the store or the corpus is looked for
     for path in (tmp_path / "run", tmp_path / "run" / BEST, str(tmp_path / "run")):
-        again = ser.load(path)
+        again = ser.load(path).model
         assert not again.training
         assert type(again) is type(model)
         assert (again.classes, again.stamps, again.audio) == (model.classes, model.stamps, model.audio)
@@ -63,7 +63,7 @@ def test_file_of_another_kind_is_refused(tmp_path: Path, run: Path) -> None:
     for i, (what, content) in enumerate(contents.items()):
         (tmp_path / f"{i}.ckpt").write_bytes(content)
         with pytest.raises(RunError, match=rf"{i}\.ckpt") as caught:
-            load(tmp_path / f"{i}.ckpt")
+            load_model(tmp_path / f"{i}.ckpt")
         assert "weights_only" not in str(caught.value), what
 
 
@@ -80,7 +80,7 @@ def test_code_in_checkpoint_is_not_run(tmp_path: Path) -> None:
     for content in (pickle.dumps(Evil()), pickle.dumps(Evil(), protocol=2), saved.getvalue()):
         (tmp_path / "evil.ckpt").write_bytes(content)
         with pytest.raises(RunError, match=r"evil\.ckpt must be a checkpoint of tensors"):
-            load(tmp_path / "evil.ckpt")
+            load_model(tmp_path / "evil.ckpt")
         assert not marker.exists()
     pickle.loads(pickle.dumps(Evil()))
     assert marker.exists(), "the test's own code does what it should not do above"
@@ -99,7 +99,7 @@ def changed(run: Path, **parts: Any) -> Path:
 )
 def test_checkpoint_with_a_class_that_is_no_model_is_refused(run: Path, target: Any) -> None:
     with pytest.raises(ConfigError, match="_target_"):
-        load(changed(run, ser_model=target))
+        load_model(changed(run, ser_model=target))
 
 
 @pytest.mark.parametrize("part", ["features", "normalise"])
@@ -111,7 +111,7 @@ def test_checkpoint_with_a_part_that_is_no_module_is_refused(run: Path, tmp_path
         evil = {"_target_": target, "command": f"touch '{marker}'"}
     hyper = torch.load(run / BEST, weights_only=True)["hyper_parameters"]
     with pytest.raises(ConfigError, match=r"is not a (Module|Normalise)"):
-        load(changed(run, hyper_parameters={**hyper, "task": {**hyper["task"], part: evil}}))
+        load_model(changed(run, hyper_parameters={**hyper, "task": {**hyper["task"], part: evil}}))
     assert not marker.exists()
 
 
@@ -120,7 +120,7 @@ def test_checkpoint_of_another_program_is_refused(run: Path, tmp_path: Path) -> 
     torch.save([torch.zeros(3)], tmp_path / "list.ckpt")
     for file in (tmp_path / "other.ckpt", tmp_path / "list.ckpt", changed(run, hyper_parameters=None)):
         with pytest.raises(RunError, match="must be a checkpoint of ser"):
-            load(file)
+            load_model(file)
     hyper = torch.load(run / BEST, weights_only=True)["hyper_parameters"]
     for parts in (
         {"hyper_parameters": {**hyper, "unknown": 1}},
@@ -128,7 +128,7 @@ def test_checkpoint_of_another_program_is_refused(run: Path, tmp_path: Path) -> 
         {"state_dict": {"weight": torch.zeros(3)}},
     ):
         with pytest.raises(RunError, match="does not fit"):
-            load(changed(run, **parts))
+            load_model(changed(run, **parts))
 
 
 def test_folder_without_one_model_lists_its_models(tmp_path: Path) -> None:
@@ -157,8 +157,8 @@ def test_checkpoint_holds_only_what_prediction_needs(run: Path) -> None:
 
 
 def test_absent_device_is_named(run: Path) -> None:
-    assert load(run / BEST, device="auto").device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert load_model(run / BEST, device="auto").device.type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(ConfigError, match=r"device must be auto, cpu, cuda or cuda:<index>; got 'gpu'"):
-        load(run / BEST, device="gpu")
+        load_model(run / BEST, device="gpu")
     with pytest.raises(ConfigError, match=r"device must be present on this machine.*got 'cuda:99'"):
-        load(run / BEST, device="cuda:99")
+        load_model(run / BEST, device="cuda:99")

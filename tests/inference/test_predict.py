@@ -1,4 +1,4 @@
-"""`SpeechClassifier.predict`: whatever a person has at hand goes in, and the same clip always gives the same numbers."""
+"""`Predictor.predict`: whatever a person has at hand goes in, and the same clip always gives the same numbers."""
 
 import os
 from pathlib import Path
@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
+from torch import nn
 
 from ser.audio.decode import resample
 from ser.errors import AudioError, ConfigError, SerError
+from ser.inference.predictor import Predictor
 from ser.inference.score import score
-from ser.models.classifier import SpeechClassifier
 from tests.conftest import Settings
 from tests.inference.conftest import PLAIN, fitted, probabilities, speech
 
@@ -21,7 +22,7 @@ def same(one: pd.DataFrame, other: pd.DataFrame, atol: float = 1e-6) -> None:
     np.testing.assert_allclose(probabilities(one), probabilities(other), atol=atol, rtol=0)
 
 
-def test_order_is_kept_and_batch_size_does_not_matter(model: SpeechClassifier, clips: list[Path]) -> None:
+def test_order_is_kept_and_batch_size_does_not_matter(model: Predictor, clips: list[Path]) -> None:
     tables = [model.predict(clips, batch_size=size) for size in (1, 2, 5, 100)]
     alone = pd.concat([model.predict(clip) for clip in clips], ignore_index=True)
     for table in tables:
@@ -35,7 +36,7 @@ def test_order_is_kept_and_batch_size_does_not_matter(model: SpeechClassifier, c
     same(model.predict(clip for clip in clips), alone)
 
 
-def test_same_sound_in_every_format_gives_the_same_answer(model: SpeechClassifier, tmp_path: Path) -> None:
+def test_same_sound_in_every_format_gives_the_same_answer(model: Predictor, tmp_path: Path) -> None:
     integers = np.clip(speech(1.3) * 32768, -32768, 32767).astype(np.int16)
     floats = integers / np.float32(32768)
     soundfile.write(tmp_path / "clip.wav", integers, 16000, subtype="PCM_16")
@@ -55,7 +56,7 @@ def test_same_sound_in_every_format_gives_the_same_answer(model: SpeechClassifie
     assert list(model.predict(forms[:2], rate=16000)["audio"]) == ["0", "1"]
 
 
-def test_coarser_samples_give_close_answers(model: SpeechClassifier) -> None:
+def test_coarser_samples_give_close_answers(model: Predictor) -> None:
     floats = 4 * speech(1.3)
     expected = model.predict(floats, rate=16000)
     bytes_ = np.clip(floats * 128 + 128, 0, 255).astype(np.uint8)
@@ -63,7 +64,7 @@ def test_coarser_samples_give_close_answers(model: SpeechClassifier) -> None:
         same(model.predict(form, rate=16000), expected, atol=0.02)
 
 
-def test_channels_are_averaged(model: SpeechClassifier) -> None:
+def test_channels_are_averaged(model: Predictor) -> None:
     left, right = speech(1.0, seed=1), speech(1.0, seed=2)
     same(
         model.predict(np.stack([left, right], axis=1), rate=16000), model.predict((left + right) / 2, rate=16000), 1e-5
@@ -71,13 +72,13 @@ def test_channels_are_averaged(model: SpeechClassifier) -> None:
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 96000])
-def test_recordings_of_any_rate_are_scored(model: SpeechClassifier, rate: int) -> None:
+def test_recordings_of_any_rate_are_scored(model: Predictor, rate: int) -> None:
     samples = speech(1.0, rate)
     same(model.predict(samples, rate=rate), model.predict(resample(samples, rate, 16000), rate=16000))
 
 
 @pytest.mark.parametrize("length", [1, 2, 160, 399, 400, 16001, 16000 * 40])
-def test_recordings_of_any_length_are_scored(model: SpeechClassifier, length: int) -> None:
+def test_recordings_of_any_length_are_scored(model: Predictor, length: int) -> None:
     table = model.predict(np.full(length, 0.3, np.float32) * np.sin(np.arange(length) + 1), rate=16000)
     assert np.isfinite(probabilities(table)).all()
 
@@ -87,7 +88,7 @@ def test_scoring_files_equals_scoring_the_store(settings: Settings, tmp_path: Pa
         model, data = fitted(settings(*PLAIN, override), tmp_path / str(i))
         stored = score(model.train(), data, data.split.test)
         assert model.training, "the mode is what it was"
-        table = model.predict([Path(p) for p in data.labelled.manifest["path"].iloc[data.split.test]])
+        table = Predictor(model).predict([Path(p) for p in data.labelled.manifest["path"].iloc[data.split.test]])
         assert model.training
         assert list(stored["utterance"]) == list(data.labelled.manifest["id"].iloc[data.split.test])
         of_store = stored[[f"p_{name}" for name in model.classes]].to_numpy()
@@ -100,18 +101,19 @@ def test_surrounding_silence_is_trimmed_as_in_training(settings: Settings, tmp_p
     trimming, _ = fitted(settings(*PLAIN, "audio.trim_db=30"), tmp_path / "a")
     keeping, _ = fitted(settings(*PLAIN, "audio.trim_db=null"), tmp_path / "b")
     more = np.concatenate([np.zeros(32000, np.float32), clip, np.zeros(40000, np.float32)])
-    same(trimming.predict(around, rate=16000), trimming.predict(more, rate=16000))
-    one, other = (probabilities(keeping.predict(x, rate=16000)) for x in (around, more))
+    trims, keeps = Predictor(trimming), Predictor(keeping)
+    same(trims.predict(around, rate=16000), trims.predict(more, rate=16000))
+    one, other = (probabilities(keeps.predict(x, rate=16000)) for x in (around, more))
     assert np.abs(one - other).max() > 1e-5
 
 
-def test_no_recordings_give_an_empty_table(model: SpeechClassifier) -> None:
+def test_no_recordings_give_an_empty_table(model: Predictor) -> None:
     table = model.predict([])
     assert len(table) == 0
     assert list(table.columns) == ["audio", "label", *model.classes, "flags"]
 
 
-def test_unusable_recording_is_named(model: SpeechClassifier, tmp_path: Path) -> None:
+def test_unusable_recording_is_named(model: Predictor, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     text = tmp_path / "notes.wav"
     text.write_text("not a recording")
@@ -140,7 +142,7 @@ def test_unusable_recording_is_named(model: SpeechClassifier, tmp_path: Path) ->
             model.predict([good, bad], rate=16000)
 
 
-def test_clip_that_resampling_empties_is_too_short(model: SpeechClassifier) -> None:
+def test_clip_that_resampling_empties_is_too_short(model: Predictor) -> None:
     try:
         table = model.predict(np.array([0.5], np.float32), rate=192000)
     except AudioError as error:
@@ -150,35 +152,33 @@ def test_clip_that_resampling_empties_is_too_short(model: SpeechClassifier) -> N
 
 
 @pytest.mark.parametrize("rate", [None, 0, -16000, 16, 44.1, float("nan"), float("inf")])
-def test_impossible_rate_is_refused(model: SpeechClassifier, rate: int | None) -> None:
+def test_impossible_rate_is_refused(model: Predictor, rate: int | None) -> None:
     with pytest.raises(ConfigError, match="rate"):
         model.predict(speech(0.5), rate=rate)
 
 
 @pytest.mark.parametrize("size", [0, -1])
-def test_empty_batch_size_is_refused(model: SpeechClassifier, size: int) -> None:
+def test_empty_batch_size_is_refused(model: Predictor, size: int) -> None:
     with pytest.raises(ConfigError, match=f"batch_size must be at least 1; got {size}"):
         model.predict(speech(0.5), rate=16000, batch_size=size)
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_mode_is_restored_after_an_error(
-    model: SpeechClassifier, training: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mode_is_restored_after_an_error(model: Predictor, training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = model.predict(speech(1.0), rate=16000)
-    model.train(training)
+    module = model.model.train(training)
     same(model.predict(speech(1.0), rate=16000), expected, atol=0)
-    assert model.training is training
+    assert module.training is training
     with pytest.raises(SerError):
         model.predict("missing.wav")
-    monkeypatch.setattr(type(model), "classify", lambda *_: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(type(model.model), "classify", lambda *_: (_ for _ in ()).throw(MemoryError()))
     with pytest.raises(MemoryError):
         model.predict(speech(1.0), rate=16000)
-    assert model.training is training
+    assert module.training is training
 
 
 @pytest.mark.corpora
-def test_real_recordings_are_scored(model: SpeechClassifier) -> None:
+def test_real_recordings_are_scored(model: Predictor) -> None:
     root = Path(os.environ.get("SER_CORPORA") or "missing")
     real = sorted(f for f in root.glob("ravdess/Actor_*/*") if f.suffix in (".wav", ".flac"))[::150][:8]
     if not real:
@@ -188,15 +188,15 @@ def test_real_recordings_are_scored(model: SpeechClassifier) -> None:
     same(table, pd.concat([model.predict(file) for file in real]))
 
 
-def test_a_single_short_clip_is_scored_on_one_thread(model: SpeechClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_short_clip_is_scored_on_one_thread(model: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[int] = []
-    classify = type(model).classify
+    classify = type(model.model).classify
 
-    def recorded(self: SpeechClassifier, *inputs: torch.Tensor) -> torch.Tensor:
+    def recorded(self: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
         used.append(torch.get_num_threads())
         return classify(self, *inputs)
 
-    monkeypatch.setattr(type(model), "classify", recorded)
+    monkeypatch.setattr(type(model.model), "classify", recorded)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from ser.errors import AudioError, ConfigError
+from ser.inference.predictor import Predictor
 from ser.inference.recordings import sources
-from ser.models.classifier import SpeechClassifier
 from tests.inference.conftest import probabilities, speech
 
 
@@ -37,7 +37,7 @@ def folder(tmp_path: Path, samples: np.ndarray) -> Path:
 
 
 def test_every_form_of_a_recording_gives_the_same_answer(
-    model: SpeechClassifier, folder: Path, samples: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    model: Predictor, folder: Path, samples: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = folder / "b.wav"
     monkeypatch.setenv("HOME", str(folder))
@@ -76,7 +76,7 @@ def test_folders_and_patterns_are_the_recordings_in_them(folder: Path) -> None:
     assert [source.name for source in sources(named)] == [str(named)]
 
 
-def test_columns_of_a_table_are_kept(model: SpeechClassifier, folder: Path) -> None:
+def test_columns_of_a_table_are_kept(model: Predictor, folder: Path) -> None:
     paths = [folder / "b.wav", str(folder / "a" / "2.flac"), folder / "missing.wav"]
     given = pd.DataFrame({"label": ["sad", "x", None], "path": paths, "take": [1, 2, 3]}, index=[7, 7, 9])
     table = model.predict(given, on_error="row")
@@ -92,7 +92,7 @@ def test_columns_of_a_table_are_kept(model: SpeechClassifier, folder: Path) -> N
         model.predict(given[:2].rename(columns={"take": "given_label"}))
 
 
-def test_a_bad_recording_is_a_row_with_its_reason(model: SpeechClassifier, folder: Path) -> None:
+def test_a_bad_recording_is_a_row_with_its_reason(model: Predictor, folder: Path) -> None:
     (folder / "empty.wav").touch()
     bad: list[Any] = [
         folder / "empty.wav",
@@ -129,12 +129,12 @@ def test_a_bad_recording_is_a_row_with_its_reason(model: SpeechClassifier, folde
 
 
 @pytest.mark.parametrize("audio", [3, None, 0.5, {"a.wav": 1}, object()])
-def test_what_is_no_recording_is_refused(model: SpeechClassifier, audio: object) -> None:
+def test_what_is_no_recording_is_refused(model: Predictor, audio: object) -> None:
     with pytest.raises(ConfigError, match=r"audio must be a path, a folder, .*; got "):
         model.predict(audio, on_error="row")
 
 
-def test_wrong_arguments_are_refused_whatever_the_recordings(model: SpeechClassifier) -> None:
+def test_wrong_arguments_are_refused_whatever_the_recordings(model: Predictor) -> None:
     with pytest.raises(ConfigError, match="on_error must be raise or row; got 'skip'"):
         model.predict([], on_error="skip")
     for rate in ("16000", True, [16000]):
@@ -145,9 +145,7 @@ def test_wrong_arguments_are_refused_whatever_the_recordings(model: SpeechClassi
 
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="no ffmpeg")
-def test_bytes_of_a_format_that_needs_ffmpeg_are_recognised(
-    model: SpeechClassifier, folder: Path, tmp_path: Path
-) -> None:
+def test_bytes_of_a_format_that_needs_ffmpeg_are_recognised(model: Predictor, folder: Path, tmp_path: Path) -> None:
     import subprocess
 
     for suffix in (".m4a", ".webm", ".wma"):

@@ -1,4 +1,4 @@
-"""`SpeechClassifier.segments`: each segment has the answer to that piece alone, and other programs can open the files."""
+"""`Predictor.segments`: each segment has the answer to that piece alone, and other programs can open the files."""
 
 import os
 import re
@@ -11,8 +11,8 @@ import soundfile
 
 from ser.corpora.formats.audformat import audformat_rows
 from ser.errors import AudioError, ConfigError
+from ser.inference.predictor import Predictor
 from ser.inference.segments import Segments, envelope
-from ser.models.classifier import SpeechClassifier
 from tests.inference.conftest import probabilities, speech
 
 RATE = 16000
@@ -27,7 +27,7 @@ def call(tmp_path: Path) -> Path:
     return tmp_path / "call.wav"
 
 
-def test_each_window_has_the_answer_to_that_piece_alone(model: SpeechClassifier, call: Path) -> None:
+def test_each_window_has_the_answer_to_that_piece_alone(model: Predictor, call: Path) -> None:
     found = model.segments(call, window=2, hop=0.5)
     samples, _ = soundfile.read(call, dtype="float32")
     start = [*np.arange(0, 5.1, 0.5), 5.3]
@@ -46,7 +46,7 @@ def test_each_window_has_the_answer_to_that_piece_alone(model: SpeechClassifier,
     assert spans["start"].tolist()[1:3] == [1.25, 1.75]
 
 
-def test_a_recording_shorter_than_a_window_is_one_segment(model: SpeechClassifier) -> None:
+def test_a_recording_shorter_than_a_window_is_one_segment(model: Predictor) -> None:
     table = model.segments(speech(1.2), rate=RATE).table
     assert table[["start", "end"]].to_numpy().tolist() == [[0.0, 1.2]]
     whole = model.predict(speech(1.2), rate=RATE)
@@ -66,7 +66,7 @@ def turns(tmp_path: Path) -> Path:
     return tmp_path / "turns.rttm"
 
 
-def test_turns_are_segments(model: SpeechClassifier, call: Path, turns: Path, tmp_path: Path) -> None:
+def test_turns_are_segments(model: Predictor, call: Path, turns: Path, tmp_path: Path) -> None:
     found = model.segments(call, turns=turns)
     assert found.table[["start", "end", "speaker"]].to_numpy().tolist() == [
         [0.0, 2.0, "ann"], [1.5, 2.75, "bob"], [5.1, 7.3, "ann"],
@@ -80,7 +80,7 @@ def test_turns_are_segments(model: SpeechClassifier, call: Path, turns: Path, tm
     np.testing.assert_allclose(again[list(model.classes)], expected, atol=1e-6)
 
 
-def test_a_long_turn_is_scored_in_windows(model: SpeechClassifier, tmp_path: Path) -> None:
+def test_a_long_turn_is_scored_in_windows(model: Predictor, tmp_path: Path) -> None:
     samples = speech(40.0)
     (tmp_path / "turns.csv").write_text("start,end,speaker\n0,40,ann\n0,2,\n")
     table = model.segments(samples, rate=RATE, turns=tmp_path / "turns.csv").table
@@ -104,7 +104,7 @@ def test_a_long_turn_is_scored_in_windows(model: SpeechClassifier, tmp_path: Pat
     ],
 )
 def test_unusable_turns_are_named(
-    model: SpeechClassifier, call: Path, tmp_path: Path, name: str, text: str | None, words: str
+    model: Predictor, call: Path, tmp_path: Path, name: str, text: str | None, words: str
 ) -> None:
     if text is not None:
         (tmp_path / name).write_text(text)
@@ -112,7 +112,7 @@ def test_unusable_turns_are_named(
         model.segments(call, turns=tmp_path / name)
 
 
-def test_wrong_arguments_are_refused(model: SpeechClassifier, call: Path) -> None:
+def test_wrong_arguments_are_refused(model: Predictor, call: Path) -> None:
     for window in (0, -1, float("nan"), 31, "3"):
         with pytest.raises(ConfigError, match=r"window must be 0\.1 to 30 seconds; got"):
             model.segments(call, window=window)  # type: ignore[arg-type]
@@ -128,7 +128,7 @@ def test_wrong_arguments_are_refused(model: SpeechClassifier, call: Path) -> Non
 
 
 @pytest.fixture
-def labelled(model: SpeechClassifier, call: Path) -> Segments:
+def labelled(model: Predictor, call: Path) -> Segments:
     """Segments whose labels are known: a, a, silence, a with a quote, b."""
     found: Segments = model.segments(call, window=1, hop=1)
     assert len(found.spans) == 8
@@ -146,9 +146,7 @@ def test_textgrid_has_intervals_that_follow_each_other(labelled: Segments, tmp_p
     assert "intervals: size = 4\n" in text
 
 
-def test_textgrid_has_a_tier_for_every_speaker(
-    model: SpeechClassifier, call: Path, turns: Path, tmp_path: Path
-) -> None:
+def test_textgrid_has_a_tier_for_every_speaker(model: Predictor, call: Path, turns: Path, tmp_path: Path) -> None:
     model.segments(call, turns=turns).to_textgrid(tmp_path / "call.TextGrid")
     tiers = re.split(r"item \[\d\]:", (tmp_path / "call.TextGrid").read_text())[1:]
     assert [re.findall('name = "(.*)"', tier) for tier in tiers] == [["ann"], ["bob"]]
@@ -167,7 +165,7 @@ def test_subtitles_have_the_labels(labelled: Segments, tmp_path: Path) -> None:
     )
 
 
-def test_audformat_can_be_read_again(model: SpeechClassifier, call: Path, turns: Path, tmp_path: Path) -> None:
+def test_audformat_can_be_read_again(model: Predictor, call: Path, turns: Path, tmp_path: Path) -> None:
     found = model.segments(call, turns=turns)
     found.to_audformat(tmp_path / "database")
     read = audformat_rows(tmp_path / "database")
@@ -181,7 +179,7 @@ def test_audformat_can_be_read_again(model: SpeechClassifier, call: Path, turns:
 
 
 def test_picture_has_the_waveform_above_probabilities_that_sum_to_one(
-    model: SpeechClassifier, call: Path, tmp_path: Path
+    model: Predictor, call: Path, tmp_path: Path
 ) -> None:
     found = model.segments(call, window=1, hop=0.5)
     figure = found.plot(tmp_path / "call.png")
@@ -197,7 +195,7 @@ def test_picture_has_the_waveform_above_probabilities_that_sum_to_one(
 
 
 @pytest.mark.corpora
-def test_windows_of_real_speech_have_answers(model: SpeechClassifier, tmp_path: Path) -> None:
+def test_windows_of_real_speech_have_answers(model: Predictor, tmp_path: Path) -> None:
     root = Path(os.environ.get("SER_CORPORA") or "missing")
     files = sorted(f for f in root.glob("ravdess/Actor_*/*") if f.suffix in (".wav", ".flac"))[::150][:3]
     if not files:

@@ -20,7 +20,7 @@ OVERRIDES = ["normalise=training", "trainer.max_epochs=1", "labels=native"]
 
 def statistics(settings: Settings, root: Path, run: Path) -> tuple[Tensor, Tensor]:
     folder = experiment.train(settings(*OVERRIDES, f"data.corpora.demo.root={root}", f"paths.run={run}"))
-    model = ser.load(folder)
+    model = ser.load(folder).model
     return model.normalise.mean, model.normalise.deviation
 
 

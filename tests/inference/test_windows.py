@@ -12,13 +12,13 @@ import torch
 
 from ser.audio.decode import AudioSettings, OpenFile, Recording, standardise
 from ser.errors import AudioError
+from ser.inference.predictor import Predictor
 from ser.inference.recordings import opened_source, sources
 from ser.inference.windows import BATCH_S, LONG_S, POOL_S, WINDOW_S, Piece, batches, pieces
-from ser.models.classifier import SpeechClassifier
 from tests.inference.conftest import probabilities, speech
 
 
-def test_answer_of_a_long_recording_is_the_mean_of_its_windows(model: SpeechClassifier, tmp_path: Path) -> None:
+def test_answer_of_a_long_recording_is_the_mean_of_its_windows(model: Predictor, tmp_path: Path) -> None:
     samples = speech(61.0, 8000)
     samples[: 3 * 8000] *= 0.01
     soundfile.write(tmp_path / "long.wav", samples, 8000)
@@ -35,7 +35,7 @@ def test_answer_of_a_long_recording_is_the_mean_of_its_windows(model: SpeechClas
     np.testing.assert_allclose(probabilities(table)[0], probabilities(table)[1], atol=1e-3)
 
 
-def test_windows_of_silence_are_left_out(model: SpeechClassifier) -> None:
+def test_windows_of_silence_are_left_out(model: Predictor) -> None:
     clip = np.tile(speech(2.0), 2)
     silence = np.zeros(16000 * 4, np.float32)
     expected = probabilities(model.predict(clip, rate=16000))
@@ -45,7 +45,7 @@ def test_windows_of_silence_are_left_out(model: SpeechClassifier) -> None:
         model.predict(np.zeros(16000 * 40, np.float32), rate=16000)
 
 
-def test_an_error_in_a_late_window_leaves_no_number(model: SpeechClassifier) -> None:
+def test_an_error_in_a_late_window_leaves_no_number(model: Predictor) -> None:
     samples = speech(40.0)
     samples[-7] = np.nan
     table = model.predict([samples, speech(1.0)], rate=16000, on_error="row", batch_size=1)
@@ -55,7 +55,7 @@ def test_an_error_in_a_late_window_leaves_no_number(model: SpeechClassifier) -> 
     assert np.isfinite(probabilities(table)[1]).all()
 
 
-def test_a_long_file_that_is_cut_short_is_refused(model: SpeechClassifier, tmp_path: Path) -> None:
+def test_a_long_file_that_is_cut_short_is_refused(model: Predictor, tmp_path: Path) -> None:
     path = tmp_path / "cut.wav"
     soundfile.write(path, speech(40.0), 16000)
     path.write_bytes(path.read_bytes()[: 2 * 16000 * 35])
@@ -111,7 +111,7 @@ def test_batches_are_bounded_in_seconds_and_number() -> None:
 
 
 @pytest.mark.corpora
-def test_windows_of_real_speech_are_scored_as_its_clips(model: SpeechClassifier) -> None:
+def test_windows_of_real_speech_are_scored_as_its_clips(model: Predictor) -> None:
     root = Path(os.environ.get("SER_CORPORA") or "missing")
     files = sorted(f for f in root.glob("ravdess/Actor_*/*") if f.suffix in (".wav", ".flac"))[::60][:12]
     if not files:

@@ -15,6 +15,7 @@ from torch import Tensor
 import ser
 from ser.errors import RunError
 from ser.evaluation import predictions
+from ser.inference.predictor import Predictor
 from ser.models.checkpoint import LEFT_OUT
 from ser.models.encoders.checkpoint import fetch
 from ser.models.pretrained import Pretrained
@@ -114,7 +115,7 @@ def probabilities(folder: Path, file: str = "predictions.parquet") -> np.ndarray
 
 
 def model_of(folder: Path) -> Pretrained:
-    model = ser.load(folder)
+    model = ser.load(folder).model
     assert isinstance(model, Pretrained)
     return model
 
@@ -148,7 +149,7 @@ def test_files_are_predicted_as_in_the_run(trained: Trained) -> None:
     expected = predictions.probabilities(table)
     files = [next(trained.clips.glob(f"{utterance.partition('/')[2]}.*")) for utterance in table["utterance"]]
     for size in (1, 3, 8):
-        predicted = model.predict(files, batch_size=size, calibrated=False)[list(model.classes)].to_numpy()
+        predicted = Predictor(model).predict(files, batch_size=size, calibrated=False)[list(model.classes)].to_numpy()
         np.testing.assert_allclose(predicted, expected, atol=1e-5, rtol=0)
     assert np.ptp(expected, axis=0).max() > 1e-3, "the clips are told apart"
 
@@ -200,10 +201,12 @@ def test_adapters_are_folded_into_the_weights(trained: Trained) -> None:
         assert model.state_dict().keys() == model_of(trained.resumed).state_dict().keys()
         return
     files = sorted(trained.clips.iterdir())[:6]
-    before = model.predict(files)[list(model.classes)].to_numpy()
+    before = Predictor(model).predict(files)[list(model.classes)].to_numpy()
     model.merge()
     assert not any("lora" in key for key in model.state_dict())
-    np.testing.assert_allclose(model.predict(files)[list(model.classes)].to_numpy(), before, atol=1e-6, rtol=0)
+    np.testing.assert_allclose(
+        Predictor(model).predict(files)[list(model.classes)].to_numpy(), before, atol=1e-6, rtol=0
+    )
 
 
 # ---- one at a time
@@ -249,7 +252,7 @@ def test_normalisation_statistics_are_of_features_in_evaluation_mode(
     with torch.no_grad():
         batches = list(data.batches(data.split.train, torch.device("cpu"), 1))
         frames = torch.cat([model.features(b.waveform, b.lengths)[0][0] for b in batches], dim=1).double().numpy()
-    fitted = ser.load(experiment.train(config)).normalise
+    fitted = ser.load(experiment.train(config)).model.normalise
     np.testing.assert_allclose(fitted.mean[:, 0], frames.mean(axis=1), atol=1e-5)
     np.testing.assert_allclose(fitted.deviation[:, 0], frames.std(axis=1), atol=1e-5)
 

@@ -118,7 +118,7 @@ def test_permutation_importances_are_near_those_of_scikit_learn(monkeypatch: pyt
 
 
 def test_statistics_of_a_feature_are_one_group(forest: Path) -> None:
-    model: Any = ser.load(forest)
+    model: Any = ser.load(forest).model
     groups = importance.grouped(model)
     assert sorted(column for columns in groups.values() for column in columns) == list(range(model.n_features))
     for name, columns in groups.items():

@@ -104,7 +104,7 @@ def data(config: dict[str, Any]) -> SpeechData:
 @pytest.fixture(scope="module")
 def model(trained: Path) -> SpeechClassifier:
     """Of fold 0."""
-    return ser.load(trained / "fold_0")
+    return ser.load(trained / "fold_0").model
 
 
 @pytest.fixture(scope="module")

@@ -136,7 +136,7 @@ def test_scale_is_of_the_training_speakers_alone(of_numbers: Settings) -> None:
 
 
 def test_training_of_numbers_is_standardised_and_prediction_is_not(runs: Path, of_numbers: Settings) -> None:
-    model = ser.load(RunFolder(runs / "mse").folds[0].path)
+    model = ser.load(RunFolder(runs / "mse").folds[0].path).model
     settings = of_numbers()
     data = build_data(settings, planned(settings), 0)
     for rows in (data.split.train, data.split.dev):

@@ -246,7 +246,7 @@ def test_sharded_weights_train_as_unsharded_ones(settings: Settings, tmp_path: P
     np.testing.assert_allclose(one, two, rtol=2e-4, atol=1e-6)
     tables = [predictions.read_predictions(folder / "predictions.parquet") for folder in (held, spread)]
     np.testing.assert_allclose(*(t.filter(like=predictions.PREFIX).to_numpy() for t in tables), atol=2e-4)
-    alone = [ser.load(folder).state_dict() for folder in (held, spread)]
+    alone = [ser.load(folder).model.state_dict() for folder in (held, spread)]
     assert alone[0].keys() == alone[1].keys()
     assert_resumes(config, spread)
 

@@ -93,8 +93,8 @@ def test_tables_of_another_checkpoint_are_not_reused(run: Path, data: SpeechData
     tables = []
     for other in ("fold_0", "fold_1"):
         checkpoint.write_bytes((run / other / "checkpoints" / "best.ckpt").read_bytes())
-        clean = score(ser.load(folder), data, data.split.test)
-        table = suite.score_fold(ser.load(folder), data, clean, RunFolder(folder))
+        clean = score(ser.load(folder).model, data, data.split.test)
+        table = suite.score_fold(ser.load(folder).model, data, clean, RunFolder(folder))
         same = table[table["condition"] == "gain 0 dB"]
         np.testing.assert_allclose(predictions.probabilities(same), predictions.probabilities(clean), atol=1e-6)
         tables.append(predictions.probabilities(clean))
@@ -113,7 +113,7 @@ def test_predictions_that_differ_from_the_checkpoint_are_refused(run: Path, stor
 
 
 def test_batch_size_does_not_change_the_result(trained: Path, data: SpeechData) -> None:
-    model, talkers = ser.load(trained / "fold_0"), Talkers(data)
+    model, talkers = ser.load(trained / "fold_0").model, Talkers(data)
     effects = {name: {**effect, "levels": effect["levels"][-1:]} for name, effect in shipped()["effects"].items()}
     for condition in conditions_of(effects):
         one, all_together = (
