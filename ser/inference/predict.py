@@ -12,6 +12,7 @@ from ser.audio.quality import Quality
 from ser.errors import AudioError, ConfigError
 from ser.evaluation import conformal
 from ser.evaluation.calibration import apply_temperature
+from ser.inference.decoded import Decoded
 from ser.inference.recordings import Source, opened_source, sources
 from ser.inference.scorer import Scorer
 from ser.inference.windows import Piece, batches, pieces
@@ -169,6 +170,10 @@ class _Reading:
     def pieces(self) -> Iterator[Piece]:
         """Yield the pieces of every recording, and log once what is wrong with each."""
         for row, source in enumerate(self.sources):
+            if isinstance(source.audio, Decoded):
+                self.flags[row] = list(source.audio.flags)
+                yield from source.audio.pieces(row)
+                continue
             quality = Quality()
             try:
                 with opened_source(source) as recording:
