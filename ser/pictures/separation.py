@@ -111,12 +111,15 @@ def principal_components(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         >>> shares.round(3).tolist()
         [1.0, 0.0]
     """
-    centred = vectors - vectors.mean(axis=0)
-    left, sizes, _ = np.linalg.svd(np.pad(centred, ((0, 0), (0, 2))), full_matrices=False)
-    sizes, left = np.pad(sizes, (0, 2)), np.pad(left, ((0, 0), (0, 2)))
-    points = left[:, :2] * sizes[:2]
-    signs = np.where(np.take_along_axis(points, abs(points).argmax(axis=0)[None], axis=0)[0] < 0, -1.0, 1.0)
-    return points * signs, sizes[:2] ** 2 / max(float((sizes**2).sum()), 1e-30)
+    from sklearn.decomposition import PCA  # late: slow to import
+
+    points, shares = np.zeros((len(vectors), 2)), np.zeros(2)
+    if np.ptp(vectors, axis=0).any():
+        count = min(2, *vectors.shape)
+        pca = PCA(count, svd_solver="full")  # exact, whatever the shape
+        points[:, :count] = pca.fit_transform(vectors)
+        shares[:count] = pca.explained_variance_ratio_
+    return points, shares
 
 
 def has_umap() -> bool:

@@ -1,7 +1,11 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from ser.pictures import separation
@@ -46,11 +50,18 @@ def test_nearest_of_a_single_clip_or_speaker_is_undefined() -> None:
     assert np.isnan(separation.nearest_is_alike(VECTORS, GROUPS, np.zeros(60))).all()
 
 
-def test_components_are_those_of_scikit_learn_up_to_sign() -> None:
+def test_components_are_eigenvectors_of_the_covariance_up_to_sign() -> None:
     points, shares = separation.principal_components(VECTORS)
-    pca = PCA(2).fit(VECTORS)
-    np.testing.assert_allclose(abs(points), abs(pca.transform(VECTORS)), atol=1e-10)
-    np.testing.assert_allclose(shares, pca.explained_variance_ratio_, rtol=1e-10)
+    variances, directions = np.linalg.eigh(np.cov(VECTORS.T))  # in ascending order
+    expected = (VECTORS - VECTORS.mean(axis=0)) @ directions[:, [-1, -2]]
+    np.testing.assert_allclose(abs(points), abs(expected), atol=1e-10)
+    np.testing.assert_allclose(shares, variances[[-1, -2]] / variances.sum(), rtol=1e-10)
+
+
+def test_two_clips_have_one_component() -> None:
+    points, shares = separation.principal_components(np.array([[0.0, 0.0, 0.0], [3.0, 0.0, 4.0]]))
+    np.testing.assert_allclose(abs(points), [[2.5, 0.0], [2.5, 0.0]], atol=1e-10)
+    np.testing.assert_allclose(shares, [1.0, 0.0], atol=1e-10)
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (3, 1), (4, 0), (2, 2)])
@@ -73,9 +84,17 @@ def test_missing_umap_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Lo
     assert "pip install 'ser[explore]'" in caplog.text
 
 
-@pytest.mark.slow  # compiles for ten seconds
-def test_umap_keeps_far_groups_apart() -> None:
+@pytest.mark.slow  # six seconds, in a process of its own: compiling would take four times as long
+def test_umap_keeps_far_groups_apart(tmp_path: Path) -> None:
     pytest.importorskip("umap")
-    far = RNG.normal(size=(40, 3)) + 50.0 * (np.arange(40) % 2)[:, None]
-    places = separation.umap_points(far)
-    assert separation.nearest_is_alike(places, np.arange(40) % 2)[0] == 1.0
+    far = RNG.normal(size=(16, 3)) + 50.0 * (np.arange(16) % 2)[:, None]
+    np.save(tmp_path / "far.npy", far)
+    code = (
+        "import numpy, sys\nfrom ser.pictures.separation import umap_points\n"
+        "numpy.save(sys.argv[2], umap_points(numpy.load(sys.argv[1])))"
+    )
+    files = [str(tmp_path / name) for name in ("far.npy", "places.npy")]
+    subprocess.run([sys.executable, "-c", code, *files], env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, check=True)
+    places = np.load(tmp_path / "places.npy")
+    assert places.shape == (16, 2)
+    assert separation.nearest_is_alike(places, np.arange(16) % 2)[0] == 1.0
