@@ -17,6 +17,7 @@ from ser.runs.folder import BEST, CURVES, DEV_METRICS, ENVIRONMENT, HISTORY, LAS
 from ser.runs.results import write_fold, write_split
 from ser.runtime import distributed
 from ser.runtime.files import replacing, write_json
+from ser.runtime.memory import keep_freed_memory
 from ser.runtime.phases import phase
 from ser.training.build import Config, build_model, build_trainer, build_training, device_of, stamps_of
 from ser.training.selection import MODES
@@ -102,6 +103,8 @@ def _fit(
     history, checkpoint = History(folder / HISTORY), _checkpoint(config, folder)
     earlier = read_metrics(folder / DEV_METRICS) if checkpoint and (folder / DEV_METRICS).is_file() else {}
     trainer = build_trainer(config, folder, loggers, history)
+    if trainer.strategy.root_device.type == "cpu":
+        keep_freed_memory()
     began = time.perf_counter()
     try:
         trainer.fit(training, datamodule=SpeechDataModule(data), ckpt_path=checkpoint, weights_only=True)
@@ -125,6 +128,8 @@ def _fit_once(
 
     began = time.perf_counter()
     model.to(device := device_of(config["trainer"]["accelerator"]))
+    if device.type == "cpu":
+        keep_freed_memory()
     check_padding(model, data)
     measured = model.fit(data, config["selection"]["by"])
     history = pd.DataFrame([{"epoch": 0, **measured}])

@@ -1,16 +1,15 @@
 """Recovery from running out of memory: smaller batches, accumulated to the requested batch size."""
 
-import ctypes
 import gc
 import json
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ser.runs.folder import HISTORY, LAST
 from ser.runtime.files import write_json
+from ser.runtime.memory import return_freed_memory
 
 FILE = "batches.json"
 """Written to a fold's folder when its batches were made smaller, so that a resumed training keeps them so."""
@@ -58,15 +57,10 @@ def start_over(folder: Path, parts: int) -> None:
 
 
 def release() -> None:
-    """Return unused memory to the system after a training, whose objects refer to each other.
-
-    The C library of Linux keeps the gaps that batches of many sizes leave: gigabytes over the folds and jobs of a
-    sweep.
-    """
+    """Return unused memory to the system after a training, whose objects refer to each other."""
     import torch
 
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None:  # glibc's
-        trim(0)
+    return_freed_memory()
