@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from ser.corpora.labels import Labelled, Labels
 from ser.corpora.own import OwnRecordings
 from ser.errors import ConfigError, CorpusNotFoundError, SplitError
 from ser.protocols.audit import Finding, Policy, audit, enforce, stamps
+from ser.protocols.final import final_split
 from ser.protocols.split import Protocol, Split
 from ser.protocols.stamps import SYNTHETIC, combined
 from ser.protocols.unknown_speakers import stamp_of, with_stand_ins
@@ -163,13 +164,16 @@ def data_fingerprint(stores: Iterable[Store]) -> str:
 
 
 def planned(config: Mapping[str, Any]) -> Plan:
-    """Plan every fold of a configuration. Missing stores are created.
+    """Plan every fold of a configuration, or its only one where ``fold`` is ``final``. Missing stores are created.
 
     Raises:
         SerError: If a corpus is missing, or the labels or the protocol do not fit it.
     """
     labels, protocol = instantiate(config["labels"], Labels), instantiate(config["protocol"], Protocol)
-    return plan_folds(prepared(config), labels, protocol, config.get("audit", "refuse"))
+    plan = plan_folds(prepared(config), labels, protocol, config.get("audit", "refuse"))
+    if config.get("fold") == "final":
+        return replace(plan, splits=(final_split(plan.splits, plan.labelled.manifest),))
+    return plan
 
 
 def plan_folds(stores: Mapping[str, Store], labels: Labels, protocol: Protocol, policy: Policy = "refuse") -> Plan:

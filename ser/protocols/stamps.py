@@ -20,6 +20,7 @@ IDENTICAL_AUDIO = "identical audio"
 NEAR_IDENTICAL_AUDIO = "near-identical audio"
 NEVER_TRAINED = "never trained"
 NOT_TESTED = "not tested"
+FINAL = "trained on every speaker"
 ELSEWHERE = "predictions from elsewhere"
 LABELS_ONLY = "labels without probabilities"
 
@@ -37,6 +38,7 @@ MEANINGS = {
     NEAR_IDENTICAL_AUDIO: "Copies of a recording that differ in level, coding or noise are on both sides.",
     NEVER_TRAINED: "No training recording is of this class, so that no model can learn it.",
     NOT_TESTED: "No test recording is of this class; UAR is the mean recall of the others.",
+    FINAL: "Every speaker of its corpora trained or tuned the model: what it says of their recordings is no result.",
     ELSEWHERE: "The predictions were read from a table: nothing here shows how they were made, or on which recordings.",
     LABELS_ONLY: "The table has labels alone, each taken as certain: cross-entropy and calibration say nothing.",
 }

@@ -42,6 +42,8 @@ BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 OF_CARD: tuple[str, ...] = (AUDIT, BEST, CONFIG, CONFUSION, CURVES, DEV_PREDICTIONS, ENVIRONMENT, HISTORY, METRICS)
 OF_CARD += (PAGE, PREDICTIONS, PROFILE, SCATTER, SPLIT)
 """Files whose SHA-256 a card holds, in the run's folder and in those of its folds, if they exist."""
+SIBLING = "sibling.json"
+"""Of a model with ``fold=final``: the numbers of its tested sibling; see `ser.runs.sibling`."""
 FOLD = "fold_"
 
 
@@ -199,7 +201,10 @@ class RunFolder:
         """
         if len(self.folds) > 1:
             names = ", ".join(str(fold.path) for fold in self.folds)
-            raise RunError(f"{self.path} holds {len(self.folds)} folds, each with its own model. Load one of {names}.")
+            raise RunError(
+                f"{self.path} holds {len(self.folds)} folds, each with its own model. Load one of {names}, or "
+                "train one on every speaker with fold=final."
+            )
         if not self.folds[0].has(BEST):
             raise RunError(
                 f"{self.path} has no checkpoint ({BEST}). Give the folder of a run whose training has finished."

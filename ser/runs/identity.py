@@ -46,6 +46,17 @@ def run_name(config: Config) -> str:
     return safe(f"{_corpora(config)}-{model_name(config['model'])}-{protocol_name(config)}")
 
 
+def fold_part(config: Config) -> str:
+    """Name what of a protocol is trained, at the end of a run's name; nothing for all folds.
+
+    Example:
+        >>> [fold_part({"fold": fold}) for fold in ("all", 3, "final")]
+        ['', '-fold3', '-final']
+    """
+    fold = config["fold"]
+    return {"all": "", "final": "-final"}.get(fold, f"-fold{fold}")
+
+
 def _corpora(config: Config) -> str:
     """Name the corpora, as ``ravdess-to-savee`` where the protocol says which train and which test."""
     loaded = list(config["data"]["corpora"])

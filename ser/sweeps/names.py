@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ser.errors import ConfigError
-from ser.runs.identity import ELSEWHERE, identity, run_name, safe
+from ser.runs.identity import ELSEWHERE, fold_part, identity, run_name, safe
 from ser.runtime.composition import quoted
 from ser.runtime.devices import jobs_at_once
 from ser.runtime.parts import fill_parts
@@ -28,8 +28,7 @@ NO_JOBS = (*ELSEWHERE, "hydra", "launcher")
 
 def job_name(config: Mapping[str, Any]) -> str:
     """Return ``ravdess-cnn-luna5-seed0-3fa94c12``: what is trained, and a hash of every setting that a result depends on."""
-    fold = "" if config["fold"] == "all" else f"-fold{config['fold']}"
-    return f"{run_name(config)}{fold}-seed{config['seed']}-{_digest(identity(config))}"
+    return f"{run_name(config)}{fold_part(config)}-seed{config['seed']}-{_digest(identity(config))}"
 
 
 def jobs_command(overrides: Sequence[str]) -> list[str]:

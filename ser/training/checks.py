@@ -24,8 +24,8 @@ def check_training(config: Mapping[str, Any]) -> None:
     seed, fold, ckpt = config["seed"], config["fold"], config["ckpt"]
     if type(seed) is not int or not 0 <= seed <= LARGEST_SEED:
         raise ConfigError(f"seed must be an integer from 0 to {LARGEST_SEED}; got {seed!r}.")
-    if fold != "all" and (type(fold) is not int or fold < 0):
-        raise ConfigError(f"fold must be 0, 1, ... or all; got {fold!r}.")
+    if fold not in ("all", "final") and (type(fold) is not int or fold < 0):
+        raise ConfigError(f"fold must be 0, 1, ..., all or final; got {fold!r}.")
     if ckpt not in (None, "last"):
         raise ConfigError(f"ckpt must be last or null; got {ckpt!r}. Name the run to resume with paths.run=<folder>.")
     epochs = config["trainer"]["max_epochs"]

@@ -21,6 +21,7 @@ from ser.runs.folder import (
 )
 from ser.runs.identity import run_name
 from ser.runs.results import write_results
+from ser.runs.sibling import write_sibling
 from ser.runtime import distributed
 from ser.runtime.phases import phase
 from ser.training import out_of_memory, tracking
@@ -64,7 +65,9 @@ def train(config: Config, *, terminal: bool = True) -> Path:
         terminal: Print progress and results on the terminal; ``run.log`` has them either way.
     """
     check_training(config)
-    first = 0 if config["fold"] == "all" else int(config["fold"])
+    if config["fold"] == "final":
+        config = {**config, "test": False}  # nobody is left to test
+    first = config["fold"] if type(config["fold"]) is int else 0
     count = distributed.processes(config["trainer"])
     # Before torch is imported and the run has a folder: a missing corpus fails at once, and leaves nothing behind.
     with phase("start"):
@@ -116,7 +119,11 @@ def _folder(config: Config) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     else:
         runs = Path(config["paths"]["runs"]).expanduser()
-        folder = newest_like(runs, config) if config["ckpt"] == "last" else new_folder(runs, run_name(config))
+        folder = (
+            newest_like(runs, config)
+            if config["ckpt"] == "last"
+            else new_folder(runs, run_name(config) + ("-final" if config["fold"] == "final" else ""))
+        )
     check_same(folder, config)
     write_config(folder, config)
     return folder
@@ -150,6 +157,8 @@ def _train_folds(config: Config, folder: Path, data: "SpeechData", tracker: Trac
                 lambda: write_results(RunFolder(folder), data.plan.left_out, data.plan.remarks)
             )
             distributed.on_first_process(lambda: tracker.results(folder))
+    if config["fold"] == "final":
+        distributed.on_first_process(lambda: write_sibling(folder, config))
 
 
 def _train_fold(config: Config, folder: Path, data: "SpeechData", tracker: Tracker) -> None:

@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from ser.errors import ConfigError
 from ser.runs.folder import BEST, CARD, CONFIG, CONFUSION, CURVES, DEV_METRICS, HISTORY, SPLIT, RunFolder
-from ser.runs.identity import identity, run_name
+from ser.runs.identity import fold_part, identity, run_name
 from ser.runtime.files import write_json
 from ser.training.tracking import Tracker, numbers_of
 
@@ -176,8 +176,7 @@ class WandB(Tracker):
         """Return the run, with the tags of more stamps."""
         if self._run is None:
             kind = run_name(self.settings)
-            fold = "" if self.settings["fold"] == "all" else f"-fold{self.settings['fold']}"
-            name = self.folder.name if self.folder.name.startswith(kind) else kind + fold
+            name = self.folder.name if self.folder.name.startswith(kind) else kind + fold_part(self.settings)
             self.job_type = self.job_type or kind
             settings = {**json.loads(identity(self.settings)), "fingerprint": self.fingerprint}
             self._run = self.start(self.folder, name, settings, stamps)
