@@ -72,7 +72,7 @@ def _compose_and_run(task: Task, config_name: str, alone: Alone | None) -> None:
             return task(config)
 
     names.register()
-    sys.argv[1:] = understood(names.resumed(with_settings(sys.argv[1:], alone)))
+    sys.argv[1:] = understood(names.resumed(with_settings(sys.argv[1:], alone)), config_name)
     check_launcher(sys.argv[1:])
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors, in place of printing them
     with plain_hydra_errors(config_name, sys.argv[1:]):

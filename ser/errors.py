@@ -61,3 +61,15 @@ class DifferenceError(RunError):
     """A number, target or probability differs from the stored one."""
 
     exit_code = 1
+
+
+class UnusableError(SerError):
+    """Some recordings could not be used; the work is done for the others."""
+
+    exit_code = 1
+
+
+class InterruptionError(SerError):
+    """Ctrl-C, where what is finished is kept; the message says how to resume."""
+
+    exit_code = 130

@@ -46,9 +46,9 @@ def pairs() -> list[tuple[str, ...]]:
     return sorted(found)
 
 
-def choices(arguments: tuple[str, ...]) -> Iterator[list[str]]:
+def choices(name: str, arguments: tuple[str, ...]) -> Iterator[list[str]]:
     """Yield the overrides of a command; of a sweep, those of jobs in which each of its values is once."""
-    parsed = OverridesParser.create().parse_overrides(understood(arguments))
+    parsed = OverridesParser.create().parse_overrides(understood(arguments, name))
     values = [_values(one) for one in parsed]
     for at in range(max(map(len, values), default=0) or 1):
         yield [
@@ -59,7 +59,7 @@ def choices(arguments: tuple[str, ...]) -> Iterator[list[str]]:
 
 def swept(name: str, overrides: list[str]) -> list[str]:
     """The overrides of a sweep that the chosen files make without being asked on the command line."""
-    first = next(choices(tuple(overrides)))
+    first = next(choices(name, tuple(overrides)))
     params = OmegaConf.select(compose(name, first, return_hydra_config=True), "hydra.sweeper.params") or {}
     given = {override.partition("=")[0] for override in overrides}
     return [f"{key}={value}" for key, value in params.items() if key not in given]
@@ -73,7 +73,7 @@ def _values(one: Override) -> list[str]:
     return [values[0], values[-1]] if one.is_range_sweep() else values
 
 
-ALONE = {"describe": data_settings, "explore": data_settings, "plot": files_setting}
+ALONE = {"describe": data_settings, "explore": data_settings, "plot": files_setting, "predict": files_setting}
 """What paths without a name stand for."""
 COMPOSED = [c for c in pairs() if (Path(conf_dir()) / f"{c[0].removeprefix('ser.')}.yaml").is_file()]
 PARSED = [c for c in pairs() if c not in COMPOSED]
@@ -110,7 +110,7 @@ def test_a_documented_command_composes(command: tuple[str, ...], conf: Path) -> 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf), version_base="1.3"):
         overrides = [*swept(name, overrides), *overrides]
-        for chosen in choices(tuple(overrides)):
+        for chosen in choices(name, tuple(overrides)):
             check(compose(name, chosen), name, [*chosen, *overrides])
 
 

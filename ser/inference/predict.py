@@ -14,7 +14,7 @@ from ser.evaluation import conformal
 from ser.evaluation.calibration import apply_temperature
 from ser.inference.decoded import Decoded
 from ser.inference.recordings import Source, opened_source, sources
-from ser.inference.scorer import Scorer
+from ser.inference.scorer import Clips, Scorer
 from ser.inference.windows import Piece, batches, pieces
 
 log = logging.getLogger(__name__)
@@ -52,14 +52,7 @@ def predict(
 ) -> pd.DataFrame:
     """Score recordings; see `ser.inference.predictor.Predictor.predict`."""
     reading, found = _averaged(scorer, audio, rate, batch_size, on_error)
-    if calibrated:
-        _say_if_uncalibrated(scorer)
-    table = answer_table(scorer, found.scaled if calibrated else found.raw)
-    if scorer.calibration is not None:
-        members = conformal.sets(found.raw, scorer.calibration.threshold)  # of raw probabilities, as the threshold is
-        sets = [[name for name, inside in zip(scorer.classes, row, strict=True) if inside] for row in members]
-        table["set"] = pd.Series(sets, dtype=object).where(np.isfinite(found.raw).all(axis=1), None)
-    table = reading.described(table)
+    table = reading.described(result_table(scorer, found, calibrated=calibrated))
     table.attrs["stamps"] = list(scorer.stamps)
     table.attrs["calibrated"] = calibrated and scorer.calibration is not None
     return table
@@ -82,7 +75,7 @@ def adapt(scorer: Scorer, audio: Any, rate: float | None = None, batch_size: int
             f"normalise must be speaker or corpus to adapt a model; {scorer.name} does not need it. Train with one of them."
         )
     check_batch_size(batch_size)
-    reading = _Reading(scorer, sources(audio, rate))
+    reading = Reading(scorer, sources(audio, rate))
     scorer.adapt(clips for _, clips in batches(reading.pieces(), scorer.audio.sample_rate, batch_size))
 
 
@@ -111,36 +104,60 @@ def check_adapted(scorer: Scorer) -> None:
 
 def averaged(scorer: Scorer, pieces: Iterable[Piece], rows: int, batch_size: int, *, embed: bool = False) -> Averages:
     """Score the pieces of recordings, whose rows they name."""
-    temperature = 1.0 if scorer.calibration is None else scorer.calibration.temperature
-    total, weight = np.zeros((2, rows, len(scorer.classes))), np.zeros(rows)
-    embedded: np.ndarray | None = None
+    sums = Sums(scorer, rows)
     for batch, clips in batches(pieces, scorer.audio.sample_rate, batch_size):
-        answers, vectors = scorer.score(clips, embed=embed)
+        sums.add(batch, clips, embed=embed)
+    return sums.averages()
+
+
+class Sums:
+    """What a model says of the pieces of recordings, summed over those of each.
+
+    Args:
+        scorer: The model.
+        rows: Number of recordings.
+    """
+
+    def __init__(self, scorer: Scorer, rows: int) -> None:
+        self._scorer, self._rows = scorer, rows
+        self._temperature = 1.0 if scorer.calibration is None else scorer.calibration.temperature
+        self._total, self._weight = np.zeros((2, rows, len(scorer.classes))), np.zeros(rows)
+        self._embedded: np.ndarray | None = None
+
+    def add(self, batch: Sequence[Piece], clips: Clips, *, embed: bool = False) -> None:
+        """Score a batch of pieces."""
+        answers, vectors = self._scorer.score(clips, embed=embed)
         at, samples = [piece.row for piece in batch], clips.lengths.astype(float)
-        scaled = answers if temperature == 1 else apply_temperature(answers, temperature)
-        np.add.at(total[0], at, answers * samples[:, None])
-        np.add.at(total[1], at, scaled * samples[:, None])
-        np.add.at(weight, at, samples)
+        scaled = answers if self._temperature == 1 else apply_temperature(answers, self._temperature)
+        np.add.at(self._total[0], at, answers * samples[:, None])
+        np.add.at(self._total[1], at, scaled * samples[:, None])
+        np.add.at(self._weight, at, samples)
         if vectors is not None:
-            embedded = np.zeros((rows, vectors.shape[1])) if embedded is None else embedded
-            np.add.at(embedded, at, vectors * samples[:, None])
-    weight = np.where(weight, weight, np.nan)[:, None]
-    return Averages(total[0] / weight, total[1] / weight, None if embedded is None else embedded / weight)
+            if self._embedded is None:
+                self._embedded = np.zeros((self._rows, vectors.shape[1]))
+            np.add.at(self._embedded, at, vectors * samples[:, None])
+
+    def averages(self, rows: Sequence[int] | slice = slice(None), without: Iterable[int] = ()) -> Averages:
+        """Return the averages of some recordings, or of all; NaN of those ``without`` an answer."""
+        weight = np.where(self._weight, self._weight, np.nan)
+        weight[list(without)] = np.nan  # also where a part of one was scored before the rest was damaged
+        weight = weight[rows, None]
+        embedded = None if self._embedded is None else self._embedded[rows] / weight
+        return Averages(self._total[0, rows] / weight, self._total[1, rows] / weight, embedded)
 
 
 def _averaged(
     scorer: Scorer, audio: Any, rate: float | None, batch_size: int, on_error: str, *, embed: bool = False
-) -> "tuple[_Reading, Averages]":
+) -> "tuple[Reading, Averages]":
     check_batch_size(batch_size)
     if on_error not in ON_ERROR:
         raise ConfigError(f"on_error must be {' or '.join(ON_ERROR)}; got {on_error!r}.")
     check_adapted(scorer)
-    reading = _Reading(scorer, sources(audio, rate), skip=on_error == "row")
-    found = averaged(scorer, reading.pieces(), len(reading.sources), batch_size, embed=embed)
-    for array in found:
-        if array is not None:
-            array[list(reading.errors)] = np.nan  # also where a part of one was scored before the rest was damaged
-    return reading, found
+    reading = Reading(scorer, sources(audio, rate), skip=on_error == "row")
+    sums = Sums(scorer, len(reading.sources))
+    for batch, clips in batches(reading.pieces(), scorer.audio.sample_rate, batch_size):
+        sums.add(batch, clips, embed=embed)
+    return reading, sums.averages(without=reading.errors)
 
 
 def _say_if_uncalibrated(scorer: Scorer) -> None:
@@ -149,8 +166,8 @@ def _say_if_uncalibrated(scorer: Scorer) -> None:
         log.warning("The checkpoint of this model holds no temperature: its probabilities are not calibrated.")
 
 
-class _Reading:
-    """Recordings that are read one after the other, and what is found while they are.
+class Reading:
+    """Recordings that are read, and what is found while they are.
 
     Args:
         scorer: The model that they are read for.
@@ -168,35 +185,51 @@ class _Reading:
         self.flags: list[list[str]] = [[] for _ in found]
 
     def pieces(self) -> Iterator[Piece]:
-        """Yield the pieces of every recording, and log once what is wrong with each."""
-        for row, source in enumerate(self.sources):
-            if isinstance(source.audio, Decoded):
-                self.flags[row] = list(source.audio.flags)
-                yield from source.audio.pieces(row)
-                continue
-            quality = Quality()
-            try:
-                with opened_source(source) as recording:
-                    logged: set[str] = set()
-                    for piece in pieces(recording, row, self._settings, quality=quality):
-                        for kind, detail in piece.findings:
-                            if kind not in logged:
-                                log.warning("%s: %s: %s", source.name, kind, detail)
-                                logged.add(kind)
-                        yield piece
-                self.flags[row] = quality.flags()
-            except AudioError as error:
-                if not self._skip:
-                    raise
-                self.errors[row] = str(error)
+        """Yield the pieces of every recording."""
+        for row in range(len(self.sources)):
+            yield from self.pieces_of(row)
 
-    def described(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return a table with what is known of each recording beside what a model says of it."""
-        table = table.assign(flags=pd.Series(self.flags, dtype=object))
+    def pieces_of(self, row: int) -> Iterator[Piece]:
+        """Yield the pieces of a recording, and log once what is wrong with it."""
+        source, quality, logged = self.sources[row], Quality(), set[str]()
+        if isinstance(source.audio, Decoded):
+            self.flags[row] = list(source.audio.flags)
+            yield from source.audio.pieces(row)
+            return
+        try:
+            with opened_source(source) as recording:
+                for piece in pieces(recording, row, self._settings, quality=quality):
+                    for kind, detail in piece.findings:
+                        if kind not in logged:
+                            log.warning("%s: %s: %s", source.name, kind, detail)
+                            logged.add(kind)
+                    yield piece
+            self.flags[row] = quality.flags()
+        except AudioError as error:
+            if not self._skip:
+                raise
+            self.errors[row] = str(error)
+
+    def described(self, table: pd.DataFrame, rows: Sequence[int] | None = None) -> pd.DataFrame:
+        """Return a table of some recordings, or of all, with what is known of each beside what a model says of it."""
+        rows = range(len(self.sources)) if rows is None else rows
+        table = table.assign(flags=pd.Series([self.flags[row] for row in rows], dtype=object))
         if self._skip:
-            table["error"] = pd.Series([self.errors.get(row) for row in range(len(table))], dtype=object)
-        table.insert(0, "audio", [source.name for source in self.sources])
-        return _with_columns(table, [source.columns for source in self.sources])
+            table["error"] = pd.Series([self.errors.get(row) for row in rows], dtype=object)
+        table.insert(0, "audio", [self.sources[row].name for row in rows])
+        return _with_columns(table, [self.sources[row].columns for row in rows])
+
+
+def result_table(scorer: Scorer, found: Averages, *, calibrated: bool) -> pd.DataFrame:
+    """Return the label, a column for every class, and the prediction set of recordings."""
+    if calibrated:
+        _say_if_uncalibrated(scorer)
+    table = answer_table(scorer, found.scaled if calibrated else found.raw)
+    if scorer.calibration is not None:
+        members = conformal.sets(found.raw, scorer.calibration.threshold)  # of raw probabilities, as the threshold is
+        sets = [[name for name, inside in zip(scorer.classes, row, strict=True) if inside] for row in members]
+        table["set"] = pd.Series(sets, dtype=object).where(np.isfinite(found.raw).all(axis=1), None)
+    return table
 
 
 def answer_table(scorer: Scorer, values: np.ndarray) -> pd.DataFrame:

@@ -156,8 +156,7 @@ def score_segments(
         AudioError: If the recording cannot be read.
         ConfigError: If there is not one recording, a number is out of its range, or ``turns`` cannot be used.
     """
-    _check_seconds("window", window, LONG_S)
-    _check_seconds("hop", hop, window)
+    check_windows(window, hop)
     check_adapted(scorer)
     found = sources(audio, rate)
     if len(found) != 1:
@@ -182,6 +181,16 @@ def score_segments(
         source,
         tuple(scorer.stamps),
     )
+
+
+def check_windows(window: Any, hop: Any) -> None:
+    """Refuse an impossible length or distance of windows.
+
+    Raises:
+        ConfigError: If a number is out of its range.
+    """
+    _check_seconds("window", window, LONG_S)
+    _check_seconds("hop", hop, window)
 
 
 def _check_seconds(name: str, value: Any, most: float) -> None:

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from ser.evaluation.measure import measure_in
-from ser.protocols.stamps import meaning, speakers_in_words
+from ser.protocols.stamps import DECISIONS, meaning, speakers_in_words
 from ser.report.audit import LEVELS
 from ser.report.format import writer
 from ser.report.highlights import highlights
@@ -118,4 +118,4 @@ def limits(card: Mapping[str, Any]) -> Iterator[str]:
     yield "Not the result of another training: the interval is over speakers, and this run has one random seed."
     if len(card["split"]) == 1:
         yield "Not the result of the whole protocol: this is one fold. Published numbers are of all folds (fold=all)."
-    yield "Not that the model is fit for decisions about people, such as in employment, education, health or policing."
+    yield f"Not that the model is fit for {DECISIONS}."

@@ -84,21 +84,35 @@ def quoted(text: str) -> str:
 
 
 TEXTS = re.compile(
-    r"(.*\.)?(checkpoint|ckpt|corpora|dir|file|folder|home|out|path|pattern|resume|root|runs?|splits|storage|stores)"
+    r"(.*\.)?(checkpoint|ckpt|corpora|dir|files?|folder|home|out|path|pattern|resume|root|runs?|splits|storage|stores)"
 )
 """The settings that hold paths and patterns: any text is a value of theirs."""
 OPEN = "labels.merge."
 """Beginning of the settings whose names are labels of the data: any text is one."""
 
 
-def understood(arguments: Sequence[str]) -> list[str]:
-    """Return a command line in Hydra's grammar, where a path, a pattern or a label is not in it as typed.
+TRAINED = "model.path"
+"""What ``model`` stands for in a command that takes a trained model: Hydra takes ``model`` for a group of files."""
+
+
+def takes_trained(command: str) -> bool:
+    """Whether a command takes a trained model, and not the configuration of one."""
+    model = _read(Path(conf_dir()) / f"{command}.yaml").get("model")
+    return isinstance(model, dict) and list(model) == ["path"]
+
+
+def understood(arguments: Sequence[str], command: str) -> list[str]:
+    """Return the command line of a command in Hydra's grammar, where a path, a pattern or a label is not in it as typed.
 
     Example:
-        >>> understood(["data.pattern={speaker}/{label}_*", "labels.merge.bored=neutral", "seed=1"])
+        >>> understood(["data.pattern={speaker}/{label}_*", "labels.merge.bored=neutral", "seed=1"], "train")
         ["data.pattern='{speaker}/{label}_*'", '++labels.merge.bored=neutral', 'seed=1']
+        >>> understood(["model=runs/a=b"], "predict")
+        ["model.path='runs/a=b'"]
     """
     several = bool({"-m", "--multirun"} & set(arguments))
+    if takes_trained(command):
+        arguments = [re.sub(r"^model=", f"{TRAINED}=", argument) for argument in arguments]
     return [_understood(argument, several) for argument in arguments]
 
 
@@ -124,7 +138,7 @@ def as_typed(override: str) -> str:
     parse = OverridesParser.create().parse_override
     value = parse(override).value()
     typed = f"{override.partition('=')[0]}={value}"
-    return typed if isinstance(value, str) and parse(understood([typed])[0]).value() == value else override
+    return typed if isinstance(value, str) and parse(_understood(typed, several=False)).value() == value else override
 
 
 def _is_value(text: str, several: bool) -> bool:
@@ -153,7 +167,7 @@ def composed(command: str, overrides: Sequence[str]) -> "DictConfig":
     from omegaconf import OmegaConf, open_dict
 
     with plain_hydra_errors(command, overrides), composing():
-        config = compose(command, understood(overrides), return_hydra_config=True)
+        config = compose(command, understood(overrides, command), return_hydra_config=True)
     if str(OmegaConf.select(config, "hydra.mode")).endswith("MULTIRUN"):
         raise ConfigError(
             f"These settings ask for several runs, and a function makes one. Use python -m ser.{command}."
@@ -177,7 +191,8 @@ def check(config: "DictConfig", command: str, overrides: Sequence[str] = ()) -> 
     name_corpora(config)
     fill_parts(config)
     if missing := sorted(key for key in OmegaConf.missing_keys(config) if not key.startswith("hydra.")):
-        raise ConfigError(f"Missing required setting: {missing[0]}. Set it with {missing[0]}=<value>.")
+        name = "model" if missing[0] == TRAINED else missing[0]
+        raise ConfigError(f"Missing required setting: {name}. Set it with {name}=<value>.")
     if unknown := next(_unknown(config, command), None):
         raise ConfigError(f"Unknown setting: {unknown}.{did_you_mean(unknown, command)}")
     chosen = [override.partition("=")[0] for override in overrides]

@@ -21,7 +21,7 @@ ODD = "~ =,[](){}#'\"\\$%&;:!?*<>|+-@`\t1.eünï日本é"
 @cases(1500)
 @pytest.mark.slow
 def test_any_path_is_read_as_it_is_typed(path: str) -> None:
-    (argument,) = understood([f"data.file={path}"])
+    (argument,) = understood([f"data.file={path}"], "train")
     value = OverridesParser.create().parse_override(argument).value()
     quoted, listed = path[:1] in ("'", '"'), path.strip().startswith("[")
     if not (quoted or listed or path.strip().lower() == "null"):  # these are Hydra's, where they are well formed
@@ -31,6 +31,6 @@ def test_any_path_is_read_as_it_is_typed(path: str) -> None:
 
 
 def test_a_path_with_a_comma_is_one_path_but_in_a_sweep() -> None:
-    assert understood(["paths.runs=a,b"]) == ["paths.runs='a,b'"]
-    assert understood(["-m", "paths.runs=a,b"]) == ["-m", "paths.runs=a,b"]
-    assert understood(["-m", "paths.runs='a,b'"]) == ["-m", "paths.runs='a,b'"]
+    assert understood(["paths.runs=a,b"], "train") == ["paths.runs='a,b'"]
+    assert understood(["-m", "paths.runs=a,b"], "train") == ["-m", "paths.runs=a,b"]
+    assert understood(["-m", "paths.runs='a,b'"], "train") == ["-m", "paths.runs='a,b'"]

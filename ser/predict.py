@@ -1,0 +1,61 @@
+"""``python -m ser.predict model=runs/... files=calls/``: what a trained model says of recordings, as a table."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ser.command import command
+from ser.plot import files_setting
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+STANDARD_INPUT = "-"
+
+
+@command("predict", alone=files_setting)
+def main(config: "DictConfig") -> None:
+    """Predict the recordings of the configuration; exit with 1 if some of them cannot be used."""
+    import hashlib
+    from pathlib import Path
+
+    from rich import get_console
+
+    from ser.errors import UnusableError
+    from ser.inference.batch import Asked, predict_files
+    from ser.inference.load import device_named, load
+    from ser.protocols.stamps import NOT_FOR
+    from ser.report.predictions import predictions_table
+    from ser.runs.folder import checkpoint_of
+    from ser.runtime.words import and_more, counted
+
+    checkpoint = checkpoint_of(config.model.path)
+    asked = Asked(**{name: config[name] for name in ("calibrated", "segments", "window", "hop")})
+    out = None if config.out is None else Path(config.out).expanduser()
+    model = load(checkpoint, device_named(config.device))
+    with checkpoint.open("rb") as file:
+        known = {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    table = predict_files(model.scorer, list(_named(config.files)), asked, out, known, config.batch_size)
+    console = get_console()
+    if out is None:
+        console.print(predictions_table(table, model.classes, model.stamps))
+    else:
+        marks = "".join(f"  [{stamp.upper()}]" for stamp in model.stamps)
+        console.print(f"{out}: {counted(len(table), 'row')}{marks}", soft_wrap=True, highlight=False, markup=False)
+    console.print(NOT_FOR, soft_wrap=True, highlight=False)
+    if unusable := list(table.loc[table["error"].notna(), "error"]):
+        raise UnusableError(f"{counted(len(unusable), 'recording')} could not be used: {and_more(unusable)}")
+
+
+def _named(files: object) -> Iterator[str]:
+    """Yield the names of recordings, with the lines of standard input in place of ``-``."""
+    import sys
+
+    for name in [files] if isinstance(files, str) else list(files or ()):  # type: ignore[call-overload]
+        if name == STANDARD_INPUT:
+            yield from filter(None, (line.rstrip("\r\n") for line in sys.stdin))
+        else:
+            yield str(name)
+
+
+if __name__ == "__main__":
+    main()
