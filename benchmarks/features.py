@@ -27,6 +27,7 @@ from ser.features.logmel import LogMel
 from ser.protocols.plan import planned
 from ser.runtime.conf_dir import conf_dir
 from ser.runtime.instantiate import instantiate
+from ser.runtime.memory import keep_freed_memory
 from ser.training.build import build_data
 
 ROUNDS = 4
@@ -126,6 +127,8 @@ def seconds(measured: dict[str, Callable[[], object]]) -> dict[str, float]:
 @torch.no_grad()
 def main() -> None:
     """Measure and print."""
+    if device().type == "cpu":
+        keep_freed_memory()  # as a training does
     config = composed(sys.argv[1:])
     plan = planned(config)
     found = batches(build_data(config, plan, 0))

@@ -136,7 +136,8 @@ class PowerSpectrum(nn.Module):
         at = self.framing
         spectrum = torch.stft(samples, at.span, at.hop, at.window, self.window, center=False, return_complex=True)
         # The squares are added as they are: a magnitude between, with its square root, takes as long as the FFT.
-        return spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+        parts = torch.view_as_real(spectrum).square_()
+        return parts[..., 0] + parts[..., 1]
 
 
 class OfPower(Framed):

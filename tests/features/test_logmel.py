@@ -132,3 +132,11 @@ def test_tenfold_amplitude_adds_one_offset_to_every_band() -> None:
     clip, length = 0.05 * torch.randn(1, 8000, dtype=torch.float64), torch.tensor([8000])
     quiet, loud = made(clip, length)[0], made(10 * clip, length)[0]
     torch.testing.assert_close(loud - quiet, torch.full_like(quiet, math.log(100)), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("n_mels", [1, 16, 23, 80])
+def test_bands_in_groups_have_the_energies_of_the_whole_matrix(n_mels: int) -> None:
+    features = LogMel(n_mels=n_mels, window_ms=64)
+    power = torch.rand(3, 513, 7)
+    expected = features.mel.mel_scale(power)
+    torch.testing.assert_close(features.energies(power), expected, rtol=1e-5, atol=1e-6 * float(expected.max()))
