@@ -68,4 +68,5 @@ def draw_score(axes: "Axes", at: float, row: Mapping[str, Any], key: str, colour
         style = "-" if row["speakers"] >= ENOUGH_SPEAKERS else (0, (1.5, 1.5))
         axes.plot([at, at], [low, high], color=colour, linewidth=2.4, solid_capstyle="butt", alpha=0.6, linestyle=style)
     axes.plot(at, score, "o", color=colour, markersize=8)
-    axes.text(at + beside, score, percent(row[key], ""), verticalalignment="center", fontsize=10, fontweight="bold")
+    words = axes.text(at + beside, score, percent(row[key], ""), va="center", fontsize=10, fontweight="bold")
+    words.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.0})  # a line may run behind it
