@@ -92,11 +92,12 @@ class OpenFile:
         name: What it is called in an error.
         rate: In Hz.
         frames: Number of samples of a channel that its header states.
+        channels: Number of channels.
     """
 
     def __init__(self, name: str, file: Path, decoder: "soundfile.SoundFile") -> None:
         self.name, self._file, self._decoder = name, file, decoder
-        self.rate, self.frames = int(decoder.samplerate), int(decoder.frames)
+        self.rate, self.frames, self.channels = int(decoder.samplerate), int(decoder.frames), int(decoder.channels)
 
     def whole(self) -> Recording:
         """Decode all of it; a WAV must have as much as its header promises."""
@@ -134,12 +135,13 @@ class OpenFile:
 
 
 @contextmanager
-def open_recording(path: str | Path, name: str | None = None) -> Iterator[OpenFile]:
+def open_recording(path: str | Path, name: str | None = None, most_s: float | None = None) -> Iterator[OpenFile]:
     """Open a file, to decode pieces of it.
 
     Args:
         path: Path of the file.
         name: What to call it in an error; its path by default.
+        most_s: Seconds after which ffmpeg stops, as it decodes a file as a whole; all of it by default.
 
     Raises:
         AudioError: As `read_recording`.
@@ -157,7 +159,7 @@ def open_recording(path: str | Path, name: str | None = None) -> Iterator[OpenFi
         raise AudioError(name, "empty", "the file has no bytes")
     if pointer:
         raise AudioError(name, "LFS pointer", "run `git lfs pull` in the corpus's checkout to get the recording")
-    with _readable(path, name) as file:
+    with _readable(path, name, most_s) as file:
         try:
             decoder = soundfile.SoundFile(file)
         except (soundfile.SoundFileError, RuntimeError, ValueError, OverflowError) as error:
@@ -167,7 +169,7 @@ def open_recording(path: str | Path, name: str | None = None) -> Iterator[OpenFi
 
 
 @contextmanager
-def _readable(path: Path, name: str) -> Iterator[Path]:
+def _readable(path: Path, name: str, most_s: float | None) -> Iterator[Path]:
     """Yield the file, or a WAV that ffmpeg made of it, as long as it is needed."""
     if path.suffix.lower() not in FFMPEG_SUFFIXES:
         yield path
@@ -177,7 +179,9 @@ def _readable(path: Path, name: str) -> Iterator[Path]:
         raise AudioError(name, "no decoder", f"install ffmpeg, or convert the file: {command}")
     with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder, "decoded.wav")
-        line = [ffmpeg, "-nostdin", "-v", "error", "-i", str(path), "-vn", "-c:a", "pcm_f32le", str(wav)]
+        # Files only: playlists, which can be inside other formats, name addresses.
+        line = [ffmpeg, "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-i", str(path), "-vn"]
+        line += [*([] if most_s is None else ["-t", f"{most_s:g}"]), "-c:a", "pcm_f32le", str(wav)]
         done = subprocess.run(line, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode or not wav.is_file():
             lines = done.stderr.strip().splitlines() or ["it has no sound"]

@@ -28,7 +28,7 @@ class Decoded:
         yield from (piece._replace(row=row) for piece in self.parts)
 
 
-def decoded(recording: Readable, settings: AudioSettings) -> Decoded:
+def read_decoded(recording: Readable, settings: AudioSettings) -> Decoded:
     """Read a recording that is open.
 
     Args:

@@ -126,7 +126,7 @@ def opened_source(source: Source) -> Iterator[Readable]:
         title = source.name if not source.name.isdecimal() else title
         content = _content(audio, title)
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, f"recording{_suffix(content, source.name)}")
+            path = Path(folder, f"recording{suffix_of(content) or Path(source.name).suffix}")
             path.write_bytes(content)
             del content
             with open_recording(path, title) as file:
@@ -236,9 +236,10 @@ def _content(audio: Any, name: str) -> bytes:
     return bytes(content)
 
 
-def _suffix(content: bytes, name: str) -> str:
+def suffix_of(content: bytes) -> str:
+    """Return the suffix of a format that needs ffmpeg, by how the content of a file begins; else an empty one."""
     found = [suffix for magic, (at, suffix) in MAGIC.items() if content[at : at + len(magic)] == magic]
-    return found[0] if found else Path(name).suffix
+    return found[0] if found else ""
 
 
 def _array(audio: Any, name: str) -> np.ndarray:

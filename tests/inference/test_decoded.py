@@ -9,7 +9,7 @@ import soundfile
 
 from ser.audio.decode import open_recording
 from ser.errors import AudioError
-from ser.inference.decoded import decoded
+from ser.inference.decoded import read_decoded
 from ser.inference.predictor import Predictor
 from tests.inference.conftest import speech
 
@@ -22,7 +22,7 @@ def test_answers_are_those_of_the_recordings(model: Predictor, tmp_path: Path) -
     read = []
     for file in files:
         with open_recording(file) as recording:
-            read.append(decoded(recording, model.scorer.audio))
+            read.append(read_decoded(recording, model.scorer.audio))
     assert [round(one.seconds, 3) for one in read] == [0.2, 40.0, 1.0]
     expected, found = model.predict(files), model.predict(read)
     pd.testing.assert_frame_equal(found.drop(columns="audio"), expected.drop(columns="audio"), rtol=0, atol=0)
@@ -35,4 +35,4 @@ def test_what_cannot_be_used_is_refused_when_it_is_read(model: Predictor, tmp_pa
         pytest.raises(AudioError, match=r"silent\.wav: silent"),
         open_recording(tmp_path / "silent.wav") as recording,
     ):
-        decoded(recording, model.scorer.audio)
+        read_decoded(recording, model.scorer.audio)

@@ -1,0 +1,125 @@
+"""What a server answers, as JSON; the same names in predictions, in segments and in the events of a stream."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from ser.inference.scorer import Scorer
+
+NOT_SHOWN = ("audio", "error")
+"""Columns of a prediction that name the recording."""
+STAMPS = Field(description="Words that every result of the model must carry.")
+NOT_FOR_WHAT = Field(description="What no result is for.")
+
+
+class Answer(BaseModel):
+    """What a model says of a recording, or of a part of it; nothing is known of silence."""
+
+    model_config = ConfigDict(extra="allow")
+
+    label: str | None = Field(None, description="The class with the highest probability; of classes only.")
+    probabilities: dict[str, float] | None = Field(None, description="By class.")
+    numbers: dict[str, float] | None = Field(
+        None, description="By name, of a model of numbers, in place of probabilities."
+    )
+    set: list[str] | None = Field(None, description="Every class that cannot be ruled out.")
+    flags: list[str] = Field([], description="How far the recording is from what acted clips are like.")
+
+
+class Prediction(Answer):
+    """The answer of a whole recording."""
+
+    model: str
+    seconds: float = Field(description="Length of the recording.")
+    calibrated: bool = Field(description="Whether the temperature of the training is applied.")
+    stamps: list[str] = STAMPS
+    not_for: str = NOT_FOR_WHAT
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "example": {
+                "model": "default",
+                "label": "angry",
+                "probabilities": {"angry": 0.81, "sad": 0.19},
+                "set": ["angry"],
+                "flags": [],
+                "seconds": 2.4,
+                "calibrated": True,
+                "stamps": [],
+                "not_for": "Not for decisions about people, ...",
+            }
+        },
+    )
+
+
+class Segment(Answer):
+    """The answer of a window."""
+
+    start: float = Field(description="In seconds.")
+    end: float = Field(description="In seconds.")
+
+
+class Segments(BaseModel):
+    """The answers of the windows of a recording."""
+
+    model: str
+    seconds: float = Field(description="Length of the recording.")
+    window: float
+    hop: float
+    segments: list[Segment]
+    stamps: list[str] = STAMPS
+    not_for: str = NOT_FOR_WHAT
+
+
+class Model(BaseModel):
+    """A model of the server."""
+
+    name: str
+    classes: list[str] = Field(description="Classes, or names of numbers, in the order of the answers.")
+    numeric: bool
+    sample_rate: int = Field(description="In Hz; recordings of any rate are taken.")
+    calibrated: bool
+    trained_on: list[dict[str, Any]] | None = Field(description="The corpora, if the run's folder says so.")
+    score: dict[str, Any] | None = Field(
+        description="Of speakers who were not in training, if the run's folder has it."
+    )
+    stamps: list[str] = STAMPS
+    not_for: str = NOT_FOR_WHAT
+
+
+class Failure(BaseModel):
+    """What was wrong."""
+
+    type: str = Field(description="A word for programs.")
+    message: str = Field(description="A sentence for people.")
+
+
+class Failed(BaseModel):
+    """Every error."""
+
+    error: Failure
+
+
+def answers_of(table: pd.DataFrame, scorer: Scorer) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a prediction, or of segments, as plain JSON.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> table = pd.DataFrame({"audio": ["0"], "label": ["sad"], "angry": [0.2], "sad": [0.8], "flags": [[]]})
+        >>> list(answers_of(table, SimpleNamespace(classes=("angry", "sad"), numeric=False)))
+        [{'label': 'sad', 'flags': [], 'probabilities': {'angry': 0.2, 'sad': 0.8}}]
+    """
+    for row in table.drop(columns=[name for name in NOT_SHOWN if name in table]).to_dict("records"):
+        values = {name: float(row.pop(name)) for name in scorer.classes}
+        known = all(map(np.isfinite, values.values()))
+        answer = {str(name): _plain(value) for name, value in row.items()}
+        yield {**answer, "numbers" if scorer.numeric else "probabilities": values if known else None}
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value

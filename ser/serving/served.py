@@ -1,0 +1,134 @@
+"""`Served`: a model that a server has loaded, with its batches and what is known of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ser.errors import RunError
+from ser.evaluation.measure import measure_in
+from ser.inference.decoded import Decoded
+from ser.inference.load import load as load_predictor
+from ser.inference.predict import check_adapted
+from ser.inference.predictor import Predictor
+from ser.protocols.stamps import NOT_FOR
+from ser.runs.folder import RunFolder, checkpoint_of
+from ser.serving.answers import answers_of
+from ser.serving.batcher import Batcher
+from ser.serving.limits import Batching
+from ser.serving.meters import Meters
+
+Facts = Mapping[str, Any]
+CORPUS_FACTS = ("name", "title", "language", "material", "licence", "synthetic")
+
+
+class Served:
+    """A model of a server.
+
+    Args:
+        name: What requests call it.
+        predictor: The model.
+        facts: What `training_facts` returns.
+        batching: How requests are scored together.
+        meters: The server's.
+    """
+
+    def __init__(self, name: str, predictor: Predictor, facts: Facts, batching: Batching, meters: Meters) -> None:
+        self.name, self.predictor, self.facts = name, predictor, facts
+        self._calibrated = predictor.scorer.calibration is not None
+        score = partial(score_decoded, predictor)
+        self._batcher: Batcher[Decoded, dict[str, Any]]
+        self._batcher = Batcher(score, batching, meters.batches.labels(name).observe)
+        meters.queue.labels(name).set_function(self._batcher.waiting)
+
+    async def predict(self, recording: Decoded) -> dict[str, Any]:
+        """Return the answer of a recording, which is scored together with others; see `ser.serving.answers.Prediction`."""
+        answer = await self._batcher.answer(recording)
+        return {**self.named(), **answer, "seconds": recording.seconds, "calibrated": self._calibrated}
+
+    def segments(self, path: Path, window: float, hop: float) -> dict[str, Any]:
+        """Return the answers of the windows of a recording; see `ser.serving.answers.Segments`.
+
+        Raises:
+            AudioError: If it cannot be used.
+            ConfigError: If a number is out of its range.
+        """
+        found = self.predictor.segments(path, window=window, hop=hop)
+        rows = list(answers_of(found.table, self.predictor.scorer))
+        return {**self.named(), "seconds": found.seconds, "window": window, "hop": hop, "segments": rows}
+
+    def named(self) -> dict[str, Any]:
+        """Return what stands beside every result."""
+        return {"model": self.name, "stamps": list(self.predictor.stamps), "not_for": NOT_FOR}
+
+    def about(self) -> dict[str, Any]:
+        """Return what is known of the model; see `ser.serving.answers.Model`."""
+        scorer = self.predictor.scorer
+        return {
+            "name": self.name,
+            "classes": list(scorer.classes),
+            "numeric": scorer.numeric,
+            "sample_rate": scorer.audio.sample_rate,
+            "calibrated": self._calibrated,
+            "stamps": list(scorer.stamps),
+            "not_for": NOT_FOR,
+            "trained_on": self.facts.get("trained_on"),
+            "score": self.facts.get("score"),
+        }
+
+    async def close(self) -> None:
+        """Answer what was accepted."""
+        await self._batcher.close()
+
+
+def score_decoded(predictor: Predictor, recordings: Sequence[Decoded]) -> list[dict[str, Any]]:
+    """Return the answers of several recordings, which are those that `Predictor.predict` gives each alone."""
+    table = predictor.predict(list(recordings), batch_size=len(recordings), on_error="row")
+    return list(answers_of(table, predictor.scorer))
+
+
+def loader_of(path: str | Path, device: str) -> Callable[[], tuple[Predictor, Facts]]:
+    """Return what loads the model of a run, tries it once, and reads what is known of its training.
+
+    Raises:
+        ConfigError: By the returned function, if the model must be adapted first.
+        RunError: By the returned function, if there is no model.
+    """
+
+    def load() -> tuple[Predictor, Facts]:
+        predictor = load_predictor(checkpoint_of(path), device)
+        check_adapted(predictor.scorer)
+        rate = predictor.scorer.audio.sample_rate
+        noise = np.random.default_rng(0).normal(0, 0.1, rate).astype(np.float32)
+        predictor.predict(noise, rate)  # the first takes longer than others
+        return predictor, training_facts(Path(path).expanduser())
+
+    return load
+
+
+def training_facts(path: Path) -> Facts:
+    """Return the corpora of a run, and its score on unknown speakers; nothing of a checkpoint alone."""
+    if not path.is_dir():
+        return {}
+    try:
+        run = RunFolder(path)
+        card = run.whole.card or {}
+        measure, numbers = measure_in(run.metrics), run.metrics
+    except RunError:  # a run whose test is not finished has a model all the same
+        return {}
+    corpora = card.get("corpora") or [{"name": name} for name in run.about["corpora"]]
+    trained = run.about.get("trained_on")
+    return {
+        "trained_on": [
+            {fact: corpus[fact] for fact in CORPUS_FACTS if fact in corpus}
+            for corpus in corpora
+            if trained is None or corpus["name"] in trained
+        ],
+        "score": {
+            "name": measure.name,
+            "value": numbers[measure.key],
+            "interval": numbers.get(f"{measure.key}_interval"),
+        },
+    }

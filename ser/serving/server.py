@@ -1,0 +1,99 @@
+"""Run a server until it is told to end."""
+
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from ser.errors import ConfigError
+from ser.inference.load import device_named
+from ser.runs.folder import checkpoint_of
+from ser.runtime.instantiate import settings_from
+from ser.serving.access import keys_of_environment
+from ser.serving.app import create_app
+from ser.serving.limits import Batching, Limits
+from ser.serving.logs import JsonLines
+from ser.serving.served import loader_of
+from ser.serving.service import Service
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+DEFAULT = "default"
+"""Name of the model of ``model=``."""
+
+
+def serve(config: "DictConfig") -> None:
+    """Serve the models that a configuration names, until SIGTERM or SIGINT; what was accepted is answered first.
+
+    Raises:
+        ConfigError: If a setting is out of its range, or a model cannot be used.
+        RunError: If there is no model.
+    """
+    from omegaconf import OmegaConf
+
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    device = str(device_named(plain["device"]))
+    limits, batching = (
+        settings_from(Limits, plain["limits"], "limits"),
+        settings_from(Batching, plain["batching"], "batching"),
+    )
+    errors: list[Exception] = []
+    server: uvicorn.Server
+
+    def failed(error: Exception) -> None:
+        errors.append(error)
+        server.should_exit = True
+
+    loaders = {name: loader_of(path, device) for name, path in models_of(plain).items()}
+    service = Service(loaders, limits, batching, keys_of_environment(), failed)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(service, plain["cors"]),
+            host=plain["host"],
+            port=plain["port"],
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws_max_size=limits.bytes,
+            timeout_graceful_shutdown=round(limits.timeout_s) + 1,
+        )
+    )
+    _log_json()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # uvicorn raises a signal again once it has ended: that is no failure
+    server.run()
+    if errors:
+        raise errors[0]
+
+
+def models_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the paths of the models by their names.
+
+    Raises:
+        ConfigError: If there is none.
+        RunError: If one has no model.
+
+    Example:
+        >>> models_of({"model": {"path": None}, "models": {}})
+        Traceback (most recent call last):
+        ser.errors.ConfigError: model must be the folder of a run; got none. Give it: python -m ser.serve model=runs/...
+    """
+    path = settings["model"]["path"]
+    named = {**({} if path is None else {DEFAULT: path}), **settings["models"]}
+    if not named:
+        raise ConfigError("model must be the folder of a run; got none. Give it: python -m ser.serve model=runs/...")
+    for path in named.values():
+        checkpoint_of(path)
+    return named
+
+
+def _log_json() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for quiet in ("ser.inference", "python_multipart"):  # they name recordings, and quote requests
+        logging.getLogger(quiet).setLevel(logging.ERROR)
