@@ -1,4 +1,4 @@
-"""What a model's answer rests on: integrated gradients and saliency over its features, and the layer below its outputs."""
+"""What a model's answer rests on: integrated gradients and saliency over its features or its waveform, and its last layer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +21,10 @@ BATCH = 16
 """Clips whose last hidden layer is computed at a time."""
 POINTS_AT_ONCE = 64
 """Points of the paths of integrated gradients that are computed at a time."""
+SECONDS_AT_ONCE = 30
+"""Audio of such points that an encoder reads at a time."""
+FRAME_MS = 20
+"""Parts of a waveform whose attributions are summed: as long as a frame of most encoders."""
 
 
 def has_captum() -> bool:
@@ -82,6 +86,90 @@ def attributed(
             features.clone().requires_grad_(), target=target, additional_forward_args=(frames,)
         )
     return shares.detach(), salient.detach(), missed.detach()
+
+
+class FromWaveform(nn.Module):
+    """A model from waveforms of one clip's length to its outputs, which captum differentiates.
+
+    Shapes:
+        - waveform: ``(point, sample)``
+        - returns: ``(point, class)``
+
+    Args:
+        clip: A batch of one clip.
+        own: See `ser.models.classifier.SpeechClassifier.own_statistics`.
+    """
+
+    def __init__(self, model: SpeechClassifier, clip: Batch, own: Statistics | None) -> None:
+        super().__init__()
+        self.model, self.clip, self.own = model, clip, own
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Return the outputs."""
+        lengths = self.clip.lengths.expand(len(waveform))
+        return self.model.logits(self.clip._replace(waveform=waveform, lengths=lengths, features=None), self.own)
+
+
+def waveform_attributed(
+    model: SpeechClassifier, clip: Batch, own: Statistics | None, output: int, steps: int
+) -> tuple[Tensor, Tensor, float]:
+    """Return integrated gradients and saliency over a waveform, and by how much the first miss their sum; see `attributed`.
+
+    The baseline is `noise_like` the clip (Sturmfels et al., 2020, https://doi.org/10.23915/distill.00022), and not
+    silence: encoders normalise the level of a clip, by its variance, a group norm or the logarithm of its power, so that
+    the output changes nowhere on the path to silence but next to it, where no point of the path is.
+
+    Shapes:
+        - returns: ``(sample,)`` float64 in units of the output (logits), the same, and a number in that unit
+
+    Args:
+        model: One whose features have a gradient.
+        clip: A batch of one clip.
+        own: See `FromWaveform`.
+        output: The position of the output that is explained.
+        steps: Points of the path.
+
+    Raises:
+        ConfigError: If captum is not installed.
+    """
+    if not has_captum():
+        raise ConfigError(NO_CAPTUM)
+    from captum.attr import IntegratedGradients, Saliency
+
+    outputs, waveform = FromWaveform(model, clip, own), clip.waveform
+    with _differentiable(model):
+        shares, missed = IntegratedGradients(outputs).attribute(
+            waveform,
+            baselines=noise_like(waveform),
+            target=output,
+            n_steps=steps,
+            internal_batch_size=max(1, SECONDS_AT_ONCE * model.audio.sample_rate // waveform.shape[1]),
+            return_convergence_delta=True,
+        )
+        salient = Saliency(outputs).attribute(waveform.clone().requires_grad_(), target=output)
+    return shares[0].detach().double(), salient[0].detach().double(), float(missed)
+
+
+def noise_like(waveform: Tensor) -> Tensor:
+    """Return white noise with the energy of each waveform, ``(batch, sample)``; the same each time.
+
+    Example:
+        >>> noise_like(torch.tensor([[3.0, 4.0]])).square().sum().sqrt().item()
+        5.0
+    """
+    noise = torch.randn(waveform.shape, generator=torch.Generator().manual_seed(0)).to(waveform)
+    return noise * (waveform.norm(dim=1, keepdim=True) / noise.norm(dim=1, keepdim=True))
+
+
+def in_frames(values: Tensor, rate: int) -> Tensor:
+    """Return the sums of values, ``(sample,)``, over each `FRAME_MS`; the last may be shorter.
+
+    Example:
+        >>> in_frames(torch.ones(50), rate=1000).tolist()
+        [20.0, 20.0, 10.0]
+    """
+    size = rate * FRAME_MS // 1000
+    return nn.functional.pad(values, (0, -len(values) % size)).view(-1, size).sum(dim=1)
 
 
 @contextmanager

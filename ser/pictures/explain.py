@@ -10,14 +10,16 @@ from ser.errors import ConfigError
 from ser.evaluation.measure import measure_in
 from ser.evaluation.summary import summarise
 from ser.features.functionals import Functionals
+from ser.models.encoders.embedding import Embedding
 from ser.pictures.album import Album
-from ser.pictures.attribution import layer_below
+from ser.pictures.attribution import NO_CAPTUM, has_captum, layer_below
 from ser.pictures.explained import TABLES, Explained, explained_fold
-from ser.pictures.heat import attributions_section
+from ser.pictures.heat import TITLE, attributions_section
 from ser.pictures.importance import importances_section
 from ser.pictures.maps import draw_maps, map_clips
 from ser.pictures.mistakes import mistakes_section
 from ser.pictures.page import Page, Section, check_integers, write_album_page
+from ser.pictures.waves import waveform_section
 from ser.report.format import writer
 from ser.runs.identity import model_name
 from ser.runtime.words import counted
@@ -43,13 +45,20 @@ def explain(config: "DictConfig") -> Path:
     shown = explained_fold(plain)
     out = Path(plain["out"] or shown.fold.path / f"explain_{shown.side}").expanduser()
     album = Album(out, tuple(shown.fold.about["stamps"]), plain["vector"])
-    model = shown.model
-    if isinstance(model, Classical):
-        rest = importances_section(album, shown, model, plain)
-    else:
-        rest = attributions_section(album, shown, plain)
-    sections = [rest, _embeddings(album, shown, plain), mistakes_section(shown, plain)]
+    sections = [_rest(album, shown, plain), _embeddings(album, shown, plain), mistakes_section(shown, plain)]
     return write_album_page(Page(*_heading(shown), sections), album, PAGE_FILE)
+
+
+def _rest(album: Album, shown: Explained, plain: dict[str, Any]) -> Section:
+    """Return what the answers rest on: features of a vector, the waveform of an encoder, or rows and frames of features."""
+    if isinstance(shown.model, Classical):
+        return importances_section(album, shown, shown.model, plain)
+    if not has_captum():
+        if plain["clip"] is not None:
+            raise ConfigError(f"clip must be null for this run. {NO_CAPTUM}")
+        return Section(TITLE, [NO_CAPTUM])
+    reads_waveform = isinstance(shown.model.features, Embedding)  # whose features have no axis of frequency
+    return (waveform_section if reads_waveform else attributions_section)(album, shown, plain)
 
 
 def _check(plain: dict[str, Any]) -> None:

@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ser.errors import ConfigError
-from ser.evaluation import predictions
 from ser.features.functionals import names_of
 from ser.features.logmel import LogMel
-from ser.models.encoders.embedding import Embedding
 from ser.pictures import attribution, charts
 from ser.pictures.album import COLUMN, PAGE, Album
+from ser.pictures.chosen import clips_shown, explained_rows, output_kind, outputs_of, title, unit_of
 from ser.pictures.explained import Explained
 from ser.pictures.page import Rows, Section, Shown
 from ser.pictures.views import IMAGES, mel_ticks
@@ -31,7 +28,6 @@ SIGNED = "PuOr_r"
 """Colours from against to for, which colour-blind readers can tell apart."""
 PANELS = 4
 """Panels beside each other."""
-CLIPS = 8
 TOP = 12
 """Rows of features that are listed."""
 
@@ -55,15 +51,11 @@ class Rest:
 
 
 def attributions_section(album: Album, shown: Explained, plain: Mapping[str, Any]) -> Section:
-    """Draw attributions by class and of single clips; says so where there can be none."""
-    if reason := _impossible(shown):
-        if plain["clip"] is not None:
-            raise ConfigError(f"clip must be null for this run. {reason}")
-        return Section(TITLE, [reason])
-    chosen = _clips(shown, plain)
+    """Draw attributions by class and of single clips."""
+    chosen = clips_shown(shown, plain)
     found: dict[str, Rest] = {}
     for at, name in enumerate(shown.model.classes):
-        if (rows := _explained_rows(shown, at, plain["clips"], plain["seed"])).size:
+        if (rows := explained_rows(shown, at, plain["clips"], plain["seed"])).size:
             found[name] = average(shown, rows, at, plain["steps"])
     pictures = [_draw_single(album, shown, chosen, plain["steps"], plain["clip"] is not None)] if chosen else []
     if found:
@@ -79,22 +71,6 @@ def attributions_section(album: Album, shown: Explained, plain: Mapping[str, Any
         "An attribution says what the model used, not what makes an emotion; two models that are equally good may differ.",
     ]
     return Section(TITLE, sentences, pictures, _table(shown, found) if found else None)
-
-
-def _impossible(shown: Explained) -> str:
-    """Return why features cannot be drawn, or nothing."""
-    if isinstance(shown.model.features, Embedding):
-        return "The features of this model are those of a pretrained encoder, which have no axis of frequency to draw."
-    return "" if attribution.has_captum() else attribution.NO_CAPTUM
-
-
-def _explained_rows(shown: Explained, output: int, most: int, seed: int) -> np.ndarray:
-    """Return positions in the table of the clips that are averaged for an output: a random sample of those predicted so."""
-    if shown.model.numeric:
-        rows = np.arange(len(shown.table))
-    else:
-        rows = np.flatnonzero(predictions.predicted_indices(shown.table) == output)
-    return np.sort(np.random.default_rng(seed).permutation(rows)[:most])
 
 
 def average(shown: Explained, where: np.ndarray, output: int, steps: int) -> Rest:
@@ -123,8 +99,10 @@ def _draw_classes(album: Album, shown: Explained, found: Mapping[str, Rest]) -> 
             axes.set_title(f"{charts.short(name)} ({found[name].clips})")
         _label_rows(shown, list(grid[:, 0]))
         figure.supxlabel("share of the clip (%)", fontsize="medium")
-        figure.colorbar(image, ax=grid, label=f"{_unit(shown)} per point", shrink=0.8, aspect=30)
-    caption = f"Integrated gradients by {_output(shown)}, averaged over clips (their number in brackets), to one scale."
+        figure.colorbar(image, ax=grid, label=f"{unit_of(shown)} per point", shrink=0.8, aspect=30)
+    caption = (
+        f"Integrated gradients by {output_kind(shown)}, averaged over clips (their number in brackets), to one scale."
+    )
     return Shown("attributions", caption, wide=True)
 
 
@@ -141,42 +119,20 @@ def _draw_rows(album: Album, shown: Explained, found: Mapping[str, Rest]) -> Sho
         _row_axis(shown),
         "share of the saliency (%)",
     )
-    return Shown("saliency", f"Saliency by {_output(shown)}, averaged over time; each line sums to 100 %.")
-
-
-def _clips(shown: Explained, plain: Mapping[str, Any]) -> list[int]:
-    """Return positions in the table of the clips that are shown singly.
-
-    Raises:
-        ConfigError: If ``clip`` is none of the side.
-    """
-    if plain["clip"] is not None:
-        found = np.flatnonzero((shown.table["utterance"] == plain["clip"]).to_numpy())
-        if not found.size:
-            raise ConfigError(
-                f"clip must be a {shown.side} utterance of the fold, such as {shown.table['utterance'].iloc[0]}; got "
-                f"{plain['clip']}. Look its id up in predictions.parquet, or set side."
-            )
-        return [int(found[0])]
-    if shown.model.numeric:
-        return []
-    given, target = predictions.probabilities(shown.table), predictions.target_indices(shown.table)
-    right = predictions.predicted_indices(shown.table) == target
-    best = [np.where(right & (target == i), given[:, i], -1.0) for i in range(len(shown.model.classes))]
-    return [int(p.argmax()) for p in best if p.max() > 0][:CLIPS]
+    return Shown("saliency", f"Saliency by {output_kind(shown)}, averaged over time; each line sums to 100 %.")
 
 
 def _draw_single(album: Album, shown: Explained, where: Sequence[int], steps: int, asked: bool) -> Shown:
     """Draw features, integrated gradients and saliency of single clips, a column a clip."""
     rows = shown.rows[np.array(where)]
     features, frames, batch = attribution.normalised_clip(shown.model, shown.data, rows, shown.own)
-    outputs = _outputs_of(shown, where).to(features.device)
+    outputs = outputs_of(shown, where).to(features.device)
     shares, salient, _ = attribution.attributed(shown.model, features, frames, outputs, steps)
     with shown.model.evaluating():
         plain, _ = shown.model.extract(batch.waveform, batch.lengths)
     most = float(np.quantile(abs(shares.cpu().numpy()), 0.998)) or 1.0
     bright = float(np.quantile(salient.cpu().numpy(), 0.998)) or 1.0
-    titles = [_title(shown, at, int(output)) for at, output in zip(where, outputs, strict=True)]
+    titles = [title(shown, at, int(output)) for at, output in zip(where, outputs, strict=True)]
     with album.drawing("clips", (PAGE if len(where) > 1 else COLUMN, 5.0)) as figure:
         grid = figure.subplots(3, len(where), squeeze=False, sharex=True, sharey=True)
         for column, count in enumerate(frames.tolist()):
@@ -202,23 +158,6 @@ def _draw_single(album: Album, shown: Explained, where: Sequence[int], steps: in
         f"{what}: features as computed, integrated gradients, saliency. {counted(len(where), 'clip').capitalize()}: {ids}.",
         wide=len(where) > 1,
     )
-
-
-def _outputs_of(shown: Explained, where: Sequence[int]) -> Tensor:
-    """Return the output of each clip that is explained: the predicted class, or the first number."""
-    if shown.model.numeric:
-        return torch.zeros(len(where), dtype=torch.int64)
-    return torch.from_numpy(predictions.predicted_indices(shown.table)[np.array(where)])
-
-
-def _title(shown: Explained, at: int, output: int) -> str:
-    name = shown.model.classes[output]
-    if shown.model.numeric:
-        return name
-    probability = percent(predictions.probabilities(shown.table)[at, output])
-    target = shown.table["target"].iloc[at]
-    wrong = "" if target == name else f"\nwas {charts.short(target)}"
-    return f"{charts.short(name)}\n{probability}{wrong}"
 
 
 def _image(
@@ -255,11 +194,3 @@ def _table(shown: Explained, found: Mapping[str, Rest]) -> Rows:
     names = names_of(shown.model.features)
     order = np.argsort(-values, kind="stable")[:TOP]
     return Rows(["row of the features", "share of the saliency"], [[names[i], percent(values[i])] for i in order])
-
-
-def _unit(shown: Explained) -> str:
-    return "deviations" if shown.model.numeric else "logits"
-
-
-def _output(shown: Explained) -> str:
-    return "number" if shown.model.numeric else "predicted class"

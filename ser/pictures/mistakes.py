@@ -22,7 +22,7 @@ KEEP = "Recordings are under the licence of their corpus: do not publish this pa
 
 def mistakes_section(shown: Explained, plain: Mapping[str, Any]) -> Section:
     """Return the table of the surest mistakes; of numbers, of the largest errors."""
-    where, found = (_largest_errors if shown.model.numeric else _surest)(shown.table)
+    where, found = mistaken(shown)
     title = "The largest errors" if shown.model.numeric else "The surest mistakes"
     if not len(where):
         return Section(title, [f"There is none: all {counted(len(shown.table), 'utterance')} are right."])
@@ -44,6 +44,11 @@ def mistakes_section(shown: Explained, plain: Mapping[str, Any]) -> Section:
         of = counted(len(shown.table), "utterance")
         about_all = f"{wrong} of {of} are wrong; the {len(rows)} with the highest probability of the wrong class."
     return Section(title, [about_all, *[KEEP] * bool(rows)], (), table)
+
+
+def mistaken(shown: Explained) -> tuple[np.ndarray, dict[int, list[str]]]:
+    """Return positions in the table of mistakes, the worst first, and what is said of each."""
+    return (_largest_errors if shown.model.numeric else _surest)(shown.table)
 
 
 def _surest(table: pd.DataFrame) -> tuple[np.ndarray, dict[int, list[str]]]:

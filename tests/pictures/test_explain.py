@@ -18,6 +18,7 @@ from sklearn.metrics import balanced_accuracy_score
 import ser
 from ser.errors import ConfigError, CorpusNotFoundError, RunError
 from ser.evaluation import predictions
+from ser.models.embedding import last_layer
 from ser.pictures import attribution, importance
 from ser.pictures import explain as pages
 from ser.pictures.attribution import layer_below
@@ -92,7 +93,7 @@ def test_mistakes_sound_as_they_are_stored(net: Path, settings_of: Callable[...,
 def test_last_layer_gives_the_stored_probabilities(net: Path, settings_of: Callable[..., dict[str, object]]) -> None:
     shown = explained_fold(settings_of(net, "side=dev"))
     hidden, _ = layer_below(shown.model, shown.data, shown.rows, shown.own)
-    layer = attribution.last_layer(shown.model)
+    layer = last_layer(shown.model)
     logits = hidden @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
     given = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(given, predictions.probabilities(shown.table), atol=1e-5)
