@@ -10,6 +10,7 @@ from ser.inference.scorer import Scorer
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ser.inference.stream import Stream
     from ser.models.classifier import SpeechClassifier
 
 
@@ -132,6 +133,12 @@ class Predictor:
     ) -> segments.Segments:
         """Return what the model says of a recording over time; see `ser.inference.segments.score_segments`."""
         return segments.score_segments(self.scorer, audio, rate, window, hop, turns)
+
+    def stream(self, rate: float, *, window: float = 3.0, hop: float = 0.5) -> "Stream":
+        """Return what takes speech while it is spoken, in chunks; see `ser.inference.stream.Stream`."""
+        from ser.inference.stream import Stream  # late: it is seldom needed
+
+        return Stream(self.scorer, rate, window, hop)
 
     def adapt(self, audio: Any, rate: float | None = None, batch_size: int = 16) -> None:
         """Normalise by the speaker, or corpus, of some recordings from now on; see ``normalise=speaker`` and ``corpus``.

@@ -260,6 +260,15 @@ def _array(audio: Any, name: str) -> np.ndarray:
     return array.reshape(len(array), -1)
 
 
+def floats_of(array: np.ndarray, name: str) -> np.ndarray:
+    """Return an array as ``(sample, channel)`` float32, full scale = 1, whatever its type.
+
+    Raises:
+        AudioError: If it is none of a recording.
+    """
+    return _floats(_array(array, name))
+
+
 def _wide_integers(array: np.ndarray, name: str) -> np.ndarray:
     """Return integers of 64 bits, which Python's are, as the 16 bits that they hold; those of 32 bits use their range."""
     low, high = int(array.min()), int(array.max())

@@ -1,6 +1,6 @@
 """What a server answers, as JSON; the same names in predictions, in segments and in the events of a stream."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -104,20 +104,24 @@ class Failed(BaseModel):
     error: Failure
 
 
-def answers_of(table: pd.DataFrame, scorer: Scorer) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a prediction, or of segments, as plain JSON.
+def answers_of(table: pd.DataFrame, scorer: Scorer) -> list[dict[str, Any]]:
+    """Return the rows of a prediction, or of segments, as plain JSON.
 
     Example:
         >>> from types import SimpleNamespace
         >>> table = pd.DataFrame({"audio": ["0"], "label": ["sad"], "angry": [0.2], "sad": [0.8], "flags": [[]]})
-        >>> list(answers_of(table, SimpleNamespace(classes=("angry", "sad"), numeric=False)))
+        >>> answers_of(table, SimpleNamespace(classes=("angry", "sad"), numeric=False))
         [{'label': 'sad', 'flags': [], 'probabilities': {'angry': 0.2, 'sad': 0.8}}]
     """
-    for row in table.drop(columns=[name for name in NOT_SHOWN if name in table]).to_dict("records"):
-        values = {name: float(row.pop(name)) for name in scorer.classes}
-        known = all(map(np.isfinite, values.values()))
-        answer = {str(name): _plain(value) for name, value in row.items()}
-        yield {**answer, "numbers" if scorer.numeric else "probabilities": values if known else None}
+    return [answer_of(row, scorer) for row in table.to_dict("records")]
+
+
+def answer_of(row: Mapping[Any, Any], scorer: Scorer) -> dict[str, Any]:
+    """Return a row as plain JSON."""
+    values = {name: float(row[name]) for name in scorer.classes}
+    answer = {str(name): _plain(value) for name, value in row.items() if name not in (*NOT_SHOWN, *values)}
+    known = all(map(np.isfinite, values.values()))
+    return {**answer, "numbers" if scorer.numeric else "probabilities": values if known else None}
 
 
 def _plain(value: Any) -> Any:

@@ -5,9 +5,10 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Query, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response
@@ -19,11 +20,13 @@ from ser.errors import SerError
 from ser.inference.segments import SHORTEST_S
 from ser.inference.windows import LONG_S
 from ser.serving.answers import Failed, Model, Prediction, Segments
-from ser.serving.errors import STATUS, ServingError
+from ser.serving.errors import FAULT, STATUS, ServingError
+from ser.serving.live import live
 from ser.serving.service import Service
 from ser.serving.uploads import FILE, FORM, TYPES
 
 log = logging.getLogger(__name__)
+HERE = Path(__file__).parent
 KINDS = {404: "not_found", 405: "method_not_allowed"}
 BODY = {
     "requestBody": {
@@ -81,6 +84,7 @@ def create_app(service: Service, cors: Sequence[str] = ()) -> FastAPI:
     )
     _add_failures(app)
     _add_routes(app, service)
+    _add_pages(app, service, tuple(cors))
     if cors:
         app.add_middleware(
             CORSMiddleware,
@@ -146,6 +150,18 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         return await service.segments(request, service.served(name), window, hop)
 
 
+def _add_pages(app: FastAPI, service: Service, cors: tuple[str, ...]) -> None:
+    """Add what OpenAPI does not describe."""
+
+    @app.websocket("/v1/stream")
+    async def stream(socket: WebSocket) -> None:
+        await live(socket, service, cors)
+
+    @app.get("/asyncapi.yaml", include_in_schema=False)
+    async def asyncapi() -> Response:
+        return Response(HERE.joinpath("asyncapi.yaml").read_text("utf-8"), media_type="application/yaml")
+
+
 def _responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the descriptions of errors, with examples."""
     found: dict[int | str, dict[str, Any]] = {}
@@ -178,7 +194,7 @@ def _translated(error: Exception) -> ServingError:
         return ServingError(kind, f"{error.detail}. See /openapi.json for what there is.")
     if isinstance(error, SerError):
         return ServingError("invalid", str(error))
-    return ServingError("internal", "The server failed, which is a fault of it. Its log says why.")
+    return ServingError("internal", FAULT)
 
 
 class _Observed:

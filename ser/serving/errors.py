@@ -21,6 +21,7 @@ STATUS: Mapping[str, int] = {
     "timeout": 504,
 }
 """The status of every kind; 499, which nobody receives, is nginx's for clients that left."""
+FAULT = "The server failed, which is a fault of it. Its log says why."
 
 
 class ServingError(Exception):

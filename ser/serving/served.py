@@ -56,7 +56,7 @@ class Served:
             ConfigError: If a number is out of its range.
         """
         found = self.predictor.segments(path, window=window, hop=hop)
-        rows = list(answers_of(found.table, self.predictor.scorer))
+        rows = answers_of(found.table, self.predictor.scorer)
         return {**self.named(), "seconds": found.seconds, "window": window, "hop": hop, "segments": rows}
 
     def named(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Served:
 def score_decoded(predictor: Predictor, recordings: Sequence[Decoded]) -> list[dict[str, Any]]:
     """Return the answers of several recordings, which are those that `Predictor.predict` gives each alone."""
     table = predictor.predict(list(recordings), batch_size=len(recordings), on_error="row")
-    return list(answers_of(table, predictor.scorer))
+    return answers_of(table, predictor.scorer)
 
 
 def loader_of(path: str | Path, device: str) -> Callable[[], tuple[Predictor, Facts]]:

@@ -136,6 +136,24 @@ class Service:
         finally:
             self._at_work -= 1
 
+    @asynccontextmanager
+    async def streaming(self) -> AsyncIterator[None]:
+        """Hold one of the places for streams.
+
+        Raises:
+            ServingError: If there is none.
+        """
+        if self._open_streams >= self.limits.streams:
+            text = f"{self.limits.streams} streams are open, which is the most. Try again later."
+            raise ServingError("too_many_requests", text, retry_s=RETRY_S)
+        self._open_streams += 1
+        self.meters.streams.set(self._open_streams)
+        try:
+            yield
+        finally:
+            self._open_streams -= 1
+            self.meters.streams.set(self._open_streams)
+
     async def predict(self, request: Request, served: Served) -> dict[str, Any]:
         """Answer a request with a recording; see `ser.serving.answers.Prediction`."""
 

@@ -1,0 +1,150 @@
+"""The route of live streams: samples in, events out; ``ser/serving/asyncapi.yaml`` describes its messages."""
+
+import asyncio
+import json
+import logging
+from contextlib import suppress
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from ser.audio.checks import RATES
+from ser.errors import SerError
+from ser.inference.segments import SHORTEST_S
+from ser.inference.stream import Event, Stream
+from ser.inference.windows import LONG_S
+from ser.serving.answers import answer_of
+from ser.serving.errors import FAULT, ServingError
+from ser.serving.served import Served
+from ser.serving.service import Service
+
+log = logging.getLogger(__name__)
+CODES = {"too_large": 1009, "internal": 1011, "unavailable": 1013, "queue_full": 1013, "too_many_requests": 1013}
+"""Codes with which a stream is closed after an error; 1008, a rule that was broken, is that of all others."""
+DONE = 1000
+
+
+class Begin(BaseModel):
+    """The first message of a stream, or its query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["start"] = "start"
+    rate: float = Field(ge=RATES[0], le=RATES[1], allow_inf_nan=False)
+    window: float = Field(3.0, ge=SHORTEST_S, le=LONG_S, allow_inf_nan=False)
+    hop: float = Field(0.5, ge=SHORTEST_S, le=LONG_S, allow_inf_nan=False)
+    model: str | None = None
+    key: str | None = None
+
+
+async def live(socket: WebSocket, service: Service, cors: tuple[str, ...]) -> None:
+    """Answer a live stream until it ends, or breaks a rule; every error is told before the stream is closed."""
+    await socket.accept()
+    try:
+        await _answered(socket, service, cors)
+        await socket.close(DONE)
+    except WebSocketDisconnect:
+        return
+    except Exception as error:
+        failed = _translated(error, service)
+        if failed.kind == "internal":
+            log.exception("failed")
+        with suppress(WebSocketDisconnect):
+            await socket.send_json({"type": "error", **failed.plain()})
+            await socket.close(CODES.get(failed.kind, 1008))
+
+
+async def _answered(socket: WebSocket, service: Service, cors: tuple[str, ...]) -> None:
+    _check_origin(socket, cors)
+    begin = await _begin(socket, service)
+    service.admit(socket, begin.key)
+    served = service.served(begin.model)
+    async with service.streaming():
+        stream = served.predictor.stream(begin.rate, window=begin.window, hop=begin.hop)
+        await socket.send_json({"type": "ready", **served.named(), "rate": begin.rate})
+        async with asyncio.timeout(service.limits.stream_s):
+            await _talk(socket, service, served, stream)
+
+
+async def _begin(socket: WebSocket, service: Service) -> Begin:
+    given: Any = dict(socket.query_params)
+    if "rate" not in given:
+        message = await _next(socket, service)
+        given = _object(message.get("text"))
+    try:
+        return Begin.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"])) or "start"
+        raise ServingError("invalid", f'{name}: {first["msg"]}. Send {{"type": "start", "rate": 16000}}.') from None
+
+
+async def _talk(socket: WebSocket, service: Service, served: Served, stream: Stream) -> None:
+    loop, ended = asyncio.get_running_loop(), False
+    while not ended:
+        message = await _next(socket, service)
+        if (content := message.get("bytes")) is not None:
+            events = await loop.run_in_executor(service.streamers, stream.feed, _samples(content, service))
+        elif _object(message.get("text")).get("type") == "end":
+            ended, events = True, await loop.run_in_executor(service.streamers, stream.close)
+        else:
+            raise ServingError("invalid", 'A message must be samples, or {"type": "end"}; got another one.')
+        for event in events:
+            await socket.send_json(_plain(event, served))
+
+
+async def _next(socket: WebSocket, service: Service) -> dict[str, Any]:
+    async with asyncio.timeout(service.limits.idle_s):
+        message = dict(await socket.receive())
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", DONE))
+    return message
+
+
+def _samples(content: bytes, service: Service) -> np.ndarray:
+    if len(content) % 2:
+        text = f"Samples must be integers of 16 bits, little-endian; got {len(content)} bytes, which is odd."
+        raise ServingError("bad_audio", text)
+    if len(content) > service.limits.bytes:
+        raise ServingError(
+            "too_large", f"A message must have at most {service.limits.bytes} bytes; got {len(content)}."
+        )
+    return np.frombuffer(content, "<i2")
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    try:
+        found = json.loads(text or "")
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ServingError("invalid", 'A message of text must be an object of JSON, such as {"type": "end"}.')
+    return found
+
+
+def _plain(event: Event, served: Served) -> dict[str, Any]:
+    spans = {"type": event.kind, "start": event.start, "end": event.end}
+    return spans if event.answer is None else {**spans, **answer_of(event.answer, served.predictor.scorer)}
+
+
+def _check_origin(socket: WebSocket, cors: tuple[str, ...]) -> None:
+    """Refuse pages of other sites: a browser lets any page open a WebSocket."""
+    origin = socket.headers.get("origin")
+    if origin is None or origin in cors or "*" in cors or urlsplit(origin).netloc == socket.headers.get("host"):
+        return
+    raise ServingError("forbidden", f"The page must be of this server, or named in cors; got one of {origin[:80]}.")
+
+
+def _translated(error: Exception, service: Service) -> ServingError:
+    if isinstance(error, ServingError):
+        return error
+    if isinstance(error, TimeoutError):
+        limits = service.limits
+        text = f"A stream must send something every {limits.idle_s:g} s, and last at most {limits.stream_s:g} s."
+        return ServingError("timeout", text)
+    if isinstance(error, SerError):
+        return ServingError("bad_audio", str(error))
+    return ServingError("internal", FAULT)
