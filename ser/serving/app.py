@@ -27,6 +27,13 @@ from ser.serving.uploads import FILE, FORM, TYPES
 
 log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' blob:; "
+    "connect-src 'self'; media-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+"""The page takes nothing from other hosts, and sends nothing to them."""
 KINDS = {404: "not_found", 405: "method_not_allowed"}
 BODY = {
     "requestBody": {
@@ -156,6 +163,10 @@ def _add_pages(app: FastAPI, service: Service, cors: tuple[str, ...]) -> None:
     @app.websocket("/v1/stream")
     async def stream(socket: WebSocket) -> None:
         await live(socket, service, cors)
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return Response(HERE.joinpath("page.html").read_text("utf-8"), media_type="text/html", headers=PAGE_HEADERS)
 
     @app.get("/asyncapi.yaml", include_in_schema=False)
     async def asyncapi() -> Response:
