@@ -15,7 +15,6 @@ STANDARD_INPUT = "-"
 @command("predict", alone=files_setting)
 def main(config: "DictConfig") -> None:
     """Predict the recordings of the configuration; exit with 1 if some of them cannot be used."""
-    import hashlib
     from pathlib import Path
 
     from rich import get_console
@@ -26,15 +25,15 @@ def main(config: "DictConfig") -> None:
     from ser.protocols.stamps import NOT_FOR
     from ser.report.predictions import predictions_table
     from ser.runs.folder import checkpoint_of
+    from ser.runtime.files import sha256_of
     from ser.runtime.words import and_more, counted
 
     checkpoint = checkpoint_of(config.model.path)
-    asked = Asked(**{name: config[name] for name in ("calibrated", "segments", "window", "hop")})
+    asked = Asked(**{name: config[name] for name in ("calibrated", "segments", "window", "hop", "risk")})
     out = None if config.out is None else Path(config.out).expanduser()
     model = load(checkpoint, device_named(config.device))
-    with checkpoint.open("rb") as file:
-        known = {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-    table = predict_files(model.scorer, list(_named(config.files)), asked, out, known, config.batch_size)
+    known, files = {"sha256": sha256_of(checkpoint)}, list(_named(config.files))
+    table = predict_files(model.scorer, files, asked, out, known, config.batch_size)
     console = get_console()
     if out is None:
         console.print(predictions_table(table, model.classes, model.stamps))

@@ -19,6 +19,8 @@ noise at an SNR of 5 dB leaves 8 to 14 dB of RAVDESS, SAVEE and TESS, and at 10 
 13 or more without noise."""
 NOISY_S = 1.0
 """Seconds that are needed to judge noise: a single vowel is as steady as noise."""
+UNLIKE = "unlike training data"
+"""The word that a model adds; see `ser.models.familiar`."""
 FLAGS: Mapping[str, str] = {
     "windows": "It is long, and was scored in windows.",
     "too short": f"It has less than {SHORT_S:g} s of sound.",
@@ -26,6 +28,7 @@ FLAGS: Mapping[str, str] = {
     "clipped": "Loud samples are cut off.",
     "band-limited": "The upper half of its band is empty, as of a telephone, or its rate is below that of the model.",
     "noisy": f"Its softer frames are less than {NOISY_DB:g} dB below its louder ones, as with an SNR of about 5 dB.",
+    UNLIKE: "What the model makes of it is further from its training clips than 99% of its dev clips are.",
 }
 """What each word means."""
 KINDS_OF = {"clipping": "clipped", "band-limited": "band-limited", "wrong rate": "band-limited"}

@@ -52,6 +52,40 @@ def risk_at(curve: pd.DataFrame, coverage: float) -> float:
     return float(curve["risk"].to_numpy()[enough.argmax()])
 
 
+def thresholds(probabilities: np.ndarray, target: np.ndarray) -> list[tuple[float, float, float]]:
+    """Return from which confidence on the risk stays below ever smaller levels, about a percent apart.
+
+    The risk of ``k`` errors among ``n`` answered utterances is taken as ``(k + 1) / (n + 1)``: one error more than was seen,
+    so that a few right answers promise nothing.
+
+    Shapes and errors: as `risk_coverage`.
+
+    Returns:
+        Confidence (ascending, the first 0), coverage and risk (descending) of each level.
+
+    Example:
+        >>> p = np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.8, 0.2]])
+        >>> [tuple(round(x, 2) for x in row) for row in thresholds(p, np.array([0, 0, 1, 0]))]
+        [(0.0, 1.0, 0.4), (0.7, 0.75, 0.25)]
+    """
+    confidence, right = top_class(probabilities, target)
+    levels, which = np.unique(confidence, return_inverse=True)
+    answered = np.bincount(which)[::-1].cumsum()[::-1]  # with at least each confidence
+    wrong = np.bincount(which, weights=~right)[::-1].cumsum()[::-1]
+    risk = (wrong + 1) / (answered + 1)
+    levels[0] = 0.0  # all are answered
+    kept: list[tuple[float, float, float]] = []
+    for row in zip(levels.tolist(), (answered / len(right)).tolist(), risk.tolist(), strict=True):
+        if not kept or _percent(row[2]) < _percent(kept[-1][2]):
+            kept.append(row)
+    return kept
+
+
+def _percent(risk: float) -> int:
+    """Return the risk in percent, rounded up: of equal ones the first answers most."""
+    return int(np.ceil(100 * risk - 1e-9))  # 1e-9: 100 * 0.29 is above 29
+
+
 def aurc(probabilities: np.ndarray, target: np.ndarray) -> float:
     """Return the area under the risk-coverage curve: the mean of its risks. Lower is better; it mixes accuracy and ordering.
 

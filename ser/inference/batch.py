@@ -15,7 +15,7 @@ import pandas as pd
 
 from ser.errors import AudioError, ConfigError, InterruptionError
 from ser.inference.finished import Finished, Rows, check_table, has_error, json_rows, write_table
-from ser.inference.predict import Reading, Sums, answer_table, check_adapted, check_batch_size, result_table
+from ser.inference.predict import Reading, Sums, answer_table, check_adapted, check_batch_size, check_risk, result_table
 from ser.inference.recordings import Source, sources
 from ser.inference.scorer import Scorer
 from ser.inference.segments import check_windows, score_segments
@@ -38,20 +38,24 @@ class Asked:
         segments: Whether windows are answered in place of whole recordings.
         window: Length of a window in seconds.
         hop: From the start of a window to the next, in seconds.
+        risk: Share of errors from which on the model is unsure of a recording.
 
     Raises:
-        ConfigError: If a number is out of its range, or segments are asked for without the temperature.
+        ConfigError: If a number is out of its range, or segments are asked for without the temperature or with a risk.
     """
 
     calibrated: bool = True
     segments: bool = False
     window: float = 3.0
     hop: float = 0.5
+    risk: float | None = None
 
     def __post_init__(self) -> None:
         check_windows(self.window, self.hop)
         if self.segments and not self.calibrated:
             raise ConfigError("calibrated must be true with segments=true; got false. Leave one of them out.")
+        if self.segments and self.risk is not None:
+            raise ConfigError(f"risk must be null with segments=true; got {self.risk}. Leave one of them out.")
 
 
 def predict_files(
@@ -78,6 +82,7 @@ def predict_files(
     """
     check_batch_size(batch_size)
     check_adapted(scorer)
+    check_risk(scorer, asked.risk)
     if not (found := sources(list(files))):
         raise ConfigError("files must be recordings; got none. Give paths, folders or patterns: files=calls/.")
     if out is not None:
@@ -96,6 +101,8 @@ def predict_files(
     table = pd.DataFrame([row for key in keys for row in finished.rows[key]], dtype=object)
     numbers = [name for name in ("start", "end", *scorer.classes) if name in table]
     table = table.astype({"audio": str, **dict.fromkeys(numbers, float)})
+    if "unsure" in table:
+        table["unsure"] = table["unsure"].astype("boolean")
     table.attrs["stamps"], table.attrs["not_for"] = list(scorer.stamps), NOT_FOR
     if out is not None:
         unusable = sum(has_error(finished.rows[key]) for key in keys)
@@ -151,7 +158,8 @@ def _answers(scorer: Scorer, found: Sequence[Source], asked: Asked, batch_size: 
         rows = sorted(row for row in read if not waiting[row])
         read.difference_update(rows)
         averages = sums.averages(rows, without=reading.errors)
-        table = reading.described(result_table(scorer, averages, calibrated=asked.calibrated), rows)
+        answers = result_table(scorer, averages, calibrated=asked.calibrated, risk=asked.risk)
+        table = reading.described(answers, averages, rows)
         return {row: [plain] for row, plain in zip(rows, json_rows(table), strict=True)}
 
     for batch, clips in batches(counted(), scorer.audio.sample_rate, batch_size):

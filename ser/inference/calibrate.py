@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from ser.evaluation import calibration, conformal, predictions
+from ser.evaluation import calibration, conformal, predictions, selective
 from ser.models.calibration import Calibration
 
 
 def calibration_of(dev: pd.DataFrame) -> Calibration:
-    """Return the temperature and the threshold that fit the dev predictions of a fold, as `ser.evaluation.profile` does.
+    """Return what fits the dev predictions of a fold; temperature and threshold are those of `ser.evaluation.profile`.
 
     Where every clip is right no temperature fits, since the lowest is the best; it is then 1, which changes nothing.
 
@@ -23,4 +23,6 @@ def calibration_of(dev: pd.DataFrame) -> Calibration:
     p, target = predictions.probabilities(dev), predictions.target_indices(dev)
     all_right = bool((p.argmax(axis=1) == target).all())
     temperature = 1.0 if all_right else calibration.fit_temperature(p, target)
-    return Calibration(temperature, conformal.threshold(p, target), conformal.LEVEL)
+    scaled = p if temperature == 1 else calibration.apply_temperature(p, temperature)
+    curve = selective.thresholds(scaled, target)
+    return Calibration(temperature, conformal.threshold(p, target), conformal.LEVEL, tuple(curve))

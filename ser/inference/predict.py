@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import numpy as np
 import pandas as pd
 
-from ser.audio.quality import Quality
+from ser.audio.quality import UNLIKE, Quality
 from ser.errors import AudioError, ConfigError
 from ser.evaluation import conformal
 from ser.evaluation.calibration import apply_temperature
@@ -16,6 +17,7 @@ from ser.inference.decoded import Decoded
 from ser.inference.recordings import Source, opened_source, sources
 from ser.inference.scorer import Clips, Scorer
 from ser.inference.windows import Piece, batches, pieces
+from ser.models.familiar import Familiar
 
 log = logging.getLogger(__name__)
 ON_ERROR = ("raise", "row")
@@ -34,11 +36,13 @@ class Averages(NamedTuple):
         raw: ``(recording, class)`` float64, without the temperature.
         scaled: The same with the temperature, which is that of single pieces; without one, it is ``raw``.
         embedding: ``(recording, unit)``, or ``None`` where it was not asked for.
+        distance: ``(recording,)``, to the training clips, of single pieces; 0 of a model that does not know them.
     """
 
     raw: np.ndarray
     scaled: np.ndarray
     embedding: np.ndarray | None
+    distance: np.ndarray
 
 
 def predict(
@@ -49,10 +53,12 @@ def predict(
     *,
     on_error: str = "raise",
     calibrated: bool = True,
+    risk: float | None = None,
 ) -> pd.DataFrame:
     """Score recordings; see `ser.inference.predictor.Predictor.predict`."""
+    check_risk(scorer, risk)
     reading, found = _averaged(scorer, audio, rate, batch_size, on_error)
-    table = reading.described(result_table(scorer, found, calibrated=calibrated))
+    table = reading.described(result_table(scorer, found, calibrated=calibrated, risk=risk), found)
     table.attrs["stamps"] = list(scorer.stamps)
     table.attrs["calibrated"] = calibrated and scorer.calibration is not None
     return table
@@ -65,15 +71,12 @@ def embed(
     reading, found = _averaged(scorer, audio, rate, batch_size, on_error, embed=True)
     vectors = np.zeros((len(reading.sources), 0)) if found.embedding is None else found.embedding
     table = pd.DataFrame(vectors, columns=[f"{UNIT}{at}" for at in range(vectors.shape[1])])
-    return reading.described(table)
+    return reading.described(table, found)
 
 
 def adapt(scorer: Scorer, audio: Any, rate: float | None = None, batch_size: int = 16) -> None:
     """Normalise by the speaker or corpus of recordings; see `ser.inference.predictor.Predictor.adapt`."""
-    if scorer.adapts_to is None:
-        raise ConfigError(
-            f"normalise must be speaker or corpus to adapt a model; {scorer.name} does not need it. Train with one of them."
-        )
+    check_adaptable(scorer)
     check_batch_size(batch_size)
     reading = Reading(scorer, sources(audio, rate))
     scorer.adapt(clips for _, clips in batches(reading.pieces(), scorer.audio.sample_rate, batch_size))
@@ -89,6 +92,36 @@ def check_batch_size(batch_size: int) -> None:
         raise ConfigError(f"batch_size must be at least 1; got {batch_size}.")
 
 
+def check_risk(scorer: Scorer, risk: float | None) -> None:
+    """Refuse an impossible share of errors, and a model that does not know how often it errs.
+
+    Raises:
+        ConfigError: If it is not between 0 and 1, or the model has no curve of its risk.
+    """
+    if risk is None:
+        return
+    if isinstance(risk, bool) or not isinstance(risk, Real) or not 0 < float(risk) < 1:
+        raise ConfigError(f"risk must be a share of errors between 0 and 1; got {risk!r}. Give one such as 0.1.")
+    if scorer.numeric or scorer.calibration is None or not scorer.calibration.curve:
+        what = "predicts numbers" if scorer.numeric else "was trained by a version that did not"
+        raise ConfigError(
+            f"risk must be null unless the training stored how often its model errs; got {risk}, and this model {what}. "
+            "Leave it out, or train again."
+        )
+
+
+def check_adaptable(scorer: Scorer) -> None:
+    """Refuse to adapt a model that does not normalise by speaker or corpus.
+
+    Raises:
+        ConfigError: If it is such a model.
+    """
+    if scorer.adapts_to is None:
+        raise ConfigError(
+            f"normalise must be speaker or corpus to adapt a model; {scorer.name} does not need it. Train with one of them."
+        )
+
+
 def check_adapted(scorer: Scorer) -> None:
     """Refuse a model that normalises by speaker or corpus and has not been adapted to one.
 
@@ -98,16 +131,21 @@ def check_adapted(scorer: Scorer) -> None:
     if (by := scorer.adapts_to) and not scorer.adapted:
         raise ConfigError(
             f"The model must be adapted to a {by}, as it normalises by {by}; got none. Call model.adapt([...]) with "
-            f"recordings of that {by}; they need no labels, and can be those to be scored."
+            f"recordings of that {by}; they need no labels, and can be those to be scored; or give a checkpoint of ser.adapt."
         )
 
 
-def averaged(scorer: Scorer, pieces: Iterable[Piece], rows: int, batch_size: int, *, embed: bool = False) -> Averages:
+def averaged(scorer: Scorer, pieces: Iterable[Piece], rows: int, batch_size: int) -> Averages:
     """Score the pieces of recordings, whose rows they name."""
-    sums = Sums(scorer, rows)
+    sums = Sums(scorer, rows, measure=False)
     for batch, clips in batches(pieces, scorer.audio.sample_rate, batch_size):
-        sums.add(batch, clips, embed=embed)
+        sums.add(batch, clips)
     return sums.averages()
+
+
+def familiar_to(scorer: Scorer) -> Familiar | None:
+    """Return what a model knows of its training clips; nothing of one that another library runs."""
+    return getattr(scorer, "familiar", None)
 
 
 class Sums:
@@ -116,23 +154,29 @@ class Sums:
     Args:
         scorer: The model.
         rows: Number of recordings.
+        embed: Whether embeddings are kept.
+        measure: Whether the distances to the training clips are.
     """
 
-    def __init__(self, scorer: Scorer, rows: int) -> None:
-        self._scorer, self._rows = scorer, rows
+    def __init__(self, scorer: Scorer, rows: int, *, embed: bool = False, measure: bool = True) -> None:
+        self._scorer, self._rows, self._embed = scorer, rows, embed
+        self._familiar = familiar_to(scorer) if measure else None
         self._temperature = 1.0 if scorer.calibration is None else scorer.calibration.temperature
         self._total, self._weight = np.zeros((2, rows, len(scorer.classes))), np.zeros(rows)
         self._embedded: np.ndarray | None = None
+        self._distance = np.zeros(rows)
 
-    def add(self, batch: Sequence[Piece], clips: Clips, *, embed: bool = False) -> None:
+    def add(self, batch: Sequence[Piece], clips: Clips) -> None:
         """Score a batch of pieces."""
-        answers, vectors = self._scorer.score(clips, embed=embed)
+        answers, vectors = self._scorer.score(clips, embed=self._embed or self._familiar is not None)
         at, samples = [piece.row for piece in batch], clips.lengths.astype(float)
         scaled = answers if self._temperature == 1 else apply_temperature(answers, self._temperature)
         np.add.at(self._total[0], at, answers * samples[:, None])
         np.add.at(self._total[1], at, scaled * samples[:, None])
         np.add.at(self._weight, at, samples)
-        if vectors is not None:
+        if vectors is not None and self._familiar is not None:
+            np.add.at(self._distance, at, self._familiar.distance(vectors) * samples)
+        if vectors is not None and self._embed:
             if self._embedded is None:
                 self._embedded = np.zeros((self._rows, vectors.shape[1]))
             np.add.at(self._embedded, at, vectors * samples[:, None])
@@ -141,9 +185,9 @@ class Sums:
         """Return the averages of some recordings, or of all; NaN of those ``without`` an answer."""
         weight = np.where(self._weight, self._weight, np.nan)
         weight[list(without)] = np.nan  # also where a part of one was scored before the rest was damaged
-        weight = weight[rows, None]
+        distance, weight = self._distance[rows] / weight[rows], weight[rows, None]
         embedded = None if self._embedded is None else self._embedded[rows] / weight
-        return Averages(self._total[0, rows] / weight, self._total[1, rows] / weight, embedded)
+        return Averages(self._total[0, rows] / weight, self._total[1, rows] / weight, embedded, distance)
 
 
 def _averaged(
@@ -154,9 +198,9 @@ def _averaged(
         raise ConfigError(f"on_error must be {' or '.join(ON_ERROR)}; got {on_error!r}.")
     check_adapted(scorer)
     reading = Reading(scorer, sources(audio, rate), skip=on_error == "row")
-    sums = Sums(scorer, len(reading.sources))
+    sums = Sums(scorer, len(reading.sources), embed=embed)
     for batch, clips in batches(reading.pieces(), scorer.audio.sample_rate, batch_size):
-        sums.add(batch, clips, embed=embed)
+        sums.add(batch, clips)
     return reading, sums.averages(without=reading.errors)
 
 
@@ -181,6 +225,7 @@ class Reading:
 
     def __init__(self, scorer: Scorer, found: Sequence[Source], *, skip: bool = False) -> None:
         self.sources, self._settings, self._skip = found, scorer.audio, skip
+        self._familiar = familiar_to(scorer)
         self.errors: dict[int, str] = {}
         self.flags: list[list[str]] = [[] for _ in found]
 
@@ -210,18 +255,20 @@ class Reading:
                 raise
             self.errors[row] = str(error)
 
-    def described(self, table: pd.DataFrame, rows: Sequence[int] | None = None) -> pd.DataFrame:
+    def described(self, table: pd.DataFrame, found: Averages, rows: Sequence[int] | None = None) -> pd.DataFrame:
         """Return a table of some recordings, or of all, with what is known of each beside what a model says of it."""
         rows = range(len(self.sources)) if rows is None else rows
-        table = table.assign(flags=pd.Series([self.flags[row] for row in rows], dtype=object))
+        unlike = np.zeros(len(rows), bool) if self._familiar is None else found.distance > self._familiar.limit
+        flags = [[*self.flags[row], *([UNLIKE] if far else [])] for row, far in zip(rows, unlike, strict=True)]
+        table = table.assign(flags=pd.Series(flags, dtype=object))
         if self._skip:
             table["error"] = pd.Series([self.errors.get(row) for row in rows], dtype=object)
         table.insert(0, "audio", [self.sources[row].name for row in rows])
         return _with_columns(table, [self.sources[row].columns for row in rows])
 
 
-def result_table(scorer: Scorer, found: Averages, *, calibrated: bool) -> pd.DataFrame:
-    """Return the label, a column for every class, and the prediction set of recordings."""
+def result_table(scorer: Scorer, found: Averages, *, calibrated: bool, risk: float | None = None) -> pd.DataFrame:
+    """Return the label, a column for every class, the prediction set, and with a risk whether the model is unsure."""
     if calibrated:
         _say_if_uncalibrated(scorer)
     table = answer_table(scorer, found.scaled if calibrated else found.raw)
@@ -229,6 +276,10 @@ def result_table(scorer: Scorer, found: Averages, *, calibrated: bool) -> pd.Dat
         members = conformal.sets(found.raw, scorer.calibration.threshold)  # of raw probabilities, as the threshold is
         sets = [[name for name, inside in zip(scorer.classes, row, strict=True) if inside] for row in members]
         table["set"] = pd.Series(sets, dtype=object).where(np.isfinite(found.raw).all(axis=1), None)
+        if risk is not None:
+            confidence = found.scaled.max(axis=1)
+            unsure = pd.Series(confidence < scorer.calibration.least_confidence(risk), dtype="boolean")
+            table["unsure"] = unsure.where(np.isfinite(confidence))
     return table
 
 

@@ -71,6 +71,7 @@ class Predictor:
         *,
         on_error: str = "raise",
         calibrated: bool = True,
+        risk: float | None = None,
     ) -> "pd.DataFrame":
         """Return the emotions, or the numbers, of recordings; see `ser.inference.recordings` and `ser.inference.windows`.
 
@@ -85,19 +86,24 @@ class Predictor:
             batch_size: How many are scored at a time at most; no result depends on it.
             on_error: ``raise``, or ``row``: a recording that cannot be read is a row with the reason in ``error``.
             calibrated: Whether the temperature of the training is applied; probabilities of a run are without it.
+            risk: Share of errors, such as 0.1. The column ``unsure`` is then true where the model should rather not answer:
+                of the dev speakers' clips with at least such a probability of the label, no more than that share was wrong.
 
         Returns:
             One row per recording, in the given order: ``audio`` (the path, or the position), ``label``, one column of
-            probabilities per class, under its name, ``set`` (its prediction set), ``flags`` (a list of words), and the
-            other columns of a DataFrame; of numbers neither ``label`` nor ``set``, and each in the unit of its training.
+            probabilities per class, under its name, ``set`` (its prediction set), ``unsure`` if a risk is given, ``flags``
+            (a list of words), and the other columns of a DataFrame; of numbers none of ``label``, ``set`` and ``unsure``,
+            and each in the unit of its training.
             ``attrs["stamps"]`` has the stamps of the model.
 
         Raises:
             AudioError: If one cannot be read, or holds no sound; the message names it.
-            ConfigError: If an array has no usable ``rate``, ``batch_size`` is below 1, or the model normalises by
-                speaker or corpus and was not adapted to one.
+            ConfigError: If an array has no usable ``rate``, ``batch_size`` is below 1, the model normalises by
+                speaker or corpus and was not adapted to one, or it does not know its risk.
         """
-        return predict.predict(self.scorer, audio, rate, batch_size, on_error=on_error, calibrated=calibrated)
+        return predict.predict(
+            self.scorer, audio, rate, batch_size, on_error=on_error, calibrated=calibrated, risk=risk
+        )
 
     def embed(
         self, audio: Any, rate: float | None = None, batch_size: int = 16, *, on_error: str = "raise"

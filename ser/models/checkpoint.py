@@ -13,8 +13,10 @@ from typing import Any
 import torch
 
 from ser.errors import RunError
+from ser.features.normalise import Statistics
 from ser.models.calibration import Calibration
 from ser.models.classifier import SpeechClassifier
+from ser.models.familiar import Familiar
 from ser.runtime.files import replacing
 from ser.runtime.instantiate import find_class
 from ser.runtime.migration import migrated_hparams, migrated_weights
@@ -22,6 +24,10 @@ from ser.runtime.migration import migrated_hparams, migrated_weights
 PARTS = ("ser_model", "hyper_parameters", "state_dict")
 CALIBRATION = "ser_calibration"
 """Key of the fields of a `Calibration`, which checkpoints of versions up to 0.1 lack, and those of numbers."""
+FAMILIAR = "ser_familiar"
+"""Key of the state of a `Familiar`, which checkpoints of versions up to 0.1 lack, and those of some models."""
+ADAPTED = "ser_adapted"
+"""Key of the statistics of the speaker, or corpus, that a model is adapted to."""
 LEFT_OUT = "ser_left_out"
 """Key of the number of weights that a training's checkpoint leaves out, since training does not change them."""
 PREFIX = "model."
@@ -50,7 +56,7 @@ def put_back(checkpoint: dict[str, Any], model: SpeechClassifier) -> None:
 def finish(path: Path, model: SpeechClassifier) -> None:
     """Reduce the checkpoint of a finished training to what a prediction needs."""
     checkpoint = read_checkpoint(path)
-    if set(checkpoint) <= {*PARTS, CALIBRATION}:
+    if set(checkpoint) <= {*PARTS, CALIBRATION, FAMILIAR}:
         return
     put_back(checkpoint, model)
     kept = {name: checkpoint[name] for name in PARTS}
@@ -64,11 +70,19 @@ def write_model(path: Path, model: SpeechClassifier) -> None:
     _save(checkpoint, path)
 
 
-def add_calibration(path: Path, calibration: Calibration) -> None:
-    """Store a calibration in the checkpoint of a finished training."""
-    checkpoint = read_checkpoint(path)
-    if checkpoint.get(CALIBRATION) != asdict(calibration):
-        _save({**checkpoint, CALIBRATION: asdict(calibration)}, path)
+def add_findings(path: Path, calibration: Calibration | None, familiar: Familiar | None) -> None:
+    """Store what a finished training found in its checkpoint."""
+    found: dict[str, Any] = {} if calibration is None else {CALIBRATION: asdict(calibration)}
+    if familiar is not None:
+        found[FAMILIAR] = familiar.state()
+    _save({**read_checkpoint(path), **found}, path)
+
+
+def write_adapted(source: Path, path: Path, model: SpeechClassifier) -> None:
+    """Write the checkpoint of a model with the statistics that the model is adapted to."""
+    own = model.normalise.adapted
+    found = {} if own is None else {ADAPTED: {name: value.cpu() for name, value in own._asdict().items()}}
+    _save({**read_checkpoint(source), **found}, path)
 
 
 def _save(checkpoint: Mapping[str, Any], path: Path) -> None:
@@ -115,6 +129,10 @@ def model_from(checkpoint: Mapping[str, Any], file: Path) -> SpeechClassifier:
         model.load_state_dict(migrated_weights(_without_prefix(checkpoint["state_dict"])))
         if CALIBRATION in checkpoint:
             model.calibration = Calibration(**checkpoint[CALIBRATION])
+        if (own := checkpoint.get(ADAPTED)) is not None:
+            model.normalise.adapt(Statistics(own["mean"][None], own["deviation"][None]))
+        if FAMILIAR in checkpoint:
+            model.familiar = Familiar.from_state(checkpoint[FAMILIAR])
     except (TypeError, KeyError, ValueError, AttributeError, RuntimeError) as error:
         first = str(error).partition("\n")[0]
         raise RunError(f"{file} does not fit {kind.__name__} of this version: {first} Train it again.") from error

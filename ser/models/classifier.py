@@ -26,6 +26,7 @@ from ser.errors import ConfigError
 from ser.features import source_hash
 from ser.features.normalise import Moments, Normalise, Statistics
 from ser.models.calibration import Calibration
+from ser.models.familiar import Familiar
 from ser.runtime.instantiate import instantiate, settings_from
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class SpeechClassifier(nn.Module):
 
     Attributes:
         calibration: What its training found on its dev speakers; `None` before its end, and of numbers.
+        familiar: What its training clips are like; `None` before its end, and of a model without a last linear layer.
         hparams: What the constructor was called with, as plain containers: a checkpoint makes the model from them.
 
     Raises:
@@ -110,6 +112,7 @@ class SpeechClassifier(nn.Module):
         self.n_features: int = self.features.n_features  # type: ignore[assignment]
         self.normalise = instantiate(made.normalise, Normalise, n_features=self.n_features)
         self.calibration: Calibration | None = None
+        self.familiar: Familiar | None = None
         self._own: dict[str, Statistics] = {}  # by side, where features are normalised by speaker or corpus
 
     @property

@@ -34,7 +34,7 @@ def below_outputs(model: SpeechClassifier, features: Tensor, lengths: Tensor) ->
         - returns: ``(batch, class)`` and ``(batch, unit)``
 
     Raises:
-        ConfigError: If no layer has as many outputs as there are classes.
+        ConfigError: If no layer has as many outputs as there are classes, or it gets something else than one vector a clip.
     """
     if not model.by_gradients:
         return model.classify(features, lengths), features[..., 0]
@@ -47,6 +47,9 @@ def below_outputs(model: SpeechClassifier, features: Tensor, lengths: Tensor) ->
 
     hook = last_layer(model).register_forward_pre_hook(catch)
     try:
-        return model.classify(features, lengths), caught[-1]
+        logits = model.classify(features, lengths)
     finally:
         hook.remove()
+    if not caught or caught[-1].ndim != 2:
+        raise ConfigError(f"The last linear layer of {type(model).__name__} must get one vector a clip; it does not.")
+    return logits, caught[-1]

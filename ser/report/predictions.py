@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from math import isnan
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -47,8 +47,12 @@ def predictions_table(table: "pd.DataFrame", classes: Sequence[str], stamps: Seq
             cells += [row["label"], percent(max(values))] if known else ["", ""]
         else:
             cells += [decimal(value) if known else "" for value in values]
-        laid.add_row(*map(Text, [*cells, row["error"] or ", ".join(row.get("flags") or ())]))
+        laid.add_row(*map(Text, [*cells, row["error"] or ", ".join(_words(row))]))
     return laid
+
+
+def _words(row: dict[str, Any]) -> list[str]:
+    return [*(["unsure"] if row.get("unsure") is True else []), *(row.get("flags") or ())]
 
 
 def _last(name: str) -> str:

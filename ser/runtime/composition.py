@@ -84,7 +84,7 @@ def quoted(text: str) -> str:
 
 
 TEXTS = re.compile(
-    r"(.*\.)?(checkpoint|ckpt|corpora|dir|files?|folder|home|out|path|pattern|resume|root|runs?|splits|storage|stores)"
+    r"(.*\.)?(checkpoint|ckpt|corpora|dir|files?|folder|home|out|path|pattern|resume|root|runs?|splits|storage|stores|voice)"
 )
 """The settings that hold paths and patterns: any text is a value of theirs."""
 OPEN = "labels.merge."

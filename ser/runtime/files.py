@@ -1,5 +1,6 @@
 """Atomic writes: a file is written under a temporary name beside its place, then moved there."""
 
+import hashlib
 import json
 import secrets
 from collections.abc import Iterator
@@ -48,3 +49,9 @@ def write_json(value: Any, path: Path) -> None:
         ValueError: If the value contains NaN or infinity, which JSON does not support.
     """
     write_text(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n", path)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

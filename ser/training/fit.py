@@ -37,9 +37,10 @@ def fit_fold(config: Config, folder: Path, data: "SpeechData", tracker: Tracker)
     """Train, score dev and test with the best weights, and write the fold's folder."""
     with phase("start"):
         from ser.inference.calibrate import calibration_of
+        from ser.inference.familiarise import familiar_of
         from ser.inference.load import load_model
         from ser.inference.score import score
-        from ser.models.checkpoint import add_calibration, finish
+        from ser.models.checkpoint import add_findings, finish
         from ser.training.seed import seed_everything
 
         seed_everything(config["seed"])
@@ -58,8 +59,8 @@ def fit_fold(config: Config, folder: Path, data: "SpeechData", tracker: Tracker)
         distributed.on_first_process(lambda: finish(folder / BEST, model))
         best = load_model(folder / BEST, device=fitted.device)
         dev, about = score(best, data, data.split.dev), _about(config, model, data, fitted)
-        if not best.numeric:
-            distributed.on_first_process(lambda: add_calibration(folder / BEST, calibration_of(dev)))
+        calibration = None if best.numeric else calibration_of(dev)
+        distributed.on_first_process(lambda: add_findings(folder / BEST, calibration, familiar_of(best, data)))
         test = score(best, data, data.split.test) if config["test"] else None
 
     def write() -> None:

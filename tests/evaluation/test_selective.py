@@ -1,12 +1,14 @@
 """Risk and coverage: a worked example, naive loops, all orders of tied rows, the bounds at both ends."""
 
+import math
 from itertools import permutations
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ser.evaluation.selective import aurc, e_aurc, e_aurc_normalised, risk_at, risk_coverage
+from ser.evaluation.selective import aurc, e_aurc, e_aurc_normalised, risk_at, risk_coverage, thresholds
+from ser.models.calibration import Calibration
 
 
 def two_classes(confidence, right) -> tuple[np.ndarray, np.ndarray]:
@@ -79,3 +81,25 @@ def test_risk_at_coverage_is_that_of_the_first_k_reaching_it() -> None:
     assert risk_at(curve, 1.0) == pytest.approx(0.09)
     with pytest.raises(ValueError, match="coverage must be above 0 and at most 1; got 80"):
         risk_at(curve, 80)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_lower_threshold_keeps_a_risk(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    p = random.dirichlet(np.ones(4), size=80).round(2)  # rounded: many are equally confident
+    target = np.where(random.random(80) < 0.6, p.argmax(axis=1), random.integers(4, size=80))
+    confidence, wrong = p.max(axis=1), p.argmax(axis=1) != target
+    found = Calibration(1.0, 0.9, 0.9, tuple(thresholds(p, target)))
+    assert [row[0] for row in found.curve] == sorted({row[0] for row in found.curve})
+
+    def risk_from(least: float) -> float:
+        return float((wrong[confidence >= least].sum() + 1) / ((confidence >= least).sum() + 1))
+
+    for percent in range(1, 100):
+        allowed = [least for least in (0.0, *np.unique(confidence)) if risk_from(least) <= percent / 100 + 1e-12]
+        assert found.least_confidence(percent / 100 + 1e-12) == min(allowed, default=math.inf)
+
+
+def test_a_few_right_answers_promise_nothing() -> None:
+    p = np.array([[0.99, 0.01]] * 8)
+    assert thresholds(p, np.zeros(8, int)) == [(0.0, 1.0, 1 / 9)]

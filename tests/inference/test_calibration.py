@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import ser
-from ser.errors import RunError
+from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
 from ser.evaluation.calibration import apply_temperature
 from ser.evaluation.conformal import LEVEL, sets
@@ -109,3 +109,25 @@ def test_a_damaged_calibration_is_refused(trained: Path, tmp_path: Path) -> None
         torch.save({**whole, CALIBRATION: wrong}, tmp_path / "best.ckpt")
         with pytest.raises(RunError, match="does not fit"):
             ser.load(tmp_path / "best.ckpt")
+
+
+def test_a_model_is_unsure_below_the_confidence_of_its_risk(trained: Path) -> None:
+    model = ser.load(trained)
+    curve = model.scorer.calibration.curve  # type: ignore[union-attr]
+    assert curve
+    model.scorer.calibration = Calibration(0.5, 0.9, 0.9, ((0.0, 1.0, 0.6), (0.5, 0.7, 0.3), (0.9, 0.2, 0.1)))
+    clips = [speech(0.5, seed=seed) for seed in range(6)]
+    confidence = probabilities(model.predict(clips, 16000)).max(axis=1)
+    for risk, least in ((0.7, 0.0), (0.5, 0.5), (0.1, 0.9), (0.05, 2.0)):
+        table = model.predict([*clips, np.zeros(9)], 16000, on_error="row", risk=risk)
+        assert table["unsure"].tolist()[:-1] == (confidence < least).tolist()
+        assert pd.isna(table["unsure"].iloc[-1])
+        raw = model.predict(clips, 16000, calibrated=False, risk=risk)
+        assert raw["unsure"].tolist() == table["unsure"].tolist()[:-1]
+    assert list(table.columns) == ["audio", "label", *model.classes, "set", "unsure", "flags", "error"]
+    for risk in (0, 1.0, True, "0.1"):
+        with pytest.raises(ConfigError, match=r"^risk must be a share of errors between 0 and 1; got "):
+            model.predict(clips, 16000, risk=risk)  # type: ignore[arg-type]
+    model.scorer.calibration = CALIBRATED
+    with pytest.raises(ConfigError, match=r"^risk must be null unless the training stored how often its model errs"):
+        model.predict(clips, 16000, risk=0.1)

@@ -1,0 +1,89 @@
+"""How far a recording is from the clips that a model was trained on, by what the model's outputs are made from.
+
+Source: Lee et al., 2018, https://arxiv.org/abs/1807.03888: the Mahalanobis distance to the nearest class, with one covariance
+for all classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+DIRECTIONS = 256
+"""Directions of largest variance that are kept: an embedding of the nets here has no more, and openSMILE's vectors do."""
+QUANTILE = 0.99
+"""Share of the dev clips that are not further away than the limit."""
+SMALLEST = 1e-6
+"""Smallest variance of a direction, of 1 of a unit: below is rounding."""
+
+
+@dataclass(frozen=True)
+class Familiar:
+    """A training's clips in short.
+
+    Args:
+        centre: ``(unit,)``, subtracted from an embedding.
+        whitening: ``(unit, direction)``: an embedding times it has unit covariance within a class.
+        means: ``(class, direction)``, of the classes.
+        limit: Distance that `QUANTILE` of the dev clips do not exceed.
+    """
+
+    centre: np.ndarray
+    whitening: np.ndarray
+    means: np.ndarray
+    limit: float
+
+    def distance(self, embedding: np.ndarray) -> np.ndarray:
+        """Return the distances of embeddings ``(clip, unit)`` to the nearest class mean, ``(clip,)``, in deviations.
+
+        Example:
+            >>> found = Familiar(np.zeros(2), np.eye(2), np.array([[0.0, 0.0], [9.0, 0.0]]), limit=3.0)
+            >>> found.distance(np.array([[0.0, 2.0], [9.0, 4.0]])).tolist()
+            [2.0, 4.0]
+        """
+        at = (embedding.astype(float) - self.centre) @ self.whitening
+        nearest: np.ndarray = np.linalg.norm(at[:, None] - self.means, axis=2).min(axis=1)
+        return nearest
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds: tensors and a number."""
+        import torch  # late: a prediction by another library needs none
+
+        arrays = {name: value for name, value in asdict(self).items() if name != "limit"}
+        return {"limit": self.limit, **{name: torch.from_numpy(value).float() for name, value in arrays.items()}}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Return what a checkpoint holds."""
+        arrays = {name: value.double().numpy() for name, value in state.items() if name != "limit"}
+        return cls(**arrays, limit=float(state["limit"]))
+
+
+def familiar_from(training: np.ndarray, group: np.ndarray, dev: np.ndarray) -> Familiar:
+    """Summarise embeddings of training clips; the limit is that of dev clips.
+
+    The covariance within classes is that of Ledoit and Wolf, 2004, https://doi.org/10.1016/S0047-259X(03)00096-4, of units
+    with a deviation of 1: it can be inverted however few clips there are.
+
+    Shapes:
+        - training, dev: ``(clip, unit)``
+        - group: ``(clip,)`` positions of the classes of training clips; one number for all where there are none
+    """
+    from sklearn.covariance import ledoit_wolf_shrinkage
+
+    centre, spread = training.mean(axis=0), training.std(axis=0)
+    scale = np.where(spread > 1e-6 * max(1.0, float(spread.max())), spread, np.inf)  # a constant unit says nothing
+    units = (training - centre) / scale
+    groups, which = np.unique(group, return_inverse=True)
+    means = np.stack([units[which == at].mean(axis=0) for at in range(len(groups))])
+    within = units - means[which]
+    shrinkage = float(ledoit_wolf_shrinkage(within, assume_centered=True))
+    every = len(within) < len(centre) <= DIRECTIONS  # also the directions in which no training clip differs
+    _, deviations, directions = np.linalg.svd(within / np.sqrt(len(within)), full_matrices=every)
+    variances = np.zeros(len(directions))
+    variances[: len(deviations)] = deviations**2
+    variances = (1 - shrinkage) * variances + shrinkage * (within**2).mean()
+    white = (directions / np.sqrt(np.maximum(variances, SMALLEST))[:, None])[:DIRECTIONS].T
+    found = Familiar(centre, white / scale[:, None], means @ white, limit=0.0)
+    return replace(found, limit=float(np.quantile(found.distance(dev), QUANTILE)))
