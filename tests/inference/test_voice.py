@@ -82,10 +82,8 @@ def test_a_folder_gives_what_adapt_gives_and_a_checkpoint_keeps_it(
 ) -> None:
     clips = me.parent / "clips"
     clips.mkdir()
-    for file in me.parent.glob("*.wav"):
-        shutil.move(file, clips / file.name)
-    for file in me.parent.glob("*.flac"):
-        shutil.move(file, clips / file.name)
+    for row in rows_of(me):
+        shutil.move(me.parent / row["path"], clips / row["path"])
     expected = ser.load(by_speaker)
     expected.adapt(clips)
     found = adapt_to_voice(trained, clips)
