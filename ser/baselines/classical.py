@@ -1,4 +1,4 @@
-"""`Classical`: a classifier of scikit-learn, or one with its interface, on one vector a clip."""
+"""`Classical`: a classifier or regressor of scikit-learn, or one with its interface, on one vector a clip."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from ser.baselines.candidates import Clips, combinations, fit_candidates, unconverged
+from ser.baselines.candidates import Clips, combinations, estimator_for, fit_candidates, unconverged
 from ser.baselines.fitted import Fitted, fitted_from
 from ser.datamodules.batch import Batch
 from ser.errors import ConfigError, LabelError, RunError
+from ser.evaluation.measure import CLASSES, NUMBERS
 from ser.features.functionals import DEFAULT, as_vector, names_of
 from ser.features.normalise import Statistics
 from ser.models.classifier import Config, SpeechClassifier
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Classical(SpeechClassifier):
-    """A classifier on functionals of the features, or on features that are one vector a clip already.
+    """A classifier, or regressor, on functionals of the features, or on features that are one vector a clip already.
 
     It is fitted once, on the training clips, by `fit`; no gradient is computed.
 
@@ -35,11 +36,13 @@ class Classical(SpeechClassifier):
         name: Its name in folders and tables.
         estimator: ``_target_`` of a classifier with the interface of scikit-learn, and its arguments. A list of values of
             an argument is a choice, which dev speakers make.
+        regressor: The class that takes the classifier's place, with the same arguments, where targets are numbers;
+            ``None`` if the estimator is a regressor itself, or there is none.
         scaler: A name of `ser.baselines.candidates.SCALERS`, ``none``, or a list of them to choose from.
         functionals: See `ser.features.functionals.Functionals`; unused where the features are one vector a clip.
 
     Raises:
-        ConfigError: If the targets are numbers, or normalisation would leave nothing of a vector.
+        ConfigError: If the targets are numbers and there is no regressor, or normalisation would leave nothing of a vector.
     """
 
     by_gradients = False
@@ -51,22 +54,20 @@ class Classical(SpeechClassifier):
         estimator: Config,
         scaler: str | Sequence[str] = "standard",
         functionals: Sequence[str] = DEFAULT,
+        regressor: str | None = None,
     ) -> None:
         features = task["features"]
         if not isinstance(features, nn.Module):
             features = instantiate(features, nn.Module)
             self.hparams["task"] = {**task, "features": getattr(features, "rebuilt_from", task["features"])}
         super().__init__({**task, "features": as_vector(features, functionals)})
-        if self.numeric:
-            raise ConfigError(
-                f"labels must be classes with model={name}, a classifier; got numbers. Choose another model, such as cnn."
-            )
         if self.normalise.by == "utterance":
             raise ConfigError(
                 f"normalise must not be utterance with model={name}, which has one vector per clip: nothing would remain of "
                 "it. Set normalise=none or normalise=speaker."
             )
-        self.name, self.estimator, self.functionals = name, dict(estimator), functionals
+        self.name, self.functionals = name, functionals
+        self.estimator = estimator_for(name, estimator, regressor, self.numeric)
         self.scaler = scaler if isinstance(scaler, str) else list(scaler)
         self.fitted: Fitted | None = None
         self.chosen: dict[str, Any] = {}
@@ -75,7 +76,7 @@ class Classical(SpeechClassifier):
     def classify(self, features: Tensor, lengths: Tensor) -> Tensor:
         if self.fitted is None:
             raise RunError(f"{self.name} must be fitted before it predicts. Call fit, or load a finished run.")
-        return torch.from_numpy(self.fitted.log_probabilities(self._rows(features))).to(features.device)
+        return torch.from_numpy(self.fitted.outputs(self._rows(features))).to(features.device)
 
     def vector(self, batch: Batch, own: Statistics | None = None) -> Tensor:
         """Return what the classifier gets of a batch, ``(batch, feature)``."""
@@ -93,10 +94,10 @@ class Classical(SpeechClassifier):
 
         Args:
             data: Set up.
-            by: ``dev_uar``, or ``dev_loss``.
+            by: ``dev_uar``, of numbers ``dev_ccc``, or ``dev_loss``.
 
         Returns:
-            ``dev_uar`` and ``dev_loss`` (in nats) of the one that is kept.
+            These two of the one that is kept; the loss is in nats, of numbers the mean squared error of standardised ones.
 
         Raises:
             ConfigError: If a setting cannot be used.
@@ -106,15 +107,18 @@ class Classical(SpeechClassifier):
         self.use_cached_features(data)
         self.fit_statistics(data)
         train, dev = (self._clips(data, side) for side in ("train", "dev"))
-        if len(np.unique(train.y)) < 2:
+        if not self.numeric and len(np.unique(train.y)) < 2:
             raise LabelError(
                 f"labels must have two classes or more in the training clips of fold {data.fold}; got only "
                 f"{data.classes[train.y[0]]}. Choose other labels, or another protocol."
             )
         grid = combinations({"scaler": self.scaler, **self.estimator})
-        found = fit_candidates(grid, train, dev, len(self.classes), data.loading.seed, torch.get_num_threads())
+        measure, classes = (NUMBERS, None) if self.numeric else (CLASSES, len(self.classes))
+        found = fit_candidates(grid, train, dev, classes, data.loading.seed, torch.get_num_threads())
         for one in found:
-            log.info("%s: %s, dev UAR %.1f", self.name, _in_words(one.settings), 100 * one.measured["dev_uar"])
+            score = one.measured[measure.dev]
+            written = f"{score:.3f}" if self.numeric else f"{100 * score:.1f}"
+            log.info("%s: %s, dev %s %s", self.name, _in_words(one.settings), measure.name, written)
         sign = -1 if by == "dev_loss" else 1
         best = max(found, key=lambda one: sign * one.measured[by])
         if unconverged(best.fitted):
@@ -149,7 +153,11 @@ class Classical(SpeechClassifier):
         order = read.argsort()
         if side == "train":
             data.check_fitted(read)
-        return Clips(np.concatenate(x)[order], data.labelled.target[read[order]])
+        target = data.labelled.target[read[order]]
+        if self.scale is not None:
+            mean, deviation = self.scale.numpy()
+            target = (target - mean) / deviation
+        return Clips(np.concatenate(x)[order], target)
 
     def _rows(self, features: Tensor) -> np.ndarray:
         """Return ``(clip, feature)`` float64 of ``(batch, feature, 1)``."""

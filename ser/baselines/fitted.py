@@ -1,4 +1,4 @@
-"""A fitted scikit-learn pipeline: its probabilities of all classes, and its form in a checkpoint, which holds no code.
+"""A fitted scikit-learn pipeline: its probabilities or numbers, and its form in a checkpoint, which holds no code.
 
 Source of the form: skops, https://skops.readthedocs.io (MIT), which reads known types only.
 """
@@ -24,6 +24,7 @@ KNOWN = (
     "sklearn.tree._tree.Tree",
     "xgboost.core.Booster",
     "xgboost.sklearn.XGBClassifier",
+    "xgboost.sklearn.XGBRegressor",
 )
 """Types beyond those that skops itself trusts: they hold numbers, and reading them runs no code of the file."""
 REMEDY = "Do not use this file unless you wrote it; train it again."
@@ -35,20 +36,23 @@ class Fitted:
 
     Args:
         pipeline: Its classes are the positions of the classes that training clips had, among these: 0, 1, ...
-        present: Whether training clips had a class, ``(class,)`` booleans; the others get no probability.
+        present: Whether training clips had a class, ``(class,)`` booleans; the others get no probability. ``None`` of
+            a regressor.
         temperature: Divides the decision function of a classifier that has no probabilities.
     """
 
     pipeline: "Pipeline"
-    present: np.ndarray
+    present: np.ndarray | None = None
     temperature: float = 1.0
 
-    def log_probabilities(self, x: np.ndarray) -> np.ndarray:
-        """Return log-probabilities, ``(clip, class)``, of vectors, ``(clip, feature)``.
+    def outputs(self, x: np.ndarray) -> np.ndarray:
+        """Return log-probabilities, ``(clip, class)``, or numbers, ``(clip, number)``, of vectors, ``(clip, feature)``.
 
-        They are those of the classifier, or the softmax of its decision function over the temperature. None is below
-        float64's epsilon (2.2e-16), as in `ser.evaluation.metrics.cross_entropy`.
+        Log-probabilities are those of the classifier, or the softmax of its decision function over the temperature. None
+        is below float64's epsilon (2.2e-16), as in `ser.evaluation.metrics.cross_entropy`.
         """
+        if self.present is None:
+            return np.asarray(self.pipeline.predict(x), dtype=np.float64).reshape(len(x), -1)
         from scipy.special import log_softmax  # late: slow to import
 
         found = np.full((len(x), len(self.present)), np.log(FLOOR))
@@ -62,7 +66,7 @@ class Fitted:
         return found
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint holds: tensors and a number.
+        """Return what a checkpoint holds: tensors, or nothing, and a number.
 
         Raises:
             ConfigError: If the pipeline could not be read again, as a type in it is not known.
@@ -72,13 +76,13 @@ class Fitted:
         stored = io.dumps(self.pipeline)
         if unknown := _unknown_types(stored):
             raise ConfigError(
-                f"model.estimator must be a classifier of types known to hold no code; got {and_more(unknown)}. "
-                "Choose another classifier or algorithm."
+                f"model.estimator must be of types known to hold no code; got {and_more(unknown)}. "
+                "Choose another estimator or algorithm."
             )
         as_tensor = torch.frombuffer(bytearray(stored), dtype=torch.uint8)
         return {
             "pipeline": as_tensor,
-            "present": torch.from_numpy(self.present),
+            "present": None if self.present is None else torch.from_numpy(self.present),
             "temperature": float(self.temperature),
         }
 
@@ -87,10 +91,12 @@ def fitted_from(state: Mapping[str, Any]) -> Fitted:
     """Return the pipeline that a checkpoint holds.
 
     Raises:
-        RunError: If it is damaged, or holds another type than those of known classifiers.
+        RunError: If it is damaged, or holds another type than those of known estimators.
     """
     stored: Tensor = state["pipeline"]
-    return Fitted(_pipeline(stored.cpu().numpy().tobytes()), state["present"].cpu().numpy(), state["temperature"])
+    present: Tensor | None = state["present"]
+    of_classes = None if present is None else present.cpu().numpy()
+    return Fitted(_pipeline(stored.cpu().numpy().tobytes()), of_classes, state["temperature"])
 
 
 def _unknown_types(stored: bytes) -> list[str]:

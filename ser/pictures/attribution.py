@@ -158,7 +158,8 @@ def noise_like(waveform: Tensor) -> Tensor:
         5.0
     """
     noise = torch.randn(waveform.shape, generator=torch.Generator().manual_seed(0)).to(waveform)
-    return noise * (waveform.norm(dim=1, keepdim=True) / noise.norm(dim=1, keepdim=True))
+    scale: Tensor = waveform.norm(dim=1, keepdim=True) / noise.norm(dim=1, keepdim=True)
+    return noise * scale
 
 
 def in_frames(values: Tensor, rate: int) -> Tensor:

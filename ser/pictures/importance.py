@@ -4,18 +4,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from ser.baselines.classical import Classical
 from ser.errors import RunError
+from ser.evaluation.agreement import ccc, moments_by_group
+from ser.evaluation.measure import measure_of
 from ser.evaluation.metrics import confusion, uar
-from ser.evaluation.predictions import target_indices
+from ser.evaluation.predictions import TARGET, target_indices
 from ser.features.functionals import Functionals, names_of
 from ser.pictures import charts
 from ser.pictures.album import Album
 from ser.pictures.attribution import layer_below
 from ser.pictures.explained import Explained
 from ser.pictures.page import Section, Shown
-from ser.report.format import percent
+from ser.report.format import writer
 
 TITLE = "What the answers rest on"
 REPEATS = 5
@@ -25,21 +28,30 @@ REPEATS = 5
 def importances_section(album: Album, shown: Explained, model: Classical, plain: Mapping[str, Any]) -> Section:
     """Draw the importances of the features of a classical model."""
     vectors, _ = layer_below(shown.model, shown.data, shown.rows, shown.own)
-    groups = grouped(model)
-    whole, lost = permutation_importances(model, vectors, target_indices(shown.table), groups, plain["seed"])
-    rows = {name: (100 * float(each.mean()), 100 * float(each.std())) for name, each in lost.items()}
-    charts.bars(album, "permutation", "Permutation importance", "UAR lost (points)", rows)
-    pictures = [Shown("permutation", f"UAR that is lost when a feature is shuffled between {shown.side} clips.")]
+    groups, measure = grouped(model), measure_of(shown.table)
+    whole, lost = permutation_importances(model, vectors, _targets(shown), groups, plain["seed"])
+    points, unit = (1, "") if measure.numeric else (100, " (points)")
+    rows = {name: (points * float(each.mean()), points * float(each.std())) for name, each in lost.items()}
+    charts.bars(album, "permutation", "Permutation importance", f"{measure.name} lost{unit}", rows)
+    pictures = [
+        Shown("permutation", f"{measure.name} that is lost when a feature is shuffled between {shown.side} clips.")
+    ]
     if own := _own_importances(model, groups):
         charts.bars(album, "importances", "Importance in the trees", "share of the impurity taken away (%)", own)
         pictures.append(Shown("importances", "What the trees themselves count, on training clips."))
     sentences = [
-        f"Permutation importance (Breiman, 2001, https://doi.org/10.1023/A:1010933404324) is the UAR of the {shown.side} "
-        f"clips, {percent(whole)}, less that with a feature shuffled between them, averaged over {REPEATS} shuffles; bars: "
-        "one standard deviation. All statistics of a feature are shuffled together, since they can stand in for each other, "
-        "as other features still can: a small loss does not say that a feature holds nothing.",
+        f"Permutation importance (Breiman, 2001, https://doi.org/10.1023/A:1010933404324) is the {measure.name} of the "
+        f"{shown.side} clips, {writer(measure)(whole)}, less that with a feature shuffled between them, averaged over "
+        f"{REPEATS} shuffles; bars: one standard deviation. All statistics of a feature are shuffled together, since they "
+        "can stand in for each other, as other features still can: a small loss does not say that a feature holds nothing.",
     ]
     return Section(TITLE, sentences, pictures)
+
+
+def _targets(shown: Explained) -> np.ndarray:
+    if shown.model.numeric:
+        return shown.table[[f"{TARGET}{name}" for name in shown.model.classes]].to_numpy()
+    return target_indices(shown.table)
 
 
 def grouped(model: Classical) -> dict[str, list[int]]:
@@ -54,20 +66,22 @@ def grouped(model: Classical) -> dict[str, list[int]]:
 def permutation_importances(
     model: Classical, vectors: np.ndarray, target: np.ndarray, groups: Mapping[str, Sequence[int]], seed: int
 ) -> tuple[float, dict[str, np.ndarray]]:
-    """Return the UAR, and by how much it falls when the columns of each group are shuffled together.
+    """Return the UAR, or the CCC, and by how much it falls when the columns of each group are shuffled together.
 
     Shapes:
         - vectors: ``(clip, number)``, as the classifier gets them
-        - target: ``(clip,)`` positions of classes
+        - target: ``(clip,)`` positions of classes, or ``(clip, number)`` in the unit of their training
         - returns: of each group ``(REPEATS,)``
     """
     fitted = model.fitted
     if fitted is None:
         raise RunError(f"{model.name} must be fitted to be explained. Give a finished run.")
-    classes = len(model.classes)
 
     def score(x: np.ndarray) -> float:
-        return float(uar(confusion(target, fitted.log_probabilities(x).argmax(axis=1), classes)))
+        answers = model.answers(torch.from_numpy(fitted.outputs(x))).numpy()
+        if model.numeric:
+            return float(ccc(moments_by_group(target, answers, np.zeros(len(x)))[1].sum(axis=0)))
+        return float(uar(confusion(target, answers.argmax(axis=1), len(model.classes))))
 
     whole, random = score(vectors), np.random.default_rng(seed)
     lost: dict[str, np.ndarray] = {}

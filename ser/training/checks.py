@@ -63,16 +63,18 @@ def check_kind(config: Mapping[str, Any], numeric: bool) -> None:
 
 
 def _check_classical(config: Mapping[str, Any], numeric: bool) -> None:
-    name = config["model"]["name"]
-    if numeric:
-        raise ConfigError(f"labels must be classes with model={name}, a classifier; got numbers. Choose model=cnn.")
+    from ser.baselines.candidates import estimator_for
+
+    model = config["model"]
+    name = model["name"]
+    estimator_for(name, model["estimator"], model.get("regressor"), numeric)
     if config.get("augment"):
         raise ConfigError(
             f"augment must not be set with model={name}, which is fitted once on unchanged clips. Leave it out."
         )
     if unused := [group for group in TRAINING if config.get(group)]:  # as in a sweep over models of both kinds
         log.info("Not used by model=%s, which is fitted once: %s.", name, ", ".join(unused))
-    if config["selection"]["by"] not in (by := ("dev_uar", "dev_loss")):
+    if config["selection"]["by"] not in (by := ((NUMBERS if numeric else CLASSES).dev, "dev_loss")):
         raise ConfigError(f"selection.by must be {' or '.join(by)}; got {config['selection']['by']!r}.")
     if config["trainer"]["max_epochs"] != 1:
         log.info("trainer.max_epochs is not used by model=%s, which is fitted once.", name)

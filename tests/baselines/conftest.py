@@ -36,3 +36,16 @@ def clusters() -> tuple[Clips, Clips]:
         return Clips(centres[y] + random.normal(size=(count, 5)), y)
 
     return around(90), around(45)
+
+
+@pytest.fixture(scope="session")
+def lines() -> tuple[Clips, Clips]:
+    """Training and dev clips with two standardised numbers that depend on their vectors, almost linearly."""
+    random = np.random.default_rng(0)
+    slopes = np.array([[1.0, 0.0], [0.0, -1.0], [0.3, 0.3], [0.0, 0.0], [0.0, 0.0]])
+
+    def along(count: int) -> Clips:
+        x = random.normal(size=(count, 5))
+        return Clips(x, x @ slopes + 0.1 * random.normal(size=(count, 2)))
+
+    return along(90), along(45)

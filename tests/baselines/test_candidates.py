@@ -43,19 +43,19 @@ def test_classes_have_equal_weight_whatever_their_number_of_clips(clusters: Pair
     train, dev = clusters
     kept = np.flatnonzero((train.y != 0) | (np.arange(len(train.y)) < 15))
     few = Clips(train.x[kept], train.y[kept])
-    ours = fitted((few, dev), LOGISTIC).fitted.log_probabilities(dev.x)
+    ours = fitted((few, dev), LOGISTIC).fitted.outputs(dev.x)
     theirs = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500, class_weight="balanced"))
     np.testing.assert_allclose(np.exp(ours), theirs.fit(few.x, few.y).predict_proba(dev.x), atol=1e-6)
     lda = fitted((few, dev), {"_target_": "sklearn.discriminant_analysis.LinearDiscriminantAnalysis"})
     equal = make_pipeline(StandardScaler(), LinearDiscriminantAnalysis(priors=[1 / 3] * 3)).fit(few.x, few.y)
-    np.testing.assert_allclose(np.exp(lda.fitted.log_probabilities(dev.x)), equal.predict_proba(dev.x), atol=1e-12)
+    np.testing.assert_allclose(np.exp(lda.fitted.outputs(dev.x)), equal.predict_proba(dev.x), atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["SVC", "LinearSVC"])
 def test_decision_becomes_probabilities_by_a_temperature_that_dev_fits(clusters: Pair, kind: str) -> None:
     _, dev = clusters
     found = fitted(clusters, {"_target_": f"sklearn.svm.{kind}"}).fitted
-    p = np.exp(found.log_probabilities(dev.x))
+    p = np.exp(found.outputs(dev.x))
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-12)
     assert (p.argmax(axis=1) == found.pipeline.decision_function(dev.x).argmax(axis=1)).all()
     losses = [cross_entropy(_softmax(found, dev, found.temperature * factor), dev.y) for factor in (0.8, 1.0, 1.25)]
@@ -71,7 +71,7 @@ def _softmax(found: Any, dev: Clips, temperature: float) -> np.ndarray:
 def test_a_class_without_training_clips_gets_no_probability(clusters: Pair, settings: dict[str, Any]) -> None:
     train, dev = clusters
     moved = Clips(train.x, 2 * train.y), Clips(dev.x, np.where(dev.y == 0, 3, 2 * dev.y))  # 1 and 3 do not train
-    p = np.exp(fitted(moved, settings, n_classes=6).fitted.log_probabilities(dev.x))
+    p = np.exp(fitted(moved, settings, n_classes=6).fitted.outputs(dev.x))
     assert p.shape == (len(dev.y), 6)
     assert p[:, [1, 3, 5]].max() < 1e-15
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-12)
@@ -80,7 +80,7 @@ def test_a_class_without_training_clips_gets_no_probability(clusters: Pair, sett
 def test_two_classes_have_probabilities_of_both(clusters: Pair) -> None:
     two = tuple(Clips(part.x[part.y < 2], part.y[part.y < 2]) for part in clusters)
     found = fitted(two, SVM, n_classes=2).fitted  # type: ignore[arg-type]
-    p = np.exp(found.log_probabilities(two[1].x))
+    p = np.exp(found.outputs(two[1].x))
     assert ((p[:, 1] > 0.5) == (found.pipeline.decision_function(two[1].x) > 0)).all()
 
 

@@ -123,19 +123,12 @@ def test_same_seed_gives_the_same_forest(small_settings: Settings, tmp_path: Pat
         (["augment=[mixup]"], r"augment must not be set with model=svm, which is fitted once .* Leave it out"),
         (["trainer.accelerator=gpuu"], "trainer.accelerator must be auto, cpu, gpu or cuda; got 'gpuu'"),
         (["normalise=utterance"], "normalise must not be utterance with model=svm"),
-        (["labels=dimensions"], "labels must be classes with model=svm, a classifier; got numbers"),
     ],
 )
 def test_settings_without_a_meaning_are_refused(
     settings: Settings, tmp_path: Path, overrides: list[str], words: str
 ) -> None:
     config = settings("model=svm", "trainer.max_epochs=1", *overrides)
-    if overrides == ["labels=dimensions"]:
-        from ser.training.checks import check_kind
-
-        with pytest.raises(ConfigError, match=words):
-            check_kind(config, numeric=True)
-        return
     with pytest.raises(ConfigError, match=words):
         train(config, terminal=False)
 

@@ -43,7 +43,7 @@ def test_a_stored_classifier_predicts_the_same(name: str, clusters: tuple[Clips,
     file.seek(0)
     again = fitted_from(torch.load(file, weights_only=True))  # tensors and plain containers
     x = clusters[1].x
-    assert (again.log_probabilities(x) == one.fitted.log_probabilities(x)).all()
+    assert (again.outputs(x) == one.fitted.outputs(x)).all()
 
 
 class Command:
@@ -57,9 +57,7 @@ class Command:
 
 def test_a_classifier_that_could_not_be_read_again_is_refused_before_it_is_written() -> None:
     odd = make_pipeline(FunctionTransformer(print), SVC())
-    with pytest.raises(
-        ConfigError, match=r"model\.estimator must be a classifier of types known .*got builtins\.print"
-    ):
+    with pytest.raises(ConfigError, match=r"model\.estimator must be of types known .*got builtins\.print"):
         Fitted(odd, np.ones(N_CLASSES, dtype=bool)).state()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import torch
 from omegaconf import OmegaConf
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
@@ -105,8 +106,8 @@ def test_permutation_importances_are_near_those_of_scikit_learn(monkeypatch: pyt
     target = random.integers(2, size=60)
     vectors = random.normal(size=(60, 3)) + np.outer(target, [2.0, 0.7, 0.0])
     classifier = LogisticRegression().fit(vectors, target)
-    fitted = SimpleNamespace(log_probabilities=classifier.predict_log_proba)
-    model: Any = SimpleNamespace(name="x", classes=("calm", "sad"), fitted=fitted)
+    fitted = SimpleNamespace(outputs=classifier.predict_log_proba)
+    model: Any = SimpleNamespace(name="x", classes=("calm", "sad"), numeric=False, fitted=fitted, answers=torch.exp)
     groups = {"a": [0], "b": [1], "c": [2], "all": [0, 1, 2]}
     whole, lost = importance.permutation_importances(model, vectors, target, groups, seed=0)
     others = permutation_importance(
