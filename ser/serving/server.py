@@ -78,12 +78,12 @@ def models_of(settings: Mapping[str, Any]) -> dict[str, str]:
         RunError: If one has no model.
 
     Example:
-        >>> models_of({"model": {"path": None}, "models": {}})
+        >>> models_of({"model": {"path": None}, "models": None})
         Traceback (most recent call last):
         ser.errors.ConfigError: model must be the folder of a run; got none. Give it: python -m ser.serve model=runs/...
     """
     path = settings["model"]["path"]
-    named = {**({} if path is None else {DEFAULT: path}), **settings["models"]}
+    named = {**({} if path is None else {DEFAULT: path}), **(settings["models"] or {})}
     if not named:
         raise ConfigError("model must be the folder of a run; got none. Give it: python -m ser.serve model=runs/...")
     for path in named.values():

@@ -113,7 +113,7 @@ def test_models_are_chosen_by_name(model: Predictor) -> None:
 
 def test_a_server_needs_a_model() -> None:
     with pytest.raises(ConfigError, match="model must be the folder of a run; got none"):
-        models_of({"model": {"path": None}, "models": {}})
+        models_of({"model": {"path": None}, "models": None})
 
 
 def test_what_is_counted(model: Predictor) -> None:
