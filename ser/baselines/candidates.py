@@ -1,5 +1,6 @@
 """Candidates of a classical model: every combination of its settings, fitted on training clips and scored on dev clips."""
 
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
     from sklearn.pipeline import Pipeline
 
+log = logging.getLogger(__name__)
 SCALERS = {"standard": "StandardScaler", "robust": "RobustScaler", "quantile": "QuantileTransformer"}
 """Names of scalers, and the classes of `sklearn.preprocessing`; ``none`` is none of them."""
 Settings = dict[str, Any]
@@ -96,6 +98,8 @@ def fit_candidates(
 ) -> list[Candidate]:
     """Fit a pipeline with each of some settings on the training clips, with classes of equal weight.
 
+    One that cannot be used with these clips is left out, with a warning.
+
     Args:
         grid: The settings of each: ``scaler``, a name of `SCALERS` or ``none``; ``_target_`` of a classifier, or regressor,
             with the interface of scikit-learn; its arguments.
@@ -106,14 +110,14 @@ def fit_candidates(
         threads: Candidates that are fitted at once; no result depends on it.
 
     Raises:
-        ConfigError: If a setting cannot be used.
+        ConfigError: If none can be used.
     """
     from sklearn.exceptions import ConvergenceWarning  # late: slow to import
     from threadpoolctl import threadpool_limits
 
     differing = [key for key in grid[0] if any(settings[key] != grid[0][key] for settings in grid)]
 
-    def candidate(settings: Settings) -> Candidate:
+    def measured_candidate(settings: Settings) -> Candidate:
         if n_classes is None:
             fitted = _fitted_to_numbers(settings, train, seed)
             measured = _of_numbers(fitted.outputs(dev.x), dev.y)
@@ -122,9 +126,25 @@ def fit_candidates(
             measured = _of_classes(np.exp(fitted.outputs(dev.x)), dev.y)
         return Candidate(fitted, {key: settings[key] for key in differing}, measured)
 
+    def candidate(settings: Settings) -> Candidate | ConfigError:
+        try:
+            return measured_candidate(settings)
+        except ConfigError as error:
+            return error
+        except ValueError as error:  # found when it scores, such as more neighbours than clips
+            refused = ConfigError(f"model.estimator must be settings that fit these clips; got an error: {error}")
+            refused.__cause__ = error
+            return refused
+
     with ThreadPoolExecutor(threads) as pool, warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)  # `unconverged` says so of the one that is kept
-        return list(pool.map(candidate, grid))
+        found = list(pool.map(candidate, grid))
+    refused = [one for one in found if isinstance(one, ConfigError)]
+    if len(refused) == len(found):
+        raise refused[0]
+    for error in refused:
+        log.warning("A candidate is left out: %s", error)
+    return [one for one in found if isinstance(one, Candidate)]
 
 
 def _of_classes(p: np.ndarray, target: np.ndarray) -> dict[str, float]:

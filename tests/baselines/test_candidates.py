@@ -1,5 +1,6 @@
 """Candidates: the settings that dev chooses among, equal class weights, and probabilities of every classifier."""
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -103,3 +104,15 @@ def test_a_classifier_that_stopped_early_is_known(clusters: Pair) -> None:
 def test_settings_that_cannot_be_used_are_an_error(clusters: Pair, settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         fitted(clusters, settings)
+
+
+def test_more_neighbours_than_clips_are_left_out(clusters: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    train, dev = clusters
+    grid = combinations(
+        {"scaler": "none", "_target_": "sklearn.neighbors.KNeighborsClassifier", "n_neighbors": [5, len(train.y) + 1]}
+    )
+    with caplog.at_level(logging.WARNING, "ser"):
+        assert [one.settings for one in fit_candidates(grid, train, dev, N_CLASSES, 0)] == [{"n_neighbors": 5}]
+    assert [message.partition(":")[0] for message in caplog.messages] == ["A candidate is left out"]
+    with pytest.raises(ConfigError, match="must be settings that fit these clips; got an error: Expected n_neighbors"):
+        fit_candidates(grid[1:], train, dev, N_CLASSES, 0)
