@@ -1,7 +1,8 @@
 """Errors that a user can correct: each says what was wrong, where, and what to do; commands print them without a traceback.
 
 Exit codes of the commands: 0 for success, 2 where a command could not do its work, 1 where it did and the result is negative
-(an audit with errors, a number that differs, a job of a sweep that failed), and for an unforeseen error with its traceback.
+(an audit with errors, a number that differs, a job of a sweep that failed, a recording that could not be used), and for an
+unforeseen error with its traceback; 130 after Ctrl-C.
 """
 
 

@@ -106,12 +106,12 @@ def predict_files(
     table.attrs["stamps"], table.attrs["not_for"] = list(scorer.stamps), NOT_FOR
     if out is not None:
         unusable = sum(has_error(finished.rows[key]) for key in keys)
-        counts = {"recordings": len(found), "unusable": unusable, "rows": len(table)}
+        sizes = {"recordings": len(found), "unusable": unusable, "rows": len(table)}
         about = {
             "model": {**model, "name": scorer.name, "classes": list(scorer.classes)},
             "stamps": list(scorer.stamps),
         }
-        write_json({**about, "not_for": NOT_FOR, "settings": asdict(asked), **counts}, Path(f"{out}.json"))
+        write_json({**about, "not_for": NOT_FOR, "settings": asdict(asked), **sizes}, Path(f"{out}.json"))
         write_table(table, out)
     finished.remove()
     return table
@@ -135,7 +135,8 @@ def _predict_missing(
     columns = (TextColumn("Predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     keys, found = list(missing), list(missing.values())
     answered = _segments(scorer, found, asked) if asked.segments else _answers(scorer, found, asked, batch_size)
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=total, completed=total - len(missing))
         for rows in answered:
             finished.add({keys[at]: row for at, row in rows.items()})

@@ -92,7 +92,7 @@ def check_batch_size(batch_size: int) -> None:
         raise ConfigError(f"batch_size must be at least 1; got {batch_size}.")
 
 
-def check_risk(scorer: Scorer, risk: float | None) -> None:
+def check_risk(scorer: Scorer, risk: Any) -> None:
     """Refuse an impossible share of errors, and a model that does not know how often it errs.
 
     Raises:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -146,7 +147,7 @@ class _Clips:
         ]
         return HeldOut(float(uars[0]), float(uars[1]), int((after & ~before).sum()), int((before & ~after).sum()))
 
-    def _answer(self, at: int) -> int:
-        features, frames = self._features[at]
+    def _answer(self, at: int | np.integer[Any]) -> int:
+        features, frames = self._features[int(at)]
         with self._model.evaluating():
             return int(self._model.classify(self._model.normalise(features, frames), frames).argmax())

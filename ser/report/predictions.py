@@ -1,6 +1,6 @@
 """Predictions of recordings, as a table for the terminal, 80 columns wide."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import takewhile
 from math import isnan
 from pathlib import PurePath
@@ -47,12 +47,14 @@ def predictions_table(table: "pd.DataFrame", classes: Sequence[str], stamps: Seq
             cells += [row["label"], percent(max(values))] if known else ["", ""]
         else:
             cells += [decimal(value) if known else "" for value in values]
-        laid.add_row(*map(Text, [*cells, row["error"] or ", ".join(_words(row))]))
+        laid.add_row(*map(Text, [*cells, _words(row)]))
     return laid
 
 
-def _words(row: dict[str, Any]) -> list[str]:
-    return [*(["unsure"] if row.get("unsure") is True else []), *(row.get("flags") or ())]
+def _words(row: Mapping[Hashable, Any]) -> str:
+    if row["error"]:
+        return str(row["error"]).removeprefix(f"{row['audio']}: ")
+    return ", ".join([*(["unsure"] if row.get("unsure") is True else []), *(row.get("flags") or ())])
 
 
 def _last(name: str) -> str:

@@ -231,6 +231,8 @@ def test_the_table_of_the_terminal_is_80_columns_wide(predict: Predict, model: P
     best = table.loc[table["audio"] == str(folder / "3.wav")].iloc[0]
     assert row.split()[:3] == ["3.wav", best["label"], f"{100 * best[best['label']]:.1f}"]
     assert any("…" in line and "name.wav" in line for line in lines)
+    (bad,) = (line for line in lines if " torn.wav" in line)
+    assert bad.split()[1] == "unreadable:"
     assert math.isnan(table["angry"].iloc[-1])
 
 
