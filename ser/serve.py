@@ -11,6 +11,15 @@ if TYPE_CHECKING:
 @command("serve")
 def main(config: "DictConfig") -> None:
     """Serve the models of the configuration."""
+    from importlib.util import find_spec
+
+    from ser.errors import ConfigError
+
+    for package in ("fastapi", "uvicorn", "websockets", "prometheus_client", "python_multipart"):
+        if find_spec(package) is None:
+            raise ConfigError(
+                f"The server needs the package {package}, which is not installed. Run pip install 'ser[serve]'."
+            )
     from ser.serving.server import serve
 
     serve(config)

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from ser.serving.service import Service
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+log = logging.getLogger(__name__)
 DEFAULT = "default"
 """Name of the model of ``model=``."""
 
@@ -53,8 +55,6 @@ def serve(config: "DictConfig") -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(service, plain["cors"]),
-            host=plain["host"],
-            port=plain["port"],
             log_config=None,
             access_log=False,
             server_header=False,
@@ -62,10 +62,12 @@ def serve(config: "DictConfig") -> None:
             timeout_graceful_shutdown=round(limits.timeout_s) + 1,
         )
     )
+    listening = listen(plain["host"], plain["port"])
     _log_json()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # uvicorn raises a signal again once it has ended: that is no failure
-    server.run()
+    log.info("listening", extra={"host": plain["host"], "port": plain["port"]})
+    server.run([listening])
     if errors:
         raise errors[0]
 
@@ -89,6 +91,20 @@ def models_of(settings: Mapping[str, Any]) -> dict[str, str]:
     for path in named.values():
         checkpoint_of(path)
     return named
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that takes connections.
+
+    Raises:
+        ConfigError: If the address is not one of this machine, or is taken.
+    """
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError, TypeError) as error:
+        why = getattr(error, "strerror", None) or error
+        text = f"host and port must be a free address of this machine; got {host} and {port}: {why}. Set port=8001."
+        raise ConfigError(text) from error
 
 
 def _log_json() -> None:

@@ -18,7 +18,7 @@ from ser.serving.access import MOST_CLIENTS, Allowance, keys_of_environment
 from ser.serving.app import create_app
 from ser.serving.errors import ServingError
 from ser.serving.logs import JsonLines
-from ser.serving.server import models_of
+from ser.serving.server import listen, models_of
 from tests.inference.conftest import speech
 from tests.serving.conftest import FACTS, failure, opened, service_of, wav
 from tests.serving.test_predict import CLIP, Held, held_by, metric, send, until
@@ -114,6 +114,17 @@ def test_models_are_chosen_by_name(model: Predictor) -> None:
 def test_a_server_needs_a_model() -> None:
     with pytest.raises(ConfigError, match="model must be the folder of a run; got none"):
         models_of({"model": {"path": None}, "models": None})
+
+
+def test_an_address_that_is_taken_is_named() -> None:
+    with (
+        listen("127.0.0.1", 0) as taken,
+        pytest.raises(ConfigError, match=r"free address of this machine; got 127\.0\.0\.1"),
+    ):
+        listen("127.0.0.1", taken.getsockname()[1])
+    for port in (70000, "x"):
+        with pytest.raises(ConfigError, match="host and port must be"):
+            listen("127.0.0.1", port)  # type: ignore[arg-type]
 
 
 def test_what_is_counted(model: Predictor) -> None:
