@@ -81,11 +81,8 @@ class Stream:
     """
 
     def __init__(self, scorer: Scorer, rate: float, window: float = 3.0, hop: float = 0.5) -> None:
-        for name, value, least, most in (
-            ("rate", rate, *RATES),
-            ("window", window, SHORTEST_S, LONG_S),
-            ("hop", hop, SHORTEST_S, LONG_S),
-        ):
+        ranges: list[tuple[str, Any, float, float]] = [("rate", rate, *RATES), ("window", window, SHORTEST_S, LONG_S)]
+        for name, value, least, most in (*ranges, ("hop", hop, SHORTEST_S, LONG_S)):
             if not (isinstance(value, Real) and least <= float(value) <= most):
                 raise ConfigError(f"{name} must be {least:g} to {most:g}; got {value!r}.")
         check_adapted(scorer)
@@ -167,8 +164,7 @@ class Stream:
 
     def _answer(self, frames: Sequence[np.ndarray], on_error: str = "raise") -> dict[str, Any]:
         table = predict(self._scorer, np.concatenate(frames), self._rate, on_error=on_error)
-        row: dict[str, Any] = table.drop(columns="audio").iloc[0].to_dict()
-        return row
+        return {str(name): value for name, value in table.drop(columns="audio").iloc[0].items()}
 
     def _seconds(self, frames: int) -> float:
         return frames * self._size / self._rate
