@@ -1,8 +1,7 @@
 """Slopes of features over time, as in HTK's and Kaldi's deltas."""
 
 import torch
-from torch import Tensor
-from torchaudio.functional import compute_deltas
+from torch import Tensor, nn
 
 from ser.features.mask import frame_mask
 
@@ -31,5 +30,9 @@ def deltas(features: Tensor, frames: Tensor, width: int = 9) -> Tensor:
         >>> deltas(torch.arange(9.0)[None, None], torch.tensor([9]), width=3)[0, 0, 1:-1].tolist()
         [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
-    slopes: Tensor = compute_deltas(hold(features, frames), width)
+    # Each row is a clip of one channel: torchaudio's, with a channel for each row of a batch, cannot be exported.
+    reach = width // 2
+    weights = torch.arange(-reach, reach + 1, device=features.device, dtype=features.dtype)
+    rows = nn.functional.pad(hold(features, frames).flatten(0, 1)[:, None], (reach, reach), mode="replicate")
+    slopes = nn.functional.conv1d(rows, (weights / weights.square().sum())[None, None]).view_as(features)
     return slopes * frame_mask(frames, features.shape[-1])[:, None]

@@ -13,6 +13,9 @@ from ser.errors import ConfigError
 from ser.features.framing import OfPower
 from ser.features.logmel import LogMel
 
+NEGLIGIBLE = 2**-53
+"""A weight that no sum in double precision notices."""
+
 
 class PCEN(OfPower):
     """Per-channel energy normalisation: ``(E / (eps + M)**gain + bias)**power - bias**power``.
@@ -82,15 +85,15 @@ class PCEN(OfPower):
 def smoothed(values: Tensor, share: float) -> Tensor:
     """Return ``y[t] = share * x[t] + (1 - share) * y[t - 1]`` over the last dimension, beginning at the first value.
 
-    It takes ``log2`` of the length many steps: each adds what lies twice as far back as the step before.
+    Each step adds what lies twice as far back as the step before, until its weight is below the precision of a float64.
 
     Example:
         >>> smoothed(torch.tensor([1.0, 0.0, 0.0]), 0.5).tolist()
         [1.0, 0.5, 0.25]
     """
-    first = values[..., :1]
+    first, size = values[..., :1], values.shape[-1]
     kept, back, result = 1 - share, 1, share * (values - first)
-    while back < values.shape[-1]:
-        result = result + kept**back * nn.functional.pad(result[..., :-back], (back, 0))
+    while (weight := kept**back) > NEGLIGIBLE:
+        result = result + weight * nn.functional.pad(result, (back, 0))[..., :size]
         back *= 2
     return result + first

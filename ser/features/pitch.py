@@ -13,6 +13,7 @@ from typing_extensions import override
 from ser.errors import ConfigError
 from ser.features.framing import Framed, framing
 from ser.features.mask import frame_mask
+from ser.features.quantile import quantile
 
 FAINT = 1e-7
 """Least power of a voiced frame: 70 dB below full scale."""
@@ -109,8 +110,7 @@ class Pitch(Framed):
         """Return which lags are outside the range of a clip's own pitches, ``(batch, 1, lag)``."""
         lag = self._first_dip(difference)
         clear = loud & (difference.gather(-1, lag)[..., 0] < 1 - CLEAR)
-        f0 = torch.where(clear, 1 / lag[..., 0], torch.nan)
-        low, high = (f0.nanquantile(q, dim=-1, keepdim=True)[..., None] * times for q, times in RANGE)
+        low, high = (quantile(1 / lag[..., 0], clear, q)[..., None] * times for q, times in RANGE)
         lags = torch.arange(difference.shape[-1], device=lag.device)
         return (lags * low > 1) | (
             lags * high < 1
@@ -157,10 +157,13 @@ def interpolated(values: Tensor, known: Tensor, otherwise: float) -> Tensor:
         >>> interpolated(torch.tensor([[9.0, 1.0, 9.0, 2.0]]), known, 0.0).tolist()
         [[1.0, 1.0, 1.5, 2.0]]
     """
-    time, last = torch.arange(values.shape[-1], device=values.device), values.shape[-1] - 1
-    before = torch.where(known, time, -1).cummax(dim=-1).values
-    after = torch.where(known, time, last + 1).flip(-1).cummin(dim=-1).values.flip(-1)
-    left, right = (values.gather(-1, index.clamp(0, last)) for index in (before, after))
-    left, right = torch.where(before < 0, right, left), torch.where(after > last, left, right)
+    size = values.shape[-1]
+    time = torch.arange(size, device=values.device)
+    places = torch.where(known, time, size).sort(dim=-1).values  # of known values, then ``size``
+    count = known.cumsum(dim=-1)  # of known values up to each
+    before = nn.functional.pad(places, (1, 0), value=-1).gather(-1, count)
+    after = nn.functional.pad(places, (0, 1), value=size).gather(-1, count - known.long())
+    left, right = (values.gather(-1, index.clamp(0, size - 1)) for index in (before, after))
+    left, right = torch.where(before < 0, right, left), torch.where(after == size, left, right)
     line = left + (right - left) * (time - before) / (after - before).clamp(min=1)
     return torch.where(known.any(dim=-1, keepdim=True), line, otherwise)

@@ -12,6 +12,7 @@ from ser.features.framing import Framed
 from ser.features.logmel import DECIBELS, LogMel
 from ser.features.mask import frame_mask
 from ser.features.pitch import Pitch
+from ser.features.quantile import quantile
 
 LOUDEST = 0.99
 """Quantile of a clip's levels that counts as its loudest."""
@@ -79,7 +80,7 @@ class Rhythm(Framed):
         onset = nn.functional.pad((DECIBELS * logs.diff(dim=-1)).relu().mean(dim=1), (1, 0))
         mask = frame_mask(frames, onset.shape[1])
         level = self._level(samples, mask)
-        loudest = torch.where(mask, level, torch.nan).nanquantile(LOUDEST, dim=-1, keepdim=True)
+        loudest = quantile(level, mask, LOUDEST)
         pause = (level < loudest - self.pause_db) | (level < SILENCE_DB + 1)
         _, voicing = self.pitch.periods(samples, frames)
         nucleus = mask & ~pause & (voicing > self.pitch.voiced) & self._peaks(level)

@@ -1,0 +1,151 @@
+"""A model as one program: raw waveforms and their lengths in, answers out, whatever the number of clips and their length."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from typing_extensions import override
+
+from ser.errors import ConfigError
+from ser.inference.exporting.recurrent import exportable, translations
+from ser.models.classifier import SpeechClassifier
+from ser.models.embedding import below_outputs
+
+INPUTS = ("waveform", "lengths")
+LEAST_SILENCE = 1024
+"""In samples."""
+OPSET = 18
+"""Of ONNX: the first with all operators that are used, so that runtimes from 2023 on know it."""
+
+
+class Answering(nn.Module):
+    """A trained net from waveforms to what is exported.
+
+    Shapes:
+        - waveform: ``(batch, sample)`` float32 at the model's rate, full scale = 1, zero-padded on the right
+        - lengths: ``(batch,)`` int64, in samples
+        - returns: ``(batch, class)`` float32 probabilities by the model's temperature, or numbers in their unit;
+          ``(batch, class)`` logits; ``(batch, unit)`` embedding
+    """
+
+    def __init__(self, model: SpeechClassifier) -> None:
+        super().__init__()
+        self.model, self.silence, self.temperature = exportable(model), silence_of(model), temperature_of(model)
+        self.scale = nn.Buffer(None if model.scale is None else model.scale.float())  # (2, class)
+
+    @override
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        logits, embedding = below_outputs(self.model, *normalised(self.model, self.silence, waveform, lengths))
+        if self.model.numeric:
+            return self.scale[0] + self.scale[1] * logits, logits, embedding
+        return (logits / self.temperature).softmax(dim=1), logits, embedding
+
+
+class Vector(nn.Module):
+    """The part of a classical model before its classifier.
+
+    Shapes:
+        - waveform, lengths: See `Answering`
+        - returns: ``(batch, feature)`` float64, and the same as float32
+    """
+
+    def __init__(self, model: SpeechClassifier) -> None:
+        super().__init__()
+        self.model, self.silence = exportable(model), silence_of(model)
+
+    @override
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        features, _ = normalised(self.model, self.silence, waveform, lengths)
+        return features[..., 0].double(), features[..., 0].float()
+
+
+def normalised(model: nn.Module, silence: int, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the normalised features of clips, and their frames.
+
+    A program has no branches by length. So silence is added to all, which changes nothing, in place of filling up short ones.
+    """
+    features, frames = model.extract(nn.functional.pad(waveform, (0, silence)), lengths)  # type: ignore[operator]
+    return model.normalise(features, frames), frames  # type: ignore[operator]
+
+
+def silence_of(model: SpeechClassifier) -> int:
+    """Return the samples of silence that make a frame of every feature from the shortest clip."""
+    spans = [part.framing.span for part in model.features.modules() if hasattr(part, "framing")]
+    return int(max([LEAST_SILENCE, *spans]))
+
+
+def temperature_of(model: SpeechClassifier) -> float:
+    """Return what the logits of a model are divided by; 1 where its training has not fitted it."""
+    return 1.0 if model.calibration is None else model.calibration.temperature
+
+
+def program_of(model: SpeechClassifier) -> ExportedProgram:
+    """Return the program of a model: `Answering`, or of a classical one `Vector`.
+
+    Raises:
+        ConfigError: If a part of the model cannot be exported, or it normalises by a speaker or corpus that it does not have.
+    """
+    if model.normalise.groups and model.normalise.adapted is None:
+        raise ConfigError(
+            f"normalise must be training, utterance or none for an export; got {model.normalise.by}, by which a model has to "
+            "be adapted to recordings first. Train with normalise=training."
+        )
+    rate = model.audio.sample_rate
+    waveform = 0.1 * torch.randn(2, 2 * rate, generator=torch.Generator().manual_seed(0))
+    waveform[1, rate:] = 0
+    whole = Answering(model) if model.by_gradients else Vector(model)
+    with refusing(model):
+        return traced(whole, waveform=waveform, lengths=torch.tensor([2 * rate, rate]))
+
+
+def traced(module: nn.Module, **inputs: Tensor) -> ExportedProgram:
+    """Return the program of a module, whatever the size of a batch and the length of clips."""
+    shapes: dict[str, Any] = {name: dict.fromkeys(range(min(x.dim(), 2)), Dim.DYNAMIC) for name, x in inputs.items()}
+    with torch.no_grad():
+        program = torch.export.export(module.eval(), (), inputs, dynamic_shapes=shapes, strict=False)
+        return program.run_decompositions({})  # without this, a file of torch's cannot hold blocks without autocast
+
+
+def in_onnx(program: ExportedProgram, outputs: list[str]) -> Any:
+    """Return a program as a ``ModelProto`` of ONNX; its inputs are named as the module's."""
+    made = torch.onnx.export(
+        program,
+        dynamo=True,
+        opset_version=OPSET,
+        output_names=outputs,
+        custom_translation_table=translations(),
+        verbose=False,
+    )
+    assert made is not None
+    return made.model_proto
+
+
+@contextmanager
+def refusing(model: SpeechClassifier) -> Iterator[None]:
+    """Keep what exporters tell their own developers out of the log, and say that a model cannot be exported if one fails.
+
+    Raises:
+        ConfigError: If it cannot.
+    """
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except ConfigError:
+        raise
+    except Exception as error:  # tracing can raise anything, on a part that it cannot follow
+        names = ", ".join(type(part).__name__ for part in (model, *model.cleaning.steps, model.features))
+        text = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason")
+        raise ConfigError(
+            f"model must be made of parts that can be exported; got {names}, of which one cannot be "
+            f"({type(error).__name__}: {text[:120]}). See docs/exporting.md for those that can."
+        ) from error
+    finally:
+        logging.disable(before)

@@ -1,0 +1,136 @@
+"""Write a trained model to a file of ONNX or of ``torch.export``, checked against the model before it has its name."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ser.baselines.classical import Classical
+from ser.errors import ConfigError, RunError
+from ser.inference.exporting.classical import classical_in_onnx
+from ser.inference.exporting.facts import facts_of
+from ser.inference.exporting.parity import MOST, Answer, largest_difference
+from ser.inference.exporting.program import INPUTS, in_onnx, program_of, refusing
+from ser.inference.load import load_model
+from ser.inference.onnx import session_of
+from ser.models.classifier import SpeechClassifier
+from ser.runtime.files import replacing
+
+FACTS = "ser.json"
+"""The facts of a model inside a file of ``torch.export``."""
+MOST_BYTES = 2**31
+"""Of a file of protocol buffers, as ONNX is."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written.
+
+    Attributes:
+        path: Its path.
+        size: In bytes.
+        difference: The largest of its answers from those of the model; see `ser.inference.exporting.parity`.
+    """
+
+    path: Path
+    size: int
+    difference: float
+
+
+def export_checkpoint(
+    checkpoint: Path, out: Path, form: str = "onnx", further: Mapping[str, Any] | None = None
+) -> Exported:
+    """Write the model of a checkpoint in another format; nothing is left where it cannot be, or answers otherwise.
+
+    Args:
+        checkpoint: A checkpoint file.
+        out: The file to write.
+        form: ``onnx``, or ``torchexport``: a program of ``torch.export``, which PyTorch runs without this library.
+        further: Facts that the file holds, beside those of `ser.inference.exporting.facts.facts_of`.
+
+    Raises:
+        ConfigError: If a part of the model cannot be exported, ``form`` or the suffix of ``out`` is another, or a package is
+            missing.
+        RunError: If there is no checkpoint, or the file does not answer as the model does.
+    """
+    if form not in FORMATS:
+        raise ConfigError(f"format must be {' or '.join(FORMATS)}; got {form!r}.")
+    suffix, write = FORMATS[form]
+    if out.suffix != suffix:
+        raise ConfigError(f"out must end in {suffix} with format={form}; got {out}.")
+    model = load_model(checkpoint)
+    facts = facts_of(model, checkpoint, further or {})
+    with replacing(out) as unfinished:
+        difference = largest_difference(model, write(model, facts, unfinished))
+        if not difference <= MOST:  # which NaN is not
+            raise RunError(
+                f"The export must answer as the model does, with differences up to {MOST:g}; got {difference:.2g}, and "
+                f"{out} was not written. See docs/exporting.md for the models that can be exported."
+            )
+    return Exported(out, out.stat().st_size, difference)
+
+
+def write_onnx(model: SpeechClassifier, facts: Mapping[str, str], path: Path) -> Answer:
+    """Write a model as ONNX, and return what runs the file.
+
+    Raises:
+        ConfigError: See `export_checkpoint`.
+    """
+    try:
+        import onnx  # late: an extra
+        import onnxscript  # noqa: F401  # what torch writes ONNX with
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"format=onnx needs the package {error.name}. Run pip install 'ser[onnx]'.") from error
+    names = ["values" if model.numeric else "probabilities", "logits", "embedding"]
+    if isinstance(model, Classical):
+        made = classical_in_onnx(model)
+    else:
+        program = program_of(model)
+        with refusing(model):
+            made = in_onnx(program, names)
+    onnx.helper.set_model_props(made, dict(facts))
+    if made.ByteSize() >= MOST_BYTES:
+        raise ConfigError(f"model must have less than 2 GB with format=onnx; got {made.ByteSize() / 1e9:.1f} GB.")
+    onnx.save(made, str(path))
+    session = session_of(path)
+
+    def answer(waveform: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        answers, logits = session.run(names[:2], dict(zip(INPUTS, (waveform, lengths), strict=True)))
+        return answers, logits
+
+    return answer
+
+
+def write_program(model: SpeechClassifier, facts: Mapping[str, str], path: Path) -> Answer:
+    """Write a model as a program of ``torch.export``, and return what runs the file.
+
+    Raises:
+        ConfigError: See `export_checkpoint`.
+    """
+    if isinstance(model, Classical):
+        raise ConfigError(
+            f"format must be onnx for {model.name}, whose classifier is none of PyTorch's; got torchexport."
+        )
+    program = program_of(model)
+    with refusing(model):
+        with path.open("wb") as file:
+            torch.export.save(program, file, extra_files={FACTS: json.dumps(facts, ensure_ascii=False)})
+        again = torch.export.load(path).module()
+
+    def answer(waveform: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with torch.no_grad():
+            answers, logits, _ = again(waveform=torch.from_numpy(waveform), lengths=torch.from_numpy(lengths))
+        return answers.numpy(), logits.numpy()
+
+    return answer
+
+
+FORMATS: dict[str, tuple[str, Callable[[SpeechClassifier, Mapping[str, str], Path], Answer]]] = {
+    "onnx": (".onnx", write_onnx),
+    "torchexport": (".pt2", write_program),
+}
+"""By name, the suffix of a file, and what writes it."""
