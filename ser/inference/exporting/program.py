@@ -46,24 +46,6 @@ class Answering(nn.Module):
         return (logits / self.temperature).softmax(dim=1), logits, embedding
 
 
-class Vector(nn.Module):
-    """The part of a classical model before its classifier.
-
-    Shapes:
-        - waveform, lengths: See `Answering`
-        - returns: ``(batch, feature)`` float64, and the same as float32
-    """
-
-    def __init__(self, model: SpeechClassifier) -> None:
-        super().__init__()
-        self.model, self.silence = exportable(model), silence_of(model)
-
-    @override
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        features, _ = normalised(self.model, self.silence, waveform, lengths)
-        return features[..., 0].double(), features[..., 0].float()
-
-
 def normalised(model: nn.Module, silence: int, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Return the normalised features of clips, and their frames.
 
@@ -85,7 +67,7 @@ def temperature_of(model: SpeechClassifier) -> float:
 
 
 def program_of(model: SpeechClassifier) -> ExportedProgram:
-    """Return the program of a model: `Answering`, or of a classical one `Vector`.
+    """Return the program of a net; see `Answering`.
 
     Raises:
         ConfigError: If a part of the model cannot be exported, or it normalises by a speaker or corpus that it does not have.
@@ -98,9 +80,8 @@ def program_of(model: SpeechClassifier) -> ExportedProgram:
     rate = model.audio.sample_rate
     waveform = 0.1 * torch.randn(2, 2 * rate, generator=torch.Generator().manual_seed(0))
     waveform[1, rate:] = 0
-    whole = Answering(model) if model.by_gradients else Vector(model)
     with refusing(model):
-        return traced(whole, waveform=waveform, lengths=torch.tensor([2 * rate, rate]))
+        return traced(Answering(model), waveform=waveform, lengths=torch.tensor([2 * rate, rate]))
 
 
 def traced(module: nn.Module, **inputs: Tensor) -> ExportedProgram:

@@ -11,7 +11,6 @@ import torch
 
 from ser.baselines.classical import Classical
 from ser.errors import ConfigError, RunError
-from ser.inference.exporting.classical import classical_in_onnx
 from ser.inference.exporting.facts import facts_of
 from ser.inference.exporting.parity import MOST, Answer, largest_difference
 from ser.inference.exporting.program import INPUTS, in_onnx, program_of, refusing
@@ -63,6 +62,8 @@ def export_checkpoint(
     if out.suffix != suffix:
         raise ConfigError(f"out must end in {suffix} with format={form}; got {out}.")
     model = load_model(checkpoint)
+    if isinstance(model, Classical):
+        raise ConfigError(f"model must be a net for an export; got {model.name}, which scikit-learn runs. Use its run.")
     facts = facts_of(model, checkpoint, further or {})
     with replacing(out) as unfinished:
         difference = largest_difference(model, write(model, facts, unfinished))
@@ -86,12 +87,9 @@ def write_onnx(model: SpeechClassifier, facts: Mapping[str, str], path: Path) ->
     except ModuleNotFoundError as error:
         raise ConfigError(f"format=onnx needs the package {error.name}. Run pip install 'ser[onnx]'.") from error
     names = ["values" if model.numeric else "probabilities", "logits", "embedding"]
-    if isinstance(model, Classical):
-        made = classical_in_onnx(model)
-    else:
-        program = program_of(model)
-        with refusing(model):
-            made = in_onnx(program, names)
+    program = program_of(model)
+    with refusing(model):
+        made = in_onnx(program, names)
     onnx.helper.set_model_props(made, dict(facts))
     if made.ByteSize() >= MOST_BYTES:
         raise ConfigError(f"model must have less than 2 GB with format=onnx; got {made.ByteSize() / 1e9:.1f} GB.")

@@ -12,11 +12,8 @@ import pytest
 import torch
 
 import ser
-from ser.baselines.candidates import Clips, combinations, fit_candidates
-from ser.baselines.classical import Classical
 from ser.errors import ConfigError, RunError
 from ser.inference.exporting import write
-from ser.inference.exporting.parity import batches_of_speech
 from ser.inference.exporting.write import export_checkpoint
 from ser.models.calibration import Calibration
 from ser.models.checkpoint import add_findings, write_model
@@ -58,27 +55,12 @@ def save(tmp_path: Path) -> Save:
         stub = SimpleNamespace(classes=names, stamps=stamps, scale=lambda: scale)
         config = composed(f"model={name}", *SMALL.get(name, []), *overrides)
         model = build_model(config, stub)  # type: ignore[arg-type]
-        if isinstance(model, Classical):
-            fit(model)
         write_model(tmp_path / "best.ckpt", sharpened(model).eval())
         if scale is None:
             add_findings(tmp_path / "best.ckpt", CALIBRATION, None)
         return tmp_path / "best.ckpt"
 
     return make
-
-
-def fit(model: Classical) -> None:
-    """Fit the first candidate on made vectors of three of the classes, about those of speech."""
-    *_, (waveform, lengths) = batches_of_speech(model.audio.sample_rate)
-    with torch.no_grad():
-        found = model.extract(waveform, lengths)[0][..., 0].double().numpy()
-    random = np.random.default_rng(0)
-    y = np.repeat([0, 1, 3], 20)
-    x = found[random.integers(0, len(found), len(y))] * (1 + 0.3 * random.standard_normal((len(y), found.shape[1])))
-    x += 0.1 * y[:, None] * found.std(axis=0)
-    grid = combinations({"scaler": model.scaler, **model.estimator})[:1]
-    model.fitted = fit_candidates(grid, Clips(x, y), Clips(x[::2], y[::2]), len(CLASSES), seed=0)[0].fitted
 
 
 @pytest.mark.slow
@@ -139,30 +121,6 @@ def test_program_of_torch_answers_as_the_model(save: Save, tmp_path: Path, name:
     np.testing.assert_allclose(found.detach(), table[list(CLASSES)], atol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["svm", "linear_svm", "random_forest", "logistic_regression", "mlp", "lda"])
-def test_classical_model_in_onnx_answers_as_scikit_learn(save: Save, tmp_path: Path, name: str) -> None:
-    pytest.importorskip("skl2onnx")
-    checkpoint = save(name, "features=rms", "features.decibels=true")
-    export_checkpoint(checkpoint, tmp_path / "model.onnx")
-    own, exported = ser.load(checkpoint), ser.load(tmp_path / "model.onnx")
-    table, again = (model.predict(CLIPS, rate=16000) for model in (own, exported))
-    np.testing.assert_allclose(again[list(CLASSES)], table[list(CLASSES)], atol=1e-4)
-    vectors, others = (model.embed(CLIPS, rate=16000).filter(like="e_") for model in (own, exported))
-    np.testing.assert_allclose(others, vectors, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "words"), [("knn", "must answer as the model does"), ("xgboost", "cannot be")])
-def test_classifier_that_cannot_be_exported_leaves_no_file(save: Save, tmp_path: Path, name: str, words: str) -> None:
-    pytest.importorskip("skl2onnx")
-    pytest.importorskip("xgboost")
-    checkpoint = save(name, "features=rms", "features.decibels=true")
-    with pytest.raises((ConfigError, RunError), match=words):
-        export_checkpoint(checkpoint, tmp_path / "out" / "model.onnx")
-    assert list((tmp_path / "out").iterdir()) == []
-
-
 @pytest.mark.parametrize("answer", [0.9, np.nan])
 def test_file_that_answers_otherwise_is_not_kept(
     save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: float
@@ -203,3 +161,9 @@ def test_part_that_cannot_be_followed_is_refused(save: Save, tmp_path: Path) -> 
     with pytest.raises(ConfigError, match="model must be made of parts that can be exported; got CNN, Trim, LogMel"):
         export_checkpoint(checkpoint, tmp_path / "out" / "model.onnx")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_classical_model_is_refused(save: Save, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="model must be a net for an export; got svm"):
+        export_checkpoint(save("svm", "features=rms"), tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
