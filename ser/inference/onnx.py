@@ -12,6 +12,7 @@ from ser.errors import ConfigError, RunError
 from ser.inference.predictor import Predictor
 from ser.inference.scorer import Clips, Scores
 from ser.models.calibration import Calibration
+from ser.models.familiar import Familiar
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -46,6 +47,7 @@ class OnnxScorer:
             self.classes, self.stamps = tuple(json.loads(facts["labels"])), tuple(json.loads(facts["stamps"]))
             self.audio = AudioSettings(**json.loads(facts["audio"]))
             self.calibration = _calibration(facts)
+            self.familiar = Familiar.from_text(facts["familiar"]) if "familiar" in facts else None
         except (KeyError, ValueError, TypeError) as error:
             raise RunError(
                 f"{path} must be a model that ser exported, with its labels and how audio is decoded; got {error!r}. "

@@ -17,7 +17,6 @@ from ser.inference.decoded import Decoded
 from ser.inference.recordings import Source, opened_source, sources
 from ser.inference.scorer import Clips, Scorer
 from ser.inference.windows import Piece, batches, pieces
-from ser.models.familiar import Familiar
 
 log = logging.getLogger(__name__)
 ON_ERROR = ("raise", "row")
@@ -143,11 +142,6 @@ def averaged(scorer: Scorer, pieces: Iterable[Piece], rows: int, batch_size: int
     return sums.averages()
 
 
-def familiar_to(scorer: Scorer) -> Familiar | None:
-    """Return what a model knows of its training clips; nothing of one that another library runs."""
-    return getattr(scorer, "familiar", None)
-
-
 class Sums:
     """What a model says of the pieces of recordings, summed over those of each.
 
@@ -160,7 +154,7 @@ class Sums:
 
     def __init__(self, scorer: Scorer, rows: int, *, embed: bool = False, measure: bool = True) -> None:
         self._scorer, self._rows, self._embed = scorer, rows, embed
-        self._familiar = familiar_to(scorer) if measure else None
+        self._familiar = scorer.familiar if measure else None
         self._temperature = 1.0 if scorer.calibration is None else scorer.calibration.temperature
         self._total, self._weight = np.zeros((2, rows, len(scorer.classes))), np.zeros(rows)
         self._embedded: np.ndarray | None = None
@@ -225,7 +219,7 @@ class Reading:
 
     def __init__(self, scorer: Scorer, found: Sequence[Source], *, skip: bool = False) -> None:
         self.sources, self._settings, self._skip = found, scorer.audio, skip
-        self._familiar = familiar_to(scorer)
+        self._familiar = scorer.familiar
         self.errors: dict[int, str] = {}
         self.flags: list[list[str]] = [[] for _ in found]
 

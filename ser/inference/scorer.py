@@ -7,6 +7,7 @@ import numpy as np
 
 from ser.audio.decode import AudioSettings
 from ser.models.calibration import Calibration
+from ser.models.familiar import Familiar
 
 
 class Clips(NamedTuple):
@@ -44,6 +45,7 @@ class Scorer(Protocol):
         audio: How recordings are decoded.
         stamps: Words that every result must carry.
         calibration: What its training found on its dev speakers, if it did.
+        familiar: What its training clips are like, if that is known.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Scorer(Protocol):
     audio: AudioSettings
     stamps: tuple[str, ...]
     calibration: Calibration | None
+    familiar: Familiar | None
 
     def score(self, clips: Clips, *, embed: bool = False) -> Scores:
         """Score a batch, in evaluation mode and single precision; several threads may do so at a time."""

@@ -4,9 +4,12 @@ Source: Lee et al., 2018, https://arxiv.org/abs/1807.03888: the Mahalanobis dist
 for all classes.
 """
 
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from io import BytesIO
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -52,6 +55,27 @@ class Familiar:
 
         arrays = {name: value for name, value in asdict(self).items() if name != "limit"}
         return {"limit": self.limit, **{name: torch.from_numpy(value).float() for name, value in arrays.items()}}
+
+    def text(self) -> str:
+        """Return it as a text, for files that hold texts beside a net."""
+        file = BytesIO()
+        arrays = {name: np.asarray(value, dtype=np.float32) for name, value in asdict(self).items()}
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+        return b64encode(file.getvalue()).decode()
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Return what a text of `text` holds.
+
+        Raises:
+            ValueError: If it is damaged.
+        """
+        try:
+            with np.load(BytesIO(b64decode(text, validate=True)), allow_pickle=False) as file:
+                arrays = {field.name: file[field.name].astype(float) for field in fields(cls)}
+        except (OSError, KeyError, BadZipFile, EOFError) as error:
+            raise ValueError(f"familiar must be what an export wrote; got {error!r}.") from error
+        return cls(**{**arrays, "limit": float(arrays["limit"])})
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:

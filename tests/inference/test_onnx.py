@@ -16,6 +16,7 @@ from scipy.special import softmax
 import ser
 from ser.corpora.demo import Demo
 from ser.errors import ConfigError, RunError
+from ser.models.familiar import Familiar
 from tests.inference.conftest import speech
 
 onnx = pytest.importorskip("onnx")
@@ -83,6 +84,15 @@ def test_probabilities_are_those_of_the_net_with_its_temperature(file: Path) -> 
     unsure = model.predict(clips, rate=16000, risk=0.2)["unsure"]
     assert unsure.tolist() == (softmax(logits / 2, axis=1).max(axis=1) < 0.7).tolist()
     np.testing.assert_allclose(model.embed(clips, rate=16000)["e_0"], logits[:, 0], rtol=1e-3)
+
+
+def test_a_recording_unlike_the_training_clips_is_flagged(tmp_path: Path) -> None:
+    near = Familiar(np.zeros(1), np.eye(1), np.array([[energy(speech(0.5))]]), limit=0.01)
+    model = ser.load(save_loudness(tmp_path / "loudness.onnx", familiar=near.text()))
+    flags = model.predict([speech(0.5), 2 * speech(0.5)], rate=16000)["flags"]
+    assert ["unlike training data" in words for words in flags] == [False, True]
+    with pytest.raises(RunError, match="must be a model that ser exported"):
+        ser.load(save_loudness(tmp_path / "damaged.onnx", familiar="AAAA"))
 
 
 def test_numbers_are_given_as_they_are(tmp_path: Path) -> None:

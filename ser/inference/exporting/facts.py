@@ -28,6 +28,7 @@ def facts_of(model: SpeechClassifier, checkpoint: Path, further: Mapping[str, An
         "stamps": list(model.stamps),
         "provenance": model.provenance(),
         **({} if model.calibration is None else asdict(model.calibration)),
+        **({} if model.familiar is None else {"familiar": model.familiar.text()}),
         **further,
     }
     return {
