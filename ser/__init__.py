@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 ensure_user_name()  # before anything imports torch's compiler
 __version__ = "0.1.0"
-ONNX = ".onnx"
-"""How the names of exported models end that onnxruntime runs."""
 __all__ = ["audit", "compare", "evaluate", "load", "prepare", "train", "verify"]
 
 
@@ -134,12 +132,8 @@ def verify(run: str | Path, corpora: str | None = None, stores: str | None = Non
 def load(path: str | Path, device: str = "cpu") -> "Predictor":
     """Load the trained model of a run's folder, of a checkpoint, or of a file of ``python -m ser.export``.
 
-    See `ser.inference.load.load` and `ser.inference.onnx.load_onnx`; the latter needs no PyTorch.
+    See `ser.inference.load.load`. A model in ONNX needs no PyTorch.
     """
-    if Path(path).suffix == ONNX and not Path(path).is_dir():
-        from ser.inference.onnx import load_onnx
-
-        return load_onnx(path, device)
     from ser.inference.load import load as load_model
     from ser.runs.folder import checkpoint_of
 

@@ -21,7 +21,7 @@ def main(config: "DictConfig") -> None:
 
     from ser.errors import UnusableError
     from ser.inference.batch import Asked, predict_files
-    from ser.inference.load import device_named, load
+    from ser.inference.load import load
     from ser.protocols.stamps import NOT_FOR
     from ser.report.predictions import predictions_table
     from ser.runs.folder import checkpoint_of
@@ -31,7 +31,7 @@ def main(config: "DictConfig") -> None:
     checkpoint = checkpoint_of(config.model.path)
     asked = Asked(**{name: config[name] for name in ("calibrated", "segments", "window", "hop", "risk")})
     out = None if config.out is None else Path(config.out).expanduser()
-    model = load(checkpoint, device_named(config.device))
+    model = load(checkpoint, config.device)
     known, files = {"sha256": sha256_of(checkpoint)}, list(_named(config.files))
     table = predict_files(model.scorer, files, asked, out, known, config.batch_size)
     console = get_console()

@@ -1,41 +1,63 @@
-"""Load a trained model from its checkpoint alone: no configuration, store or corpus is needed."""
+"""Load a trained model from its file alone: no configuration, store or corpus is needed."""
 
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from ser.errors import ConfigError
 from ser.inference.predictor import Predictor
-from ser.models.checkpoint import model_from, read_checkpoint
-from ser.models.classifier import SpeechClassifier
+
+if TYPE_CHECKING:
+    import torch
+
+    from ser.models.classifier import SpeechClassifier
+
+ONNX = ".onnx"
+"""How the names of exported models end, which onnxruntime runs; they need no PyTorch."""
 
 
-def load(path: str | Path, device: str | torch.device = "cpu") -> Predictor:
-    """Return the trained model of a checkpoint, for predictions; see `load_model`."""
+def load(path: str | Path, device: "str | torch.device" = "cpu") -> Predictor:
+    """Return the trained model of a checkpoint, or of a file in ONNX, for predictions.
+
+    Args:
+        path: The file; see `ser.load` for a run's folder.
+        device: Device of the model; ``auto`` is a GPU if there is one.
+
+    Raises:
+        RunError: If there is no such file, it is damaged, or it was not written by ``ser``.
+        ConfigError: If there is no such device.
+    """
+    if Path(path).suffix == ONNX:
+        from ser.inference.onnx import OnnxScorer  # late, as PyTorch is
+
+        return Predictor(OnnxScorer(Path(path), str(device)))
     return Predictor(load_model(path, device))
 
 
-def load_model(path: str | Path, device: str | torch.device = "cpu") -> SpeechClassifier:
+def load_model(path: str | Path, device: "str | torch.device" = "cpu") -> "SpeechClassifier":
     """Return the trained model of a checkpoint, in evaluation mode.
 
     Args:
-        path: A checkpoint file; see `ser.load` for a run's folder.
-        device: Device of the model; ``auto`` is a GPU if there is one.
+        path: A checkpoint file.
+        device: See `load`.
 
     Raises:
         RunError: If there is no checkpoint, it is damaged, or it was not written by ``ser``.
         ConfigError: If there is no such device.
     """
+    from ser.models.checkpoint import model_from, read_checkpoint
+
     file = Path(path)
     return model_from(read_checkpoint(file), file).to(device_named(device)).eval()
 
 
-def device_named(asked: str | torch.device) -> torch.device:
+def device_named(asked: "str | torch.device") -> "torch.device":
     """Return the requested device; ``auto`` is a GPU if there is one.
 
     Raises:
         ConfigError: If there is no such device.
     """
+    import torch
+
     if asked == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -9,7 +9,6 @@ import numpy as np
 
 from ser.audio.decode import AudioSettings
 from ser.errors import ConfigError, RunError
-from ser.inference.predictor import Predictor
 from ser.inference.scorer import Clips, Scores
 from ser.models.calibration import Calibration
 from ser.models.familiar import Familiar
@@ -70,11 +69,6 @@ class OnnxScorer:
 
     def adapt(self, clips: Iterable[Clips]) -> None:
         """Do nothing: see ``adapts_to``."""
-
-
-def load_onnx(path: str | Path, device: str = "cpu") -> Predictor:
-    """Return the model of an ONNX file, for predictions; see `OnnxScorer`."""
-    return Predictor(OnnxScorer(Path(path).expanduser(), device))
 
 
 def session_of(path: Path, device: str = "cpu") -> "InferenceSession":

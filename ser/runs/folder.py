@@ -207,7 +207,8 @@ class RunFolder:
             )
         if not self.folds[0].has(BEST):
             raise RunError(
-                f"{self.path} has no checkpoint ({BEST}). Give the folder of a run whose training has finished."
+                f"{self.path} has no checkpoint ({BEST}). Give the folder of a run whose training has finished, "
+                "or the file of a model."
             )
         return self.folds[0].path / BEST
 

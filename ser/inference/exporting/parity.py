@@ -25,7 +25,7 @@ def batches_of_speech(rate: int) -> Iterator[tuple[Tensor, Tensor]]:
     """
     speech = np.concatenate([read_audio(utterance.path)[0] for utterance in list(Demo().utterances())[:20]])
     samples = torch.from_numpy(np.resize(speech.astype(np.float32), sum(counts := [round(s * rate) for s in SECONDS])))
-    clips = list(samples.split(counts))
+    clips = list(torch.split(samples, counts))
     for clip in clips:
         yield clip[None], torch.tensor([len(clip)])
     yield torch.nn.utils.rnn.pad_sequence(clips, batch_first=True), torch.tensor(counts)

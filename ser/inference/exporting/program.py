@@ -12,6 +12,7 @@ from torch.export import Dim, ExportedProgram
 from typing_extensions import override
 
 from ser.errors import ConfigError
+from ser.features.framing import Framing
 from ser.inference.exporting.recurrent import exportable, translations
 from ser.models.classifier import SpeechClassifier
 from ser.models.embedding import below_outputs
@@ -33,32 +34,34 @@ class Answering(nn.Module):
           ``(batch, class)`` logits; ``(batch, unit)`` embedding
     """
 
+    scale: Tensor | None
+
     def __init__(self, model: SpeechClassifier) -> None:
         super().__init__()
         self.model, self.silence, self.temperature = exportable(model), silence_of(model), temperature_of(model)
-        self.scale = nn.Buffer(None if model.scale is None else model.scale.float())  # (2, class)
+        self.register_buffer("scale", None if model.scale is None else model.scale.float())  # (2, class)
 
     @override
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
         logits, embedding = below_outputs(self.model, *normalised(self.model, self.silence, waveform, lengths))
-        if self.model.numeric:
+        if self.scale is not None:
             return self.scale[0] + self.scale[1] * logits, logits, embedding
         return (logits / self.temperature).softmax(dim=1), logits, embedding
 
 
-def normalised(model: nn.Module, silence: int, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+def normalised(model: SpeechClassifier, silence: int, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Return the normalised features of clips, and their frames.
 
     A program has no branches by length. So silence is added to all, which changes nothing, in place of filling up short ones.
     """
-    features, frames = model.extract(nn.functional.pad(waveform, (0, silence)), lengths)  # type: ignore[operator]
-    return model.normalise(features, frames), frames  # type: ignore[operator]
+    features, frames = model.extract(nn.functional.pad(waveform, (0, silence)), lengths)
+    return model.normalise(features, frames), frames
 
 
 def silence_of(model: SpeechClassifier) -> int:
     """Return the samples of silence that make a frame of every feature from the shortest clip."""
-    spans = [part.framing.span for part in model.features.modules() if hasattr(part, "framing")]
-    return int(max([LEAST_SILENCE, *spans]))
+    framings = [getattr(part, "framing", None) for part in model.features.modules()]
+    return max([LEAST_SILENCE, *(at.span for at in framings if isinstance(at, Framing))])
 
 
 def temperature_of(model: SpeechClassifier) -> float:
@@ -89,7 +92,9 @@ def traced(module: nn.Module, **inputs: Tensor) -> ExportedProgram:
     shapes: dict[str, Any] = {name: dict.fromkeys(range(min(x.dim(), 2)), Dim.DYNAMIC) for name, x in inputs.items()}
     with torch.no_grad():
         program = torch.export.export(module.eval(), (), inputs, dynamic_shapes=shapes, strict=False)
-        return program.run_decompositions({})  # without this, a file of torch's cannot hold blocks without autocast
+        # Without this, a file of torch's cannot hold blocks without autocast.
+        made: ExportedProgram = program.run_decompositions({})
+    return made
 
 
 def in_onnx(program: ExportedProgram, outputs: list[str]) -> Any:

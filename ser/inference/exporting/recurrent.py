@@ -1,12 +1,13 @@
 """An LSTM of one direction as one operator of ONNX: torch's own cannot be exported with a length that varies."""
 
 import copy
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+Net = TypeVar("Net", bound=nn.Module)
 GATES = (0, 3, 1, 2)
 """Of torch (input, forget, cell, output) in the order of ONNX (input, output, forget, cell)."""
 
@@ -42,7 +43,7 @@ class ExportableLSTM(nn.Module):
         return lstm(x, *self.weights), None
 
 
-def exportable(model: nn.Module) -> nn.Module:
+def exportable(model: Net) -> Net:
     """Return a model whose LSTMs can be exported: itself if it has none, else a copy.
 
     LSTMs of several layers or both directions stay as they are, and cannot be exported.
@@ -66,12 +67,13 @@ def translations() -> dict[Any, Any]:
         return op.Concat(*(parts[i] for i in GATES), axis=0)
 
     def lstm_in_onnx(x: Any, w: Any, r: Any, wb: Any, rb: Any) -> Any:
-        first = op.Constant(value_ints=[0])
+        first: Any = op.Constant(value_ints=[0])
+        second: Any = op.Constant(value_ints=[1])
         weights = [
             op.Unsqueeze(values, first) for values in (gates(w), gates(r), op.Concat(gates(wb), gates(rb), axis=0))
         ]
         states, _, _ = op.LSTM(op.Transpose(x, perm=[1, 0, 2]), *weights, hidden_size=r.shape[1])
-        return op.Transpose(op.Squeeze(states, op.Constant(value_ints=[1])), perm=[1, 0, 2])
+        return op.Transpose(op.Squeeze(states, second), perm=[1, 0, 2])
 
     return {torch.ops.ser.lstm.default: lstm_in_onnx}
 

@@ -116,7 +116,7 @@ def test_program_of_torch_answers_as_the_model(save: Save, tmp_path: Path, name:
     program = torch.export.load(tmp_path / "model.pt2", extra_files=extra)
     assert json.loads(json.loads(extra[write.FACTS])["labels"]) == list(CLASSES)
     clip = torch.from_numpy(np.round(speech(1.3) * 32768).astype(np.float32) / 32768)
-    found, *_ = program.module()(waveform=clip[None], lengths=torch.tensor([len(clip)]))
+    found, *_ = program.module(check_guards=False)(waveform=clip[None], lengths=torch.tensor([len(clip)]))
     table = ser.load(checkpoint).predict(clip, rate=16000)
     np.testing.assert_allclose(found.detach(), table[list(CLASSES)], atol=1e-5)
 
