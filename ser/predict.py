@@ -22,7 +22,7 @@ def main(config: "DictConfig") -> None:
     from ser.errors import UnusableError
     from ser.inference.batch import Asked, predict_files
     from ser.inference.load import load
-    from ser.protocols.stamps import NOT_FOR
+    from ser.protocols.limits import NOT_FOR
     from ser.report.predictions import predictions_table
     from ser.runs.folder import checkpoint_of
     from ser.runtime.files import sha256_of

@@ -20,7 +20,7 @@ from ser.inference.recordings import Source, sources
 from ser.inference.scorer import Scorer
 from ser.inference.segments import check_windows, score_segments
 from ser.inference.windows import Piece, batches
-from ser.protocols.stamps import NOT_FOR
+from ser.protocols.limits import NOT_FOR
 from ser.runtime.files import write_json
 
 AHEAD = 64

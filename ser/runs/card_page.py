@@ -10,7 +10,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from ser.evaluation.measure import measure_in
-from ser.protocols.stamps import DECISIONS, meaning, speakers_in_words
+from ser.protocols.limits import DECISIONS
+from ser.protocols.stamps import meaning, speakers_in_words
 from ser.report.audit import LEVELS
 from ser.report.format import writer
 from ser.report.highlights import highlights

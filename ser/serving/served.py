@@ -13,7 +13,7 @@ from ser.inference.decoded import Decoded
 from ser.inference.load import load as load_predictor
 from ser.inference.predict import check_adapted
 from ser.inference.predictor import Predictor
-from ser.protocols.stamps import NOT_FOR
+from ser.protocols.limits import NOT_FOR
 from ser.runs.folder import RunFolder, checkpoint_of
 from ser.serving.answers import answers_of
 from ser.serving.batcher import Batcher

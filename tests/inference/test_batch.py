@@ -25,7 +25,7 @@ from ser.inference.recordings import sources
 from ser.models.calibration import Calibration
 from ser.plot import files_setting
 from ser.predict import _named
-from ser.protocols.stamps import NOT_FOR
+from ser.protocols.limits import NOT_FOR
 from ser.report.predictions import predictions_table
 from ser.runtime.composition import understood
 from tests import forked

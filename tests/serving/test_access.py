@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from ser.errors import ConfigError
 from ser.inference.predictor import Predictor
-from ser.protocols.stamps import NOT_FOR
+from ser.protocols.limits import NOT_FOR
 from ser.serving.access import MOST_CLIENTS, Allowance, keys_of_environment
 from ser.serving.app import create_app
 from ser.serving.errors import ServingError

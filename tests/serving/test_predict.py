@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 
 from ser.inference.predictor import Predictor
 from ser.inference.scorer import Clips, Scores
-from ser.protocols.stamps import NOT_FOR
+from ser.protocols.limits import NOT_FOR
 from ser.serving.errors import STATUS
 from tests.inference.conftest import speech
 from tests.serving.conftest import failure, opened, service_of, wav

@@ -241,7 +241,7 @@ def test_a_folder_that_holds_another_run_is_refused(settings: Settings, finished
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("fold=first", r"fold must be 0, 1, \.\.\. or all; got 'first'"),
+        ("fold=first", r"fold must be 0, 1, \.\.\., all or final; got 'first'"),
         ("loss.class_weights=equal", "class_weights must be balanced"),
         ("fold=true", "fold must be"),
         ("seed=1.5", "seed must be an integer from 0 to 4294967295; got 1.5"),
