@@ -41,7 +41,7 @@ def draw_recordings(config: "DictConfig") -> list[Path]:
     from omegaconf import OmegaConf
 
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    files = list(plain["files"])
+    files = [plain["files"]] if isinstance(plain["files"], str) else list(plain["files"])
     if not files:
         raise ConfigError("files must be recordings; got none. Give their paths: python -m ser.plot clip.wav.")
     settings = settings_from(AudioSettings, plain["audio"], "audio")

@@ -53,6 +53,12 @@ def test_silent_and_very_short_recordings_are_drawn(samples: np.ndarray, tmp_pat
     assert (tmp_path / "x.png").stat().st_size > 1000
 
 
+def test_a_single_name_is_one_recording() -> None:
+    config = composed("files=missing.wav", "device=cpu", config="plot")
+    with pytest.raises(AudioError, match=r"^missing\.wav: unreadable"):
+        recordings.draw_recordings(OmegaConf.create(config))
+
+
 def test_recordings_of_one_name_have_a_picture_each_and_vectors(plot: Plot, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
