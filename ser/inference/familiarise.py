@@ -6,6 +6,7 @@ import numpy as np
 
 from ser.datamodules.data import SpeechData
 from ser.errors import ConfigError
+from ser.features.normalise import Statistics
 from ser.inference.score import SECONDS_A_BATCH
 from ser.models.classifier import SpeechClassifier
 from ser.models.embedding import below_outputs
@@ -29,8 +30,12 @@ def familiar_of(model: SpeechClassifier, data: SpeechData) -> Familiar | None:
     return familiar_from(training, group, dev)
 
 
-def embeddings(model: SpeechClassifier, data: SpeechData, rows: np.ndarray) -> np.ndarray:
+def embeddings(
+    model: SpeechClassifier, data: SpeechData, rows: np.ndarray, own: Statistics | None = None
+) -> np.ndarray:
     """Return what the outputs for some utterances are made from, ``(utterance, unit)`` float64, in the order of ``rows``.
+
+    ``own`` is what `SpeechClassifier.own_statistics` returns, if it is known.
 
     Raises:
         ConfigError: If the model has no last linear layer.
@@ -40,7 +45,7 @@ def embeddings(model: SpeechClassifier, data: SpeechData, rows: np.ndarray) -> n
     found: list[np.ndarray] = []
     index: list[np.ndarray] = []
     with model.evaluating():
-        own = model.own_statistics(data, rows)
+        own = model.own_statistics(data, rows) if own is None else own
         for batch in data.batches(rows, model.device, size):
             found.append(below_outputs(model, *model.normalised(batch, own))[1].double().cpu().numpy())
             index.append(batch.index.cpu().numpy())

@@ -58,6 +58,8 @@ class OnnxScorer:
 
     def score(self, clips: Clips, *, embed: bool = False) -> Scores:
         """See `ser.inference.scorer.Scorer.score`."""
+        from scipy.special import softmax  # late: slow to import
+
         known = [output.name for output in self._session.get_outputs()]
         if embed and "embedding" not in known:
             raise ConfigError(f"{self.name} must have an embedding; got {', '.join(known)}. Load the run.")
@@ -65,7 +67,7 @@ class OnnxScorer:
         inputs = {"waveform": np.ascontiguousarray(clips.waveform), "lengths": clips.lengths.astype(np.int64)}
         outputs, *rest = self._session.run(asked, inputs)
         answers = outputs.astype(np.float64)
-        return Scores(answers if self.numeric else _softmax(answers), rest[0] if embed else None)
+        return Scores(answers if self.numeric else softmax(answers, axis=1), rest[0] if embed else None)
 
     def adapt(self, clips: Iterable[Clips]) -> None:
         """Do nothing: see ``adapts_to``."""
@@ -98,9 +100,3 @@ def session_of(path: Path, device: str = "cpu") -> "InferenceSession":
 def _calibration(facts: Mapping[str, str]) -> Calibration | None:
     names = ("temperature", "threshold", "level", "curve")
     return Calibration(**{name: json.loads(facts[name]) for name in names}) if names[0] in facts else None
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return shares

@@ -137,8 +137,7 @@ def check_adapted(scorer: Scorer) -> None:
 def averaged(scorer: Scorer, pieces: Iterable[Piece], rows: int, batch_size: int) -> Averages:
     """Score the pieces of recordings, whose rows they name."""
     sums = Sums(scorer, rows, measure=False)
-    for batch, clips in batches(pieces, scorer.audio.sample_rate, batch_size):
-        sums.add(batch, clips)
+    sums.add_all(pieces, batch_size)
     return sums.averages()
 
 
@@ -175,6 +174,11 @@ class Sums:
                 self._embedded = np.zeros((self._rows, vectors.shape[1]))
             np.add.at(self._embedded, at, vectors * samples[:, None])
 
+    def add_all(self, pieces: Iterable[Piece], batch_size: int) -> None:
+        """Score pieces in batches."""
+        for batch, clips in batches(pieces, self._scorer.audio.sample_rate, batch_size):
+            self.add(batch, clips)
+
     def averages(self, rows: Sequence[int] | slice = slice(None), without: Iterable[int] = ()) -> Averages:
         """Return the averages of some recordings, or of all; NaN of those ``without`` an answer."""
         weight = np.where(self._weight, self._weight, np.nan)
@@ -193,8 +197,7 @@ def _averaged(
     check_adapted(scorer)
     reading = Reading(scorer, sources(audio, rate), skip=on_error == "row")
     sums = Sums(scorer, len(reading.sources), embed=embed)
-    for batch, clips in batches(reading.pieces(), scorer.audio.sample_rate, batch_size):
-        sums.add(batch, clips)
+    sums.add_all(reading.pieces(), batch_size)
     return reading, sums.averages(without=reading.errors)
 
 

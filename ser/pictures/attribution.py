@@ -13,12 +13,10 @@ from ser.datamodules.data import SpeechData
 from ser.errors import ConfigError
 from ser.features.mask import frame_mask
 from ser.features.normalise import Statistics
+from ser.inference.familiarise import embeddings
 from ser.models.classifier import SpeechClassifier
-from ser.models.embedding import below_outputs
 
 NO_CAPTUM = "Integrated gradients and saliency need the package captum: pip install 'ser[explain]'."
-BATCH = 16
-"""Clips whose last hidden layer is computed at a time."""
 POINTS_AT_ONCE = 64
 """Points of the paths of integrated gradients that are computed at a time."""
 SECONDS_AT_ONCE = 30
@@ -219,13 +217,8 @@ def layer_below(
     Raises:
         ConfigError: If no layer has as many outputs as there are classes.
     """
-    found: dict[int, np.ndarray] = {}
-    with model.evaluating():
-        for batch in data.batches(rows, model.device, BATCH):
-            _, below = below_outputs(model, *model.normalised(batch, own))
-            found |= dict(zip(batch.index.tolist(), below.cpu().double().numpy(), strict=True))
     what = "units below the outputs" if model.by_gradients else "numbers of the vector that the classifier gets"
-    return np.stack([found[int(row)] for row in rows]), what
+    return embeddings(model, data, rows, own), what
 
 
 def normalised_clip(

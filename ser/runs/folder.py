@@ -7,7 +7,7 @@ run whose only fold is in the same place.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
@@ -327,6 +327,21 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     write_json({"launch": launch, "places": places(config)}, folder / MACHINE)
 
 
+def beside(runs: Path, config: Mapping[str, Any]) -> Iterator[tuple[RunFolder, list[str]]]:
+    """Yield the runs in a folder, the newest first, with the settings in which each differs; see `differing`.
+
+    A run whose settings cannot be read is skipped with a warning.
+    """
+    for file in sorted(runs.glob(f"*/{CONFIG}"), key=lambda file: file.stat().st_mtime, reverse=True):
+        run = RunFolder(file.parent)
+        try:
+            different = differing(run.settings, config)
+        except RunError as error:
+            log.warning("%s This run is skipped.", error)
+            continue
+        yield run, different
+
+
 def newest_like(runs: Path, config: Mapping[str, Any]) -> Path:
     """Return the newest run folder of this configuration, to resume it.
 
@@ -334,15 +349,10 @@ def newest_like(runs: Path, config: Mapping[str, Any]) -> Path:
         RunError: If there is none; names the settings in which the nearest run differs.
     """
     apart: list[tuple[list[str], Path]] = []
-    for file in sorted(runs.glob(f"*/{CONFIG}"), key=lambda file: file.stat().st_mtime, reverse=True):
-        try:
-            different = differing(RunFolder(file.parent).settings, config)
-        except RunError as error:
-            log.warning("%s This run is skipped.", error)
-            continue
+    for run, different in beside(runs, config):
         if not different:
-            return file.parent
-        apart.append((different, file.parent))
+            return run.path
+        apart.append((different, run.path))
     if not apart:
         raise RunError(f"ckpt=last: there is no run under {runs.resolve()} to resume. Train without ckpt=last first.")
     different, nearest = min(apart, key=lambda found: len(found[0]))

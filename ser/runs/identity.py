@@ -35,6 +35,8 @@ def model_name(model: Config) -> str:
 def run_name(config: Config) -> str:
     """Name a run by its corpora, model and protocol, in letters, digits, ``-``, ``_``, ``+`` and ``.`` only.
 
+    That of a model with ``fold=final`` ends in ``-final``.
+
     Example:
         >>> protocol, model = {"name": "luna5"}, {"_target_": "ser.models.cnn.CNN", "checkpoint": "/models/my net=2"}
         >>> run_name({"data": {"corpora": {"ravdess": {}}}, "model": model, "protocol": protocol})
@@ -43,18 +45,18 @@ def run_name(config: Config) -> str:
         >>> run_name({"data": {"corpora": {"ravdess": {}, "savee": {}}}, "model": model, "protocol": across})
         'ravdess-to-savee-my_net_2-cross_corpus'
     """
-    return safe(f"{_corpora(config)}-{model_name(config['model'])}-{protocol_name(config)}")
+    final = "-final" if config.get("fold") == "final" else ""
+    return safe(f"{_corpora(config)}-{model_name(config['model'])}-{protocol_name(config)}{final}")
 
 
 def fold_part(config: Config) -> str:
-    """Name what of a protocol is trained, at the end of a run's name; nothing for all folds.
+    """Name the only fold of a run, at the end of its name; nothing for several, or for the final model.
 
     Example:
         >>> [fold_part({"fold": fold}) for fold in ("all", 3, "final")]
-        ['', '-fold3', '-final']
+        ['', '-fold3', '']
     """
-    fold = config["fold"]
-    return {"all": "", "final": "-final"}.get(fold, f"-fold{fold}")
+    return f"-fold{config['fold']}" if type(config["fold"]) is int else ""
 
 
 def _corpora(config: Config) -> str:

@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ser.errors import RunError
 from ser.evaluation.measure import measure_in
-from ser.runs.folder import CONFIG, SIBLING, RunFolder
-from ser.runs.identity import differing
+from ser.runs.folder import SIBLING, RunFolder, beside
 from ser.runtime.files import write_json
 
 log = logging.getLogger(__name__)
@@ -19,15 +17,8 @@ NONE = (
 
 def sibling_of(runs: Path, config: Mapping[str, Any]) -> RunFolder | None:
     """Return the newest finished run in a folder that has the same settings but ``fold=all``."""
-    wanted = {**config, "fold": "all"}
-    for file in sorted(runs.glob(f"*/{CONFIG}"), key=lambda file: file.stat().st_mtime, reverse=True):
-        run = RunFolder(file.parent)
-        try:
-            if run.is_finished and not differing(run.settings, wanted):
-                return run
-        except RunError as error:
-            log.warning("%s This run is skipped.", error)
-    return None
+    found = beside(runs, {**config, "fold": "all"})
+    return next((run for run, different in found if not different and run.is_finished), None)
 
 
 def write_sibling(folder: Path, config: Mapping[str, Any]) -> None:

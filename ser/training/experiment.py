@@ -119,11 +119,7 @@ def _folder(config: Config) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     else:
         runs = Path(config["paths"]["runs"]).expanduser()
-        folder = (
-            newest_like(runs, config)
-            if config["ckpt"] == "last"
-            else new_folder(runs, run_name(config) + ("-final" if config["fold"] == "final" else ""))
-        )
+        folder = newest_like(runs, config) if config["ckpt"] == "last" else new_folder(runs, run_name(config))
     check_same(folder, config)
     write_config(folder, config)
     return folder

@@ -5,7 +5,6 @@ import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,9 +17,8 @@ from ser.audio.store import Store, prepare
 from ser.corpora.folders import Folders
 from ser.errors import AudioError, BadCorpusError
 from ser.inference.predictor import Predictor
-from ser.training.build import build_model
 from tests.audio.test_store import POINTER
-from tests.composed import composed
+from tests.untrained import untrained
 
 SETTINGS = AudioSettings()
 DOC = Path(__file__).parents[2] / "docs" / "broken_input.md"
@@ -112,10 +110,7 @@ CASES = (
 @pytest.fixture(scope="module")
 def model() -> Predictor:
     """A small model, not trained."""
-    config = composed(
-        "model=cnn", "normalise=utterance", "model.channels=[4,4,4,4]", "model.width=8", "model.attention=4"
-    )
-    return Predictor(build_model(config, SimpleNamespace(classes=("angry", "sad"), stamps=(), scale=lambda: None)))
+    return Predictor(untrained())
 
 
 def name_of(case: Case) -> str:

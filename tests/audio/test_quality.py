@@ -3,7 +3,6 @@
 import os
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,9 +10,8 @@ import pytest
 from ser.audio.decode import read_recording, resample
 from ser.audio.quality import FLAGS
 from ser.inference.predictor import Predictor
-from ser.training.build import build_model
 from tests.audio.test_broken_input import speech
-from tests.composed import composed
+from tests.untrained import untrained
 
 RATE = 16000
 PAUSES = np.concatenate([speech(), np.zeros(RATE // 2, np.float32), speech(seed=1)])
@@ -22,11 +20,7 @@ PAUSES = np.concatenate([speech(), np.zeros(RATE // 2, np.float32), speech(seed=
 @pytest.fixture(scope="module")
 def model() -> Predictor:
     """A small model, not trained."""
-    config = composed(
-        "model=cnn", "normalise=utterance", "model.channels=[4,4,4,4]", "model.width=8", "model.attention=4"
-    )
-    data = SimpleNamespace(classes=("angry", "sad"), stamps=(), scale=lambda: None)
-    return Predictor(build_model(config, data))  # type: ignore[arg-type]
+    return Predictor(untrained())
 
 
 def with_noise(samples: np.ndarray, snr: float) -> np.ndarray:

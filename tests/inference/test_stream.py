@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,8 @@ from ser.audio.decode import read_audio
 from ser.errors import AudioError, ConfigError
 from ser.inference.predictor import Predictor
 from ser.inference.stream import AFTER, BEFORE, END, FRAME_S, LONG_S, MEASUREMENT, ONSET, START, Event
-from ser.training.build import build_model
-from tests.composed import composed
 from tests.inference.conftest import speech
+from tests.untrained import untrained
 
 RATE = 16000
 
@@ -25,11 +23,7 @@ RATE = 16000
 @pytest.fixture(scope="module")
 def model() -> Predictor:
     """A small model, not trained."""
-    config = composed(
-        "model=cnn", "normalise=utterance", "model.channels=[4,4,4,4]", "model.width=8", "model.attention=4"
-    )
-    data = SimpleNamespace(classes=("angry", "sad"), stamps=(), scale=lambda: None)
-    return Predictor(build_model(config, data))  # type: ignore[arg-type]
+    return Predictor(untrained())
 
 
 def quiet(seconds: float, rate: int = RATE, level: float = 1e-4) -> np.ndarray:

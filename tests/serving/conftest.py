@@ -4,7 +4,6 @@ import io
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,8 +16,7 @@ from ser.serving.app import create_app
 from ser.serving.limits import Batching, Limits
 from ser.serving.served import Facts
 from ser.serving.service import Loader, Service
-from ser.training.build import build_model
-from tests.composed import composed
+from tests.untrained import untrained
 
 FACTS: Facts = {"trained_on": [{"name": "demo", "title": "Demo"}], "score": None}
 
@@ -26,11 +24,7 @@ FACTS: Facts = {"trained_on": [{"name": "demo", "title": "Demo"}], "score": None
 @pytest.fixture(scope="session")
 def model() -> Predictor:
     """A small model, not trained, with a calibration."""
-    config = composed(
-        "model=cnn", "normalise=utterance", "model.channels=[4,4,4,4]", "model.width=8", "model.attention=4"
-    )
-    data = SimpleNamespace(classes=("angry", "happy", "sad"), stamps=("random split",), scale=lambda: None)
-    module = build_model(config, data)  # type: ignore[arg-type]
+    module = untrained(("angry", "happy", "sad"), ("random split",))
     module.calibration = Calibration(1.5, 0.7, 0.9)
     return Predictor(module)
 

@@ -109,10 +109,6 @@ def write_program(model: SpeechClassifier, facts: Mapping[str, str], path: Path)
     Raises:
         ConfigError: See `export_checkpoint`.
     """
-    if isinstance(model, Classical):
-        raise ConfigError(
-            f"format must be onnx for {model.name}, whose classifier is none of PyTorch's; got torchexport."
-        )
     program = program_of(model)
     with refusing(model):
         with path.open("wb") as file:
