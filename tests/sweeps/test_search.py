@@ -50,6 +50,7 @@ def rates(begun: Begun) -> list[float]:
     return [settings["optimizer"]["lr"] for settings in begun]
 
 
+@pytest.mark.slow
 def test_dev_speakers_choose_and_test_speakers_are_scored_once(
     search: Sweep, begun: Begun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
