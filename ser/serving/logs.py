@@ -11,6 +11,9 @@ PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "col
 class JsonLines(logging.Formatter):
     """A record as a line of JSON: when, how bad, what, and the facts that it was logged with.
 
+    What begins with an underscore is left out: libraries put notes of their own into every record (Ray a time, for
+    instance).
+
     Example:
         >>> record = logging.makeLogRecord({"msg": "request", "levelname": "INFO", "created": 0, "status": 200})
         >>> JsonLines().format(record)
@@ -20,7 +23,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        facts = {name: value for name, value in vars(record).items() if name not in PLAIN}
+        facts = {name: value for name, value in vars(record).items() if name not in PLAIN and name[0] != "_"}
         line = {"time": when, "level": record.levelname.lower(), "event": record.getMessage(), **facts}
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)

@@ -154,6 +154,11 @@ def test_the_log_has_no_names(model: Predictor, caplog: pytest.LogCaptureFixture
     assert asked[0]["ms"] > 0
 
 
+def test_notes_that_libraries_put_into_records_are_not_logged() -> None:
+    record = logging.makeLogRecord({"msg": "request", "status": 200, "_ray_timestamp_ns": 1})
+    assert list(json.loads(JsonLines().format(record))) == ["time", "level", "event", "status"]
+
+
 def test_a_server_that_ends_answers_what_it_accepted(model: Predictor) -> None:
     scorer = Held(model)
     with socket.create_server(("127.0.0.1", 0)) as listening:
