@@ -12,6 +12,9 @@ from ser.errors import ConfigError
 from ser.features.mask import frame_mask
 from ser.features.precision import at_least_float32
 
+PIECE = 1 << 18
+"""Samples whose spectrum is computed at a time on a CPU: with fewer, several threads get too little each to do."""
+
 
 @dataclass(frozen=True)
 class Framing:
@@ -74,6 +77,17 @@ def framing(sample_rate: int, window_ms: float, hop_ms: float) -> Framing:
         if samples < 1:
             raise ConfigError(f"features.{name} must be at least one sample, {1000 / sample_rate:g} ms; got {value}.")
     return Framing(window, hop, 1 << (window - 1).bit_length())
+
+
+def in_pieces(compute: Callable[[Tensor, Tensor], Tensor], samples: Tensor, frames: Tensor) -> Tensor:
+    """Return what ``compute`` makes of a batch, on a CPU a few clips at a time: what lies between then stays in its cache.
+
+    See `Framed.compute` for the shapes. No value depends on it.
+    """
+    count = max(1, PIECE // samples.shape[-1])
+    if samples.device.type != "cpu" or torch.compiler.is_compiling() or len(samples) <= count:
+        return compute(samples, frames)
+    return torch.cat([compute(*piece) for piece in zip(samples.split(count), frames.split(count), strict=True)])
 
 
 class Framed(nn.Module, ABC):
@@ -153,7 +167,7 @@ class OfPower(Framed):
 
     @override
     def compute(self, samples: Tensor, frames: Tensor) -> Tensor:
-        return self.of_power(self.spectrum(samples), frames)
+        return in_pieces(lambda piece, count: self.of_power(self.spectrum(piece), count), samples, frames)
 
     @abstractmethod
     def of_power(self, power: Tensor, frames: Tensor) -> Tensor:

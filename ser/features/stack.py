@@ -2,13 +2,15 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import repeat
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ser.errors import ConfigError
-from ser.features.framing import Framing, OfPower
+from ser.features.framing import Framing, OfPower, in_pieces
 from ser.runtime.instantiate import find_class, instantiate
 
 
@@ -57,13 +59,16 @@ class Stack(nn.Module):
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return the rows of all parts and the number of frames of each clip."""
-        powers: dict[Framing, Tensor] = {}
-        made = [
-            part.framing.features(_of_shared(part, powers), waveform, lengths)
-            if isinstance(part, OfPower)
-            else part(waveform, lengths)
-            for part in self.parts
-        ]
+        shared: dict[Framing, list[OfPower]] = {}
+        for part in self.parts:
+            if isinstance(part, OfPower):
+                shared.setdefault(part.framing, []).append(part)
+        of_power = dict[nn.Module, tuple[Tensor, Tensor]]()
+        for parts in shared.values():
+            rows, counts = parts[0].framing.features(_together(parts), waveform, lengths)
+            each = rows.split([part.n_features for part in parts], dim=1)
+            of_power.update(zip(parts, zip(each, repeat(counts)), strict=True))
+        made = [of_power[part] if part in of_power else part(waveform, lengths) for part in self.parts]
         features, frames = zip(*made, strict=True)
         for part, rows in zip(self.parts, features, strict=True):
             if rows.shape[-1] != features[0].shape[-1]:
@@ -74,15 +79,14 @@ class Stack(nn.Module):
         return torch.cat(features, dim=1), frames[0]
 
 
-def _of_shared(part: OfPower, powers: dict[Framing, Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return what computes a part from the power spectrum of its frames, which is computed once."""
+def _together(parts: Sequence[OfPower]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return what computes parts with the same frames from one power spectrum, one below the other."""
 
     def compute(samples: Tensor, frames: Tensor) -> Tensor:
-        if part.framing not in powers:
-            powers[part.framing] = part.spectrum(samples)
-        return part.of_power(powers[part.framing], frames)
+        power = parts[0].spectrum(samples)
+        return torch.cat([part.of_power(power, frames) for part in parts], dim=1)
 
-    return compute
+    return partial(in_pieces, compute)
 
 
 def _made(part: Mapping[str, Any], sizes: Mapping[str, float]) -> nn.Module:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ser.features import framing
 from ser.runtime.instantiate import instantiate
 from tests.composed import composed
 from tests.features.clips import clip
@@ -42,6 +43,18 @@ def test_padding_never_changes_frames_and_all_are_finite(name: str) -> None:
         assert int(count) == int(frames[i]) == alone.shape[2]
         torch.testing.assert_close(together[i, :, : int(count)], alone[0], **EXACT)
         assert not together[i, :, int(count) :].any()
+
+
+@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("piece", [1, 40000])
+def test_no_value_depends_on_how_many_clips_are_computed_at_a_time(
+    name: str, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feature, (waveform, lengths) = made(name).double(), batch()
+    whole, _ = feature(waveform, lengths)
+    monkeypatch.setattr(framing, "PIECE", piece)  # samples: one clip at a time, and two
+    pieces, _ = feature(waveform, lengths)
+    torch.testing.assert_close(pieces, whole, **EXACT)
 
 
 @pytest.mark.parametrize("name", FEATURES)
