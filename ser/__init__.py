@@ -129,15 +129,20 @@ def verify(run: str | Path, corpora: str | None = None, stores: str | None = Non
     return pd.DataFrame(checks(Path(run).expanduser(), corpora, stores)).astype({"ok": object})
 
 
-def load(path: str | Path, device: str = "cpu") -> "Predictor":
+def load(path: str | Path = "toy", device: str = "cpu", folds: str | None = None) -> "Predictor":
     """Load the trained model of a run's folder, of a checkpoint, or of a file of ``python -m ser.export``.
 
     See `ser.inference.load.load`. A model in ONNX needs no PyTorch.
+
+    Args:
+        path: The folder or the file; without one it is a toy, trained on synthetic speech, to try things out.
+        device: ``cpu``, ``cuda``, ``cuda:<index>``; ``auto`` is a GPU if there is one.
+        folds: ``average`` has the models of all folds of a run answer together, by their mean.
     """
     from ser.inference.load import load as load_model
-    from ser.runs.folder import checkpoint_of
+    from ser.runs.folder import models_of
 
-    return load_model(checkpoint_of(path), device)
+    return load_model(models_of(path, folds), device)
 
 
 class _Package(ModuleType):

@@ -24,15 +24,16 @@ def main(config: "DictConfig") -> None:
     from ser.inference.load import load
     from ser.protocols.limits import NOT_FOR
     from ser.report.predictions import predictions_table
-    from ser.runs.folder import checkpoint_of
+    from ser.runs.folder import models_of
     from ser.runtime.files import sha256_of
     from ser.runtime.words import and_more, counted
 
-    checkpoint = checkpoint_of(config.model.path)
+    found = models_of(config.model.path, config.folds)
     asked = Asked(**{name: config[name] for name in ("calibrated", "segments", "window", "hop", "risk")})
     out = None if config.out is None else Path(config.out).expanduser()
-    model = load(checkpoint, config.device)
-    known, files = {"sha256": sha256_of(checkpoint)}, list(_named(config.files))
+    model = load(found, config.device)
+    sums = [sha256_of(file) for file in found] if isinstance(found, list) else sha256_of(found)
+    known, files = {"sha256": sums}, list(_named(config.files))
     table = predict_files(model.scorer, files, asked, out, known, config.batch_size)
     console = get_console()
     if out is None:

@@ -1,5 +1,6 @@
 """Load a trained model from its file alone: no configuration, store or corpus is needed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,17 +16,21 @@ ONNX = ".onnx"
 """How the names of exported models end, which onnxruntime runs; they need no PyTorch."""
 
 
-def load(path: str | Path, device: "str | torch.device" = "cpu") -> Predictor:
+def load(path: str | Path | Sequence[Path], device: "str | torch.device" = "cpu") -> Predictor:
     """Return the trained model of a checkpoint, or of a file in ONNX, for predictions.
 
     Args:
-        path: The file; see `ser.load` for a run's folder.
+        path: The file; see `ser.load` for a run's folder. Several are models that answer together, by their mean.
         device: Device of the model; ``auto`` is a GPU if there is one.
 
     Raises:
         RunError: If there is no such file, it is damaged, or it was not written by ``ser``.
-        ConfigError: If there is no such device.
+        ConfigError: If there is no such device, or several models have not the same classes.
     """
+    if not isinstance(path, str | Path):
+        from ser.inference.average import AverageScorer  # late: it is seldom needed
+
+        return Predictor(AverageScorer([load(each, device).scorer for each in path]))
     if Path(path).suffix == ONNX:
         from ser.inference.onnx import OnnxScorer  # late, as PyTorch is
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ser.audio.decode import AudioSettings
 from ser.errors import ConfigError, RunError
-from ser.inference.scorer import Clips, Scores
+from ser.inference.scorer import Clips, Scores, scores_of
 from ser.models.calibration import Calibration
 from ser.models.familiar import Familiar
 
@@ -67,7 +67,8 @@ class OnnxScorer:
         inputs = {"waveform": np.ascontiguousarray(clips.waveform), "lengths": clips.lengths.astype(np.int64)}
         outputs, *rest = self._session.run(asked, inputs)
         answers = outputs.astype(np.float64)
-        return Scores(answers if self.numeric else softmax(answers, axis=1), rest[0] if embed else None)
+        probable = answers if self.numeric else softmax(answers, axis=1)
+        return scores_of(probable, self.calibration, rest[0] if embed else None)
 
     def adapt(self, clips: Iterable[Clips]) -> None:
         """Do nothing: see ``adapts_to``."""

@@ -12,7 +12,6 @@ import pandas as pd
 from ser.audio.quality import UNLIKE, Quality
 from ser.errors import AudioError, ConfigError
 from ser.evaluation import conformal
-from ser.evaluation.calibration import apply_temperature
 from ser.inference.decoded import Decoded
 from ser.inference.recordings import Source, opened_source, sources
 from ser.inference.scorer import Clips, Scorer
@@ -102,10 +101,9 @@ def check_risk(scorer: Scorer, risk: Any) -> None:
     if isinstance(risk, bool) or not isinstance(risk, Real) or not 0 < float(risk) < 1:
         raise ConfigError(f"risk must be a share of errors between 0 and 1; got {risk!r}. Give one such as 0.1.")
     if scorer.numeric or scorer.calibration is None or not scorer.calibration.curve:
-        what = "predicts numbers" if scorer.numeric else "was trained by a version that did not"
         raise ConfigError(
-            f"risk must be null unless the training stored how often its model errs; got {risk}, and this model {what}. "
-            "Leave it out, or train again."
+            f"risk must be null unless the training stored how often its model errs; got {risk}, and {scorer.name} does "
+            "not know it, as models of numbers, averages of folds and models of earlier versions. Leave it out."
         )
 
 
@@ -154,16 +152,14 @@ class Sums:
     def __init__(self, scorer: Scorer, rows: int, *, embed: bool = False, measure: bool = True) -> None:
         self._scorer, self._rows, self._embed = scorer, rows, embed
         self._familiar = scorer.familiar if measure else None
-        self._temperature = 1.0 if scorer.calibration is None else scorer.calibration.temperature
         self._total, self._weight = np.zeros((2, rows, len(scorer.classes))), np.zeros(rows)
         self._embedded: np.ndarray | None = None
         self._distance = np.zeros(rows)
 
     def add(self, batch: Sequence[Piece], clips: Clips) -> None:
         """Score a batch of pieces."""
-        answers, vectors = self._scorer.score(clips, embed=self._embed or self._familiar is not None)
+        answers, scaled, vectors = self._scorer.score(clips, embed=self._embed or self._familiar is not None)
         at, samples = [piece.row for piece in batch], clips.lengths.astype(float)
-        scaled = answers if self._temperature == 1 else apply_temperature(answers, self._temperature)
         np.add.at(self._total[0], at, answers * samples[:, None])
         np.add.at(self._total[1], at, scaled * samples[:, None])
         np.add.at(self._weight, at, samples)

@@ -6,8 +6,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from ser.audio.decode import AudioSettings
+from ser.evaluation.calibration import apply_temperature
 from ser.models.calibration import Calibration
-from ser.models.familiar import Familiar
 
 
 class Clips(NamedTuple):
@@ -27,11 +27,31 @@ class Scores(NamedTuple):
 
     Attributes:
         answers: ``(batch, class)`` float64: probabilities without the temperature, or numbers in their own unit.
+        scaled: The same with the temperature; without one, it is ``answers``.
         embedding: ``(batch, unit)`` float32: what the last layer gets; or ``None`` where it was not asked for.
     """
 
     answers: np.ndarray
+    scaled: np.ndarray
     embedding: np.ndarray | None
+
+
+def scores_of(answers: np.ndarray, calibration: Calibration | None, embedding: np.ndarray | None = None) -> Scores:
+    """Return answers also with the temperature of a calibration, if there is one."""
+    if calibration is None or calibration.temperature == 1:
+        return Scores(answers, answers, embedding)
+    return Scores(answers, apply_temperature(answers, calibration.temperature), embedding)
+
+
+class Distance(Protocol):
+    """How far clips are from those that a model was trained on; see `ser.models.familiar.Familiar`."""
+
+    @property
+    def limit(self) -> float:
+        """Return what only few clips like those exceed."""
+
+    def distance(self, embedding: np.ndarray) -> np.ndarray:
+        """Return the distances of embeddings ``(clip, unit)``: ``(clip,)``."""
 
 
 @runtime_checkable
@@ -54,7 +74,7 @@ class Scorer(Protocol):
     audio: AudioSettings
     stamps: tuple[str, ...]
     calibration: Calibration | None
-    familiar: Familiar | None
+    familiar: Distance | None
 
     def score(self, clips: Clips, *, embed: bool = False) -> Scores:
         """Score a batch, in evaluation mode and single precision; several threads may do so at a time."""

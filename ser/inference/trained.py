@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ser.features.normalise import Moments
-from ser.inference.scorer import Clips, Scores
+from ser.inference.scorer import Clips, Scores, scores_of
 from ser.models.classifier import SpeechClassifier
 from ser.models.embedding import below_outputs
 
@@ -36,11 +36,11 @@ class TrainedScorer:
         short = len(waveform) == 1 and waveform.shape[1] <= SHORT_S * self.audio.sample_rate
         with _ONE_THREAD.where(short and self.model.device.type == "cpu"):
             if not embed:
-                return Scores(self.model.probabilities(waveform, lengths).numpy(), None)
+                return scores_of(self.model.probabilities(waveform, lengths).numpy(), self.calibration)
             with self.model.evaluating():
                 features, frames = self.model.extract(waveform, lengths)
                 logits, below = below_outputs(self.model, self.model.normalise(features, frames), frames)
-        return Scores(self.model.answers(logits).numpy(), below.float().cpu().numpy())
+        return scores_of(self.model.answers(logits).numpy(), self.calibration, below.float().cpu().numpy())
 
     @property
     def adapts_to(self) -> str | None:

@@ -21,6 +21,8 @@ NEAR_IDENTICAL_AUDIO = "near-identical audio"
 NEVER_TRAINED = "never trained"
 NOT_TESTED = "not tested"
 FINAL = "trained on every speaker"
+AVERAGE = "average of folds"
+TOY = "toy model"
 ELSEWHERE = "predictions from elsewhere"
 LABELS_ONLY = "labels without probabilities"
 
@@ -39,6 +41,9 @@ MEANINGS = {
     NEVER_TRAINED: "No training recording is of this class, so that no model can learn it.",
     NOT_TESTED: "No test recording is of this class; UAR is the mean recall of the others.",
     FINAL: "Every speaker of its corpora trained or tuned the model: what it says of their recordings is no result.",
+    TOY: "It came with the package to show how things work: what it says of a person's speech means nothing.",
+    AVERAGE: "Models that were tested on different speakers answer together: their average was not tested, and each of those "
+    "speakers trained some of them.",
     ELSEWHERE: "The predictions were read from a table: nothing here shows how they were made, or on which recordings.",
     LABELS_ONLY: "The table has labels alone, each taken as certain: cross-entropy and calibration say nothing.",
 }

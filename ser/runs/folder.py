@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ser.errors import RunError
+from ser.errors import ConfigError, RunError
 from ser.evaluation.measure import measure_in
 from ser.report.format import with_interval, writer
 from ser.runs.identity import differing, essential, model_name, places, protocol_name
@@ -45,6 +45,10 @@ OF_CARD += (PAGE, PREDICTIONS, PROFILE, SCATTER, SPLIT)
 SIBLING = "sibling.json"
 """Of a model with ``fold=final``: the numbers of its tested sibling; see `ser.runs.sibling`."""
 FOLD = "fold_"
+TOY_NAME, TOY_FILE = "toy", Path(__file__).parent / "assets" / "toy.ckpt"
+"""A small model of synthetic speech, which ``scripts/make_toy.py`` makes."""
+AVERAGE = "average"
+"""Of the models of all folds; see `models_of`."""
 
 
 @dataclass(frozen=True)
@@ -202,8 +206,8 @@ class RunFolder:
         if len(self.folds) > 1:
             names = ", ".join(str(fold.path) for fold in self.folds)
             raise RunError(
-                f"{self.path} holds {len(self.folds)} folds, each with its own model. Load one of {names}, or "
-                "train one on every speaker with fold=final."
+                f"{self.path} holds {len(self.folds)} folds, each with its own model. Load one of {names}, their "
+                "average with folds=average, or train one on every speaker with fold=final."
             )
         if not self.folds[0].has(BEST):
             raise RunError(
@@ -293,13 +297,32 @@ def fold_number(path: Path) -> int | None:
 
 
 def checkpoint_of(path: str | Path) -> Path:
-    """Return the checkpoint for predictions: a checkpoint file itself, or that of a run's folder.
+    """Return the checkpoint for predictions: a checkpoint file itself, that of a run's folder, or the toy's for ``toy``.
 
     Raises:
         RunError: If there is none, or the run has several folds.
     """
     file = Path(path).expanduser()
+    if str(path) == TOY_NAME and not file.exists():
+        return TOY_FILE
     return file if file.is_file() else RunFolder(file).checkpoint
+
+
+def models_of(path: str | Path, folds: str | None = None) -> Path | list[Path]:
+    """Return the checkpoint of `checkpoint_of`, or with ``folds="average"`` those of all folds of a run.
+
+    Raises:
+        ConfigError: If ``folds`` is something else.
+        RunError: As for `checkpoint_of`.
+    """
+    if folds is None:
+        return checkpoint_of(path)
+    if folds != AVERAGE:
+        raise ConfigError(
+            f"folds must be {AVERAGE} or null; got {folds!r}. For one fold, give its folder as the model."
+        )
+    found = [fold.checkpoint for fold in RunFolder(Path(path)).folds]
+    return found if len(found) > 1 else found[0]
 
 
 def new_folder(runs: Path, name: str) -> Path:
