@@ -7,10 +7,12 @@ READY := $(VENV)/.ready
 # Python keeps what it compiles, even where the environment says otherwise: each process would compile torch again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help train test lint types check pin clean
+.PHONY: help train predict serve test lint types check pin clean
 
 help:
 	@echo "make train [ARGS='model=transformer data=ravdess paths.corpora=/data']   train, then report on test speakers"
+	@echo "make predict [ARGS='model=runs/... files=calls/']                        the emotions of recordings; of the demo by a toy"
+	@echo "make serve [ARGS='model=runs/... port=8001']                             a page and an API; of a toy without ARGS"
 	@echo "make test  [ARGS='tests/models -k padding'] [MARKS=slow]                 run the tests, without the slow ones"
 	@echo "make check                                                               lint, types and all tests"
 	@echo "make pin                                                                 pin the dependencies again"
@@ -19,6 +21,13 @@ help:
 # Without ARGS: the demo, for a few minutes.
 train: $(READY)
 	$(VENV)/bin/python -m ser.train $(or $(ARGS),trainer.max_epochs=25)
+
+# Without ARGS: a toy model of synthetic speech, which is in the package.
+predict: $(READY)
+	$(VENV)/bin/python -m ser.predict $(or $(ARGS),model=toy "files=ser/corpora/assets/demo/f01_s1_*.ogg")
+
+serve: $(READY)
+	$(VENV)/bin/python -m ser.serve $(or $(ARGS),model=toy)
 
 # Up to four workers with one thread each, so that they do not compete for cores; the tests of a file share a worker.
 test: $(READY)
