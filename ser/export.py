@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 LICENCE = (
     "The weights were trained on recordings of these corpora: use them where the licences of all of these allow it."
 )
+PAGE = "page"
+"""A format: a page in ONNX for browsers; see `ser.serving.site`."""
 UNKNOWN = "The corpora of the training are not known; the licences of their recordings hold."
 
 
@@ -22,15 +24,25 @@ def main(config: "DictConfig") -> None:
 
     from rich.console import Console
 
+    from ser.errors import ConfigError
     from ser.inference.exporting.write import FORMATS, export_checkpoint
     from ser.runs.folder import checkpoint_of
+    from ser.serving.site import MODEL, check_runtime, write_site
 
-    checkpoint = checkpoint_of(config.model.path)
-    suffix = FORMATS[config.format][0] if config.format in FORMATS else ""
-    out = Path(config.out or f"model{suffix}").expanduser()
-    written = export_checkpoint(checkpoint, out, config.format, stated_facts(checkpoint))
-    text = f"{written.path}  {written.size / 1e6:.1f} MB, at most {written.difference:.1g} from PyTorch"
-    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+    if config.format not in (*FORMATS, PAGE):
+        raise ConfigError(f"format must be {', '.join(FORMATS)} or {PAGE}; got {config.format!r}.")
+    checkpoint, site = checkpoint_of(config.model.path), config.format == PAGE
+    runtime = check_runtime(config.runtime) if site else Path()
+    form = "onnx" if site else config.format
+    named = Path(config.out or (PAGE if site else f"model{FORMATS[form][0]}")).expanduser()
+    out = named / MODEL if site else named
+    written = export_checkpoint(checkpoint, out, form, stated_facts(checkpoint))
+    lines = [f"{written.path}  {written.size / 1e6:.1f} MB, at most {written.difference:.1g} from PyTorch"]
+    if site:
+        lines.append(
+            f"{write_site(named, runtime, Path(config.model.path))}  shown by python -m http.server -d {named}"
+        )
+    Console(highlight=False, soft_wrap=True).print("\n".join(lines), markup=False)
 
 
 def stated_facts(checkpoint: "Path") -> dict[str, Any]:

@@ -1,27 +1,23 @@
 """`Served`: a model that a server has loaded, with its batches and what is known of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ser.errors import RunError
-from ser.evaluation.measure import measure_in
 from ser.inference.decoded import Decoded
 from ser.inference.load import load as load_predictor
 from ser.inference.predict import check_adapted
 from ser.inference.predictor import Predictor
 from ser.protocols.limits import NOT_FOR
-from ser.runs.folder import RunFolder, checkpoint_of
+from ser.runs.folder import checkpoint_of
+from ser.serving.about import Facts, about_of, training_facts
 from ser.serving.answers import answers_of
 from ser.serving.batcher import Batcher
 from ser.serving.limits import Batching
 from ser.serving.meters import Meters
-
-Facts = Mapping[str, Any]
-CORPUS_FACTS = ("name", "title", "language", "material", "licence", "synthetic")
 
 
 class Served:
@@ -65,18 +61,7 @@ class Served:
 
     def about(self) -> dict[str, Any]:
         """Return what is known of the model; see `ser.serving.answers.Model`."""
-        scorer = self.predictor.scorer
-        return {
-            "name": self.name,
-            "classes": list(scorer.classes),
-            "numeric": scorer.numeric,
-            "sample_rate": scorer.audio.sample_rate,
-            "calibrated": self._calibrated,
-            "stamps": list(scorer.stamps),
-            "not_for": NOT_FOR,
-            "trained_on": self.facts.get("trained_on"),
-            "score": self.facts.get("score"),
-        }
+        return about_of(self.name, self.predictor.scorer, self.facts)
 
     async def close(self) -> None:
         """Answer what was accepted."""
@@ -106,29 +91,3 @@ def loader_of(path: str | Path, device: str) -> Callable[[], tuple[Predictor, Fa
         return predictor, training_facts(Path(path).expanduser())
 
     return load
-
-
-def training_facts(path: Path) -> Facts:
-    """Return the corpora of a run, and its score on unknown speakers; nothing of a checkpoint alone."""
-    if not path.is_dir():
-        return {}
-    try:
-        run = RunFolder(path)
-        card = run.whole.card or {}
-        measure, numbers = measure_in(run.metrics), run.metrics
-    except RunError:  # a run whose test is not finished has a model all the same
-        return {}
-    corpora = card.get("corpora") or [{"name": name} for name in run.about["corpora"]]
-    trained = run.about.get("trained_on")
-    return {
-        "trained_on": [
-            {fact: corpus[fact] for fact in CORPUS_FACTS if fact in corpus}
-            for corpus in corpora
-            if trained is None or corpus["name"] in trained
-        ],
-        "score": {
-            "name": measure.name,
-            "value": numbers[measure.key],
-            "interval": numbers.get(f"{measure.key}_interval"),
-        },
-    }

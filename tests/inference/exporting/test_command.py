@@ -30,7 +30,7 @@ def test_checkpoint_alone_states_no_corpora(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["model=missing"], "has no checkpoint"),
-        (["model={file}", "format=tflite"], "format must be onnx or torchexport; got 'tflite'"),
+        (["model={file}", "format=tflite"], "format must be onnx, torchexport or page; got 'tflite'"),
         (["model={file}", "out=model.zip"], "out must end in .onnx with format=onnx"),
         (["model={file}"], "must be a checkpoint"),
     ],
