@@ -158,6 +158,7 @@ def test_features_that_are_not_finite_are_named(small_settings: Settings) -> Non
         model.fit(data, "dev_uar")
 
 
+@pytest.mark.slow
 def test_classical_model_is_trained_and_scored_without_lightning(stores: Path, tmp_path: Path) -> None:
     code = (
         "import sys, ser\n"

@@ -154,6 +154,7 @@ def test_classic_numbers_stand_beside_those_of_new_speakers(tmp_path: Path, caps
     assert (tmp_path / "classic.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_classic_report_has_pictures_of_the_corpora(
     tmp_path: Path, small_settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ def page(explored: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path
     return explored()
 
 
+@pytest.mark.slow
 def test_page_counts_what_the_manifest_holds_and_needs_nothing_beside_it(page: Path, collection: Collection) -> None:
     seen, html = texts(page), page.read_text()
     for group, count in collection.clips["emotion"].value_counts().items():

@@ -108,6 +108,7 @@ def test_interrupted_trial_is_resumed(
     assert [trial.state for trial in study(tmp_path).trials] == [TrialState.COMPLETE] * 4
 
 
+@pytest.mark.slow
 def test_failed_trials_are_recorded_and_too_many_end_the_search(
     search: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

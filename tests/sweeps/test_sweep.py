@@ -30,6 +30,7 @@ def jobs(folder: Path) -> dict[int, Path]:
     return {int(file.parent.name.split("-seed")[1].split("-")[0]): file.parent for file in folder.glob("*/job.json")}
 
 
+@pytest.mark.slow
 def test_every_combination_runs_once_and_none_again(sweep: Sweep, begun: Begun, folder: Folder) -> None:
     assert sweep("seed=0,1", "model=cnn,bilstm") == 0
     assert sorted((s["seed"], s["model"]["_target_"].split(".")[-1]) for s in begun) == [

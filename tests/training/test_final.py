@@ -41,6 +41,7 @@ def test_a_random_protocol_says_that_dev_speakers_train() -> None:
     assert len(split.train) + len(split.dev) == 40
 
 
+@pytest.mark.slow
 def test_final_model_carries_the_numbers_of_its_sibling(
     small_settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -30,6 +30,7 @@ def stopped_in_its_second_fold(config: dict[str, Any]) -> None:
             experiment.train(config)
 
 
+@pytest.mark.slow
 def test_run_of_all_folds_that_was_interrupted_and_resumed_verifies(settings: Settings, tmp_path: Path) -> None:
     config = settings("fold=all", "trainer.max_epochs=1", f"paths.run={tmp_path / 'run'}")
     stopped_in_its_second_fold(config)

@@ -139,6 +139,7 @@ def assert_whole(run: Offline, folder: Path, prefix: str = "") -> None:
     pd.testing.assert_frame_equal(curves(run, prefix), pd.read_csv(folder / "metrics.csv"))
 
 
+@pytest.mark.slow
 def test_all_folds_are_one_run_with_the_pooled_result_as_summary(settings: Settings) -> None:
     folder = experiment.train(settings("fold=all", "logger=wandb", "logger.artifacts=[split,card,checkpoint]"))
     assert len(list(folder.rglob("*.wandb"))) == 1
@@ -184,6 +185,7 @@ def test_the_names_of_a_single_fold_have_no_prefix(settings: Settings) -> None:
     assert not [name for row in run.rows for name in row if name.startswith("fold_")]
 
 
+@pytest.mark.slow
 def test_logged_settings_do_not_depend_on_the_folder(settings: Settings, tmp_path: Path) -> None:
     runs = []
     for name in ("here", "there"):
