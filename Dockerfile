@@ -12,7 +12,7 @@ COPY conf conf
 COPY hydra_plugins hydra_plugins
 COPY ser ser
 ARG PIP_EXTRA_INDEX_URL
-RUN pip install --no-cache-dir ".[serve]"
+RUN pip install --no-cache-dir ".[serve,train]"
 
 RUN useradd --create-home --uid 1000 ser
 USER ser

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ser.runtime.packages import packages_named
 from ser.runtime.user import ensure_user_name
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 __all__ = ["audit", "compare", "evaluate", "load", "prepare", "train", "verify"]
 
 
+@packages_named()
 def prepare(*overrides: str, **settings: Any) -> "pd.DataFrame":
     """Find, check and decode corpora, as ``python -m ser.prepare``.
 
@@ -38,6 +40,7 @@ def prepare(*overrides: str, **settings: Any) -> "pd.DataFrame":
     return pd.DataFrame(map(store_summary, stores))
 
 
+@packages_named()
 def train(*overrides: str, **settings: Any) -> "RunFolder":
     """Train a model and test it on speakers who are not in the training set, as ``python -m ser.train``.
 
@@ -51,6 +54,7 @@ def train(*overrides: str, **settings: Any) -> "RunFolder":
     return RunFolder(run(composed("train", written(overrides, settings))))
 
 
+@packages_named()
 def evaluate(run: str | Path, *overrides: str, **settings: Any) -> "RunFolder":
     """Recompute a run's numbers, or score it as a suite says, as ``python -m ser.evaluate``.
 
@@ -70,6 +74,7 @@ def evaluate(run: str | Path, *overrides: str, **settings: Any) -> "RunFolder":
     return RunFolder(Path(run))
 
 
+@packages_named()
 def audit(*overrides: str, **settings: Any) -> "pd.DataFrame":
     """Report what the sides of a split share, as ``python -m ser.audit``.
 
@@ -87,6 +92,7 @@ def audit(*overrides: str, **settings: Any) -> "pd.DataFrame":
     return pd.DataFrame(found, columns=columns)
 
 
+@packages_named()
 def compare(*folders: str | Path, baseline: str | None = None, out: str | Path | None = None) -> "pd.DataFrame":
     """Compare runs, as ``python -m ser.compare``.
 
@@ -111,6 +117,7 @@ def compare(*folders: str | Path, baseline: str | None = None, out: str | Path |
     return pd.read_csv(leaderboard.compare(paths, baseline, Path(out).expanduser()) / "comparison.csv")
 
 
+@packages_named()
 def verify(run: str | Path, corpora: str | None = None, stores: str | None = None) -> "pd.DataFrame":
     """Check a run against its card, its predictions and its corpus, as ``python -m ser.verify``.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ser.errors import ConfigError, SerError
 from ser.runtime.conf_dir import conf_dir
 from ser.runtime.help_page import help_page
+from ser.runtime.packages import packages_named
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -29,10 +30,11 @@ RESUME_SWEEP = " Resume with the same command."
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def command(config_name: str, alone: Alone | None = None) -> Callable[[Task], Callable[[], None]]:
+def command(config_name: str, alone: Alone | None = None, extra: str = "train") -> Callable[[Task], Callable[[], None]]:
     """Decorate a function that takes the composed configuration ``conf/<config_name>.yaml``.
 
     ``alone`` returns the settings that paths without a name stand for; ``None`` allows no such path.
+    ``extra`` brings the packages that the command needs.
 
     An error that a user can correct ends the command with its message and exit code. In a sweep it ends its own job only:
     the other jobs run, and the sweep then exits with 1.
@@ -41,7 +43,7 @@ def command(config_name: str, alone: Alone | None = None) -> Callable[[Task], Ca
     def decorate(task: Task) -> Callable[[], None]:
         @wraps(task)
         def begin() -> None:
-            with friendly_errors():
+            with friendly_errors(), packages_named(extra):
                 if {"--help", "-h"} & set(sys.argv[1:]):
                     sys.stdout.write(help_page(Path(conf_dir()), config_name, shutil.get_terminal_size().columns))
                 else:
@@ -131,7 +133,8 @@ def _end_job(message: str, code: int) -> NoReturn:
 def friendly_errors(resume: str = "", end: Callable[[str, int], NoReturn] = _exit) -> Iterator[None]:
     """End a command, or one job of a sweep, with a sentence in place of a traceback where the user can correct the error."""
     try:
-        yield
+        with packages_named():
+            yield
     except SerError as error:
         end(str(error), error.exit_code)
     except OSError as error:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-@command("serve")
+@command("serve", extra="serve")
 def main(config: "DictConfig") -> None:
     """Serve the models of the configuration."""
     from importlib.util import find_spec

@@ -176,11 +176,24 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
         >>> apply_temperature(np.array([[0.9, 0.1]]), temperature=2.0).round(3)
         array([[0.75, 0.25]])
     """
-    from scipy.special import softmax
-
     if not temperature > 0:
         raise ValueError(f"temperature must be above 0; got {temperature}.")
-    return np.asarray(softmax(_log(probabilities) / temperature, axis=1))
+    return softmax(_log(probabilities) / temperature)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return ``exp(x) / sum(exp(x))`` of each row. In NumPy, so that a prediction does not need SciPy.
+
+    Shapes:
+        - logits, returns: ``(utterance, class)``
+
+    Example:
+        >>> softmax(np.log([[1.0, 3.0], [2.0, 2.0]])).round(2)
+        array([[0.25, 0.75],
+               [0.5 , 0.5 ]])
+    """
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def _log(probabilities: np.ndarray) -> np.ndarray:

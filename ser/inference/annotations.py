@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser.runtime.files import replacing, write_text
+from ser.runtime.packages import packages_named
 
 TIER = "emotion"
 TABLE = "segments"
@@ -56,6 +57,7 @@ def srt_time(seconds: float) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{milliseconds // 1000:02d},{milliseconds % 1000:03d}"
 
 
+@packages_named()
 def write_audformat(
     table: pd.DataFrame, classes: Sequence[str], recording: Path, stamps: Sequence[str], folder: Path
 ) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ser.errors import ConfigError
 from ser.inference.predictor import Predictor
+from ser.runtime.packages import packages_named
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,7 @@ def load(path: str | Path | Sequence[Path], device: "str | torch.device" = "cpu"
     return Predictor(load_model(path, device))
 
 
+@packages_named()
 def load_model(path: str | Path, device: "str | torch.device" = "cpu") -> "SpeechClassifier":
     """Return the trained model of a checkpoint, in evaluation mode.
 
@@ -47,7 +49,7 @@ def load_model(path: str | Path, device: "str | torch.device" = "cpu") -> "Speec
 
     Raises:
         RunError: If there is no checkpoint, it is damaged, or it was not written by ``ser``.
-        ConfigError: If there is no such device.
+        ConfigError: If there is no such device, or PyTorch is not installed.
     """
     from ser.models.checkpoint import model_from, read_checkpoint
 

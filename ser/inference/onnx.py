@@ -9,6 +9,7 @@ import numpy as np
 
 from ser.audio.decode import AudioSettings
 from ser.errors import ConfigError, RunError
+from ser.evaluation.calibration import softmax
 from ser.inference.scorer import Clips, Scores, scores_of
 from ser.models.calibration import Calibration
 from ser.models.familiar import Familiar
@@ -58,8 +59,6 @@ class OnnxScorer:
 
     def score(self, clips: Clips, *, embed: bool = False) -> Scores:
         """See `ser.inference.scorer.Scorer.score`."""
-        from scipy.special import softmax  # late: slow to import
-
         known = [output.name for output in self._session.get_outputs()]
         if embed and "embedding" not in known:
             raise ConfigError(f"{self.name} must have an embedding; got {', '.join(known)}. Load the run.")
@@ -67,7 +66,7 @@ class OnnxScorer:
         inputs = {"waveform": np.ascontiguousarray(clips.waveform), "lengths": clips.lengths.astype(np.int64)}
         outputs, *rest = self._session.run(asked, inputs)
         answers = outputs.astype(np.float64)
-        probable = answers if self.numeric else softmax(answers, axis=1)
+        probable = answers if self.numeric else softmax(answers)
         return scores_of(probable, self.calibration, rest[0] if embed else None)
 
     def adapt(self, clips: Iterable[Clips]) -> None:

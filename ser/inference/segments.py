@@ -17,6 +17,7 @@ from ser.inference.scorer import Scorer
 from ser.inference.turns import read_turns
 from ser.inference.windows import LONG_S, pieces
 from ser.runtime.files import replacing
+from ser.runtime.packages import packages_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,7 @@ class Segments:
     source: Source
     stamps: tuple[str, ...]
 
+    @packages_named()
     def plot(self, path: str | Path | None = None) -> "Figure":
         """Draw the waveform, and below it the probabilities on top of each other, or the numbers, on one axis of time.
 

@@ -3,10 +3,12 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+if TYPE_CHECKING:
+    from filelock import FileLock
 
-_held: list[FileLock] = []
+_held: "list[FileLock]" = []
 """Locks of the GPU that this process has taken, held until it ends."""
 
 
@@ -35,6 +37,8 @@ def take_gpu(folder: Path | None = None) -> str | None:
     Returns:
         Name of the GPU; ``None`` if there is at most one, if all are taken, or if this process already has one.
     """
+    from filelock import FileLock, Timeout  # late: a server needs none
+
     there = gpus()
     if len(there) < 2 or _held:
         return None

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from ser.errors import ConfigError
 from ser.runtime.migration import moved
+from ser.runtime.packages import packages_named
 
 T = TypeVar("T")
 
@@ -72,7 +73,8 @@ def find_class(path: str, kind: type[T]) -> type[T]:
     if not (module and name) or path.startswith("."):
         raise ConfigError(f"_target_ must be the import path of a class, such as ser.models.cnn.CNN; got {path!r}.")
     try:
-        found = getattr(import_module(module), name)
+        with packages_named():
+            found = getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         if error.name and "." in error.name and module.startswith(error.name):
             raise ConfigError(f"_target_: {path}: there is no module {error.name}.") from error

@@ -78,7 +78,7 @@ def loader_of(path: str | Path, device: str) -> Callable[[], tuple[Predictor, Fa
     """Return what loads the model of a run, tries it once, and reads what is known of its training.
 
     Raises:
-        ConfigError: By the returned function, if the model must be adapted first.
+        ConfigError: By the returned function, if the model must be adapted first, or there is no such device.
         RunError: By the returned function, if there is no model.
     """
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from ser.errors import ConfigError
-from ser.inference.load import device_named
 from ser.runs.folder import checkpoint_of
 from ser.runtime.instantiate import settings_from
 from ser.serving.access import keys_of_environment
@@ -38,7 +37,6 @@ def serve(config: "DictConfig") -> None:
     from omegaconf import OmegaConf
 
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    device = str(device_named(plain["device"]))
     limits, batching = (
         settings_from(Limits, plain["limits"], "limits"),
         settings_from(Batching, plain["batching"], "batching"),
@@ -50,7 +48,7 @@ def serve(config: "DictConfig") -> None:
         errors.append(error)
         server.should_exit = True
 
-    loaders = {name: loader_of(path, device) for name, path in models_of(plain).items()}
+    loaders = {name: loader_of(path, plain["device"]) for name, path in models_of(plain).items()}
     service = Service(loaders, limits, batching, keys_of_environment(), failed)
     server = uvicorn.Server(
         uvicorn.Config(

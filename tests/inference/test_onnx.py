@@ -1,9 +1,6 @@
 """A model in ONNX predicts without PyTorch; files of another kind are refused with a plain error."""
 
-import json
-import os
 import pickle
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,51 +11,13 @@ import torch
 from scipy.special import softmax
 
 import ser
-from ser.corpora.demo import Demo
 from ser.errors import ConfigError, RunError
 from ser.models.familiar import Familiar
 from tests.inference.conftest import speech
+from tests.loudness import save_loudness
 
-onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
-FACTS = {
-    "model": "Loudness",
-    "labels": '["loud", "soft"]',
-    "numeric": "false",
-    "audio": json.dumps({"sample_rate": 16000, "trim_db": None, "min_ms": 100.0}),
-    "stamps": '["synthetic speech"]',
-    "temperature": "2.0",
-    "threshold": "0.9",
-    "level": "0.9",
-    "curve": "[[0.0, 1.0, 0.4], [0.7, 0.5, 0.1]]",
-}
-
-
-def save_loudness(path: Path, **facts: str | None) -> Path:
-    """Write a net by hand whose logits are the sum of the squared samples, divided by a hundred, and its negative."""
-    helper, floats = onnx.helper, onnx.TensorProto.FLOAT
-    nodes = [
-        helper.make_node("Mul", ["waveform", "waveform"], ["squares"]),
-        helper.make_node("ReduceSum", ["squares", "one"], ["energy"]),
-        helper.make_node("Mul", ["energy", "share"], ["embedding"]),
-        helper.make_node("Neg", ["embedding"], ["negative"]),
-        helper.make_node("Concat", ["embedding", "negative"], ["logits"], axis=1),
-        helper.make_node("Identity", ["logits"], ["values"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "loudness",
-        [
-            helper.make_tensor_value_info("waveform", floats, ["batch", "sample"]),
-            helper.make_tensor_value_info("lengths", onnx.TensorProto.INT64, ["batch"]),
-        ],
-        [helper.make_tensor_value_info(name, floats, None) for name in ("logits", "values", "embedding")],
-        [onnx.numpy_helper.from_array(np.array([1]), "one"), onnx.numpy_helper.from_array(np.float32(0.01), "share")],
-    )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    helper.set_model_props(made, {name: fact for name, fact in (FACTS | facts).items() if fact is not None})
-    onnx.save(made, str(path))
-    return path
 
 
 @pytest.fixture
@@ -109,26 +68,6 @@ def test_model_can_be_sent_to_another_process(file: Path) -> None:
     clip = speech(0.5)
     assert again.predict(clip, rate=16000).equals(model.predict(clip, rate=16000))
     assert repr(again) == "Predictor(loudness.onnx (Loudness); loud, soft; 16000 Hz; synthetic speech)"
-
-
-WITHOUT_TORCH = """
-import sys
-for name in ("torch", "torchaudio", "lightning", "torchmetrics"):
-    sys.modules[name] = None  # importing it raises
-import ser
-model = ser.load(sys.argv[1])
-table = model.predict(sys.argv[2])
-print(table["label"][0], len(model.embed(sys.argv[2])), len(model.segments(sys.argv[2]).table) > 0)
-"""
-
-
-def test_prediction_needs_no_torch(file: Path, tmp_path: Path) -> None:
-    clip = next(iter(Demo().utterances())).path
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", WITHOUT_TORCH, str(file), str(clip)]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["loud", "1", "True"]
 
 
 def test_other_files_are_refused(file: Path, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def write_onnx(model: SpeechClassifier, facts: Mapping[str, str], path: Path) ->
         import onnx  # late: an extra
         import onnxscript  # noqa: F401  # what torch writes ONNX with
     except ModuleNotFoundError as error:
-        raise ConfigError(f"format=onnx needs the package {error.name}. Run pip install 'ser[onnx]'.") from error
+        raise ConfigError(f"format=onnx needs the package {error.name}. Run pip install 'ser[export]'.") from error
     names = ["values" if model.numeric else "probabilities", "logits", "embedding"]
     program = program_of(model)
     with refusing(model):
