@@ -1,6 +1,5 @@
 """`Predictor`: embeddings, several threads, other processes, and models of one's own."""
 
-import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -58,12 +57,6 @@ def test_threads_give_the_numbers_of_one(model: Predictor) -> None:
     for at, (answer, vector) in enumerate(expected):
         np.testing.assert_allclose(answers[at], answer, atol=1e-6)
         np.testing.assert_allclose(embedded[at], vector, atol=1e-5)
-
-
-def test_a_copy_for_another_process_says_the_same(model: Predictor) -> None:
-    model.embed(speech(1.0), RATE)  # leaves nothing that cannot be sent
-    again = pickle.loads(pickle.dumps(model))
-    pd.testing.assert_frame_equal(again.predict(speech(1.0), RATE), model.predict(speech(1.0), RATE))
 
 
 def test_it_says_what_it_is_and_gives_its_module(model: Predictor, run: Path) -> None:
