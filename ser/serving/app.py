@@ -108,7 +108,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
 
     async def admitted(request: Request) -> AsyncIterator[None]:
         service.admit(request)
-        async with service.at_work():
+        with service.requests.held():
             yield
 
     def known(request: Request) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -24,7 +25,8 @@ from ser.serving.service import Service
 log = logging.getLogger(__name__)
 CODES = {"too_large": 1009, "internal": 1011, "unavailable": 1013, "queue_full": 1013, "too_many_requests": 1013}
 """Codes with which a stream is closed after an error; 1008, a rule that was broken, is that of all others."""
-DONE = 1000
+DONE, ENDING = 1000, 1012
+"""Codes of a stream that its client has ended, and of one that ends because the server does."""
 
 
 class Begin(BaseModel):
@@ -44,8 +46,7 @@ async def live(socket: WebSocket, service: Service, cors: tuple[str, ...]) -> No
     """Answer a live stream until it ends, or breaks a rule; every error is told before the stream is closed."""
     await socket.accept()
     try:
-        await _answered(socket, service, cors)
-        await socket.close(DONE)
+        await socket.close(await _answered(socket, service, cors))
     except WebSocketDisconnect:
         return
     except Exception as error:
@@ -57,16 +58,17 @@ async def live(socket: WebSocket, service: Service, cors: tuple[str, ...]) -> No
             await socket.close(CODES.get(failed.kind, 1008))
 
 
-async def _answered(socket: WebSocket, service: Service, cors: tuple[str, ...]) -> None:
+async def _answered(socket: WebSocket, service: Service, cors: tuple[str, ...]) -> int:
+    """Answer a stream, and return the code to close it with."""
     _check_origin(socket, cors)
     begin = await _begin(socket, service)
     service.admit(socket, begin.key)
     served = service.served(begin.model)
-    async with service.streaming():
+    with service.streams.held():
         stream = served.predictor.stream(begin.rate, window=begin.window, hop=begin.hop)
         await socket.send_json({"type": "ready", **served.named(), "rate": begin.rate})
         async with asyncio.timeout(service.limits.stream_s):
-            await _talk(socket, service, served, stream)
+            return await _talk(socket, service, served, stream)
 
 
 async def _begin(socket: WebSocket, service: Service) -> Begin:
@@ -82,18 +84,33 @@ async def _begin(socket: WebSocket, service: Service) -> Begin:
         raise ServingError("invalid", f'{name}: {first["msg"]}. Send {{"type": "start", "rate": 16000}}.') from None
 
 
-async def _talk(socket: WebSocket, service: Service, served: Served, stream: Stream) -> None:
-    loop, ended = asyncio.get_running_loop(), False
-    while not ended:
-        message = await _next(socket, service)
-        if (content := message.get("bytes")) is not None:
-            events = await loop.run_in_executor(service.streamers, stream.feed, _samples(content, service))
+async def _talk(socket: WebSocket, service: Service, served: Served, stream: Stream) -> int:
+    loop = asyncio.get_running_loop()
+    code: int | None = None
+    while code is None:
+        message = await _next_unless_ending(socket, service)
+        if message is None:
+            code, work = ENDING, partial(stream.close)
+        elif (content := message.get("bytes")) is not None:
+            work = partial(stream.feed, _samples(content, service))
         elif _object(message.get("text")).get("type") == "end":
-            ended, events = True, await loop.run_in_executor(service.streamers, stream.close)
+            code, work = DONE, partial(stream.close)
         else:
             raise ServingError("invalid", 'A message must be samples, or {"type": "end"}; got another one.')
-        for event in events:
+        for event in await loop.run_in_executor(service.streamers, work):
             await socket.send_json(_plain(event, served))
+    return code
+
+
+async def _next_unless_ending(socket: WebSocket, service: Service) -> dict[str, Any] | None:
+    """Return the next message; ``None`` if the server ends first."""
+    message, ending = asyncio.create_task(_next(socket, service)), asyncio.create_task(service.ending.wait())
+    try:
+        await asyncio.wait({message, ending}, return_when=asyncio.FIRST_COMPLETED)
+        return message.result() if message.done() else None
+    finally:
+        message.cancel()
+        ending.cancel()
 
 
 async def _next(socket: WebSocket, service: Service) -> dict[str, Any]:

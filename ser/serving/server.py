@@ -1,10 +1,12 @@
 """Run a server until it is told to end."""
 
+import asyncio
 import logging
 import signal
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -25,6 +27,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 DEFAULT = "default"
 """Name of the model of ``model=``."""
+POLL_S = 0.02
+
+
+class Server(uvicorn.Server):
+    """A server that lets live streams tell what they have heard before it ends; uvicorn's closes them at once."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then answer the requests that were accepted."""
+        self._service.ending.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._service.limits.timeout_s):
+                while self._service.streams.taken and not self.force_exit:
+                    await asyncio.sleep(POLL_S)
+        await super().shutdown(sockets)
 
 
 def serve(config: "DictConfig") -> None:
@@ -42,15 +62,15 @@ def serve(config: "DictConfig") -> None:
         settings_from(Batching, plain["batching"], "batching"),
     )
     errors: list[Exception] = []
-    server: uvicorn.Server
+    server: Server
 
     def failed(error: Exception) -> None:
         errors.append(error)
         server.should_exit = True
 
-    loaders = {name: loader_of(path, plain["device"]) for name, path in models_of(plain).items()}
+    loaders = {name: loader_of(path, plain["device"]) for name, path in named_models(plain).items()}
     service = Service(loaders, limits, batching, keys_of_environment(), failed)
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             create_app(service, plain["cors"]),
             log_config=None,
@@ -58,7 +78,8 @@ def serve(config: "DictConfig") -> None:
             server_header=False,
             ws_max_size=limits.bytes,
             timeout_graceful_shutdown=round(limits.timeout_s) + 1,
-        )
+        ),
+        service,
     )
     listening = listen(plain["host"], plain["port"])
     _log_json()
@@ -70,7 +91,7 @@ def serve(config: "DictConfig") -> None:
         raise errors[0]
 
 
-def models_of(settings: Mapping[str, Any]) -> dict[str, str]:
+def named_models(settings: Mapping[str, Any]) -> dict[str, str]:
     """Return the paths of the models by their names.
 
     Raises:
@@ -78,7 +99,7 @@ def models_of(settings: Mapping[str, Any]) -> dict[str, str]:
         RunError: If one has no model.
 
     Example:
-        >>> models_of({"model": {"path": None}, "models": None})
+        >>> named_models({"model": {"path": None}, "models": None})
         Traceback (most recent call last):
         ser.errors.ConfigError: model must be the folder of a run; got none. Give it: python -m ser.serve model=runs/...
     """

@@ -14,11 +14,13 @@ from starlette.requests import HTTPConnection, Request
 from ser.errors import SerError
 from ser.inference.decoded import Decoded
 from ser.inference.predictor import Predictor
+from ser.serving.about import Facts
 from ser.serving.access import Allowance, Keys, sent_key
 from ser.serving.errors import ServingError
 from ser.serving.limits import Batching, Limits
 from ser.serving.meters import Meters
-from ser.serving.served import Facts, Served
+from ser.serving.places import Places
+from ser.serving.served import Served
 from ser.serving.uploads import decode_upload, open_upload, uploaded
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,9 @@ class Service:
 
     Attributes:
         meters: What is counted.
+        requests: Places for requests.
+        streams: Places for live streams.
+        ending: Set when the server ends: streams then tell what they have heard, and close.
     """
 
     def __init__(
@@ -55,7 +60,9 @@ class Service:
         self.keys, self.allowance, self.meters = Keys(keys), Allowance(self.limits.per_minute), Meters()
         self._loaders, self._failed = loaders, failed
         self._models: dict[str, Served] = {}
-        self._at_work = self._open_streams = 0
+        self.requests = Places(self.limits.concurrency, "requests are at work", retry_s=1)
+        self.streams = Places(self.limits.streams, "streams are open", RETRY_S, self.meters.streams.set)
+        self.ending = asyncio.Event()
         self._decoders = ThreadPoolExecutor(DECODERS, "decode")
         self._windows = ThreadPoolExecutor(1, "segments")
         self.streamers = ThreadPoolExecutor(min(self.limits.streams, DECODERS), "stream")
@@ -119,40 +126,6 @@ class Service:
         """
         client = self.keys.check(key or sent_key(connection.headers))
         self.allowance.take(client or (connection.client.host if connection.client else ""))
-
-    @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
-        """Hold one of the places for requests.
-
-        Raises:
-            ServingError: If there is none.
-        """
-        if self._at_work >= self.limits.concurrency:
-            text = f"{self.limits.concurrency} requests are at work, which is the most. Try again later."
-            raise ServingError("too_many_requests", text, retry_s=1)
-        self._at_work += 1
-        try:
-            yield
-        finally:
-            self._at_work -= 1
-
-    @asynccontextmanager
-    async def streaming(self) -> AsyncIterator[None]:
-        """Hold one of the places for streams.
-
-        Raises:
-            ServingError: If there is none.
-        """
-        if self._open_streams >= self.limits.streams:
-            text = f"{self.limits.streams} streams are open, which is the most. Try again later."
-            raise ServingError("too_many_requests", text, retry_s=RETRY_S)
-        self._open_streams += 1
-        self.meters.streams.set(self._open_streams)
-        try:
-            yield
-        finally:
-            self._open_streams -= 1
-            self.meters.streams.set(self._open_streams)
 
     async def predict(self, request: Request, served: Served) -> dict[str, Any]:
         """Answer a request with a recording; see `ser.serving.answers.Prediction`."""

@@ -1,20 +1,24 @@
 """A server of a small model that is not trained, in the process of the test."""
 
 import io
+import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import soundfile
+import uvicorn
 from fastapi.testclient import TestClient
 
 from ser.inference.predictor import Predictor
 from ser.models.calibration import Calibration
+from ser.serving.about import Facts
 from ser.serving.app import create_app
 from ser.serving.limits import Batching, Limits
-from ser.serving.served import Facts
+from ser.serving.server import Server
 from ser.serving.service import Loader, Service
 from tests.untrained import untrained
 
@@ -49,6 +53,30 @@ def opened(service: Service, *, cors: tuple[str, ...] = (), wait: bool = True) -
         while wait and client.get("/ready").status_code != 200:
             time.sleep(0.01)
         yield client
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(6000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not happen within a minute")
+
+
+@contextmanager
+def listening(service: Service) -> Iterator[tuple[Server, int]]:
+    """A server on a port of this machine, when its models are loaded; it ends with the block at the latest."""
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        server = Server(uvicorn.Config(create_app(service), log_config=None), service)
+        thread = threading.Thread(target=server.run, args=([port],))
+        thread.start()
+        try:
+            until(lambda: server.started and service.ready)
+            yield server, port.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join(60)
+        assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")

@@ -8,20 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 
 from ser.errors import ConfigError
 from ser.inference.predictor import Predictor
 from ser.protocols.limits import NOT_FOR
 from ser.serving.access import MOST_CLIENTS, Allowance, keys_of_environment
-from ser.serving.app import create_app
 from ser.serving.errors import ServingError
 from ser.serving.logs import JsonLines
-from ser.serving.server import listen, models_of
+from ser.serving.server import listen, named_models
 from tests.inference.conftest import speech
-from tests.serving.conftest import FACTS, failure, opened, service_of, wav
-from tests.serving.test_predict import CLIP, Held, held_by, metric, send, until
+from tests.serving.conftest import FACTS, failure, listening, opened, service_of, until, wav
+from tests.serving.test_predict import CLIP, Held, held_by, metric, send
 
 
 def test_a_key_is_needed_where_there_are_keys(model: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +111,7 @@ def test_models_are_chosen_by_name(model: Predictor) -> None:
 
 def test_a_server_needs_a_model() -> None:
     with pytest.raises(ConfigError, match="model must be the folder of a run; got none"):
-        models_of({"model": {"path": None}, "models": None})
+        named_models({"model": {"path": None}, "models": None})
 
 
 def test_an_address_that_is_taken_is_named() -> None:
@@ -161,35 +159,20 @@ def test_notes_that_libraries_put_into_records_are_not_logged() -> None:
 
 def test_a_server_that_ends_answers_what_it_accepted(model: Predictor) -> None:
     scorer = Held(model)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        service = service_of(held_by(scorer), size=1, delay_ms=0, timeout_s=120)
-        server = uvicorn.Server(uvicorn.Config(create_app(service), log_config=None))
-        thread = threading.Thread(target=server.run, args=([listening],))
-        thread.start()
-        with httpx.Client(base_url=address, timeout=120) as client, ThreadPoolExecutor(3) as pool:
-            until(lambda: server.started and service.ready)
-            asked = [
-                pool.submit(client.post, "/v1/predict", content=CLIP, headers={"Content-Type": "audio/wav"})
-                for _ in range(3)
-            ]
-            until(lambda: service.served(None)._batcher.waiting() == 2)
-            server.should_exit = True
-            scorer.free.set()
-            assert [task.result().status_code for task in asked] == [200, 200, 200]
-        thread.join(60)
-        assert not thread.is_alive()
+    service = service_of(held_by(scorer), size=1, delay_ms=0, timeout_s=120)
+    with listening(service) as (server, port), ThreadPoolExecutor(3) as pool:
+        address = f"http://127.0.0.1:{port}/v1/predict"
+        asked = [pool.submit(httpx.post, address, files={"file": CLIP}, timeout=120) for _ in range(3)]
+        until(lambda: service.served(None)._batcher.waiting() == 2)
+        server.should_exit = True
+        scorer.free.set()
+        assert [task.result().status_code for task in asked] == [200, 200, 200]
 
 
 def test_a_client_that_leaves_is_not_scored(model: Predictor) -> None:
     scorer = Held(model)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        service = service_of(held_by(scorer), size=1, delay_ms=0, timeout_s=120)
-        server = uvicorn.Server(uvicorn.Config(create_app(service), log_config=None))
-        thread = threading.Thread(target=server.run, args=([listening],))
-        thread.start()
-        until(lambda: server.started and service.ready)
+    service = service_of(held_by(scorer), size=1, delay_ms=0, timeout_s=120)
+    with listening(service) as (_, port):
         head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\nContent-Length: {len(CLIP)}\r\n\r\n"
         clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
         for client in clients:
@@ -197,11 +180,8 @@ def test_a_client_that_leaves_is_not_scored(model: Predictor) -> None:
         until(lambda: service.served(None)._batcher.waiting() == 2)
         for client in clients:
             client.close()
-        until(lambda: service._at_work == 0)
+        until(lambda: service.requests.taken == 0)
         scorer.free.set()
-        server.should_exit = True
-        thread.join(60)
-        assert not thread.is_alive()
     assert 'ser_batch_size_count{model="default"} 1.0' in service.meters.text().decode()
 
 

@@ -1,7 +1,7 @@
 """`WS /v1/stream`: events as they are described, the numbers of `Predictor`, and a typed error for what breaks a rule."""
 
 import json
-import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,18 @@ import yaml
 from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 import ser.serving
+from benchmarks import broken
 from ser.inference.predictor import Predictor
-from ser.inference.stream import END, MEASUREMENT, START
+from ser.inference.stream import END, MEASUREMENT, START, Event
 from ser.serving.errors import STATUS
+from ser.serving.live import ENDING
 from tests.inference.test_stream import RATE, heard, talk
-from tests.serving.conftest import opened, service_of
-from tests.serving.test_predict import Held, held_by, metric, until
+from tests.serving.conftest import listening, opened, service_of, until
+from tests.serving.test_predict import Held, held_by, metric
 
 DESCRIPTION = yaml.safe_load((Path(ser.serving.__file__).parent / "asyncapi.yaml").read_text())
 SCHEMAS = DESCRIPTION["components"]["schemas"]
@@ -67,15 +71,35 @@ def test_events_are_those_of_a_stream(client: TestClient, model: Predictor, path
     assert events[0]["stamps"] == list(model.stamps)
     expected = heard(model, PCM, window=0.7, hop=0.3)
     assert {event.kind for event in expected} == {START, MEASUREMENT, END}
-    assert [(one["type"], one["start"], one["end"]) for one in events[1:]] == [
-        (e.kind, e.start, e.end) for e in expected
-    ]
-    for one, event in zip(events[1:], expected, strict=True):
+    same(events[1:], expected, model)
+
+
+def same(events: list[dict[str, Any]], expected: list[Event], model: Predictor) -> None:
+    assert [(one["type"], one["start"], one["end"]) for one in events] == [(e.kind, e.start, e.end) for e in expected]
+    for one, event in zip(events, expected, strict=True):
         if event.answer is not None:
             assert one["probabilities"] == {name: event.answer[name] for name in model.classes}
             assert [one[name] for name in ("label", "set", "flags")] == [
                 event.answer[name] for name in ("label", "set", "flags")
             ]
+
+
+def test_a_server_that_ends_tells_first_what_a_stream_has_heard(model: Predictor) -> None:
+    begun = PCM[: round(1.8 * RATE)]  # within the first utterance
+    events: list[dict[str, Any]] = []
+    with (
+        listening(service_of(model)) as (server, port),
+        connect(f"ws://127.0.0.1:{port}/v1/stream?rate={RATE}") as client,
+    ):
+        client.send(begun.tobytes())
+        with suppress(ConnectionClosed):
+            while True:
+                events.append(json.loads(client.recv(60)))
+                server.should_exit = server.should_exit or events[-1]["type"] == START
+        assert client.close_code == ENDING
+    expected = heard(model, begun)
+    assert expected[-1].kind == END
+    same(events[1:], expected, model)
 
 
 START_MESSAGE = {"type": "start", "rate": RATE}
@@ -104,14 +128,9 @@ def test_what_breaks_a_rule_is_told(model: Predictor, messages: list[Any], expec
         assert failed(spoken(client, *messages)) == expected
 
 
-def test_random_messages_are_never_a_fault_of_the_server(client: TestClient) -> None:
-    generator = random.Random(0)
-    for _ in range(100):
-        messages = [START_MESSAGE] if generator.random() < 0.7 else []
-        for _ in range(generator.randrange(4)):
-            noise = generator.randbytes(generator.randrange(3000))
-            messages.append(generator.choice([noise, noise.decode("latin-1"), '{"type": "end"}', '{"type": 3}']))  # type: ignore[arg-type]
-        events, code = spoken(client, *messages, "stop")
+def test_broken_messages_are_never_a_fault_of_the_server(client: TestClient) -> None:
+    for said in broken.talks(0, 100):
+        events, code = spoken(client, *said.messages, "stop")
         assert code in (1000, 1008)
         assert not events or events[-1].get("error", {}).get("type") != "internal"
 

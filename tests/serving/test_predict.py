@@ -1,9 +1,6 @@
 """`POST /v1/predict` and `/v1/segments`: the answers of `Predictor`, and a typed error for everything else."""
 
-import random
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,12 +11,13 @@ import pytest
 import soundfile
 from fastapi.testclient import TestClient
 
+from benchmarks import broken
 from ser.inference.predictor import Predictor
 from ser.inference.scorer import Clips, Scores
 from ser.protocols.limits import NOT_FOR
 from ser.serving.errors import STATUS
 from tests.inference.conftest import speech
-from tests.serving.conftest import failure, opened, service_of, wav
+from tests.serving.conftest import failure, opened, service_of, until, wav
 
 CLIP = wav(speech(1.0))
 
@@ -54,12 +52,6 @@ def test_answers_are_those_of_the_predictor_whatever_is_asked_at_the_same_time(
     assert responses[12].json()["seconds"] == 35.0
     sizes = client.get("/metrics").text
     assert f'ser_batch_size_sum{{model="default"}} {float(len(files))}' in sizes
-
-
-def test_a_form_and_a_raw_body_have_the_same_answer(client: TestClient) -> None:
-    form = client.post("/v1/predict", files={"file": ("../a b.wav", CLIP, "audio/wav")})
-    binary = send(client, CLIP, **{"Content-Type": "application/octet-stream"})
-    assert form.json() == send(client, CLIP).json() == binary.json()
 
 
 def test_segments_are_those_of_the_predictor(client: TestClient, model: Predictor) -> None:
@@ -135,30 +127,9 @@ def test_a_small_file_that_stands_for_a_large_one_is_refused(client: TestClient)
 
 
 def test_broken_bodies_have_errors_of_the_client(client: TestClient) -> None:
-    generator = random.Random(0)
-    form = httpx.Request("POST", "http://x", files={"file": ("a.wav", CLIP[:2000])})
-    body, kind = form.read(), form.headers["Content-Type"]
-    starts = [
-        body,
-        CLIP[:2000],
-        wav(speech(0.1), 16000, "OGG"),
-        wav(speech(0.1), 16000, "MP3"),
-        b"RIFF",
-        b"fLaC",
-        b"OggS",
-    ]
-    for number in range(300):
-        content = bytearray(generator.choice(starts))
-        for _ in range(generator.randrange(1, 8)):
-            at = generator.randrange(len(content) + 1)
-            content[at : at + generator.randrange(4)] = generator.randbytes(generator.randrange(4))
-        content = content[: generator.randrange(len(content) + 1)] if number % 3 == 0 else content
-        asked = generator.choice(
-            [kind, kind[:-3], kind.replace("boundary=", "boundary"), "audio/wav", "multipart/form-data;;="]
-        )
-        path = generator.choice(["/v1/predict", "/v1/segments"])
-        response = send(client, bytes(content), path, **{"Content-Type": asked})
-        assert response.status_code in (200, 400, 413, 415, 422), (response.text, asked, bytes(content))
+    for body in broken.bodies(0, 300):
+        response = send(client, body.content, body.path, **{"Content-Type": body.kind})
+        assert response.status_code in (200, 400, 404, 413, 415, 422), (response.text, body)
         if response.status_code != 200:
             failure(response)
 
@@ -185,14 +156,6 @@ def held_by(scorer: Held) -> Predictor:
     predictor = Predictor.__new__(Predictor)
     predictor.scorer = scorer  # type: ignore[assignment]
     return predictor
-
-
-def until(condition: Callable[[], bool]) -> None:
-    for _ in range(6000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not happen within a minute")
 
 
 def metric(client: TestClient, name: str) -> float:
