@@ -1,15 +1,20 @@
-"""What the benchmarks share: composed settings, the device that there is, and its memory."""
+"""What the benchmarks share: composed settings, untrained models, the device that there is, and its memory."""
 
 import resource
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from ser.models.calibration import Calibration
+from ser.models.classifier import SpeechClassifier
 from ser.runtime.conf_dir import conf_dir
+from ser.training.build import build_model
 
 GIB = 2**30
+CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad")
 
 
 def composed(overrides: list[str]) -> dict[str, Any]:
@@ -18,6 +23,15 @@ def composed(overrides: list[str]) -> dict[str, Any]:
         config = OmegaConf.to_container(compose("train", overrides), resolve=True)
     assert isinstance(config, dict)
     return {str(key): value for key, value in config.items()}
+
+
+def untrained(*overrides: str) -> SpeechClassifier:
+    """Return a model of some settings whose weights are random: what it costs does not depend on them."""
+    stub = SimpleNamespace(classes=CLASSES, stamps=(), scale=lambda: None)
+    torch.manual_seed(0)
+    model = build_model(composed(list(overrides)), stub)  # type: ignore[arg-type]
+    model.calibration = Calibration(1.5, 0.9, 0.9)
+    return model.to(device()).eval()
 
 
 def device() -> torch.device:
