@@ -93,7 +93,9 @@ def check(config: dict[str, Any], folder: Path) -> None:
     instantiate(config["labels"], Labels)
     instantiate(config["protocol"], Protocol)
     counts = {"angry": 1, "sad": 1}
-    stub = SimpleNamespace(classes=("angry", "sad"), class_counts=lambda: counts, stamps=(), scale=lambda: None)
+    stub = SimpleNamespace(
+        classes=("angry", "sad"), class_counts=lambda: counts, stamps=(), trained_on=(), scale=lambda: None
+    )
     if "encoder" not in config["model"] and "checkpoint" not in config.get("features", {}):
         model = build.build_model(config, stub)  # type: ignore[arg-type]
         if "estimator" not in config["model"]:

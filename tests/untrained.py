@@ -11,5 +11,5 @@ SMALL = ("model.channels=[4,4,4,4]", "model.width=8", "model.attention=4")
 
 def untrained(classes: tuple[str, ...] = ("angry", "sad"), stamps: tuple[str, ...] = ()) -> SpeechClassifier:
     """A CNN of some classes, in evaluation mode."""
-    data = SimpleNamespace(classes=classes, stamps=stamps, scale=lambda: None)
+    data = SimpleNamespace(classes=classes, stamps=stamps, trained_on=(), scale=lambda: None)
     return build_model(composed("model=cnn", "normalise=utterance", *SMALL), data).eval()  # type: ignore[arg-type]

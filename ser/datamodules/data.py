@@ -100,6 +100,17 @@ class SpeechData:
         """The stamps of every result on this fold."""
         return self.plan.stamps(self.fold, self.findings)
 
+    @property
+    def trained_on(self) -> list[dict[str, str]]:
+        """``name``, ``title`` and ``licence`` of the corpora that train."""
+        names = set(self.labelled.manifest["corpus"].iloc[self.split.train])
+        stores = zip(self.plan.corpora, self.plan.stores, strict=True)
+        return [
+            {"name": name, **{fact: store.card[fact] for fact in ("title", "licence")}}
+            for name, store in stores
+            if name in names
+        ]
+
     def check_fitted(self, rows: np.ndarray) -> None:
         """Check that statistics were computed on the training side only; see `ser.protocols.audit.check_fitted`."""
         check_fitted(self.split, rows)

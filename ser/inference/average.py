@@ -36,6 +36,8 @@ class AverageScorer:
         self.classes, self.numeric, self.audio = first.classes, first.numeric, first.audio
         stamps = [stamp for scorer in scorers for stamp in scorer.stamps]
         self.stamps = combined([*stamps, f"{AVERAGE} ({len(scorers)})"])
+        every = {corpus["name"]: corpus for scorer in scorers for corpus in scorer.trained_on}
+        self.trained_on = list(every.values())
         self.calibration = _calibration([scorer.calibration for scorer in scorers])
         familiar = [scorer.familiar for scorer in scorers if isinstance(scorer.familiar, Familiar)]
         self.familiar = MeanDistance(familiar) if len(familiar) == len(scorers) else None

@@ -46,6 +46,7 @@ class OnnxScorer:
             self.name, self.numeric = f"{path.name} ({facts['model']})", json.loads(facts["numeric"])
             self.classes, self.stamps = tuple(json.loads(facts["labels"])), tuple(json.loads(facts["stamps"]))
             self.audio = AudioSettings(**json.loads(facts["audio"]))
+            self.trained_on = json.loads(facts.get("trained_on", "[]"))
             self.calibration = _calibration(facts)
             self.familiar = Familiar.from_text(facts["familiar"]) if "familiar" in facts else None
         except (KeyError, ValueError, TypeError) as error:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,8 @@ from ser.inference.windows import Piece, batches, pieces
 
 log = logging.getLogger(__name__)
 ON_ERROR = ("raise", "row")
-_TOLD: WeakSet[Scorer] = WeakSet()
-"""Models of which it was said that they are not calibrated."""
+_TOLD: WeakKeyDictionary[Scorer, set[str]] = WeakKeyDictionary()
+"""What was said of a model."""
 GIVEN = "given_"
 """Prefix of a given column that has the name of one of the result."""
 UNIT = "e_"
@@ -197,10 +197,29 @@ def _averaged(
     return reading, sums.averages(without=reading.errors)
 
 
-def _say_if_uncalibrated(scorer: Scorer) -> None:
-    if scorer.calibration is None and not scorer.numeric and scorer not in _TOLD:
-        _TOLD.add(scorer)
-        log.warning("The checkpoint of this model holds no temperature: its probabilities are not calibrated.")
+def _say_once(scorer: Scorer, calibrated: bool) -> None:
+    """Log what a user of a model should know of it, the first time."""
+    notes = []
+    if scorer.trained_on:
+        notes.append(f"Trained on {origin(scorer.trained_on)}; other languages and kinds of speech are not covered.")
+    if calibrated and scorer.calibration is None and not scorer.numeric:
+        notes.append("The checkpoint of this model holds no temperature: its probabilities are not calibrated.")
+    told = _TOLD.setdefault(scorer, set())
+    for note in [note for note in notes if note not in told]:
+        told.add(note)
+        log.warning(note)
+
+
+def origin(corpora: Sequence[Mapping[str, str]]) -> str:
+    """Return the corpora of a training in words, with their languages and kinds of speech.
+
+    Example:
+        >>> origin([{"title": "TESS", "language": "English", "material": "acted"}, {"title": "mine", "language": ""}])
+        'TESS (English, acted) and mine'
+    """
+    about = [", ".join(filter(None, (corpus.get(key) for key in ("language", "material")))) for corpus in corpora]
+    named = [corpus["title"] + f" ({facts})" * bool(facts) for corpus, facts in zip(corpora, about, strict=True)]
+    return " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
 
 
 class Reading:
@@ -262,8 +281,7 @@ class Reading:
 
 def result_table(scorer: Scorer, found: Averages, *, calibrated: bool, risk: float | None = None) -> pd.DataFrame:
     """Return the label, a column for every class, the prediction set, and with a risk whether the model is unsure."""
-    if calibrated:
-        _say_if_uncalibrated(scorer)
+    _say_once(scorer, calibrated)
     table = answer_table(scorer, found.scaled if calibrated else found.raw)
     if scorer.calibration is not None:
         members = conformal.sets(found.raw, scorer.calibration.threshold)  # of raw probabilities, as the threshold is

@@ -1,5 +1,6 @@
 """`Predictor`: a trained model as a person uses it, from a file to a table of emotions."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,11 @@ class Predictor:
     def stamps(self) -> tuple[str, ...]:
         """Words that every result of the model must carry."""
         return self.scorer.stamps
+
+    @property
+    def trained_on(self) -> Sequence[Mapping[str, str]]:
+        """The corpora of the training: ``name``, ``title``, ``language``, ``material`` and ``licence`` of each, if known."""
+        return self.scorer.trained_on
 
     def __repr__(self) -> str:
         facts = [self.scorer.name, ", ".join(self.classes), f"{self.scorer.audio.sample_rate} Hz", *self.stamps]

@@ -1,6 +1,6 @@
 """What a prediction needs of a model, however it is run: by PyTorch, or by another library."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -64,6 +64,7 @@ class Scorer(Protocol):
         numeric: Whether the answers are numbers.
         audio: How recordings are decoded.
         stamps: Words that every result must carry.
+        trained_on: The corpora of its training, see `ser.models.classifier.Task`; empty where they are not known.
         calibration: What its training found on its dev speakers, if it did.
         familiar: What its training clips are like, if that is known.
     """
@@ -73,6 +74,7 @@ class Scorer(Protocol):
     numeric: bool
     audio: AudioSettings
     stamps: tuple[str, ...]
+    trained_on: Sequence[Mapping[str, str]]
     calibration: Calibration | None
     familiar: Distance | None
 

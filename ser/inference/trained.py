@@ -28,7 +28,7 @@ class TrainedScorer:
         self.model = model
         self.name, self.numeric = type(model).__name__, model.numeric
         self.classes, self.stamps, self.audio = model.classes, model.stamps, model.audio
-        self.calibration, self.familiar = model.calibration, model.familiar
+        self.trained_on, self.calibration, self.familiar = model.trained_on, model.calibration, model.familiar
 
     def score(self, clips: Clips, *, embed: bool = False) -> Scores:
         """See `ser.inference.scorer.Scorer.score`."""

@@ -47,6 +47,7 @@ class Task:
         normalise: ``_target_`` and arguments of `ser.features.normalise.Normalise`, without ``n_features``.
         stamps: Words that every result of this model must carry.
         cleaning: By name, ``_target_`` and arguments of modules of `ser.cleaning`, applied to waveforms before the features.
+        trained_on: The corpora of the training: ``name``, ``title``, ``language``, ``material`` and ``licence`` of each.
         scale: ``mean`` and ``deviation`` of each number over the training clips, in its own unit; ``None`` for classes.
     """
 
@@ -57,6 +58,7 @@ class Task:
     stamps: Sequence[str] = ()
     scale: Mapping[str, Sequence[float]] | None = None
     cleaning: Mapping[str, Config] | None = None
+    trained_on: Sequence[Mapping[str, str]] = ()
 
 
 class SpeechClassifier(nn.Module):
@@ -97,6 +99,7 @@ class SpeechClassifier(nn.Module):
         super().__init__()
         made = settings_from(Task, task, "task")
         self.classes, self.stamps = tuple(made.classes), tuple(made.stamps)
+        self.trained_on = tuple(dict(corpus) for corpus in made.trained_on)
         self.scale = None if made.scale is None else _scale_of(made.scale)
         self.audio = settings_from(AudioSettings, made.audio, "audio")
         self.cleaning = Cleaning(made.cleaning or {})

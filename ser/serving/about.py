@@ -24,7 +24,7 @@ def about_of(name: str, scorer: Scorer, facts: Facts) -> dict[str, Any]:
         "calibrated": scorer.calibration is not None,
         "stamps": list(scorer.stamps),
         "not_for": NOT_FOR,
-        "trained_on": facts.get("trained_on"),
+        "trained_on": facts.get("trained_on") or list(scorer.trained_on) or None,
         "score": facts.get("score"),
     }
 

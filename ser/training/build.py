@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ser.corpora.corpus import Corpus
 from ser.errors import ConfigError
 from ser.protocols.plan import Plan
 from ser.protocols.stamps import ADAPTATIONS
 from ser.runs.folder import BEST
 from ser.runtime import distributed
-from ser.runtime.instantiate import instantiate
+from ser.runtime.instantiate import find_class, instantiate
 from ser.training.selection import MODES
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def build_model(config: Config, data: "SpeechData") -> "SpeechClassifier":
         "features": dict(config.get("features") or {}),
         "normalise": dict(config["normalise"]),
         "stamps": stamps_of(config, data),
+        "trained_on": trained_on(config, data),
     }
     if (scale := data.scale()) is not None:
         task["scale"] = scale
@@ -68,6 +70,15 @@ def stamps_of(config: Config, data: "SpeechData") -> list[str]:
     """Return the stamps of a run: those of its data, and one if the model is adapted to its test speakers or corpora."""
     adapted = ADAPTATIONS.get(config["normalise"].get("by"))
     return [*data.stamps, *([] if adapted is None else [adapted])]
+
+
+def trained_on(config: Config, data: "SpeechData") -> list[dict[str, str]]:
+    """Return what a model says of the corpora that train it: name, title, language, kind of speech and licence."""
+    found = []
+    for corpus in data.trained_on:
+        kind = find_class(config["data"]["corpora"][corpus["name"]]["_target_"], Corpus)
+        found.append({**corpus, "language": kind.language, "material": kind.material})
+    return found
 
 
 def device_of(accelerator: str) -> "torch.device":

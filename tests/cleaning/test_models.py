@@ -57,7 +57,7 @@ def test_card_and_identity_name_the_cleaning(cleaned: RunFolder) -> None:
 
 
 def model_with(*overrides: str) -> SpeechClassifier:
-    data: Any = SimpleNamespace(classes=("angry", "sad"), stamps=(), scale=lambda: None)
+    data: Any = SimpleNamespace(classes=("angry", "sad"), stamps=(), trained_on=(), scale=lambda: None)
     torch.manual_seed(0)
     return build_model(composed("model=cnn", *overrides), data)
 

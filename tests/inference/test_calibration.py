@@ -83,14 +83,19 @@ def test_the_temperature_is_applied_to_each_window(model: Predictor) -> None:
     assert isinstance(bad["set"][1], list)
 
 
-def test_a_checkpoint_without_a_temperature_says_so_once(model: Predictor, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_model_was_trained_on_and_that_it_is_not_calibrated_are_said_once(
+    model: Predictor, caplog: pytest.LogCaptureFixture
+) -> None:
     assert model.scorer.calibration is None
+    assert model.trained_on[0]["title"] == "synthetic demo speech"
     with caplog.at_level(logging.WARNING, "ser"):
         quiet = model.predict(speech(1.0), rate=16000, calibrated=False)
-        assert caplog.messages == []
+        (origin,) = caplog.messages
+        assert origin.startswith("Trained on synthetic demo speech (English, synthetic); ")
         tables = [model.predict(speech(1.0), rate=16000) for _ in range(2)]
-    assert [message for message in caplog.messages if "not calibrated" in message] == caplog.messages
-    assert len(caplog.messages) == 1
+    assert caplog.messages[0] == origin
+    (calibration,) = caplog.messages[1:]
+    assert "not calibrated" in calibration
     for table in tables:
         assert "set" not in table
         assert table.attrs["calibrated"] is False

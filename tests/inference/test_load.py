@@ -151,7 +151,10 @@ def test_every_refusal_is_a_plain_error() -> None:
 def test_checkpoint_holds_only_what_prediction_needs(run: Path) -> None:
     checkpoint = torch.load(run / BEST, weights_only=True)
     assert set(checkpoint) == {"ser_model", "hyper_parameters", "state_dict"}
-    assert set(checkpoint["hyper_parameters"]["task"]) == {"classes", "audio", "features", "normalise", "stamps"}
+    task = checkpoint["hyper_parameters"]["task"]
+    assert set(task) == {"classes", "audio", "features", "normalise", "stamps", "trained_on"}
+    about = {"title": "synthetic demo speech", "licence": "CC0 1.0", "language": "English", "material": "synthetic"}
+    assert task["trained_on"] == [{"name": "demo", **about}]
     assert not any(name.startswith("model.") for name in checkpoint["state_dict"])
     assert str(run.parent) not in (run / BEST).read_bytes().decode("latin-1"), "no path of this machine"
 

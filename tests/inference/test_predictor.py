@@ -78,6 +78,7 @@ def test_a_scorer_without_a_module_says_so(model: Predictor) -> None:
         def __init__(self, inner: Scorer) -> None:
             self.name, self.classes, self.numeric = "elsewhere", inner.classes, inner.numeric
             self.audio, self.stamps = inner.audio, inner.stamps
+            self.trained_on = inner.trained_on
             self.calibration, self.familiar = inner.calibration, inner.familiar
             self.score, self.adapts_to, self.adapted, self.adapt = inner.score, None, False, inner.adapt
 

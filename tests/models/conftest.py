@@ -45,7 +45,7 @@ def make_model() -> MakeModel:
     def make(
         name: str, *overrides: str, classes: Sequence[str] = EIGHT, scale: Mapping[str, list[float]] | None = None
     ) -> SpeechClassifier:
-        data = SimpleNamespace(classes=classes, stamps=(), scale=lambda: scale)
+        data = SimpleNamespace(classes=classes, stamps=(), trained_on=(), scale=lambda: scale)
         torch.manual_seed(0)
         return build_model(composed(f"model={name}", *overrides), data)  # type: ignore[arg-type]
 

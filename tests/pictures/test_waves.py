@@ -79,7 +79,7 @@ def model_of(folder: Path, name: str, *overrides: str) -> SpeechClassifier:
     """An untrained model whose features are normalised by those of a noise."""
     checkpoint = f"model.encoder.checkpoint={save_brisk(folder / 'checkpoint', name)}"
     config = composed(f"model={SYSTEMS[name]}", checkpoint, "augment=[]", *overrides)
-    data = SimpleNamespace(classes=CLASSES, stamps=(), scale=lambda: None)
+    data = SimpleNamespace(classes=CLASSES, stamps=(), trained_on=(), scale=lambda: None)
     torch.manual_seed(0)
     model = build_model(config, data)  # type: ignore[arg-type]
     with torch.no_grad():

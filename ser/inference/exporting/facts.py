@@ -26,6 +26,7 @@ def facts_of(model: SpeechClassifier, checkpoint: Path, further: Mapping[str, An
         "sample_rate": model.audio.sample_rate,
         "audio": asdict(model.audio),
         "stamps": list(model.stamps),
+        "trained_on": list(model.trained_on),
         "provenance": model.provenance(),
         **({} if model.calibration is None else asdict(model.calibration)),
         **({} if model.familiar is None else {"familiar": model.familiar.text()}),

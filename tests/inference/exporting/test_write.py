@@ -52,7 +52,7 @@ def save(tmp_path: Path) -> Save:
     ) -> Path:
         names = CLASSES if scale is None else ("arousal", "valence")
         torch.manual_seed(0)
-        stub = SimpleNamespace(classes=names, stamps=stamps, scale=lambda: scale)
+        stub = SimpleNamespace(classes=names, stamps=stamps, trained_on=(), scale=lambda: scale)
         config = composed(f"model={name}", *SMALL.get(name, []), *overrides)
         model = build_model(config, stub)  # type: ignore[arg-type]
         write_model(tmp_path / "best.ckpt", sharpened(model).eval())
