@@ -139,6 +139,9 @@ def verify(run: str | Path, corpora: str | None = None, stores: str | None = Non
 def load(path: str | Path = "toy", device: str = "cpu", folds: str | None = None) -> "Predictor":
     """Load the trained model of a run's folder, of a checkpoint, or of a file of ``python -m ser.export``.
 
+    The folder of ``python -m ser.publish`` is loaded, too, and from the Hugging Face Hub ``hub:<owner>/<name>``, with
+    ``@<revision>`` if that is not the newest: neither runs code.
+
     See `ser.inference.load.load`. A model in ONNX needs no PyTorch.
 
     Args:

@@ -17,9 +17,11 @@ from ser.features.normalise import Statistics
 from ser.models.calibration import Calibration
 from ser.models.classifier import SpeechClassifier
 from ser.models.familiar import Familiar
+from ser.models.published import no_more_weights_than, read_published
+from ser.models.published_files import FACTS
 from ser.runtime.files import replacing
 from ser.runtime.instantiate import find_class
-from ser.runtime.migration import migrated_hparams, migrated_weights
+from ser.runtime.migration import migrated_hparams, migrated_weights, moved_targets
 
 PARTS = ("ser_model", "hyper_parameters", "state_dict")
 CALIBRATION = "ser_calibration"
@@ -34,6 +36,9 @@ PREFIX = "model."
 """Prefix of the model's weights in a training's checkpoint."""
 STATES = ("state_dict", "current_model_state")
 """Keys of the weights to use, and of those to resume from where the former are an average, in a training's checkpoint."""
+
+UNFIT = (TypeError, LookupError, ValueError, AttributeError, RuntimeError, ArithmeticError, AssertionError, MemoryError)
+"""What constructors raise on settings, and on tensors, of another version or from a stranger."""
 
 
 def during_training(checkpoint: dict[str, Any], model: SpeechClassifier) -> None:
@@ -70,6 +75,20 @@ def write_model(path: Path, model: SpeechClassifier) -> None:
     _save(checkpoint, path)
 
 
+def checkpoint_from(model: SpeechClassifier) -> dict[str, Any]:
+    """Return the checkpoint of a trained model, whole and in the form of this version; see `model_from`."""
+    found: dict[str, Any] = {
+        "ser_model": f"{type(model).__module__}.{type(model).__qualname__}",
+        "hyper_parameters": moved_targets(model.hparams),
+        "state_dict": model.state_dict(),
+    }
+    if model.calibration is not None:
+        found[CALIBRATION] = asdict(model.calibration)
+    if model.familiar is not None:
+        found[FAMILIAR] = model.familiar.state()
+    return found | _adapted(model)
+
+
 def add_findings(path: Path, calibration: Calibration | None, familiar: Familiar | None) -> None:
     """Store what a finished training found in its checkpoint."""
     found: dict[str, Any] = {} if calibration is None else {CALIBRATION: asdict(calibration)}
@@ -80,9 +99,12 @@ def add_findings(path: Path, calibration: Calibration | None, familiar: Familiar
 
 def write_adapted(source: Path, path: Path, model: SpeechClassifier) -> None:
     """Write the checkpoint of a model with the statistics that the model is adapted to."""
+    _save({**read_checkpoint(source), **_adapted(model)}, path)
+
+
+def _adapted(model: SpeechClassifier) -> dict[str, Any]:
     own = model.normalise.adapted
-    found = {} if own is None else {ADAPTED: {name: value.cpu() for name, value in own._asdict().items()}}
-    _save({**read_checkpoint(source), **found}, path)
+    return {} if own is None else {ADAPTED: {name: value.cpu() for name, value in own._asdict().items()}}
 
 
 def _save(checkpoint: Mapping[str, Any], path: Path) -> None:
@@ -92,24 +114,28 @@ def _save(checkpoint: Mapping[str, Any], path: Path) -> None:
 
 
 def read_checkpoint(file: Path) -> dict[str, Any]:
-    """Read a checkpoint.
+    """Read a checkpoint, or the facts of a published model with the files beside them.
 
     Raises:
         RunError: If there is none, it is damaged, or it was not written by ``ser``.
     """
-    try:
-        # weights_only: tensors and plain containers, never code.
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler can raise anything on a file of another kind
-        raise RunError(
-            f"{file} must be a checkpoint of tensors and plain data; got a damaged file, or one of another kind. Copy it "
-            "again, or train again."
-        ) from error
+    checkpoint = read_published(file) if file.name == FACTS else _read(file)
     if not isinstance(checkpoint, dict) or not checkpoint.keys() >= set(PARTS):
         raise RunError(
             f"{file} must be a checkpoint of ser, which has {', '.join(PARTS)}. Give the folder of a run, or its best.ckpt."
         )
     return checkpoint
+
+
+def _read(file: Path) -> Any:
+    try:
+        # weights_only: tensors and plain containers, never code.
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler can raise anything on a file of another kind
+        raise RunError(
+            f"{file} must be a checkpoint of tensors and plain data; got a damaged file, or one of another kind. Copy it "
+            "again, or train again."
+        ) from error
 
 
 def model_from(checkpoint: Mapping[str, Any], file: Path) -> SpeechClassifier:
@@ -125,7 +151,8 @@ def model_from(checkpoint: Mapping[str, Any], file: Path) -> SpeechClassifier:
         )
     kind = find_class(str(checkpoint["ser_model"]), SpeechClassifier)
     try:
-        model = kind(**migrated_hparams(checkpoint["hyper_parameters"]))
+        with no_more_weights_than(checkpoint["state_dict"]):
+            model = kind(**migrated_hparams(checkpoint["hyper_parameters"]))
         model.load_state_dict(migrated_weights(_without_prefix(checkpoint["state_dict"])))
         if CALIBRATION in checkpoint:
             model.calibration = Calibration(**checkpoint[CALIBRATION])
@@ -133,7 +160,7 @@ def model_from(checkpoint: Mapping[str, Any], file: Path) -> SpeechClassifier:
             model.normalise.adapt(Statistics(own["mean"][None], own["deviation"][None]))
         if FAMILIAR in checkpoint:
             model.familiar = Familiar.from_state(checkpoint[FAMILIAR])
-    except (TypeError, KeyError, ValueError, AttributeError, RuntimeError) as error:
+    except UNFIT as error:
         first = str(error).partition("\n")[0]
         raise RunError(f"{file} does not fit {kind.__name__} of this version: {first} Train it again.") from error
     return model

@@ -1,4 +1,4 @@
-"""Self-contained pages: styles are inline, pictures are embedded, and there are no scripts."""
+"""Self-contained pages: styles are inline, pictures are embedded, and there are no scripts; and texts in Markdown."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def _environment(folder: Path, lenient: bool) -> "Environment":
 
     environment = Environment(
         loader=FileSystemLoader([folder, Path(__file__).parent]),
-        autoescape=True,
+        autoescape=lambda name: not str(name).endswith(".md.j2"),
         undefined=Undefined if lenient else StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

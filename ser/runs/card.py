@@ -79,7 +79,7 @@ def describe(
         "title": _title(about, config),
         "when": when,
         "stamps": about["stamps"],
-        "corpora": _corpora(about["corpora"], config),
+        "corpora": declared_facts(about["corpora"], config),
         "fingerprint": about["fingerprint"],
         "left_out": None if left_out is None else [{k: p[k] for k in LEFT_OUT_FACTS if k in p} for p in left_out],
         "labels": about["labels"],
@@ -139,7 +139,7 @@ def _training(run: RunFolder) -> dict[str, Any]:
     return facts
 
 
-def _corpora(names: Sequence[str], config: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def declared_facts(names: Sequence[str], config: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """Return each corpus's name and, if the configuration names its class, the facts that the class declares."""
     declared = (config or {}).get("data", {}).get("corpora", {})
     kinds = {name: find_class(str(declared[name]["_target_"]), Corpus) for name in names if name in declared}

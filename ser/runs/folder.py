@@ -6,8 +6,7 @@ run whose only fold is in the same place.
 """
 
 import json
-import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,16 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from ser.errors import ConfigError, RunError
 from ser.evaluation.measure import measure_in
+from ser.inference.hub import HUB, downloaded
+from ser.models.published_files import FACTS, WEIGHTS
 from ser.report.format import with_interval, writer
-from ser.runs.identity import differing, essential, model_name, places, protocol_name
+from ser.runs.identity import essential, model_name, places, protocol_name
 from ser.runtime.files import write_json, write_text
 from ser.runtime.migration import migrated_config, moved_targets, run_block
-from ser.runtime.words import and_more
 
 if TYPE_CHECKING:
     import pandas as pd
-
-log = logging.getLogger(__name__)
 
 CONFIG, MACHINE, LOG = "config.yaml", "machine.json", "run.log"
 """Settings that identify the run; settings and paths of its launch, which no result depends on; log."""
@@ -196,6 +194,15 @@ class RunFolder:
         """The utterances of train, dev and test, see `ser.protocols.split_file`; empty if there is no such file."""
         return self._optional_object(SPLIT) or {}
 
+    def suite(self, name: str) -> dict[str, Any] | None:
+        """Return the numbers of a suite such as ``robustness``, see `ser.rescoring`; ``None`` if it was not run."""
+        return self._optional_object(f"{name}.json")
+
+    @property
+    def sibling(self) -> dict[str, Any] | None:
+        """The numbers of the tested sibling of a final model, see `ser.runs.sibling`; ``None`` if there are none."""
+        return self._optional_object(SIBLING)
+
     @property
     def checkpoint(self) -> Path:
         """The checkpoint file for predictions, of a run of one fold.
@@ -297,15 +304,22 @@ def fold_number(path: Path) -> int | None:
 
 
 def checkpoint_of(path: str | Path) -> Path:
-    """Return the checkpoint for predictions: a checkpoint file itself, that of a run's folder, or the toy's for ``toy``.
+    """Return the checkpoint for predictions: a checkpoint file itself, or that of a run's folder or a published model.
+
+    Args:
+        path: The file or folder; ``hub:<owner>/<name>`` is a published model on the Hub, ``toy`` the one of this package.
 
     Raises:
         RunError: If there is none, or the run has several folds.
+        ConfigError: If the Hub has no such model.
     """
-    file = Path(path).expanduser()
-    if str(path) == TOY_NAME and not file.exists():
+    if str(path) == TOY_NAME and not Path(path).exists():
         return TOY_FILE
-    return file if file.is_file() else RunFolder(file).checkpoint
+    file = downloaded(str(path)) if str(path).startswith(HUB) else Path(path).expanduser()
+    if file.is_file():
+        return file
+    published = any((file / name).is_file() for name in (FACTS, WEIGHTS))
+    return file / FACTS if published else RunFolder(file).checkpoint
 
 
 def models_of(path: str | Path, folds: str | None = None) -> Path | list[Path]:
@@ -348,52 +362,3 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     launch["trainer"] = {key: value for key, value in trainer.items() if key not in kept_trainer}
     write_text(OmegaConf.to_yaml(OmegaConf.create(kept)), folder / CONFIG)
     write_json({"launch": launch, "places": places(config)}, folder / MACHINE)
-
-
-def beside(runs: Path, config: Mapping[str, Any]) -> Iterator[tuple[RunFolder, list[str]]]:
-    """Yield the runs in a folder, the newest first, with the settings in which each differs; see `differing`.
-
-    A run whose settings cannot be read is skipped with a warning.
-    """
-    for file in sorted(runs.glob(f"*/{CONFIG}"), key=lambda file: file.stat().st_mtime, reverse=True):
-        run = RunFolder(file.parent)
-        try:
-            different = differing(run.settings, config)
-        except RunError as error:
-            log.warning("%s This run is skipped.", error)
-            continue
-        yield run, different
-
-
-def newest_like(runs: Path, config: Mapping[str, Any]) -> Path:
-    """Return the newest run folder of this configuration, to resume it.
-
-    Raises:
-        RunError: If there is none; names the settings in which the nearest run differs.
-    """
-    apart: list[tuple[list[str], Path]] = []
-    for run, different in beside(runs, config):
-        if not different:
-            return run.path
-        apart.append((different, run.path))
-    if not apart:
-        raise RunError(f"ckpt=last: there is no run under {runs.resolve()} to resume. Train without ckpt=last first.")
-    different, nearest = min(apart, key=lambda found: len(found[0]))
-    raise RunError(
-        f"ckpt=last: no run under {runs.resolve()} has this configuration. In the nearest, {nearest.name}, "
-        f"{and_more(different)}. Give its settings to resume it, or train anew without ckpt=last."
-    )
-
-
-def check_same(folder: Path, config: Mapping[str, Any]) -> None:
-    """Check that a folder holds no other run.
-
-    Raises:
-        RunError: If it holds a run of another configuration; names the settings that differ.
-    """
-    run = RunFolder(folder)
-    if run.has(CONFIG) and (different := differing(run.settings, config)):
-        raise RunError(
-            f"{folder} holds a run of another configuration: {and_more(different)}. Give its settings to resume it, or "
-            "another paths.run to train anew."
-        )

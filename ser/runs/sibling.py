@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ser.evaluation.measure import measure_in
-from ser.runs.folder import SIBLING, RunFolder, beside
+from ser.runs.alike import beside
+from ser.runs.folder import SIBLING, RunFolder
 from ser.runtime.files import write_json
 
 log = logging.getLogger(__name__)

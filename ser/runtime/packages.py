@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
 
 from ser.errors import ConfigError
 
@@ -57,3 +59,28 @@ def packages_named(extra: str = "train") -> Iterator[None]:
         raise ConfigError(
             f"This needs the package {error.name}, which is not installed. Run pip install 'ser[{extra}]'."
         ) from error
+
+
+def of_extra(name: str, extra: str, what: str) -> Any:
+    """Import a package of an optional extra, or a module of one.
+
+    Args:
+        name: Of the module.
+        extra: What ``pip install 'ser[...]'`` calls it.
+        what: What needs it, in the plural, for the message.
+
+    Raises:
+        ConfigError: If it is not installed.
+
+    Example:
+        >>> of_extra("no_such_package.part", "hub", "Published models")
+        Traceback (most recent call last):
+        ser.errors.ConfigError: Published models need the package no_such_package. Run pip install 'ser[hub]'.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        package = name.partition(".")[0]
+        if error.name != package:
+            raise
+        raise ConfigError(f"{what} need the package {package}. Run pip install 'ser[{extra}]'.") from error

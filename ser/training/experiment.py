@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from ser.errors import ConfigError, RunError, SerError
 from ser.protocols.plan import Plan, planned
+from ser.runs.alike import check_same, newest_like
 from ser.runs.folder import (
     DEV_METRICS,
     LOG,
     METRICS,
     RunFolder,
-    check_same,
     fold_folder,
     new_folder,
-    newest_like,
     write_config,
 )
 from ser.runs.identity import run_name

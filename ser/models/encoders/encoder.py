@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from ser.errors import ConfigError
 from ser.features.mask import frame_mask
 from ser.features.precision import at_least_float32
+from ser.runtime.packages import of_extra
 
 
 class Encoder(nn.Module, ABC):
@@ -162,12 +162,4 @@ def library(name: str) -> Any:
     Raises:
         ConfigError: If it is not installed.
     """
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        package = name.partition(".")[0]
-        if error.name != package:
-            raise
-        raise ConfigError(
-            f"Pretrained encoders need the package {package}. Run pip install 'ser[pretrained]'."
-        ) from error
+    return of_extra(name, "pretrained", "Pretrained encoders")
