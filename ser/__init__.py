@@ -55,11 +55,11 @@ def train(*overrides: str, **settings: Any) -> "RunFolder":
 
 
 @packages_named()
-def evaluate(run: str | Path, *overrides: str, **settings: Any) -> "RunFolder":
+def evaluate(run: str | Path | None = None, *overrides: str, **settings: Any) -> "RunFolder":
     """Recompute a run's numbers, or score it as a suite says, as ``python -m ser.evaluate``.
 
     Args:
-        run: The run's folder.
+        run: The run's folder; ``None`` with ``model="hf:<owner>/<name>"``, a model of others.
         overrides: As on the command line.
         settings: As keywords.
 
@@ -70,8 +70,8 @@ def evaluate(run: str | Path, *overrides: str, **settings: Any) -> "RunFolder":
     from ser.runs.folder import RunFolder
     from ser.runtime.composition import composed, written
 
-    evaluated(composed("evaluate", written(overrides, {"run": str(run), **settings})))
-    return RunFolder(Path(run))
+    named = {} if run is None else {"run": str(run)}
+    return RunFolder(evaluated(composed("evaluate", written(overrides, {**named, **settings}))))
 
 
 @packages_named()

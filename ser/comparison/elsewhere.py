@@ -15,7 +15,7 @@ import pandas as pd
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.evaluation.measure import measure_of
-from ser.protocols.stamps import ADAPTATIONS, ELSEWHERE, LABELS_ONLY
+from ser.protocols.stamps import ADAPTATIONS, ELSEWHERE, LABELS_ONLY, OF_FOREIGN
 from ser.runs.folder import AUDIT, SPLIT, RunFolder, fold_folder, write_config
 from ser.runs.identity import safe
 from ser.runs.results import write_fold, write_results
@@ -130,8 +130,8 @@ def _write(stem: str, given: pd.DataFrame, run: RunFolder, folder: Path) -> None
         below = fold_folder(folder, number)
         write_json(fold.split_file, below / SPLIT)
         write_json(fold.audit or [], below / AUDIT)
-        of_run = (*ADAPTATIONS.values(), ELSEWHERE, LABELS_ONLY)
-        stamps = [stamp for stamp in fold.about["stamps"] if stamp not in of_run]
+        of_run = (*ADAPTATIONS.values(), *OF_FOREIGN, ELSEWHERE, LABELS_ONLY)
+        stamps = [stamp for stamp in fold.about["stamps"] if not stamp.startswith(of_run)]
         about = {key: fold.about[key] for key in ABOUT if key in fold.about}
         about["stamps"] = [*stamps, ELSEWHERE, *([LABELS_ONLY] if labels_only else [])]
         answers = predictions.with_probabilities(table, values / values.sum(axis=1, keepdims=True))

@@ -28,16 +28,22 @@ from ser.evaluation.comparison import holm, paired
 from ser.evaluation.intervals import seed_and_speaker_interval, speaker_interval
 from ser.evaluation.measure import measure_of
 from ser.evaluation.selective import aurc
-from ser.protocols.stamps import ADAPTATIONS, ADAPTED, CORPUS_ADAPTED
+from ser.protocols.stamps import ADAPTED, CORPUS_ADAPTED, KNOWING, SEEN, SEEN_UNKNOWN
 from ser.runtime.files import write_text
 
 Tables = dict[str, list[pd.DataFrame]]
 """By system: a predictions table a seed."""
-ADAPTED_IN_WORDS = {
-    "": "not adapted to test recordings",
+KNOWING_IN_WORDS = {
     ADAPTED: "adapted to unlabelled recordings of its test speakers",
     CORPUS_ADAPTED: "adapted to the unlabelled test recordings of each corpus",
+    SEEN: "trained on recordings of the corpus that tests it",
+    SEEN_UNKNOWN: "perhaps trained on recordings of the corpus that tests it",
 }
+UNKNOWING_IN_WORDS = {
+    **dict.fromkeys((ADAPTED, CORPUS_ADAPTED), "not adapted to test recordings"),
+    **dict.fromkeys((SEEN, SEEN_UNKNOWN), "not trained on recordings of the corpus that tests it"),
+}
+"""By what the others knew."""
 
 
 class Leaderboard(Report):
@@ -103,7 +109,7 @@ def rank_systems(
     named = dict(zip(systems, names([json.loads(system) for system in systems]), strict=True))
     corpora: dict[str, dict[Any, list[Pooled]]] = defaultdict(lambda: defaultdict(list))
     for run in pooled:
-        corpora[run.corpora][run.data, frozenset(run.splits.values()), _adapted(run)].append(run)
+        corpora[run.corpora][run.data, frozenset(run.splits.values()), _knew(run)].append(run)
     sections, tables, apart = [], [], []
     for _, groups in sorted(corpora.items()):
         first, *others = sorted(groups.values(), key=_size)
@@ -184,7 +190,7 @@ def _group(runs: Sequence[Pooled], named: Mapping[str, str]) -> tuple[Group, Tab
 
 def _size(runs: Sequence[Pooled]) -> tuple[int, str, int]:
     """Sort the largest group of a corpus first."""
-    return -len({run.system for run in runs}), _adapted(runs[0]), -len(runs[0].splits)
+    return -len({run.system for run in runs}), _knew(runs[0]), -len(runs[0].splits)
 
 
 def _reason(other: Pooled, main: Pooled) -> str:
@@ -195,8 +201,8 @@ def _reason(other: Pooled, main: Pooled) -> str:
     if other.about["fingerprint"] != main.about["fingerprint"]:
         prints = f"{other.about['fingerprint']} against {main.about['fingerprint']}"
         reasons.append(f"other recordings or audio settings: fingerprint {prints}")
-    if _adapted(other) != _adapted(main):
-        reasons.append(ADAPTED_IN_WORDS[_adapted(other)])
+    if (one := _knew(other)) != (two := _knew(main)):
+        reasons.append(KNOWING_IN_WORDS[one] if one else UNKNOWING_IN_WORDS[two])
     here, there = {*other.splits.values()}, {*main.splits.values()}
     if here < there:
         reasons.append(f"{folds_in_words(sorted(other.splits))} only, of {folds_in_words(sorted(main.splits))}")
@@ -207,9 +213,10 @@ def _reason(other: Pooled, main: Pooled) -> str:
     return "; ".join(reasons) or "other classes"
 
 
-def _adapted(run: Pooled) -> str:
-    """Return the stamp of a run that was scored knowing unlabelled test recordings; empty for others."""
-    return next((stamp for stamp in ADAPTATIONS.values() if stamp in run.about["stamps"]), "")
+def _knew(run: Pooled) -> str:
+    """Return the stamp of a run that knew, or may have known, test recordings; empty for others."""
+    stamps = run.about["stamps"]
+    return next((words for words in KNOWING if any(stamp.startswith(words) for stamp in stamps)), "")
 
 
 def _baseline(group: Group, asked: str | None) -> tuple[str, str]:

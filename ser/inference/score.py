@@ -33,7 +33,12 @@ def score(model: SpeechClassifier, data: SpeechData, rows: np.ndarray) -> pd.Dat
     Returns:
         The predictions table (see `ser.evaluation.predictions`), one row per utterance in the order of ``rows``.
     """
-    scored, labelled = predict_probabilities(model, data, rows), data.labelled
+    return answers_table(data, rows, predict_probabilities(model, data, rows))
+
+
+def answers_table(data: SpeechData, rows: np.ndarray, answers: np.ndarray) -> pd.DataFrame:
+    """Return the predictions table of some utterances, given their probabilities or numbers, ``(utterance, class)``."""
+    labelled = data.labelled
     manifest = labelled.manifest.iloc[rows].reset_index(drop=True)
     known = [c for c in predictions.OPTIONAL if c in manifest and manifest[c].notna().all()]
     known += grouping_columns(labelled)
@@ -43,7 +48,7 @@ def score(model: SpeechClassifier, data: SpeechData, rows: np.ndarray) -> pd.Dat
     table[targets.columns] = targets
     table[known] = manifest[known]
     names = predictions.answer_columns(data.classes, numeric=labelled.numeric)
-    columns = dict(zip(names, scored.T, strict=True))
+    columns = dict(zip(names, answers.T, strict=True))
     if (votes := labelled.votes) is not None:
         columns |= {f"{predictions.VOTES}{name}": votes[rows, i] for i, name in enumerate(data.classes)}
     return table.assign(**columns)

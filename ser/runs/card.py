@@ -30,7 +30,7 @@ CORPUS_FACTS = ("title", "language", "material", "licence", "citation", "doi", "
 LATER_FACTS = ("language", "material", "notes")
 """Those that older cards lack, or that change as more is known about a corpus."""
 FOLD_FACTS = ("epochs", "best_epoch", "dev_uar", "dev_ccc", "chosen")
-TRAINING_FACTS = ("seed", "parameters", "encoder", "features", *FOLD_FACTS, "train_seconds")
+TRAINING_FACTS = ("seed", "parameters", "encoder", "foreign", "features", *FOLD_FACTS, "train_seconds")
 LEFT_OUT_FACTS = ("utterance", "kind", "detail")
 """Facts about a file that was left out, without its path, which is of one machine."""
 
