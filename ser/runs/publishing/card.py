@@ -46,8 +46,10 @@ def written_card(model: SpeechClassifier, checkpoint: Path, name: str, licence: 
     """Return the card of a model; see `ser.runs.publishing.publish.publish` for the arguments."""
     fold = _fold_of(checkpoint)
     config = None if fold is None else fold.config
-    corpora = [] if config is None else declared_facts(list(config["data"]["corpora"]), config)
-    title = type(model).__name__ if config is None else f"{model_name(config['model'])} on {_named(corpora)}"
+    known = [dict(corpus) for corpus in model.trained_on]
+    corpora = known if config is None else declared_facts(list(config["data"]["corpora"]), config)
+    name_of_model = type(model).__name__ if config is None else model_name(config["model"])
+    title = f"{name_of_model} on {_named(corpora)}" if corpora else name_of_model
     tested = fold if fold is not None and fold.is_finished else None
     values: dict[str, Any] = {
         "front": _front_matter(model, corpora, licence),

@@ -90,6 +90,15 @@ def test_checkpoint_without_a_run_claims_nothing(model: SpeechClassifier, tmp_pa
     assert "%" not in text.partition("## Numbers")[2].partition("Calibration")[0]
 
 
+def test_checkpoint_without_a_run_names_the_corpora_that_it_knows(model: SpeechClassifier, tmp_path: Path) -> None:
+    corpus = {"name": "emodb", "title": "EmoDB", "language": "German", "material": "acted", "licence": "CC BY 4.0"}
+    model.trained_on = (corpus,)
+    front, text = parts(written_card(model, tmp_path / "some" / "copied.ckpt", "model", None))
+    assert (front["license"], front["language"], front["datasets"]) == ("cc-by-4.0", ["de"], ["emodb"])
+    assert "# CNN on EmoDB" in text
+    assert "- **EmoDB** (German, acted). Licence: CC BY 4.0." in text
+
+
 def test_model_that_was_not_tested_has_the_numbers_of_its_sibling(one: Path, model: SpeechClassifier) -> None:
     for name in ("metrics.json", "fold_0/metrics.json", "card.json", "predictions.parquet"):
         (one / name).unlink()
