@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ser.audio.activity import SpeechDetector, can_detect_speech
 from ser.audio.decode import Recording
 
 FRAME_S = 0.025
@@ -19,12 +20,18 @@ noise at an SNR of 5 dB leaves 8 to 14 dB of RAVDESS, SAVEE and TESS, and at 10 
 13 or more without noise."""
 NOISY_S = 1.0
 """Seconds that are needed to judge noise: a single vowel is as steady as noise."""
+SPEECH_LEAST = 0.2
+"""Probability of speech that no frame of a flagged recording has: a scream of RAVDESS has 0.21, its other clips 0.27 and
+more; white, pink and brown noise up to 0.15."""
+SPEECH_S = 0.5
+"""Seconds that are needed to find speech: of shorter parts of TESS, some have less than `SPEECH_LEAST`."""
 UNLIKE = "unlike training data"
 """The word that a model adds; see `ser.models.familiar`."""
 FLAGS: Mapping[str, str] = {
     "windows": "It is long, and was scored in windows.",
     "too short": f"It has less than {SHORT_S:g} s of sound.",
     "mostly silence": f"More than {SILENT_SHARE:.0%} of its frames are {SILENT_DB:g} dB or more below the loudest one.",
+    "no speech": f"No part of it has a probability of speech of {SPEECH_LEAST:g}, by Silero's detector.",
     "clipped": "Loud samples are cut off.",
     "band-limited": "The upper half of its band is empty, as of a telephone, or its rate is below that of the model.",
     "noisy": f"Its softer frames are less than {NOISY_DB:g} dB below its louder ones, as with an SNR of about 5 dB.",
@@ -55,10 +62,14 @@ class Quality:
         self._levels: list[np.ndarray] = []
         self.kinds: set[str] = set()
         self.sound_s, self.windows = 0.0, 1
+        self._looks_for_speech, self._speech = can_detect_speech(), 0.0
 
     def add(self, found: Recording) -> None:
         """Measure a decoded piece."""
         self._levels.append(_levels(found.samples, found.rate))
+        if self._looks_for_speech:
+            probabilities = SpeechDetector(found.rate).feed(found.samples, last=True)
+            self._speech = max(self._speech, float(probabilities.max(initial=0.0)))
 
     def add_silence(self, seconds: float) -> None:
         """Count a piece of silence, which is not scored."""
@@ -74,6 +85,8 @@ class Quality:
             words.add("too short")
         if len(levels) and (levels <= levels.max() - SILENT_DB).mean() > SILENT_SHARE:
             words.add("mostly silence")
+        if self._looks_for_speech and self.sound_s >= SPEECH_S and self._speech < SPEECH_LEAST:
+            words.add("no speech")
         heard = levels[np.isfinite(levels)]
         if len(heard) * FRAME_S >= NOISY_S and np.subtract(*np.percentile(heard, [95, 10])) < NOISY_DB:
             words.add("noisy")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ser.inference.columns import class_columns
 from ser.runtime.files import replacing, write_text
 from ser.runtime.packages import packages_named
 
@@ -65,7 +66,7 @@ def write_audformat(
 
     Args:
         table: ``start`` and ``end`` in seconds, ``speaker`` and ``label`` where they are known, and numbers.
-        classes: Columns of the numbers.
+        classes: Names of the numbers; see `ser.inference.columns`.
         recording: Path of the recording.
         stamps: What every result of the model must carry; the description of the database.
         folder: Folder of the database.
@@ -89,14 +90,14 @@ def write_audformat(
                 "type": "segmented",
                 "columns": {
                     **{_column(name): {"scheme_id": scheme} for name, scheme in columns.items()},
-                    **{name: {"scheme_id": "prediction"} for name in classes},
+                    **{name: {"scheme_id": "prediction"} for name in class_columns(classes)},
                 },
             }
         },
     }
     times = {name: pd.to_timedelta(table[name], unit="s").astype(str) for name in ("start", "end")}
     written = pd.DataFrame({"file": str(recording), **times})
-    written = pd.concat([written, table[[*columns, *classes]].rename(columns=_column)], axis=1)
+    written = pd.concat([written, table[[*columns, *class_columns(classes)]].rename(columns=_column)], axis=1)
     with replacing(folder / f"db.{TABLE}.csv") as unfinished:
         written.to_csv(unfinished, index=False)
     write_text(yaml.safe_dump(header, sort_keys=False, allow_unicode=True), folder / "db.yaml")

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ser.audio.activity import can_detect_speech
 from ser.errors import AudioError, ConfigError, InterruptionError
+from ser.inference.columns import class_columns
 from ser.inference.finished import Finished, Rows, check_table, has_error, json_rows, write_table
 from ser.inference.predict import Reading, Sums, answer_table, check_adapted, check_batch_size, check_risk, result_table
 from ser.inference.recordings import Source, sources
@@ -38,22 +40,27 @@ class Asked:
         segments: Whether windows are answered in place of whole recordings.
         window: Length of a window in seconds.
         hop: From the start of a window to the next, in seconds.
+        speech: Whether windows without speech are not answered.
         risk: Share of errors from which on the model is unsure of a recording.
 
     Raises:
-        ConfigError: If a number is out of its range, or segments are asked for without the temperature or with a risk.
+        ConfigError: If a number is out of its range, segments are asked for without the temperature or with a risk, or speech
+            without segments.
     """
 
     calibrated: bool = True
     segments: bool = False
     window: float = 3.0
     hop: float = 0.5
+    speech: bool = False
     risk: float | None = None
 
     def __post_init__(self) -> None:
         check_windows(self.window, self.hop)
         if self.segments and not self.calibrated:
             raise ConfigError("calibrated must be true with segments=true; got false. Leave one of them out.")
+        if self.speech and not self.segments:
+            raise ConfigError("segments must be true with speech=true; got false. Leave one of them out.")
         if self.segments and self.risk is not None:
             raise ConfigError(f"risk must be null with segments=true; got {self.risk}. Leave one of them out.")
 
@@ -99,7 +106,7 @@ def predict_files(
         counts = f"{len(finished.rows)} of {len(set(keys))} recordings"
         raise InterruptionError(f"Interrupted. {part} holds {counts}. Resume with the same command.") from error
     table = pd.DataFrame([row for key in keys for row in finished.rows[key]], dtype=object)
-    numbers = [name for name in ("start", "end", *scorer.classes) if name in table]
+    numbers = [name for name in ("start", "end", "speech", *class_columns(scorer.classes)) if name in table]
     table = table.astype({"audio": str, **dict.fromkeys(numbers, float)})
     if "unsure" in table:
         table["unsure"] = table["unsure"].astype("boolean")
@@ -110,6 +117,7 @@ def predict_files(
         about = {
             "model": {**model, "name": scorer.name, "classes": list(scorer.classes)},
             "stamps": list(scorer.stamps),
+            "looks_for_speech": can_detect_speech(),
         }
         write_json({**about, "not_for": NOT_FOR, "settings": asdict(asked), **sizes}, Path(f"{out}.json"))
         write_table(table, out)
@@ -196,13 +204,12 @@ def read_ahead(reading: Reading) -> Iterator[Iterator[Piece]]:
 def _segments(scorer: Scorer, found: Sequence[Source], asked: Asked) -> Iterator[dict[int, Rows]]:
     """Yield the segments of each recording, by its position."""
     for at, source in enumerate(found):
+        error = None
         try:
-            table, error = score_segments(scorer, source.audio, window=asked.window, hop=asked.hop).table, None
+            table = score_segments(scorer, source.audio, None, asked.window, asked.hop, None, asked.speech).table
         except AudioError as unusable:
+            unknown = {name: [np.nan] for name in ("start", "end", "speech")[: 2 + asked.speech]}
             nothing = answer_table(scorer, np.full((1, len(scorer.classes)), np.nan))
-            table, error = (
-                pd.concat([pd.DataFrame({"start": [np.nan], "end": [np.nan]}), nothing], axis=1),
-                str(unusable),
-            )
+            table, error = pd.concat([pd.DataFrame(unknown), nothing], axis=1), str(unusable)
         table.insert(0, "audio", source.name)
         yield {at: json_rows(table.assign(error=error))}

@@ -9,9 +9,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
+from ser.audio.activity import can_detect_speech
 from ser.audio.quality import UNLIKE, Quality
 from ser.errors import AudioError, ConfigError
 from ser.evaluation import conformal
+from ser.inference.columns import class_columns
 from ser.inference.decoded import Decoded
 from ser.inference.recordings import Source, opened_source, sources
 from ser.inference.scorer import Clips, Scorer
@@ -54,10 +56,26 @@ def predict(
     risk: float | None = None,
 ) -> pd.DataFrame:
     """Score recordings; see `ser.inference.predictor.Predictor.predict`."""
+    return predict_sources(
+        scorer, sources(audio, rate), batch_size, on_error=on_error, calibrated=calibrated, risk=risk
+    )
+
+
+def predict_sources(
+    scorer: Scorer,
+    recordings: Sequence[Source],
+    batch_size: int = 16,
+    *,
+    on_error: str = "raise",
+    calibrated: bool = True,
+    risk: float | None = None,
+) -> pd.DataFrame:
+    """Score recordings that were found; see `ser.inference.predictor.Predictor.predict`."""
     check_risk(scorer, risk)
-    reading, found = _averaged(scorer, audio, rate, batch_size, on_error)
+    reading, found = _averaged(scorer, recordings, batch_size, on_error)
     table = reading.described(result_table(scorer, found, calibrated=calibrated, risk=risk), found)
     table.attrs["stamps"] = list(scorer.stamps)
+    table.attrs["looks_for_speech"] = can_detect_speech()
     table.attrs["calibrated"] = calibrated and scorer.calibration is not None
     return table
 
@@ -66,7 +84,7 @@ def embed(
     scorer: Scorer, audio: Any, rate: float | None = None, batch_size: int = 16, *, on_error: str = "raise"
 ) -> pd.DataFrame:
     """Embed recordings; see `ser.inference.predictor.Predictor.embed`."""
-    reading, found = _averaged(scorer, audio, rate, batch_size, on_error, embed=True)
+    reading, found = _averaged(scorer, sources(audio, rate), batch_size, on_error, embed=True)
     vectors = np.zeros((len(reading.sources), 0)) if found.embedding is None else found.embedding
     table = pd.DataFrame(vectors, columns=[f"{UNIT}{at}" for at in range(vectors.shape[1])])
     return reading.described(table, found)
@@ -185,13 +203,13 @@ class Sums:
 
 
 def _averaged(
-    scorer: Scorer, audio: Any, rate: float | None, batch_size: int, on_error: str, *, embed: bool = False
+    scorer: Scorer, recordings: Sequence[Source], batch_size: int, on_error: str, *, embed: bool = False
 ) -> "tuple[Reading, Averages]":
     check_batch_size(batch_size)
     if on_error not in ON_ERROR:
         raise ConfigError(f"on_error must be {' or '.join(ON_ERROR)}; got {on_error!r}.")
     check_adapted(scorer)
-    reading = Reading(scorer, sources(audio, rate), skip=on_error == "row")
+    reading = Reading(scorer, recordings, skip=on_error == "row")
     sums = Sums(scorer, len(reading.sources), embed=embed)
     sums.add_all(reading.pieces(), batch_size)
     return reading, sums.averages(without=reading.errors)
@@ -296,7 +314,7 @@ def result_table(scorer: Scorer, found: Averages, *, calibrated: bool, risk: flo
 
 def answer_table(scorer: Scorer, values: np.ndarray) -> pd.DataFrame:
     """Return a column for every class, after the label, which is ``None`` where there are no probabilities."""
-    table = pd.DataFrame(values, columns=list(scorer.classes))
+    table = pd.DataFrame(values, columns=list(class_columns(scorer.classes)))
     if not scorer.numeric:
         known = np.isfinite(values).all(axis=1)
         best = np.where(known, values.argmax(axis=1), -1)

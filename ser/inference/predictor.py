@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from ser.errors import ConfigError
 from ser.inference import predict, segments
+from ser.inference.columns import class_columns
 from ser.inference.scorer import Scorer
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ser.inference.shown import Shown
     from ser.inference.stream import Stream
     from ser.models.classifier import SpeechClassifier
 
@@ -52,8 +54,13 @@ class Predictor:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names, or those of numbers, in the order of the columns."""
+        """Class names, or those of numbers, in the order of `columns`."""
         return self.scorer.classes
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of probabilities, or numbers, of every result; see `ser.inference.columns.class_columns`."""
+        return class_columns(self.scorer.classes)
 
     @property
     def stamps(self) -> tuple[str, ...]:
@@ -97,7 +104,7 @@ class Predictor:
 
         Returns:
             One row per recording, in the given order: ``audio`` (the path, or the position), ``label``, one column of
-            probabilities per class, under its name, ``set`` (its prediction set), ``unsure`` if a risk is given, ``flags``
+            probabilities per class, see `columns`, ``set`` (its prediction set), ``unsure`` if a risk is given, ``flags``
             (a list of words), and the other columns of a DataFrame; of numbers none of ``label``, ``set`` and ``unsure``,
             and each in the unit of its training.
             ``attrs["stamps"]`` has the stamps of the model.
@@ -110,6 +117,21 @@ class Predictor:
         return predict.predict(
             self.scorer, audio, rate, batch_size, on_error=on_error, calibrated=calibrated, risk=risk
         )
+
+    def show(self, audio: Any, rate: float | None = None, *, rows: int = 20) -> "Shown":
+        """Return predictions that a notebook displays with bars of the probabilities, and a player for each recording.
+
+        Args:
+            audio: See `predict`; a recording that cannot be read is shown with the reason.
+            rate: See `predict`.
+            rows: How many recordings are shown at most; all are in ``.table``.
+
+        Raises:
+            ConfigError: As for `predict`, or if ``rows`` is below 1.
+        """
+        from ser.inference.shown import show  # late: only notebooks need it
+
+        return show(self.scorer, audio, rate, rows)
 
     def embed(
         self, audio: Any, rate: float | None = None, batch_size: int = 16, *, on_error: str = "raise"
@@ -142,15 +164,16 @@ class Predictor:
         window: float = 3.0,
         hop: float = 0.5,
         turns: str | Path | None = None,
+        speech: bool = False,
     ) -> segments.Segments:
         """Return what the model says of a recording over time; see `ser.inference.segments.score_segments`."""
-        return segments.score_segments(self.scorer, audio, rate, window, hop, turns)
+        return segments.score_segments(self.scorer, audio, rate, window, hop, turns, speech)
 
-    def stream(self, rate: float, *, window: float = 3.0, hop: float = 0.5) -> "Stream":
+    def stream(self, rate: float, *, window: float = 3.0, hop: float = 0.5, detector: str = "energy") -> "Stream":
         """Return what takes speech while it is spoken, in chunks; see `ser.inference.stream.Stream`."""
         from ser.inference.stream import Stream  # late: it is seldom needed
 
-        return Stream(self.scorer, rate, window, hop)
+        return Stream(self.scorer, rate, window, hop, detector)
 
     def adapt(self, audio: Any, rate: float | None = None, batch_size: int = 16) -> None:
         """Normalise by the speaker, or corpus, of some recordings from now on; see ``normalise=speaker`` and ``corpus``.

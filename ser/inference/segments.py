@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ser.audio.activity import SpeechDetector, speech_regions, speech_shares
 from ser.errors import AudioError, ConfigError
 from ser.inference.annotations import write_audformat, write_srt, write_textgrid
+from ser.inference.columns import class_columns
 from ser.inference.predict import answer_table, averaged, check_adapted
 from ser.inference.recordings import Readable, Source, opened_source, sources
 from ser.inference.scorer import Scorer
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 BATCH_SIZE = 16
 SHORTEST_S = 0.1
 """Shortest window, and shortest hop, in seconds: a clip with less sound is left out of a corpus."""
+SPEECH_COLOUR = "#56b4e9"
+PART_S = 10.0
+"""Seconds that are decoded at a time to find speech."""
 COLUMNS = 1000
 """Columns of the drawn waveform, each with the lowest and the highest sample of its part of the recording."""
 
@@ -39,12 +44,14 @@ class Segments:
 
     Attributes:
         table: A row a segment: ``start`` and ``end`` in seconds, ``speaker`` of a turn, ``label``, and a column for every
-            class. A segment of silence has no label and NaN.
+            class. A segment of silence has no label and NaN; so has one without speech, if speech was looked for. ``speech``
+            is then the share of a segment that is speech.
         spans: The same rows, without overlaps of windows: each moment belongs to the window whose middle is nearest.
-        classes: Columns of probabilities, or of numbers.
+        classes: Names of the classes, or numbers; `ser.inference.columns.class_columns` names their columns.
         seconds: Length of the recording.
         source: The recording.
         stamps: What every result of the model must carry.
+        speech: ``(region, 2)`` first and last seconds of speech; ``None`` where it was not looked for.
     """
 
     table: pd.DataFrame
@@ -53,6 +60,7 @@ class Segments:
     seconds: float
     source: Source
     stamps: tuple[str, ...]
+    speech: np.ndarray | None = None
 
     @packages_named()
     def plot(self, path: str | Path | None = None) -> "Figure":
@@ -70,12 +78,17 @@ class Segments:
         low, high = envelope(self.source)
         above.fill_between(np.linspace(0, self.seconds, len(low)), low, high, color="0.4", linewidth=0)
         above.set_ylabel("amplitude")
+        if self.speech is not None:
+            spans = [(begin, stop - begin) for begin, stop in self.speech.tolist()]
+            above.broken_barh(spans, (0, 1), transform=above.get_xaxis_transform(), color=SPEECH_COLOUR, alpha=0.25)
+            above.set_title("shaded: speech", loc="right", fontsize="small")
         start, end = self.spans["start"].to_numpy(), self.spans["end"].to_numpy()
         # Each segment is a step, and nothing is drawn from its end to the next.
         times = np.stack([start, end, end], axis=1).ravel()
         base = np.zeros(len(times))
-        for name, colour in zip(self.classes, _colours(len(self.classes)), strict=True):
-            values = self.spans[name].to_numpy(dtype=float)
+        columns = class_columns(self.classes)
+        for name, column, colour in zip(self.classes, columns, _colours(len(columns)), strict=True):
+            values = self.spans[column].to_numpy(dtype=float)
             steps = np.stack([values, values, np.full_like(values, np.nan)], axis=1).ravel()
             if "label" in self.table:
                 below.fill_between(times, base, base + steps, color=colour, linewidth=0, label=name)
@@ -120,10 +133,12 @@ class Segments:
 
         The text is the label, or the numbers. Segments that follow each other with the same text are joined.
         """
-        known = self.spans[self.spans[list(self.classes)].notna().all(axis=1)]
+        columns = class_columns(self.classes)
+        known = self.spans[self.spans[list(columns)].notna().all(axis=1)]
         joined: list[dict[str, Any]] = []
         for row in known.to_dict("records"):
-            text = row["label"] if "label" in row else ", ".join(f"{name} {row[name]:.2f}" for name in self.classes)
+            numbers = (f"{name} {row[column]:.2f}" for name, column in zip(self.classes, columns, strict=True))
+            text = row["label"] if "label" in row else ", ".join(numbers)
             last = joined[-1] if joined else None
             speaker = row.get("speaker", "")
             if last and (last["text"], last["speaker"], last["end"]) == (text, speaker, row["start"]):
@@ -140,6 +155,7 @@ def score_segments(
     window: float = 3.0,
     hop: float = 0.5,
     turns: str | Path | None = None,
+    speech: bool = False,
 ) -> Segments:
     """Return what a model says of a recording over time.
 
@@ -153,10 +169,12 @@ def score_segments(
         hop: From the start of a window to the next, in seconds.
         turns: An RTTM file, or a CSV with the columns ``start`` and ``end`` in seconds, whose rows are scored in place of
             windows.
+        speech: Whether speech is looked for (`ser.audio.activity`); segments without any are then not scored.
 
     Raises:
         AudioError: If the recording cannot be read.
-        ConfigError: If there is not one recording, a number is out of its range, or ``turns`` cannot be used.
+        ConfigError: If there is not one recording, a number is out of its range, ``turns`` cannot be used, or a package that
+            finds speech is not installed.
     """
     check_windows(window, hop)
     check_adapted(scorer)
@@ -172,8 +190,13 @@ def score_segments(
         else:
             table = read_turns(Path(turns).expanduser(), source.name, seconds)
             spans = table
+        regions = _speech(recording) if speech else None
+        scored = np.ones(len(table), bool)
+        if regions is not None:
+            share = speech_shares(regions, table[["start", "end"]].to_numpy())
+            table, spans, scored = table.assign(speech=share), spans.assign(speech=share), share > 0
         ends = (table[["start", "end"]].to_numpy() * recording.rate).round().astype(int).clip(max=recording.frames)
-        values = averaged(scorer, _pieces(scorer, recording, ends), len(table), BATCH_SIZE).scaled
+        values = averaged(scorer, _pieces(scorer, recording, ends, scored), len(table), BATCH_SIZE).scaled
     answers = answer_table(scorer, values)
     return Segments(
         pd.concat([table, answers], axis=1),
@@ -182,6 +205,7 @@ def score_segments(
         seconds,
         source,
         tuple(scorer.stamps),
+        regions,
     )
 
 
@@ -228,9 +252,25 @@ def _windows(seconds: float, window: float, hop: float) -> tuple[pd.DataFrame, p
     return pd.DataFrame({"start": start, "end": end}), pd.DataFrame({"start": edges[:-1], "end": edges[1:]})
 
 
-def _pieces(scorer: Scorer, recording: Readable, ends: np.ndarray) -> "Iterator[Piece]":
-    """Yield the pieces of every segment; a silent one has none."""
-    for row, (first, last) in enumerate(ends.tolist()):
+def _speech(recording: Readable) -> np.ndarray:
+    """Return where someone speaks in a recording, ``(region, 2)`` in seconds, decoded part by part."""
+    detector, found = SpeechDetector(recording.rate), []
+    edges = [*range(0, recording.frames, round(PART_S * recording.rate)), recording.frames]
+    for first, last in pairwise(edges):
+        try:
+            samples = recording.read(first, last).samples
+        except AudioError as error:
+            if error.kind != "silent":
+                raise
+            samples = np.zeros(last - first, np.float32)
+        found.append(detector.feed(samples, last=last == recording.frames))
+    return speech_regions(np.concatenate(found), recording.frames / recording.rate)
+
+
+def _pieces(scorer: Scorer, recording: Readable, ends: np.ndarray, scored: np.ndarray) -> "Iterator[Piece]":
+    """Yield the pieces of every segment that is scored; a silent one has none."""
+    for row in np.flatnonzero(scored).tolist():
+        first, last = ends[row].tolist()
         try:
             yield from pieces(recording, row, scorer.audio, (first, last))
         except AudioError as error:

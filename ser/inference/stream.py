@@ -1,10 +1,11 @@
 """`Stream`: what a model says of speech while it is spoken, in utterances that end with a pause.
 
-Speech is found by its energy alone, and only by what was heard so far: a frame of 20 ms is loud if it is `ABOVE_DB` above the
-background. The background follows softer frames at once and louder ones slowly, during speech more slowly still, so that a
-noise that begins and stays is taken for speech at most for some seconds. No frame below `LEAST_DB` is loud. This is the
-principle of Rabiner and Sambur, 1975, https://doi.org/10.1002/j.1538-7305.1975.tb02840.x, with a background that adapts. Loud
-sounds that are no speech are utterances, too.
+Speech is found by what was heard so far alone. By default it is found by its energy: a frame of 20 ms is loud if it is
+`ABOVE_DB` above the background, which follows softer frames at once and louder ones slowly, during speech more slowly
+still, so that a noise that begins and stays is taken for speech at most for some seconds. No frame below `LEAST_DB` is loud.
+This is the principle of Rabiner and Sambur, 1975, https://doi.org/10.1002/j.1538-7305.1975.tb02840.x, with a background that
+adapts. Loud sounds that are no speech are utterances, too. With ``detector="speech"`` a frame is loud if
+`ser.audio.activity` finds speech in it.
 """
 
 from collections import deque
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ser.audio.activity import SPEECH, SpeechDetector
 from ser.audio.checks import INTEGER_SCALE, RATES
 from ser.errors import AudioError, ConfigError
 from ser.inference.predict import check_adapted, predict
@@ -38,6 +40,7 @@ FALL, RISE_DB, RISE_IN_SPEECH_DB = 0.3, 0.2, 0.06
 """Share of the way to a softer frame, and dB to a louder one, that the background goes in a frame: 10 dB a second, and 3 dB
 during speech, whose pauses bring it down again."""
 
+DETECTORS = ("energy", "speech")
 START, MEASUREMENT, END = "utterance.start", "measurement", "utterance.end"
 
 
@@ -69,9 +72,11 @@ class Stream:
         rate: Sampling rate in Hz.
         window: Seconds of an utterance that are measured while it lasts: the last ones.
         hop: Seconds from one measurement to the next.
+        detector: What finds speech: its ``energy``, or ``speech``, Silero's detector.
 
     Raises:
-        ConfigError: If a number is out of its range, or the model must be adapted first.
+        ConfigError: If a number is out of its range, the model must be adapted first, there is no such detector, or a package
+            that it needs is not installed.
 
     Example:
         >>> stream = ser.load("runs/ravdess-cnn-luna5").stream(16000)  # doctest: +SKIP
@@ -80,12 +85,18 @@ class Stream:
         ...         print(event.kind, event.answer and event.answer["label"])
     """
 
-    def __init__(self, scorer: Scorer, rate: float, window: float = 3.0, hop: float = 0.5) -> None:
+    def __init__(
+        self, scorer: Scorer, rate: float, window: float = 3.0, hop: float = 0.5, detector: str = "energy"
+    ) -> None:
         ranges: list[tuple[str, Any, float, float]] = [("rate", rate, *RATES), ("window", window, SHORTEST_S, LONG_S)]
         for name, value, least, most in (*ranges, ("hop", hop, SHORTEST_S, LONG_S)):
             if not (isinstance(value, Real) and least <= float(value) <= most):
                 raise ConfigError(f"{name} must be {least:g} to {most:g}; got {value!r}.")
+        if detector not in DETECTORS:
+            raise ConfigError(f"detector must be {' or '.join(DETECTORS)}; got {detector!r}.")
         check_adapted(scorer)
+        self._detector = SpeechDetector(rate) if detector == "speech" else None
+        self._probability = 0.0  # of speech, in the latest frame of the detector
         self._scorer, self._rate = scorer, rate
         self._size = round(FRAME_S * rate)
         self._window, self._hop = (max(1, round(seconds / FRAME_S)) for seconds in (window, hop))
@@ -124,7 +135,7 @@ class Stream:
     def _take(self, frame: np.ndarray) -> Iterator[Event]:
         self._heard += 1
         self._frames.append(frame)
-        loud = self._is_loud(frame)
+        loud = self._is_loud(frame) if self._detector is None else self._is_speech(self._detector.feed(frame))
         self._run = self._run + 1 if loud else 0
         self._loud = self._heard if loud else self._loud
         if not self._speaking:
@@ -145,6 +156,12 @@ class Stream:
         rise = RISE_IN_SPEECH_DB if self._speaking else RISE_DB
         self._background = known + (FALL * (level - known) if level < known else min(rise, level - known))
         return level > max(known + ABOVE_DB, LEAST_DB)
+
+    def _is_speech(self, probabilities: np.ndarray) -> bool:
+        """Whether the latest of the detector's frames has speech; they are longer than those of a stream."""
+        if len(probabilities):
+            self._probability = float(probabilities[-1])
+        return self._probability >= SPEECH
 
     def _measured(self) -> Iterator[Event]:
         frames = list(self._frames)[-self._window :]

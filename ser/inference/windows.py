@@ -60,14 +60,15 @@ def pieces(
         row: Number of the recording.
         settings: How it is decoded.
         span: The first sample of a part of it, and the one after its last, to have that part alone.
-        quality: What measures the pieces.
+        quality: What measures the pieces, if they are to be measured.
 
     Raises:
         AudioError: If it cannot be used, or all of it is silent.
     """
-    quality = quality or Quality()
 
     def measured(piece: Piece, found: Recording) -> Piece:
+        if quality is None:
+            return piece
         quality.add(found)
         quality.kinds.update(kind for kind, _ in piece.findings)
         quality.sound_s += len(piece.samples) / settings.sample_rate
@@ -90,7 +91,8 @@ def pieces(
             if error.kind != "silent":
                 raise
             silent = error
-            quality.add_silence((end - begin) / recording.rate)
+            if quality is not None:
+                quality.add_silence((end - begin) / recording.rate)
             continue
         sounding = True
         yield measured(piece_of(recording, found, settings, row, len(edges) - 1), found)

@@ -97,7 +97,7 @@ def _draw_with_answers(
         upper, lower = parts
         _draw_views(upper, views, title)
         axes = lower.subplots()
-        values = [float(row[c]) for c in model.classes]
+        values = [float(row[column]) for column in model.columns]
         write = decimal if model.scorer.numeric else percent
         best = None if model.scorer.numeric else max(range(len(values)), key=values.__getitem__)
         axes.barh(range(len(values)), values, color=["#de8f05" if i == best else "#0173b2" for i in range(len(values))])

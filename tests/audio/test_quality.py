@@ -47,7 +47,8 @@ def with_noise(samples: np.ndarray, snr: float) -> np.ndarray:
     ],
 )
 def test_each_flag_is_found(model: Predictor, samples: np.ndarray, rate: int, flags: list[str]) -> None:
-    assert model.predict(samples, rate=rate)["flags"].tolist() == [flags]
+    (found,) = model.predict(samples, rate=rate)["flags"]
+    assert [word for word in found if word != "no speech"] == flags, "the signals are none, where that is looked for"
 
 
 def test_the_page_lists_every_flag() -> None:

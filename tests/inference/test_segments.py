@@ -205,3 +205,41 @@ def test_windows_of_real_speech_have_answers(model: Predictor, tmp_path: Path) -
         sound = found.table["label"].notna()
         assert sound.sum() > 5
         np.testing.assert_allclose(found.table.loc[sound, list(model.classes)].sum(axis=1), 1)
+
+
+@pytest.fixture
+def spoken(clips: list[Path]) -> np.ndarray:
+    """A clip of the demo between 3 s of noise and 2 s of silence."""
+    samples, rate = soundfile.read(clips[0], dtype="float32")
+    assert rate == RATE
+    return np.concatenate([0.05 * speech(3.0), samples, np.zeros(2 * RATE, np.float32)])
+
+
+def test_segments_without_speech_are_not_answered(model: Predictor, spoken: np.ndarray, tmp_path: Path) -> None:
+    plain = model.segments(spoken, rate=RATE, window=1, hop=0.5)
+    found = model.segments(spoken, rate=RATE, window=1, hop=0.5, speech=True)
+    assert list(found.table) == ["start", "end", "speech", "label", *model.classes]
+    assert plain.speech is None
+    assert found.speech is not None
+    assert found.speech[0][0] == pytest.approx(3, abs=0.4)
+    assert found.speech[-1][1] <= found.seconds - 1.5
+    shares = found.table["speech"].to_numpy()
+    assert (shares[:4] == 0).all()
+    assert 0.9 < shares.max() <= 1
+    answered = found.table["label"].notna().to_numpy()
+    assert (answered == (shares > 0)).all()
+    values = [table.loc[answered, list(model.classes)] for table in (found.table, plain.table)]
+    pd.testing.assert_frame_equal(*values, check_exact=False, atol=1e-6)
+    figure = found.plot(tmp_path / "call.png")
+    bars = figure.axes[0].collections[-1].get_paths()
+    assert [(path.vertices[:, 0].min(), path.vertices[:, 0].max()) for path in bars] == [
+        tuple(pytest.approx(edge) for edge in region) for region in found.speech.tolist()
+    ]
+
+
+def test_all_of_a_recording_may_be_no_speech(model: Predictor) -> None:
+    for samples in (np.zeros(5 * RATE, np.float32), speech(5.0)):
+        found = model.segments(samples, rate=RATE, speech=True)
+        assert found.speech is not None
+        assert found.speech.shape == (0, 2)
+        assert found.table["label"].isna().all()

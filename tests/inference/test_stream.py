@@ -149,6 +149,7 @@ def test_impossible_settings_are_refused(model: Predictor) -> None:
         ({"rate": 16}, "rate must be 1000"),
         ({"window": 31}, "window must be"),
         ({"hop": 0}, "hop must"),
+        ({"detector": "ear"}, "detector must be energy or speech; got 'ear'"),
     ):
         with pytest.raises(ConfigError, match=words):
             model.stream(**{"rate": RATE, **choices})
@@ -156,6 +157,21 @@ def test_impossible_settings_are_refused(model: Predictor) -> None:
     stream.close()
     with pytest.raises(ConfigError, match="must be open"):
         stream.feed(np.zeros(1))
+
+
+def test_silero_finds_speech_in_loud_noise(model: Predictor, clips: list[Path]) -> None:
+    pytest.importorskip("silero_vad")
+    clip, rate = read_audio(clips[0])
+    noise = 0.05 * speech(2.0, rate, seed=3)  # 20 dB above the background: for the energy it is speech
+    samples = np.concatenate([quiet(1, rate), noise, quiet(1, rate), clip, quiet(1, rate)])
+    assert [event.kind for event in heard(model, samples, rate=rate, hop=30)].count(END) == 2
+    events = heard(model, samples, rate=rate, hop=30, detector="speech")
+    assert [event.kind for event in events] == [START, END]
+    begin, end = 4, 4 + len(clip) / rate
+    assert begin - 0.3 <= events[1].start <= begin + 0.4
+    assert end - 0.6 <= events[1].end <= end + 0.3
+    cuts = list(range(777, len(samples), 777))
+    assert heard(model, samples, cuts, rate=rate, hop=30, detector="speech") == events
 
 
 @pytest.mark.corpora
