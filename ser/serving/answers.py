@@ -1,16 +1,9 @@
-"""What a server answers, as JSON; the same names in predictions, in segments and in the events of a stream."""
+"""What a server answers, as JSON; `ser.inference.plain` makes it."""
 
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from ser.inference.scorer import Scorer
-
-NOT_SHOWN = ("audio", "error")
-"""Columns of a prediction that name the recording."""
 STAMPS = Field(description="Words that every result of the model must carry.")
 NOT_FOR_WHAT = Field(description="What no result is for.")
 
@@ -102,28 +95,3 @@ class Failed(BaseModel):
     """Every error."""
 
     error: Failure
-
-
-def answers_of(table: pd.DataFrame, scorer: Scorer) -> list[dict[str, Any]]:
-    """Return the rows of a prediction, or of segments, as plain JSON.
-
-    Example:
-        >>> from types import SimpleNamespace
-        >>> table = pd.DataFrame({"audio": ["0"], "label": ["sad"], "angry": [0.2], "sad": [0.8], "flags": [[]]})
-        >>> answers_of(table, SimpleNamespace(classes=("angry", "sad"), numeric=False))
-        [{'label': 'sad', 'flags': [], 'probabilities': {'angry': 0.2, 'sad': 0.8}}]
-    """
-    return [answer_of(row, scorer) for row in table.to_dict("records")]
-
-
-def answer_of(row: Mapping[Any, Any], scorer: Scorer) -> dict[str, Any]:
-    """Return a row as plain JSON."""
-    values = {name: float(row[name]) for name in scorer.classes}
-    answer = {str(name): _plain(value) for name, value in row.items() if name not in (*NOT_SHOWN, *values)}
-    known = all(map(np.isfinite, values.values()))
-    return {**answer, "numbers" if scorer.numeric else "probabilities": values if known else None}
-
-
-def _plain(value: Any) -> Any:
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and not np.isfinite(value) else value

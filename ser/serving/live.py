@@ -14,10 +14,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ser.audio.checks import RATES
 from ser.errors import SerError
+from ser.inference.plain import event_of
 from ser.inference.segments import SHORTEST_S
-from ser.inference.stream import Event, Stream
+from ser.inference.stream import Stream
 from ser.inference.windows import LONG_S
-from ser.serving.answers import answer_of
 from ser.serving.errors import FAULT, ServingError
 from ser.serving.served import Served
 from ser.serving.service import Service
@@ -98,7 +98,7 @@ async def _talk(socket: WebSocket, service: Service, served: Served, stream: Str
         else:
             raise ServingError("invalid", 'A message must be samples, or {"type": "end"}; got another one.')
         for event in await loop.run_in_executor(service.streamers, work):
-            await socket.send_json(_plain(event, served))
+            await socket.send_json(event_of(event, served.predictor.scorer))
     return code
 
 
@@ -140,11 +140,6 @@ def _object(text: str | None) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ServingError("invalid", 'A message of text must be an object of JSON, such as {"type": "end"}.')
     return found
-
-
-def _plain(event: Event, served: Served) -> dict[str, Any]:
-    spans = {"type": event.kind, "start": event.start, "end": event.end}
-    return spans if event.answer is None else {**spans, **answer_of(event.answer, served.predictor.scorer)}
 
 
 def _check_origin(socket: WebSocket, cors: tuple[str, ...]) -> None:

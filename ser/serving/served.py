@@ -9,12 +9,12 @@ import numpy as np
 
 from ser.inference.decoded import Decoded
 from ser.inference.load import load as load_predictor
+from ser.inference.plain import answers_of
 from ser.inference.predict import check_adapted
 from ser.inference.predictor import Predictor
 from ser.protocols.limits import NOT_FOR
 from ser.runs.folder import checkpoint_of
 from ser.serving.about import Facts, about_of, training_facts
-from ser.serving.answers import answers_of
 from ser.serving.batcher import Batcher
 from ser.serving.limits import Batching
 from ser.serving.meters import Meters

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -125,6 +126,15 @@ def test_segments_have_their_times(predict: Predict, model: Predictor, folder: P
     assert table["error"].notna().tolist() == [True] + [False] * len(expected)
 
 
+def test_segments_have_their_share_of_speech(predict: Predict, model: Predictor, folder: Path) -> None:
+    pytest.importorskip("silero_vad")
+    table = predict([folder / "torn.wav", folder / "3.wav"], segments=True, window=1, speech=True)
+    expected = model.segments(folder / "3.wav", window=1, speech=True).table
+    assert list(table) == ["audio", *expected, "error"]
+    pd.testing.assert_frame_equal(table[list(expected)][1:].reset_index(drop=True), expected, atol=1e-6)
+    assert np.isnan(table["speech"][0])
+
+
 def test_a_stopped_command_resumes(
     predict: Predict, model: Predictor, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +203,7 @@ def test_a_file_of_something_else_is_refused(predict: Predict, folder: Path, tmp
         ({"out": Path("a.xlsx")}, r"^out must be a file that ends in \.csv, \.jsonl, \.parquet; got a\.xlsx\. "),
         ({"window": 99.0}, "^window must be 0.1 to 30 seconds; got 99.0"),
         ({"segments": True, "calibrated": False}, "^calibrated must be true with segments=true"),
+        ({"speech": True}, "^segments must be true with speech=true; got false"),
         ({"size": 0}, "^batch_size must be at least 1"),
     ],
 )
@@ -234,6 +245,41 @@ def test_the_table_of_the_terminal_is_80_columns_wide(predict: Predict, model: P
     (bad,) = (line for line in lines if " torn.wav" in line)
     assert bad.split()[1] == "unreadable:"
     assert math.isnan(table["angry"].iloc[-1])
+
+
+@pytest.mark.parametrize("segments", [False, True])
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
+def test_numbers_are_whole_at_any_width(
+    predict: Predict, model: Predictor, folder: Path, width: int, segments: bool
+) -> None:
+    table = predict([folder], segments=segments, window=30, hop=30)
+    console = Console(width=width)
+    with console.capture() as printed:
+        console.print(predictions_table(table, model.classes, model.stamps, width))
+    lines = printed.get().splitlines()
+    assert max(map(len, lines)) <= width
+    known = table[table["label"].notna()]
+    shown = re.findall(r"\b(\w+) +(\d+\.\d) %", " ".join(lines))
+    expected = [(row["label"], f"{100 * row[row['label']]:.1f}") for row in known.to_dict("records")]
+    assert shown == expected
+    assert all(any(Path(name).name in line for line in lines) for name in table["audio"])
+
+
+def test_numbers_of_a_model_are_whole_at_any_width() -> None:
+    names = ["arousal", "valence", "dominance", "confidence"]
+    row = {
+        "audio": "call.wav",
+        **dict(zip(names, (-0.1234, 12.5, 0.25, 1.0), strict=True)),
+        "flags": ["noisy"],
+        "error": None,
+    }
+    for width in (30, 60, 80):
+        console = Console(width=width)
+        with console.capture() as printed:
+            console.print(predictions_table(pd.DataFrame([row]), names, (), width))
+        words = printed.get().split()
+        assert {"\N{MINUS SIGN}0.123", "12.500", "0.250", "1.000", "call.wav", "noisy"} <= set(words)
+        assert set(names) <= set(words)
 
 
 def test_the_command_exits_with_1_where_a_recording_is_bad(run: Path, folder: Path, tmp_path: Path) -> None:
