@@ -102,19 +102,17 @@ def save_encoder(name: str, folder: Path, *, tiny: bool) -> None:
     """Write an encoder with a head for as many classes, as transformers writes it, with random weights."""
     import transformers
 
-    transformers.utils.logging.disable_progress_bar()
+    library: Any = transformers  # whose types do not know what configurations take
+    library.utils.logging.disable_progress_bar()
     torch.manual_seed(0)
-    config: Any
-    net: Any
     if name == "whisper":
         sizes = (SMALL_WHISPER if tiny else BASE_WHISPER) | UNUSED
-        config = transformers.WhisperConfig(**sizes, num_labels=len(CLASSES))
-        net = transformers.WhisperForAudioClassification(config)
-        transformers.WhisperFeatureExtractor().save_pretrained(folder)
+        net = library.WhisperForAudioClassification(library.WhisperConfig(**sizes, num_labels=len(CLASSES)))
+        library.WhisperFeatureExtractor().save_pretrained(folder)
     else:
-        config = transformers.Wav2Vec2Config(**(SMALL if tiny else {}), num_labels=len(CLASSES))
-        net = transformers.Wav2Vec2ForSequenceClassification(config)
-        transformers.Wav2Vec2FeatureExtractor(return_attention_mask=False).save_pretrained(folder)
+        config = library.Wav2Vec2Config(**(SMALL if tiny else {}), num_labels=len(CLASSES))
+        net = library.Wav2Vec2ForSequenceClassification(config)
+        library.Wav2Vec2FeatureExtractor(return_attention_mask=False).save_pretrained(folder)
     net.save_pretrained(folder)
 
 
