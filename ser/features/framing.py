@@ -87,7 +87,9 @@ def in_pieces(compute: Callable[[Tensor, Tensor], Tensor], samples: Tensor, fram
     count = max(1, PIECE // samples.shape[-1])
     if samples.device.type != "cpu" or torch.compiler.is_compiling() or len(samples) <= count:
         return compute(samples, frames)
-    return torch.cat([compute(*piece) for piece in zip(samples.split(count), frames.split(count), strict=True)])
+    return torch.cat(
+        [compute(*piece) for piece in zip(torch.split(samples, count), torch.split(frames, count), strict=True)]
+    )
 
 
 class Framed(nn.Module, ABC):

@@ -66,7 +66,7 @@ class Stack(nn.Module):
         of_power = dict[nn.Module, tuple[Tensor, Tensor]]()
         for parts in shared.values():
             rows, counts = parts[0].framing.features(_together(parts), waveform, lengths)
-            each = rows.split([part.n_features for part in parts], dim=1)
+            each = torch.split(rows, [part.n_features for part in parts], dim=1)
             of_power.update(zip(parts, zip(each, repeat(counts)), strict=True))
         made = [of_power[part] if part in of_power else part(waveform, lengths) for part in self.parts]
         features, frames = zip(*made, strict=True)

@@ -64,9 +64,7 @@ class Scorer(Protocol):
         numeric: Whether the answers are numbers.
         audio: How recordings are decoded.
         stamps: Words that every result must carry.
-        trained_on: The corpora of its training, see `ser.models.classifier.Task`; empty where they are not known.
         calibration: What its training found on its dev speakers, if it did.
-        familiar: What its training clips are like, if that is known.
     """
 
     name: str
@@ -74,12 +72,18 @@ class Scorer(Protocol):
     numeric: bool
     audio: AudioSettings
     stamps: tuple[str, ...]
-    trained_on: Sequence[Mapping[str, str]]
     calibration: Calibration | None
-    familiar: Distance | None
 
     def score(self, clips: Clips, *, embed: bool = False) -> Scores:
         """Score a batch, in evaluation mode and single precision; several threads may do so at a time."""
+
+    @property
+    def trained_on(self) -> Sequence[Mapping[str, str]]:
+        """The corpora of its training, see `ser.models.classifier.Task`; empty where they are not known."""
+
+    @property
+    def familiar(self) -> Distance | None:
+        """What its training clips are like, if that is known."""
 
     @property
     def adapts_to(self) -> str | None:
