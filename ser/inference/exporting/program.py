@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,6 +49,24 @@ class Answering(nn.Module):
         return (logits / self.temperature).softmax(dim=1), logits, embedding
 
 
+class Vector(nn.Module):
+    """The part of a classical model before its classifier.
+
+    Shapes:
+        - waveform, lengths: See `Answering`
+        - returns: ``(batch, feature)`` float64, and the same as float32
+    """
+
+    def __init__(self, model: SpeechClassifier) -> None:
+        super().__init__()
+        self.model, self.silence = exportable(model), silence_of(model)
+
+    @override
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        features, _ = normalised(self.model, self.silence, waveform, lengths)
+        return features[..., 0].double(), features[..., 0].float()
+
+
 def normalised(model: SpeechClassifier, silence: int, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Return the normalised features of clips, and their frames.
 
@@ -70,7 +88,7 @@ def temperature_of(model: SpeechClassifier) -> float:
 
 
 def program_of(model: SpeechClassifier) -> ExportedProgram:
-    """Return the program of a net; see `Answering`.
+    """Return the program of a net, `Answering`, or of a model without gradients, `Vector`.
 
     Raises:
         ConfigError: If a part of the model cannot be exported, or it normalises by a speaker or corpus that it does not have.
@@ -83,15 +101,18 @@ def program_of(model: SpeechClassifier) -> ExportedProgram:
     rate = model.audio.sample_rate
     waveform = 0.1 * torch.randn(2, 2 * rate, generator=torch.Generator().manual_seed(0))
     waveform[1, rate:] = 0
+    whole = Answering(model) if model.by_gradients else Vector(model)
     with refusing(model):
-        return traced(Answering(model), waveform=waveform, lengths=torch.tensor([2 * rate, rate]))
+        return traced(whole, {"waveform": waveform, "lengths": torch.tensor([2 * rate, rate])})
 
 
-def traced(module: nn.Module, **inputs: Tensor) -> ExportedProgram:
-    """Return the program of a module, whatever the size of a batch and the length of clips."""
-    shapes: dict[str, Any] = {name: dict.fromkeys(range(min(x.dim(), 2)), Dim.DYNAMIC) for name, x in inputs.items()}
+def traced(module: nn.Module, inputs: Mapping[str, Tensor], varying: int = 2) -> ExportedProgram:
+    """Return the program of a module, whatever the sizes of the first dimensions: of a batch, and the length of clips."""
+    shapes: dict[str, Any] = {
+        name: dict.fromkeys(range(min(x.dim(), varying)), Dim.DYNAMIC) for name, x in inputs.items()
+    }
     with torch.no_grad():
-        program = torch.export.export(module.eval(), (), inputs, dynamic_shapes=shapes, strict=False)
+        program = torch.export.export(module.eval(), (), dict(inputs), dynamic_shapes=shapes, strict=False)
         # Without this, a file of torch's cannot hold blocks without autocast.
         made: ExportedProgram = program.run_decompositions({})
     return made

@@ -11,6 +11,7 @@ import torch
 
 from ser.baselines.classical import Classical
 from ser.errors import ConfigError, RunError
+from ser.inference.exporting.classical import classical_in_onnx
 from ser.inference.exporting.facts import facts_of
 from ser.inference.exporting.parity import MOST, Answer, largest_difference
 from ser.inference.exporting.program import INPUTS, in_onnx, program_of, refusing
@@ -62,11 +63,11 @@ def export_checkpoint(
     if out.suffix != suffix:
         raise ConfigError(f"out must end in {suffix} with format={form}; got {out}.")
     model = load_model(checkpoint)
-    if isinstance(model, Classical):
-        raise ConfigError(f"model must be a net for an export; got {model.name}, which scikit-learn runs. Use its run.")
     facts = facts_of(model, checkpoint, further or {})
     with replacing(out) as unfinished:
-        difference = largest_difference(model, write(model, facts, unfinished))
+        answer = write(model, facts, unfinished)
+        with refusing(model):
+            difference = largest_difference(model, answer)
         if not difference <= MOST:  # which NaN is not
             raise RunError(
                 f"The export must answer as the model does, with differences up to {MOST:g}; got {difference:.2g}, and "
@@ -87,9 +88,12 @@ def write_onnx(model: SpeechClassifier, facts: Mapping[str, str], path: Path) ->
     except ModuleNotFoundError as error:
         raise ConfigError(f"format=onnx needs the package {error.name}. Run pip install 'ser[export]'.") from error
     names = ["values" if model.numeric else "probabilities", "logits", "embedding"]
-    program = program_of(model)
-    with refusing(model):
-        made = in_onnx(program, names)
+    if isinstance(model, Classical):
+        made = classical_in_onnx(model, names)
+    else:
+        program = program_of(model)
+        with refusing(model):
+            made = in_onnx(program, names)
     onnx.helper.set_model_props(made, dict(facts))
     if made.ByteSize() >= MOST_BYTES:
         raise ConfigError(f"model must have less than 2 GB with format=onnx; got {made.ByteSize() / 1e9:.1f} GB.")
@@ -109,6 +113,8 @@ def write_program(model: SpeechClassifier, facts: Mapping[str, str], path: Path)
     Raises:
         ConfigError: See `export_checkpoint`.
     """
+    if isinstance(model, Classical):
+        raise ConfigError(f"format must be onnx for {model.name}, which scikit-learn runs; got torchexport.")
     program = program_of(model)
     with refusing(model):
         with path.open("wb") as file:

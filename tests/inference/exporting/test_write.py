@@ -12,8 +12,11 @@ import pytest
 import torch
 
 import ser
+from ser.baselines.candidates import Clips, combinations, fit_candidates
+from ser.baselines.classical import Classical
 from ser.errors import ConfigError, RunError
 from ser.inference.exporting import write
+from ser.inference.exporting.parity import batches_of_speech
 from ser.inference.exporting.write import export_checkpoint
 from ser.models.calibration import Calibration
 from ser.models.checkpoint import add_findings, write_model
@@ -32,6 +35,7 @@ SMALL = {
     "bilstm": ["model.hidden=16"],
     "transformer": ["model.width=16", "model.layers=1"],
 }
+RMS = ["features=rms", "features.decibels=true"]
 CLIPS = [speech(0.1), speech(1.3, seed=1), speech(0.37, seed=2)]
 Save = Callable[..., Path]
 
@@ -55,12 +59,30 @@ def save(tmp_path: Path) -> Save:
         stub = SimpleNamespace(classes=names, stamps=stamps, trained_on=(), scale=lambda: scale)
         config = composed(f"model={name}", *SMALL.get(name, []), *overrides)
         model = build_model(config, stub)  # type: ignore[arg-type]
+        if isinstance(model, Classical):
+            fit(model)
         write_model(tmp_path / "best.ckpt", sharpened(model).eval())
         if scale is None:
             add_findings(tmp_path / "best.ckpt", CALIBRATION, None)
         return tmp_path / "best.ckpt"
 
     return make
+
+
+def fit(model: Classical) -> None:
+    """Fit the first candidate on made vectors, about those of speech, of three of the classes or of numbers."""
+    *_, (waveform, lengths) = batches_of_speech(model.audio.sample_rate)
+    with torch.no_grad():
+        found = model.extract(waveform, lengths)[0][..., 0].double().numpy()
+    random = np.random.default_rng(0)
+    y = np.repeat([0, 1, 3], 20)
+    x = found[random.integers(0, len(found), len(y))] * (1 + 0.3 * random.standard_normal((len(y), found.shape[1])))
+    x += 0.1 * y[:, None] * found.std(axis=0)
+    numbers = np.stack([y - y.mean(), x[:, 0] / x[:, 0].std()], axis=1)
+    grid = combinations({"scaler": model.scaler, **model.estimator})[:1]
+    target, classes = (numbers, None) if model.numeric else (y, len(CLASSES))
+    clips, others = Clips(x, target), Clips(x[::2], target[::2])
+    model.fitted = fit_candidates(grid, clips, others, classes, seed=0)[0].fitted
 
 
 @pytest.mark.slow
@@ -163,7 +185,46 @@ def test_part_that_cannot_be_followed_is_refused(save: Save, tmp_path: Path) -> 
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_classical_model_is_refused(save: Save, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="model must be a net for an export; got svm"):
-        export_checkpoint(save("svm", "features=rms"), tmp_path / "model.onnx")
-    assert not (tmp_path / "model.onnx").exists()
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["svm", "linear_svm", "random_forest", "logistic_regression", "mlp", "lda", "ridge", "uniform_knn"]
+)
+def test_classical_model_in_onnx_answers_as_scikit_learn(save: Save, tmp_path: Path, name: str) -> None:
+    pytest.importorskip("skl2onnx")
+    chosen = ["model.estimator.weights=uniform"] if name == "uniform_knn" else []
+    checkpoint = save(name.removeprefix("uniform_"), *RMS, *chosen)
+    export_checkpoint(checkpoint, tmp_path / "model.onnx")
+    own, exported = ser.load(checkpoint), ser.load(tmp_path / "model.onnx")
+    table, again = (model.predict(CLIPS, rate=16000) for model in (own, exported))
+    np.testing.assert_allclose(again[list(CLASSES)], table[list(CLASSES)], atol=1e-4)
+    assert np.ptp(table[list(CLASSES)], axis=0).max() > 1e-3, "clips have one answer each"
+    vectors, others = (model.embed(CLIPS, rate=16000).filter(like="e_") for model in (own, exported))
+    np.testing.assert_allclose(others, vectors, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["svm", "random_forest", "ridge"])
+def test_regressor_in_onnx_answers_as_scikit_learn(save: Save, tmp_path: Path, name: str) -> None:
+    pytest.importorskip("skl2onnx")
+    checkpoint = save(name, *RMS, "labels=dimensions", scale={"mean": [3.0, 4.0], "deviation": [0.5, 2.0]})
+    export_checkpoint(checkpoint, tmp_path / "model.onnx")
+    table, again = (ser.load(path).predict(CLIPS, rate=16000) for path in (checkpoint, tmp_path / "model.onnx"))
+    columns = ["arousal", "valence"]
+    np.testing.assert_allclose(again[columns], table[columns], atol=2e-4)  # 1e-4 deviations, of which one is 2
+    assert np.ptp(table[columns], axis=0).min() > 1e-3, "clips have one answer each"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "words"), [("knn", "must answer as the model does"), ("xgboost", "one cannot be")])
+def test_classifier_that_cannot_be_exported_leaves_no_file(save: Save, tmp_path: Path, name: str, words: str) -> None:
+    pytest.importorskip("skl2onnx")
+    pytest.importorskip(name if name == "xgboost" else "sklearn")
+    with pytest.raises((ConfigError, RunError), match=words):
+        export_checkpoint(save(name, *RMS), tmp_path / "out" / "model.onnx")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_classical_model_is_no_program_of_torch(save: Save, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="format must be onnx for svm, which scikit-learn runs; got torchexport"):
+        export_checkpoint(save("svm", *RMS), tmp_path / "model.pt2", "torchexport")
+    assert not (tmp_path / "model.pt2").exists()
