@@ -37,6 +37,11 @@ def evaluated(config: "DictConfig") -> "Path":
     from ser.rescoring.recompute import recompute
 
     folder, paths = Path(str(config.run)).expanduser(), config.paths
+    if config.get("exported") is not None:
+        from ser.rescoring.exported import compare_exported
+
+        compare_exported(folder, Path(str(config.exported)).expanduser(), paths.corpora, paths.stores)
+        return
     if config.get("suite") is None:
         recompute(folder, paths.corpora, paths.stores, rescore=config.rescore)
         return folder

@@ -36,8 +36,9 @@ def main(config: "DictConfig") -> None:
     form = "onnx" if site else config.format
     named = Path(config.out or (PAGE if site else f"model{FORMATS[form][0]}")).expanduser()
     out = named / MODEL if site else named
-    written = export_checkpoint(checkpoint, out, form, stated_facts(checkpoint))
-    lines = [f"{written.path}  {written.size / 1e6:.1f} MB, at most {written.difference:.1g} from PyTorch"]
+    written = export_checkpoint(checkpoint, out, form, stated_facts(checkpoint), config.quantise)
+    before = "" if written.unquantised is None else f" ({written.unquantised / 1e6:.1f} MB before quantisation)"
+    lines = [f"{written.path}  {written.size / 1e6:.1f} MB{before}, at most {written.difference:.1g} from PyTorch"]
     if site:
         lines.append(
             f"{write_site(named, runtime, Path(config.model.path))}  shown by python -m http.server -d {named}"

@@ -1,12 +1,14 @@
 """A model in ONNX that is written by hand: its answers follow from the energy of a clip."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 FACTS = {
     "model": "Loudness",
+    "checkpoint_sha256": "0" * 64,
     "labels": '["loud", "soft"]',
     "numeric": "false",
     "audio": json.dumps({"sample_rate": 16000, "trim_db": None, "min_ms": 100.0}),
@@ -18,17 +20,17 @@ FACTS = {
 }
 
 
-def save_loudness(path: Path, **facts: str | None) -> Path:
-    """Write a net whose logits are the sum of the squared samples, divided by a hundred, and its negative."""
+def save_loudness(path: Path, weights: Sequence[float] = (1.0, -1.0), **facts: str | None) -> Path:
+    """Write a net whose logits are the sum of the squared samples, divided by a hundred, times the weights."""
     import onnx  # late: an extra
 
     helper, floats = onnx.helper, onnx.TensorProto.FLOAT
+    constants = {"one": np.array([1]), "share": np.float32(0.01), "weights": np.array([weights], dtype=np.float32)}
     nodes = [
         helper.make_node("Mul", ["waveform", "waveform"], ["squares"]),
         helper.make_node("ReduceSum", ["squares", "one"], ["energy"]),
         helper.make_node("Mul", ["energy", "share"], ["embedding"]),
-        helper.make_node("Neg", ["embedding"], ["negative"]),
-        helper.make_node("Concat", ["embedding", "negative"], ["logits"], axis=1),
+        helper.make_node("Mul", ["embedding", "weights"], ["logits"]),
         helper.make_node("Identity", ["logits"], ["values"]),
     ]
     graph = helper.make_graph(
@@ -39,7 +41,7 @@ def save_loudness(path: Path, **facts: str | None) -> Path:
             helper.make_tensor_value_info("lengths", onnx.TensorProto.INT64, ["batch"]),
         ],
         [helper.make_tensor_value_info(name, floats, None) for name in ("logits", "values", "embedding")],
-        [onnx.numpy_helper.from_array(np.array([1]), "one"), onnx.numpy_helper.from_array(np.float32(0.01), "share")],
+        [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     helper.set_model_props(made, {name: fact for name, fact in (FACTS | facts).items() if fact is not None})

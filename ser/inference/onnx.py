@@ -45,6 +45,7 @@ class OnnxScorer:
         try:
             self.name, self.numeric = f"{path.name} ({facts['model']})", json.loads(facts["numeric"])
             self.classes, self.stamps = tuple(json.loads(facts["labels"])), tuple(json.loads(facts["stamps"]))
+            self.checkpoint_sha256 = facts.get("checkpoint_sha256")
             self.audio = AudioSettings(**json.loads(facts["audio"]))
             self.trained_on = json.loads(facts.get("trained_on", "[]"))
             self.calibration = _calibration(facts)

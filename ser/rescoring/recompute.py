@@ -64,12 +64,19 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
 def rebuilt_folds(
     run: RunFolder, corpora: str, stores: str, device: str = "cpu"
 ) -> "Iterator[tuple[SpeechData, SpeechClassifier, RunFolder]]":
-    """Yield the data (set up), the model and the folder of each fold of a run.
+    """Yield the data (set up), the model and the folder of each fold of a run; see `rebuilt_data`."""
+    from ser.inference.load import load_model
+
+    for data, fold in rebuilt_data(run, corpora, stores):
+        yield data, load_model(fold.checkpoint, device), fold
+
+
+def rebuilt_data(run: RunFolder, corpora: str, stores: str) -> "Iterator[tuple[SpeechData, RunFolder]]":
+    """Yield the data (set up) and the folder of each fold of a run.
 
     Raises:
         RunError: If the corpus on disk differs from the one that the run was trained on.
     """
-    from ser.inference.load import load_model
     from ser.protocols.plan import planned
     from ser.training.build import build_data
 
@@ -86,7 +93,7 @@ def rebuilt_folds(
                 f"The data of {fold.path} must have the fingerprint {fold.about['fingerprint']}; got {plan.fingerprint}. "
                 "Give the recordings and settings that it was trained with: paths.corpora=<folder>."
             )
-        yield data, load_model(fold.checkpoint, device), fold
+        yield data, fold
 
 
 def check_same_predictions(old: pd.DataFrame, new: pd.DataFrame, run: RunFolder) -> None:

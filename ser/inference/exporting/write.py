@@ -15,6 +15,7 @@ from ser.inference.exporting.classical import classical_in_onnx
 from ser.inference.exporting.facts import facts_of
 from ser.inference.exporting.parity import MOST, Answer, largest_difference
 from ser.inference.exporting.program import INPUTS, in_onnx, program_of, refusing
+from ser.inference.exporting.quantise import quantise
 from ser.inference.load import load_model
 from ser.inference.onnx import session_of
 from ser.models.classifier import SpeechClassifier
@@ -33,16 +34,22 @@ class Exported:
     Attributes:
         path: Its path.
         size: In bytes.
+        unquantised: Its size before its weights became integers, in bytes; ``None`` if they did not.
         difference: The largest of its answers from those of the model; see `ser.inference.exporting.parity`.
     """
 
     path: Path
     size: int
     difference: float
+    unquantised: int | None = None
 
 
 def export_checkpoint(
-    checkpoint: Path, out: Path, form: str = "onnx", further: Mapping[str, Any] | None = None
+    checkpoint: Path,
+    out: Path,
+    form: str = "onnx",
+    further: Mapping[str, Any] | None = None,
+    quantised: str | None = None,
 ) -> Exported:
     """Write the model of a checkpoint in another format; nothing is left where it cannot be, or answers otherwise.
 
@@ -51,10 +58,11 @@ def export_checkpoint(
         out: The file to write.
         form: ``onnx``, or ``torchexport``: a program of ``torch.export``, which PyTorch runs without this library.
         further: Facts that the file holds, beside those of `ser.inference.exporting.facts.facts_of`.
+        quantised: ``int8`` makes the weights of a net integers; its answers may then differ as much as they do.
 
     Raises:
-        ConfigError: If a part of the model cannot be exported, ``form`` or the suffix of ``out`` is another, or a package is
-            missing.
+        ConfigError: If a part of the model cannot be exported, ``form``, ``quantised`` or the suffix of ``out`` is another,
+            or a package is missing.
         RunError: If there is no checkpoint, or the file does not answer as the model does.
     """
     if form not in FORMATS:
@@ -62,7 +70,13 @@ def export_checkpoint(
     suffix, write = FORMATS[form]
     if out.suffix != suffix:
         raise ConfigError(f"out must end in {suffix} with format={form}; got {out}.")
+    if quantised not in (None, "int8"):
+        raise ConfigError(f"quantise must be int8 or null; got {quantised!r}.")
+    if quantised and form != "onnx":
+        raise ConfigError(f"quantise must be null with format={form}; got {quantised}. Set format=onnx.")
     model = load_model(checkpoint)
+    if quantised and isinstance(model, Classical):
+        raise ConfigError(f"quantise must be null for {model.name}, which has no layers; got {quantised}.")
     facts = facts_of(model, checkpoint, further or {})
     with replacing(out) as unfinished:
         answer = write(model, facts, unfinished)
@@ -73,7 +87,13 @@ def export_checkpoint(
                 f"The export must answer as the model does, with differences up to {MOST:g}; got {difference:.2g}, and "
                 f"{out} was not written. See docs/exporting.md for the models that can be exported."
             )
-    return Exported(out, out.stat().st_size, difference)
+        before = None
+        if quantised:
+            before = unfinished.stat().st_size
+            with refusing(model):
+                quantise(unfinished, model)
+                difference = largest_difference(model, answer_of(unfinished))
+    return Exported(out, out.stat().st_size, difference, before)
 
 
 def write_onnx(model: SpeechClassifier, facts: Mapping[str, str], path: Path) -> Answer:
@@ -98,10 +118,16 @@ def write_onnx(model: SpeechClassifier, facts: Mapping[str, str], path: Path) ->
     if made.ByteSize() >= MOST_BYTES:
         raise ConfigError(f"model must have less than 2 GB with format=onnx; got {made.ByteSize() / 1e9:.1f} GB.")
     onnx.save(made, str(path))
+    return answer_of(path)
+
+
+def answer_of(path: Path) -> Answer:
+    """Return what runs a file in ONNX."""
     session = session_of(path)
+    names = [output.name for output in session.get_outputs()[:2]]
 
     def answer(waveform: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        answers, logits = session.run(names[:2], dict(zip(INPUTS, (waveform, lengths), strict=True)))
+        answers, logits = session.run(names, dict(zip(INPUTS, (waveform, lengths), strict=True)))
         return answers, logits
 
     return answer

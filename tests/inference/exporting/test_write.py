@@ -143,6 +143,20 @@ def test_program_of_torch_answers_as_the_model(save: Save, tmp_path: Path, name:
     np.testing.assert_allclose(found.detach(), table[list(CLASSES)], atol=1e-5)
 
 
+@pytest.mark.slow
+def test_weights_as_integers_make_a_smaller_file_of_about_the_same_answers(save: Save, tmp_path: Path) -> None:
+    checkpoint = save("cnn", "model.channels=[32,64,96,128]", "model.width=160")
+    written = export_checkpoint(checkpoint, tmp_path / "model.onnx", quantised="int8")
+    assert written.unquantised is not None
+    assert written.size < 0.6 * written.unquantised
+    table, again = (ser.load(path).predict(CLIPS, rate=16000) for path in (checkpoint, tmp_path / "model.onnx"))
+    apart = np.abs(again[list(CLASSES)] - table[list(CLASSES)]).to_numpy().max()
+    assert 0 < apart < 0.1
+    assert written.difference > 1e-5, "nothing was quantised"
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map["quantise"] == "int8"
+
+
 @pytest.mark.parametrize("answer", [0.9, np.nan])
 def test_file_that_answers_otherwise_is_not_kept(
     save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: float
@@ -159,16 +173,18 @@ def test_file_that_answers_otherwise_is_not_kept(
 
 
 @pytest.mark.parametrize(
-    ("out", "form", "words"),
+    ("out", "form", "quantised", "words"),
     [
-        ("model.pt", "onnx", r"out must end in \.onnx with format=onnx; got .*model\.pt"),
-        ("model.onnx", "torchexport", r"out must end in \.pt2"),
-        ("model.onnx", "tflite", "format must be onnx or torchexport; got 'tflite'"),
+        ("model.pt", "onnx", None, r"out must end in \.onnx with format=onnx; got .*model\.pt"),
+        ("model.onnx", "torchexport", None, r"out must end in \.pt2"),
+        ("model.onnx", "tflite", None, "format must be onnx or torchexport; got 'tflite'"),
+        ("model.onnx", "onnx", "int4", "quantise must be int8 or null; got 'int4'"),
+        ("model.pt2", "torchexport", "int8", "quantise must be null with format=torchexport; got int8"),
     ],
 )
-def test_wrong_settings_are_named(tmp_path: Path, out: str, form: str, words: str) -> None:
+def test_wrong_settings_are_named(tmp_path: Path, out: str, form: str, quantised: str | None, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        export_checkpoint(tmp_path / "best.ckpt", tmp_path / out, form)
+        export_checkpoint(tmp_path / "best.ckpt", tmp_path / out, form, quantised=quantised)
 
 
 def test_model_that_must_be_adapted_is_refused(save: Save, tmp_path: Path) -> None:
