@@ -27,7 +27,7 @@ def composed(overrides: list[str]) -> dict[str, Any]:
 
 def untrained(*overrides: str) -> SpeechClassifier:
     """Return a model of some settings whose weights are random: what it costs does not depend on them."""
-    stub = SimpleNamespace(classes=CLASSES, stamps=(), scale=lambda: None)
+    stub = SimpleNamespace(classes=CLASSES, stamps=(), trained_on=(), scale=lambda: None)
     torch.manual_seed(0)
     model = build_model(composed(list(overrides)), stub)  # type: ignore[arg-type]
     model.calibration = Calibration(1.5, 0.9, 0.9)
