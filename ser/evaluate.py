@@ -38,10 +38,12 @@ def evaluated(config: "DictConfig") -> "Path":
 
     folder, paths = Path(str(config.run)).expanduser(), config.paths
     if config.get("exported") is not None:
+        if config.get("suite") is not None or config.rescore:
+            raise ConfigError("exported must not be set together with rescore or suite. Leave out one of them.")
         from ser.rescoring.exported import compare_exported
 
         compare_exported(folder, Path(str(config.exported)).expanduser(), paths.corpora, paths.stores)
-        return
+        return folder
     if config.get("suite") is None:
         recompute(folder, paths.corpora, paths.stores, rescore=config.rescore)
         return folder

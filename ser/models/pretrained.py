@@ -98,7 +98,7 @@ class Pretrained(SpeechClassifier):
 
     @override
     def outputs(self, features: Tensor, lengths: Tensor) -> list[Tensor]:
-        layers = features.view(len(features), self.features.n_layers, self.features.size, -1)
+        layers = torch.unflatten(features, 1, (self.features.n_layers, self.features.size))
         return [head(layers, lengths) for head in self.heads]
 
     @override

@@ -1,5 +1,6 @@
 """A model as one program: raw waveforms and their lengths in, answers out, whatever the number of clips and their length."""
 
+import copy
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -13,9 +14,11 @@ from typing_extensions import override
 
 from ser.errors import ConfigError
 from ser.features.framing import Framing
-from ser.inference.exporting.recurrent import exportable, translations
+from ser.inference.exporting.encoders import exportable_encoder
+from ser.inference.exporting.recurrent import exportable_lstm, translations
 from ser.models.classifier import SpeechClassifier
 from ser.models.embedding import below_outputs
+from ser.models.encoders.waveform import WaveformEncoder
 
 INPUTS = ("waveform", "lengths")
 LEAST_SILENCE = 1024
@@ -76,10 +79,22 @@ def normalised(model: SpeechClassifier, silence: int, waveform: Tensor, lengths:
     return model.normalise(features, frames), frames
 
 
+def exportable(model: SpeechClassifier) -> SpeechClassifier:
+    """Return a copy of a model whose LSTMs and encoders can be exported."""
+    copied = copy.deepcopy(model).eval()
+    for part in list(copied.modules()):
+        for name, child in list(part.named_children()):
+            if (other := exportable_lstm(child) or exportable_encoder(child)) is not None:
+                setattr(part, name, other)
+    return copied
+
+
 def silence_of(model: SpeechClassifier) -> int:
     """Return the samples of silence that make a frame of every feature from the shortest clip."""
-    framings = [getattr(part, "framing", None) for part in model.features.modules()]
-    return max([LEAST_SILENCE, *(at.span for at in framings if isinstance(at, Framing))])
+    parts = list(model.features.modules())
+    framings = [getattr(part, "framing", None) for part in parts]
+    spans = [at.span for at in framings if isinstance(at, Framing)]
+    return max([LEAST_SILENCE, *spans, *(part.shortest for part in parts if isinstance(part, WaveformEncoder))])
 
 
 def temperature_of(model: SpeechClassifier) -> float:
@@ -112,7 +127,7 @@ def traced(module: nn.Module, inputs: Mapping[str, Tensor], varying: int = 2) ->
         name: dict.fromkeys(range(min(x.dim(), varying)), Dim.DYNAMIC) for name, x in inputs.items()
     }
     with torch.no_grad():
-        program = torch.export.export(module.eval(), (), dict(inputs), dynamic_shapes=shapes, strict=False)
+        program = torch.export.export(module, (), dict(inputs), dynamic_shapes=shapes, strict=False)
         # Without this, a file of torch's cannot hold blocks without autocast.
         made: ExportedProgram = program.run_decompositions({})
     return made
@@ -129,6 +144,10 @@ def in_onnx(program: ExportedProgram, outputs: list[str]) -> Any:
         verbose=False,
     )
     assert made is not None
+    for node in made.model.graph:
+        for value in node.outputs:
+            if value.name in outputs and not value.is_graph_output():  # torch names values after operators: embedding
+                value.name = f"{value.name}_inside"
     return made.model_proto
 
 

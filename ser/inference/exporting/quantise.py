@@ -4,6 +4,7 @@ Source: dynamic quantisation of onnxruntime, https://onnxruntime.ai/docs/perform
 """
 
 import ast
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def quantise(path: Path, net: nn.Module) -> None:
 
     Args:
         path: A file in ONNX.
-        net: What it was exported from.
+        net: The parts that it was exported from; see `ser.inference.exporting.program.exportable`.
 
     Raises:
         ConfigError: If nothing in it can be quantised.
@@ -32,7 +33,8 @@ def quantise(path: Path, net: nn.Module) -> None:
 
     whole = onnx.load(path)
     facts = {fact.key: fact.value for fact in whole.metadata_props}
-    nodes = [node.name for node in whole.graph.node if node.op_type in KINDS and _has_weights(node, net)]
+    inside = {f"model.{name}": part for name, part in net.named_modules()}
+    nodes = [node.name for node in whole.graph.node if node.op_type in KINDS and _has_weights(node, inside)]
     if not nodes:
         raise ConfigError(f"quantise must be null for {type(net).__name__}: no layer of it can be integers; got int8.")
     # Some processors have no operators of signed weights.
@@ -42,9 +44,8 @@ def quantise(path: Path, net: nn.Module) -> None:
     onnx.save(made, str(path))
 
 
-def _has_weights(node: Any, net: nn.Module) -> bool:
+def _has_weights(node: Any, inside: Mapping[str, nn.Module]) -> bool:
     """Whether an operator belongs to a module with parameters: features have none."""
-    scopes = next((ast.literal_eval(fact.value) for fact in node.metadata_props if fact.key == SCOPES), [])
-    inside = dict(net.named_modules())
-    modules = [inside[name] for scope in scopes if (name := scope.removeprefix("model.")) in inside and name]
-    return bool(modules) and any(True for _ in modules[-1].parameters())
+    scopes: list[str] = next((ast.literal_eval(fact.value) for fact in node.metadata_props if fact.key == SCOPES), [])
+    modules = [inside[scope] for scope in scopes if scope in inside]
+    return bool(modules) and next(modules[-1].parameters(), None) is not None

@@ -1,13 +1,11 @@
 """An LSTM of one direction as one operator of ONNX: torch's own cannot be exported with a length that varies."""
 
-import copy
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-Net = TypeVar("Net", bound=nn.Module)
 GATES = (0, 3, 1, 2)
 """Of torch (input, forget, cell, output) in the order of ONNX (input, output, forget, cell)."""
 
@@ -43,19 +41,9 @@ class ExportableLSTM(nn.Module):
         return lstm(x, *self.weights), None
 
 
-def exportable(model: Net) -> Net:
-    """Return a model whose LSTMs can be exported: itself if it has none, else a copy.
-
-    LSTMs of several layers or both directions stay as they are, and cannot be exported.
-    """
-    if not any(isinstance(part, nn.LSTM) for part in model.modules()):
-        return model
-    copied = copy.deepcopy(model)
-    for part in list(copied.modules()):
-        for name, child in part.named_children():
-            if isinstance(child, nn.LSTM) and _is_plain(child):
-                setattr(part, name, ExportableLSTM(child))
-    return copied
+def exportable_lstm(part: nn.Module) -> ExportableLSTM | None:
+    """Return what takes the place of an LSTM of one layer and one direction; others stay, and cannot be exported."""
+    return ExportableLSTM(part) if isinstance(part, nn.LSTM) and _is_plain(part) else None
 
 
 def translations() -> dict[Any, Any]:

@@ -14,7 +14,7 @@ from ser.errors import ConfigError, RunError
 from ser.inference.exporting.classical import classical_in_onnx
 from ser.inference.exporting.facts import facts_of
 from ser.inference.exporting.parity import MOST, Answer, largest_difference
-from ser.inference.exporting.program import INPUTS, in_onnx, program_of, refusing
+from ser.inference.exporting.program import INPUTS, exportable, in_onnx, program_of, refusing
 from ser.inference.exporting.quantise import quantise
 from ser.inference.load import load_model
 from ser.inference.onnx import session_of
@@ -91,8 +91,8 @@ def export_checkpoint(
         if quantised:
             before = unfinished.stat().st_size
             with refusing(model):
-                quantise(unfinished, model)
-                difference = largest_difference(model, answer_of(unfinished))
+                quantise(unfinished, exportable(model))
+                difference = largest_difference(model, run_by_onnxruntime(unfinished))
     return Exported(out, out.stat().st_size, difference, before)
 
 
@@ -118,10 +118,10 @@ def write_onnx(model: SpeechClassifier, facts: Mapping[str, str], path: Path) ->
     if made.ByteSize() >= MOST_BYTES:
         raise ConfigError(f"model must have less than 2 GB with format=onnx; got {made.ByteSize() / 1e9:.1f} GB.")
     onnx.save(made, str(path))
-    return answer_of(path)
+    return run_by_onnxruntime(path)
 
 
-def answer_of(path: Path) -> Answer:
+def run_by_onnxruntime(path: Path) -> Answer:
     """Return what runs a file in ONNX."""
     session = session_of(path)
     names = [output.name for output in session.get_outputs()[:2]]

@@ -10,6 +10,7 @@ values into the padded frames, which the next convolution mixes back. Here each 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -23,6 +24,17 @@ from ser.models.encoders.encoder import Encoder, attention_of, library, rejoined
 
 PADDING_SAFE = ("wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech", "unispeech-sat")
 """Families whose layers are known to be independent of padding; others run on clips of one length at a time."""
+
+
+@dataclass
+class Present:
+    """What hooks and parts of a net must know of the present clips, which transformers does not pass on to them.
+
+    Attributes:
+        frames: ``(batch,)``.
+    """
+
+    frames: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
 class WaveformEncoder(Encoder):
@@ -59,7 +71,7 @@ class WaveformEncoder(Encoder):
         self.shortest = getattr(config, "squeeze_factor", 1)  # in frames; SEW pools that many into one
         for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
             self.shortest = (self.shortest - 1) * stride + kernel  # in samples, after the loop
-        self._frames = torch.empty(0)  # (batch,): the frames of the present clips
+        self._present = Present()
         self.net.encoder.register_forward_pre_hook(self._mask_frames)
         if self.padding_safe:
             self._keep_padding_out()
@@ -72,7 +84,7 @@ class WaveformEncoder(Encoder):
         waveform = nn.functional.pad(waveform, (0, missing))  # cuts if negative
         # In training, the net would make its input require a gradient, and so store all activations of a frozen stem.
         self.net.feature_extractor._requires_grad = any(p.requires_grad for p in self.feature_extractor.parameters())
-        return self._run(waveform, lengths) if self.padding_safe else self._run_by_length(waveform, lengths)
+        return self.states_of(waveform, lengths) if self.padding_safe else self._run_by_length(waveform, lengths)
 
     def front_end(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Return the waveform as the net was pretrained on it, like transformers' ``Wav2Vec2FeatureExtractor``."""
@@ -84,27 +96,27 @@ class WaveformEncoder(Encoder):
         centred = (waveform - (waveform * valid).sum(1, keepdim=True) / count) * valid
         return centred / (centred.square().sum(1, keepdim=True) / count + 1e-7).sqrt()
 
-    def _run(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def states_of(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return all states of clips that are at least one frame long."""
-        self._frames = self.net._get_feat_extract_output_lengths(lengths)
+        self._present.frames = self.net._get_feat_extract_output_lengths(lengths)
         first = self.net.feature_extractor.conv_layers[0]
         if isinstance(norm := getattr(first, "layer_norm", None), ClipGroupNorm):
-            norm.frames = ((lengths - first.conv.kernel_size[0]) // first.conv.stride[0] + 1).tolist()
+            norm.present.frames = (lengths - first.conv.kernel_size[0]) // first.conv.stride[0] + 1
         valid = frame_mask(lengths, waveform.shape[1]).long()
         out = self.net(waveform, attention_mask=valid, output_hidden_states=True)
         states = list(out.hidden_states)
         # Where their shapes differ (SEW), the last has a higher frame rate, interpolated from the last block's.
         if out.last_hidden_state.shape == states[-1].shape:
             states[-1] = out.last_hidden_state  # after the final norm
-        frames = self._frames.clamp(max=states[0].shape[1])
+        frames = self._present.frames.clamp(max=states[0].shape[1])
         return stack_states(states, frames), frames
 
     def _run_by_length(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what `_run` does, in batches of clips of the same length, so that there is no padding."""
+        """Return what `states_of` does, in batches of clips of the same length, so that there is no padding."""
         rows, states, frames = [], [], []
         for length in sorted(set(lengths.tolist())):
             here = (lengths == length).nonzero()[:, 0]
-            some_states, some_frames = self._run(waveform[here, :length], lengths[here])
+            some_states, some_frames = self.states_of(waveform[here, :length], lengths[here])
             rows.append(here)
             states.append(some_states)
             frames.append(some_frames)
@@ -152,13 +164,13 @@ class WaveformEncoder(Encoder):
 
     def _zero_padding(self, module: nn.Module, args: Any, output: Tensor) -> Tensor:
         """Set ``(batch, width, frame)`` to zero beyond a clip's frames, where a clip alone has a zero border."""
-        return output * frame_mask(self._frames, output.shape[-1])[:, None]
+        return output * frame_mask(self._present.frames, output.shape[-1])[:, None]
 
     def _mask_frames(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         """Mask the projected features on their way into the transformer."""
         if self.mask is None or not self.training:
             return None
-        return (self.mask(args[0], self._frames, self.masked_spec_embed), *args[1:])
+        return (self.mask(args[0], self._present.frames, self.masked_spec_embed), *args[1:])
 
 
 class ClipGroupNorm(nn.GroupNorm):
@@ -172,11 +184,11 @@ class ClipGroupNorm(nn.GroupNorm):
         norm: The norm whose parameters are used.
 
     Attributes:
-        frames: Number of frames of each clip of the next batch.
+        present: Holds the number of frames of each clip of the next batch.
 
     Example:
         >>> norm = ClipGroupNorm(nn.GroupNorm(1, 1))
-        >>> norm.frames = [2]
+        >>> norm.present.frames = torch.tensor([2])
         >>> norm(torch.tensor([[[1.0, 3.0, 9.0]]])).round().tolist()
         [[[-1.0, 1.0, 0.0]]]
     """
@@ -184,13 +196,13 @@ class ClipGroupNorm(nn.GroupNorm):
     def __init__(self, norm: nn.GroupNorm) -> None:
         super().__init__(norm.num_groups, norm.num_channels, norm.eps)
         self.weight, self.bias = norm.weight, norm.bias
-        self.frames: list[int] = []
+        self.present = Present()
 
     @override
     def forward(self, features: Tensor) -> Tensor:
         # Clip by clip with torch's own kernel: bit for bit the result of the clip alone, and no copies for the statistics.
-        longest = features.shape[-1]
-        clips = [super(ClipGroupNorm, self).forward(x[None, :, :n]) for x, n in zip(features, self.frames, strict=True)]
+        longest, frames = features.shape[-1], self.present.frames.tolist()
+        clips = [super(ClipGroupNorm, self).forward(x[None, :, :n]) for x, n in zip(features, frames, strict=True)]
         return torch.cat([nn.functional.pad(clip, (0, longest - clip.shape[-1])) for clip in clips])
 
 

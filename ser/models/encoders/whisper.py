@@ -80,16 +80,26 @@ class WhisperEncoder(Encoder):
 
     def _run(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return all states of clips that the net has positions for."""
-        frames = ((lengths + self.hop - 1) // self.hop).clamp(min=1)  # mel frames centred in the clip
-        total = (frames + self.silence).clamp(max=self.longest)
-        mel = self.log_mel(waveform, int(total.max()))
+        states, frames = self.states_of(waveform, lengths, int(self._mel_frames(lengths)[1].max()))
+        return states[:, :, : int(frames.max())], frames
+
+    def _mel_frames(self, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mel frames that are centred in each clip, and those with the silence after it."""
+        frames = ((lengths + self.hop - 1) // self.hop).clamp(min=1)
+        return frames, (frames + self.silence).clamp(max=self.longest)
+
+    def states_of(self, waveform: Tensor, lengths: Tensor, mel_frames: int) -> tuple[Tensor, Tensor]:
+        """Return all states of clips that the net has positions for, from a number of mel frames that suffices for all."""
+        frames, total = self._mel_frames(lengths)
+        mel = self.log_mel(waveform, mel_frames)
         if self.training and self.mask is not None:
             mel = self.mask(mel.transpose(1, 2), frames).transpose(1, 2)
         # Beyond its silence a clip alone has the convolutions' zero border; a clip in a batch has the same.
         valid = frame_mask(total, mel.shape[-1])[:, None]
         hidden = nn.functional.gelu(self.net.conv1(mel * valid)) * valid
         hidden = nn.functional.gelu(self.net.conv2(hidden)).transpose(1, 2)
-        hidden = hidden + self.net.embed_positions.weight[: hidden.shape[1]]
+        positions = torch.arange(hidden.shape[1], device=hidden.device)
+        hidden = hidden + self.net.embed_positions(positions.clamp(max=self.longest // 2 - 1))
         # A frozen stem is in evaluation mode, whatever the mode of the layers above it.
         hidden = nn.functional.dropout(hidden, self.net.dropout, self.net.conv2.training)
         attended = self._attended((total + 1) // 2, hidden.shape[1])
@@ -98,8 +108,7 @@ class WhisperEncoder(Encoder):
             states.append(block(states[-1], attention_mask=attended))
         states[-1] = self.net.layer_norm(states[-1])
         frames = (frames + 1) // 2
-        longest = int(frames.max())
-        return stack_states([layer[:, :longest] for layer in states], frames), frames
+        return stack_states(states, frames), frames
 
     def _attended(self, frames: Tensor, longest: int) -> Tensor:
         """Return the attention mask, ``(batch, 1, 1, frame)``: booleans for fused attention, else added to the scores."""

@@ -219,7 +219,7 @@ def test_classical_model_in_onnx_answers_as_scikit_learn(save: Save, tmp_path: P
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["svm", "random_forest", "ridge"])
+@pytest.mark.parametrize("name", ["svm", "random_forest", "mlp", "ridge"])
 def test_regressor_in_onnx_answers_as_scikit_learn(save: Save, tmp_path: Path, name: str) -> None:
     pytest.importorskip("skl2onnx")
     checkpoint = save(name, *RMS, "labels=dimensions", scale={"mean": [3.0, 4.0], "deviation": [0.5, 2.0]})
