@@ -124,7 +124,8 @@ def write_onnx(model: SpeechClassifier, facts: Mapping[str, str], path: Path) ->
 def run_by_onnxruntime(path: Path) -> Answer:
     """Return what runs a file in ONNX."""
     session = session_of(path)
-    names = [output.name for output in session.get_outputs()[:2]]
+    known = {output.name for output in session.get_outputs()}  # in any order
+    names = ["values" if "values" in known else "probabilities", "logits"]
 
     def answer(waveform: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         answers, logits = session.run(names, dict(zip(INPUTS, (waveform, lengths), strict=True)))
