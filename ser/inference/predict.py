@@ -234,9 +234,12 @@ def origin(corpora: Sequence[Mapping[str, str]]) -> str:
     Example:
         >>> origin([{"title": "TESS", "language": "English", "material": "acted"}, {"title": "mine", "language": ""}])
         'TESS (English, acted) and mine'
+        >>> origin([{}])
+        'a corpus without a name'
     """
-    about = [", ".join(filter(None, (corpus.get(key) for key in ("language", "material")))) for corpus in corpora]
-    named = [corpus["title"] + f" ({facts})" * bool(facts) for corpus, facts in zip(corpora, about, strict=True)]
+    about = [", ".join(str(corpus[key]) for key in ("language", "material") if corpus.get(key)) for corpus in corpora]
+    titles = [str(corpus.get("title") or corpus.get("name") or "a corpus without a name") for corpus in corpora]
+    named = [title + f" ({facts})" * bool(facts) for title, facts in zip(titles, about, strict=True)]
     return " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
 
 
