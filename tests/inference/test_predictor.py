@@ -41,7 +41,7 @@ def test_embedding_of_a_long_recording_is_the_mean_of_its_windows(model: Predict
     parts = vectors(model.embed(samples.reshape(10, -1).tolist(), RATE))
     table = model.embed([samples, np.zeros(9)], RATE, on_error="row")
     np.testing.assert_allclose(vectors(table)[0], parts.mean(axis=0), atol=1e-4)
-    assert table["flags"][0] == ["windows"]
+    assert "windows" in table["flags"][0]
     assert "silent" in table["error"][1]
     assert np.isnan(vectors(table)[1]).all()
 
