@@ -335,6 +335,7 @@ def test_every_job_of_a_sweep_has_its_own_offline_wandb_run(sooner: Command, qui
     assert [offline(job).run.run_id for job in sorted(sweep.glob("*-seed[01]-*"))] == [j.run.run_id for j in jobs]
 
 
+@pytest.mark.slow
 def test_tensorboard_writes_events_for_the_fold(sooner: Command, quick: list[str], tmp_path: Path) -> None:
     done = sooner("train", *quick, "logger=tensorboard")
     assert done.returncode == 0, done.stderr

@@ -27,6 +27,7 @@ def test_plan_matches_the_configuration(settings: Settings) -> None:
     assert plan.left_out == []
 
 
+@pytest.mark.slow
 def test_training_all_folds_plans_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     from ser.training import experiment
 

@@ -169,6 +169,7 @@ def test_trial_reported_by_another_machine_is_unchanged(
     assert [trial.value for trial in study(tmp_path).trials] == [0.125] * 2
 
 
+@pytest.mark.slow
 def test_no_record_holds_the_address_of_the_storage_and_so_its_password(search: Sweep, tmp_path: Path) -> None:
     assert search("hydra.sweeper.n_trials=1") == 0
     (folder,) = tmp_path.glob("multirun/*")

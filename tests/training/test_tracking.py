@@ -161,6 +161,7 @@ def test_all_folds_are_one_run_with_the_pooled_result_as_summary(settings: Setti
     assert list(run.config["split_hash"].values()) == list(stored["run"]["splits"].values())
 
 
+@pytest.mark.slow
 def test_the_default_logger_shortens_long_stamps_to_tags(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

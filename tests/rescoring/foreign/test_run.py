@@ -114,6 +114,7 @@ def test_run_is_verified_and_evaluated(foreign: RunFolder, stores: Path) -> None
     assert ser.evaluate(foreign.path, f"paths.stores={stores}").metrics == foreign.metrics
 
 
+@pytest.mark.slow
 def test_one_that_may_have_seen_the_corpus_is_ranked_apart(
     foreign: RunFolder, evaluate: Evaluate, classifier: Save, tmp_path: Path
 ) -> None:
