@@ -47,7 +47,7 @@ class OnnxScorer:
             self.classes, self.stamps = tuple(json.loads(facts["labels"])), tuple(json.loads(facts["stamps"]))
             self.checkpoint_sha256 = facts.get("checkpoint_sha256")
             self.audio = AudioSettings(**json.loads(facts["audio"]))
-            self.trained_on = json.loads(facts.get("trained_on", "[]"))
+            self.trained_on = tuple(dict(corpus) for corpus in json.loads(facts.get("trained_on", "[]")))
             self.calibration = _calibration(facts)
             self.familiar = Familiar.from_text(facts["familiar"]) if "familiar" in facts else None
         except (KeyError, ValueError, TypeError) as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ser.errors import ConfigError
 from ser.inference.load import load
-from ser.runtime.files import write_text
+from ser.runtime.files import replacing, write_text
 from ser.serving.about import about_of, training_facts
 
 HERE = Path(__file__).parent
@@ -52,10 +52,10 @@ def write_site(out: Path, runtime: Path, run: Path) -> Path:
         "min_ms": scorer.audio.min_ms,
         "threshold": None if scorer.calibration is None else scorer.calibration.threshold,
     }
-    (out / RUNTIME).mkdir(exist_ok=True)
-    for name in FILES:
-        shutil.copyfile(runtime / name, out / RUNTIME / name)
-    shutil.copyfile(HERE / ENGINE, out / ENGINE)
+    copied = {out / RUNTIME / name: runtime / name for name in FILES} | {out / ENGINE: HERE / ENGINE}
+    for target, source in copied.items():
+        with replacing(target) as unfinished:
+            shutil.copyfile(source, unfinished)
     plain = json.dumps(facts, ensure_ascii=False).replace("<", "\\u003c")  # no text ends the script
     scripts = f'<script type="application/json" id="facts">{plain}</script>\n<script src="{ENGINE}"></script>\n'
     before, main, after = HERE.joinpath("page.html").read_text("utf-8").partition(MAIN)

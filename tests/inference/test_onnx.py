@@ -89,6 +89,8 @@ def test_other_files_are_refused(file: Path, tmp_path: Path) -> None:
         {"temperature": "-1"},
         {"level": "much"},
         {"curve": None},
+        {"trained_on": "[1]"},
+        {"trained_on": "3"},
     ],
 )
 def test_model_of_another_program_is_refused(tmp_path: Path, facts: dict[str, str | None]) -> None:
