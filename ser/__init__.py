@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ser.runtime.packages import packages_named
+from ser.runtime.telemetry import send_no_telemetry
 from ser.runtime.user import ensure_user_name
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ser.inference.predictor import Predictor
     from ser.runs.folder import RunFolder
 
+send_no_telemetry()
 ensure_user_name()  # before anything imports torch's compiler
 __version__ = "0.1.0"
 __all__ = ["audit", "compare", "evaluate", "load", "prepare", "train", "verify"]

@@ -54,6 +54,7 @@ class Segment(Answer):
 
     start: float = Field(description="In seconds.")
     end: float = Field(description="In seconds.")
+    speech: float | None = Field(None, description="Share of the window that is speech, where it was looked for.")
 
 
 class Segments(BaseModel):

@@ -65,6 +65,7 @@ MESSAGES = {
     504: ("timeout", "An answer must take at most 30 s; got none. Send less, or try again."),
 }
 Name = Annotated[str | None, Query(alias="model", description="A model of /v1/models; the first by default.")]
+Speech = Annotated[bool, Query(description="Whether windows in which nobody speaks are left without an answer.")]
 Seconds = Annotated[float, Query(ge=SHORTEST_S, le=LONG_S, allow_inf_nan=False)]
 
 
@@ -149,12 +150,12 @@ def _add_routes(app: FastAPI, service: Service) -> None:
 
     @app.post("/v1/segments", tags=["models"], response_model=Segments, **for_work)
     async def segments(
-        request: Request, name: Name = None, window: Seconds = 3.0, hop: Seconds = 0.5
+        request: Request, name: Name = None, window: Seconds = 3.0, hop: Seconds = 0.5, speech: Speech = False
     ) -> dict[str, Any]:
         """Return what the model says of a recording over time."""
         if hop > window:
             raise ServingError("invalid", f"hop must be at most window, {window:g} s; got {hop:g}.")
-        return await service.segments(request, service.served(name), window, hop)
+        return await service.segments(request, service.served(name), window, hop, speech)
 
 
 def _add_pages(app: FastAPI, service: Service, cors: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ser.audio.checks import RATES
-from ser.errors import SerError
+from ser.errors import AudioError, SerError
 from ser.inference.plain import event_of
 from ser.inference.segments import SHORTEST_S
 from ser.inference.stream import Stream
@@ -25,6 +26,8 @@ from ser.serving.service import Service
 log = logging.getLogger(__name__)
 CODES = {"too_large": 1009, "internal": 1011, "unavailable": 1013, "queue_full": 1013, "too_many_requests": 1013}
 """Codes with which a stream is closed after an error; 1008, a rule that was broken, is that of all others."""
+BEHIND_S = 1.0
+"""How far the answers are behind what was said when a client is told, and again for each such step."""
 DONE, ENDING = 1000, 1012
 """Codes of a stream that its client has ended, and of one that ends because the server does."""
 
@@ -38,6 +41,7 @@ class Begin(BaseModel):
     rate: float = Field(ge=RATES[0], le=RATES[1], allow_inf_nan=False)
     window: float = Field(3.0, ge=SHORTEST_S, le=LONG_S, allow_inf_nan=False)
     hop: float = Field(0.5, ge=SHORTEST_S, le=LONG_S, allow_inf_nan=False)
+    detector: Literal["energy", "speech"] = "energy"
     model: str | None = None
     key: str | None = None
 
@@ -65,10 +69,10 @@ async def _answered(socket: WebSocket, service: Service, cors: tuple[str, ...]) 
     service.admit(socket, begin.key)
     served = service.served(begin.model)
     with service.streams.held():
-        stream = served.predictor.stream(begin.rate, window=begin.window, hop=begin.hop)
+        stream = served.predictor.stream(begin.rate, window=begin.window, hop=begin.hop, detector=begin.detector)
         await socket.send_json({"type": "ready", **served.named(), "rate": begin.rate})
         async with asyncio.timeout(service.limits.stream_s):
-            return await _talk(socket, service, served, stream)
+            return await _talk(socket, service, served, stream, _Pace(begin.rate))
 
 
 async def _begin(socket: WebSocket, service: Service) -> Begin:
@@ -84,21 +88,43 @@ async def _begin(socket: WebSocket, service: Service) -> Begin:
         raise ServingError("invalid", f'{name}: {first["msg"]}. Send {{"type": "start", "rate": 16000}}.') from None
 
 
-async def _talk(socket: WebSocket, service: Service, served: Served, stream: Stream) -> int:
+class _Pace:
+    """Whether samples are scored as fast as they would be spoken; what waits is not heard of otherwise."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._told = self._behind_s = 0.0
+
+    def behind(self, samples: int, taken_s: float) -> float | None:
+        """Return how many seconds the answers are late, each time that it is a second more than before."""
+        self._behind_s = max(0.0, self._behind_s + taken_s - samples / self._rate)
+        self._told = min(self._told, self._behind_s)
+        if self._behind_s < self._told + BEHIND_S:
+            return None
+        self._told = self._behind_s
+        return round(self._behind_s, 1)
+
+
+async def _talk(socket: WebSocket, service: Service, served: Served, stream: Stream, pace: _Pace) -> int:
     loop = asyncio.get_running_loop()
     code: int | None = None
+    samples: np.ndarray = np.zeros(0, "<i2")
     while code is None:
         message = await _next_unless_ending(socket, service)
         if message is None:
             code, work = ENDING, partial(stream.close)
         elif (content := message.get("bytes")) is not None:
-            work = partial(stream.feed, _samples(content, service))
+            samples = _samples(content, service)
+            work = partial(stream.feed, samples)
         elif _object(message.get("text")).get("type") == "end":
             code, work = DONE, partial(stream.close)
         else:
             raise ServingError("invalid", 'A message must be samples, or {"type": "end"}; got another one.')
+        began = time.monotonic()
         for event in await loop.run_in_executor(service.streamers, work):
             await socket.send_json(event_of(event, served.predictor.scorer))
+        if (late := pace.behind(len(samples), time.monotonic() - began)) is not None:
+            await socket.send_json({"type": "behind", "seconds": late})
     return code
 
 
@@ -158,5 +184,5 @@ def _translated(error: Exception, service: Service) -> ServingError:
         text = f"A stream must send something every {limits.idle_s:g} s, and last at most {limits.stream_s:g} s."
         return ServingError("timeout", text)
     if isinstance(error, SerError):
-        return ServingError("bad_audio", str(error))
+        return ServingError("bad_audio" if isinstance(error, AudioError) else "invalid", str(error))
     return ServingError("internal", FAULT)

@@ -44,14 +44,14 @@ class Served:
         answer = await self._batcher.answer(recording)
         return {**self.named(), **answer, "seconds": recording.seconds, "calibrated": self._calibrated}
 
-    def segments(self, path: Path, window: float, hop: float) -> dict[str, Any]:
+    def segments(self, path: Path, window: float, hop: float, speech: bool = False) -> dict[str, Any]:
         """Return the answers of the windows of a recording; see `ser.serving.answers.Segments`.
 
         Raises:
             AudioError: If it cannot be used.
-            ConfigError: If a number is out of its range.
+            ConfigError: If a number is out of its range, or what finds speech is not installed.
         """
-        found = self.predictor.segments(path, window=window, hop=hop)
+        found = self.predictor.segments(path, window=window, hop=hop, speech=speech)
         rows = answers_of(found.table, self.predictor.scorer)
         return {**self.named(), "seconds": found.seconds, "window": window, "hop": hop, "segments": rows}
 

@@ -1,6 +1,7 @@
 """`Service`: the models of a server, its limits and its threads; what all routes share."""
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -87,6 +88,8 @@ class Service:
                 began = time.monotonic()
                 predictor, facts = await loop.run_in_executor(None, load)
                 self._models[name] = Served(name, predictor, facts, self._batching, self.meters)
+                gc.collect()
+                gc.freeze()  # what was imported and loaded stays: a search through it takes tens of milliseconds
                 log.info("loaded", extra={"model": name, "seconds": round(time.monotonic() - began, 3)})
         except Exception as error:
             log.error("not loaded: %s", error, exc_info=not isinstance(error, SerError))
@@ -138,7 +141,9 @@ class Service:
 
         return await self._answered(request, work)
 
-    async def segments(self, request: Request, served: Served, window: float, hop: float) -> dict[str, Any]:
+    async def segments(
+        self, request: Request, served: Served, window: float, hop: float, speech: bool
+    ) -> dict[str, Any]:
         """Answer a request with a recording over time; see `ser.serving.answers.Segments`."""
 
         def score(content: bytes) -> dict[str, Any]:
@@ -148,7 +153,7 @@ class Service:
                     text = f"hop must be at least {least:.2f} s for a recording of {seconds:.1f} s; got {hop:g}."
                     raise ServingError("invalid", text)
                 self.meters.audio.inc(seconds)
-                return served.segments(path, window, hop)
+                return served.segments(path, window, hop, speech)
 
         async def work(content: bytes) -> dict[str, Any]:
             return await asyncio.get_running_loop().run_in_executor(self._windows, score, content)

@@ -1,6 +1,7 @@
 """`WS /v1/stream`: events as they are described, the numbers of `Predictor`, and a typed error for what breaks a rule."""
 
 import json
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from websockets.sync.client import connect
 
 import ser.serving
 from benchmarks import broken
+from ser.audio import activity
+from ser.audio.activity import can_detect_speech
 from ser.inference.predictor import Predictor
+from ser.inference.scorer import Clips, Scores
 from ser.inference.stream import END, MEASUREMENT, START, Event
 from ser.serving.errors import STATUS
 from ser.serving.live import ENDING
@@ -161,6 +165,54 @@ def test_streams_are_counted_and_silent_ones_end(model: Predictor) -> None:
         with client.websocket_connect("/v1/stream?rate=16000") as socket:
             assert socket.receive_json()["type"] == "ready"  # and the client leaves
         until(lambda: metric(client, "ser_streams") == 0)
+
+
+def test_a_stream_that_is_scored_too_slowly_is_told_how_far_behind_it_is(model: Predictor) -> None:
+    slow = Slow(model)
+    start = {**START_MESSAGE, "window": 0.5, "hop": 0.3}
+    said = PCM[: 2 * RATE]
+    chunks = [part.tobytes() for part in np.array_split(said, 20)]
+    with opened(service_of(Predictor(slow))) as client:  # type: ignore[arg-type]
+        events, code = spoken(client, start, *chunks, {"type": "end"})
+    late = [event["seconds"] for event in events if event["type"] == "behind"]
+    assert code == 1000
+    assert len(late) > 1
+    assert late == sorted(late)
+    assert late[-1] > slow.scored * Slow.SECONDS - len(said) / RATE - 1.5  # and more on a busy machine
+    assert [event for event in spoken_at_once(model, start)[0] if event["type"] == "behind"] == []
+
+
+def spoken_at_once(model: Predictor, start: dict[str, Any]) -> Spoken:
+    with opened(service_of(model)) as client:
+        return spoken(client, start, PCM.tobytes(), {"type": "end"})
+
+
+class Slow(Held):
+    """Takes longer for a batch than its hop is."""
+
+    SECONDS = 0.7
+
+    def __init__(self, model: Predictor) -> None:
+        super().__init__(model)
+        self.free.set()
+        self.scored = 0
+
+    def score(self, clips: Clips, *, embed: bool = False) -> Scores:
+        time.sleep(self.SECONDS)
+        self.scored += 1
+        return super().score(clips, embed=embed)
+
+
+@pytest.mark.skipif(not can_detect_speech(), reason="needs the extra vad")
+def test_speech_can_be_found_by_the_detector(client: TestClient, model: Predictor) -> None:
+    events, _ = spoken(client, {**START_MESSAGE, "detector": "speech"}, PCM.tobytes(), {"type": "end"})
+    same(events[1:], heard(model, PCM, detector="speech"), model)
+
+
+def test_a_detector_that_is_not_installed_is_told(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activity, "can_detect_speech", lambda: False)
+    activity._session.cache_clear()
+    assert failed(spoken(client, {**START_MESSAGE, "detector": "speech"})) == ("invalid", 1008)
 
 
 def test_a_fault_of_the_model_is_told_without_its_words(model: Predictor) -> None:

@@ -1,5 +1,6 @@
 """`POST /v1/predict` and `/v1/segments`: the answers of `Predictor`, and a typed error for everything else."""
 
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ import soundfile
 from fastapi.testclient import TestClient
 
 from benchmarks import broken
+from ser.audio.activity import can_detect_speech
 from ser.inference.predictor import Predictor
 from ser.inference.scorer import Clips, Scores
 from ser.protocols.limits import NOT_FOR
@@ -20,6 +22,7 @@ from tests.inference.conftest import speech
 from tests.serving.conftest import failure, opened, service_of, until, wav
 
 CLIP = wav(speech(1.0))
+FFMPEG = shutil.which("ffmpeg")
 
 
 def send(client: TestClient, content: bytes, path: str = "/v1/predict", **headers: str) -> httpx.Response:
@@ -69,6 +72,14 @@ def test_segments_are_those_of_the_predictor(client: TestClient, model: Predicto
             np.testing.assert_allclose(values(one, model), [row[name] for name in model.classes], rtol=0, atol=1e-6)
 
 
+@pytest.mark.skipif(not can_detect_speech(), reason="needs the extra vad")
+def test_segments_without_speech_are_left_out_by_choice(client: TestClient, model: Predictor) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 3 * 16000).astype(np.float32)
+    found = send(client, wav(noise), "/v1/segments?window=1&hop=1&speech=true").json()["segments"]
+    assert [(one["speech"], one["label"], one["probabilities"]) for one in found] == [(0.0, None, None)] * 3
+    assert all(one["label"] for one in send(client, wav(noise), "/v1/segments?window=1&hop=1").json()["segments"])
+
+
 @pytest.mark.parametrize(
     ("content", "headers", "path", "expected"),
     [
@@ -76,7 +87,7 @@ def test_segments_are_those_of_the_predictor(client: TestClient, model: Predicto
         (b"no audio at all", {}, "", (400, "bad_audio")),
         (CLIP[: len(CLIP) // 2], {}, "", (400, "bad_audio")),
         (wav(np.zeros(16000)), {}, "", (400, "bad_audio")),
-        (b"\0\0\0\x18ftypM4A broken", {}, "", (400, "bad_audio")),
+        (b"\0\0\0\x18ftypM4A broken", {}, "", (400, "bad_audio") if FFMPEG else (415, "unsupported")),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", {}, "", (400, "bad_audio")),
         (wav(speech(21.0, 8000), 8000), {}, "", (413, "too_long")),
         (bytes(400_001), {}, "", (413, "too_large")),
@@ -219,7 +230,7 @@ def test_every_kind_of_error_has_a_status() -> None:
     assert {400, 401, 413, 415, 422, 429, 503, 504} <= set(STATUS.values())
 
 
-@pytest.mark.skipif(not Path("/usr/bin/ffmpeg").exists(), reason="no ffmpeg")
+@pytest.mark.skipif(not FFMPEG, reason="no ffmpeg")
 def test_formats_of_ffmpeg_are_cut_at_the_limit(model: Predictor, tmp_path: Path) -> None:
     import subprocess
 
