@@ -5,8 +5,7 @@
 
 The input is that of `benchmarks/broken.py`, the same for a seed. Prints how often each status and each code of a stream's
 end was met, and the server's memory, threads and temporary files after the first hundred, half-way and at the end; exits with
-1 where a status is 500 or more, a stream ends by a fault of the server, files are left, or there are more threads than
-half-way. Needs Linux.
+1 where a status is 500 or more, a stream ends by a fault of the server, files are left, or threads are. Needs Linux.
 """
 
 import argparse
@@ -31,6 +30,9 @@ T = TypeVar("T")
 REQUESTS, STREAMS = 16, 8
 """At a time; as many streams as a server takes."""
 LEFT = "the client left"
+MOST_THREADS = 40
+"""Of a server: its pools fill up as they are needed, and PyTorch adds helpers to each thread that scores; a thread left by
+one client in a thousand is more."""
 WARM = 100
 """Requests and streams before the first look at what the server uses."""
 
@@ -124,7 +126,7 @@ def main() -> None:
         table.add_row(name, *(f"{value:.0f}" for value in values))
     console.print(table)
     faults = sum(times for status, times in statuses.items() if status.isdecimal() and int(status) >= 500)
-    left = usage[-1].files or usage[-1].threads > usage[1].threads
+    left = usage[-1].files or usage[-1].threads > MOST_THREADS
     sys.exit(1 if faults or codes["1011"] or left else 0)
 
 

@@ -3,18 +3,21 @@
     python benchmarks/sentences.py runs/<name>            a run of fold=all whose folds split speakers
 
 Prints, from the run's predictions alone: the UAR of the sentence id without any audio (each class's share among the clips of
-that sentence in the other folds, weighted as if all classes were equally frequent; ties count as their chance), and the
-UAR of the run by the number of emotions that a sentence is said with.
+that sentence in the other folds, weighted as if all classes were equally frequent; ties count as their chance; see
+`ser.protocols.without_listening`), and the UAR of the run by the number of emotions that a sentence is said with.
 """
 
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from ser.evaluation import predictions
+from ser.protocols.split import from_masks
+from ser.protocols.without_listening import class_of_key
 from ser.runs.folder import RunFolder
 
 
@@ -22,14 +25,10 @@ def hits_of_the_sentence(table: pd.DataFrame) -> pd.Series:
     """Return each clip's chance of being right when its class is guessed from its sentence in the other folds."""
     hits = pd.Series(0.0, index=table.index)
     for fold in table["fold"].unique():
-        heard, tested = table[table["fold"] != fold], table[table["fold"] == fold]
-        counts = pd.crosstab(heard["sentence"], heard["target"])
-        weight = counts / counts.sum()
-        best = weight.eq(weight.max(axis=1), axis=0)
-        chance = best.div(best.sum(axis=1), axis=0)
-        each = chance.reindex(tested["sentence"], fill_value=0.0)
-        each = each.reindex(columns=list(predictions.classes(table)), fill_value=0.0)
-        hits[tested.index] = each.to_numpy()[range(len(tested)), predictions.target_indices(tested)]
+        tested = (table["fold"] == fold).to_numpy()
+        hits[tested] = class_of_key(
+            table["sentence"], table["target"], from_masks(fold, ~tested, np.zeros(len(table), bool), tested)
+        )
     return hits
 
 

@@ -25,7 +25,17 @@ from ser.runtime.words import and_more
 SUFFIXES = (".csv", ".parquet")
 OF_DATA = ("audio", "data", "labels", "protocol", "strict", "audit", "seed", "fold")
 """Settings of a run that say what it was scored on."""
-ABOUT = ("corpora", "trained_on", "tested_on", "labels", "protocol", "splits", "fingerprint", "seed")
+ABOUT = (
+    "corpora",
+    "trained_on",
+    "tested_on",
+    "labels",
+    "protocol",
+    "splits",
+    "fingerprint",
+    "without_listening",
+    "seed",
+)
 ROUNDED = 1e-2
 """How far a row of probabilities, which may be rounded, may sum from 1; it is divided by its sum."""
 

@@ -29,6 +29,7 @@ from ser.evaluation.intervals import seed_and_speaker_interval, speaker_interval
 from ser.evaluation.measure import measure_of
 from ser.evaluation.selective import aurc
 from ser.protocols.stamps import ADAPTED, CORPUS_ADAPTED, KNOWING, SEEN, SEEN_UNKNOWN
+from ser.report.guesses import highest
 from ser.runtime.files import write_text
 
 Tables = dict[str, list[pd.DataFrame]]
@@ -184,6 +185,7 @@ def _group(runs: Sequence[Pooled], named: Mapping[str, str]) -> tuple[Group, Tab
         split_hashes=tuple(first.splits[fold] for fold in sorted(first.splits)),
         fingerprint=first.about["fingerprint"],
         data=first.corpora,
+        guess=highest(first.about),
     )
     return group, {row.system: [run.table for run in systems[row.system]] for row in rows}
 

@@ -10,6 +10,7 @@ from ser.comparison.rows import (
     Comparison,
     chance_of,
     columns,
+    guess_cells,
     main_score,
     matrix_reading,
     reading,
@@ -28,6 +29,6 @@ def write_page(comparison: Comparison, pictures: Sequence[Mapping[str, Path]], p
     drawn = [{name: data_uri(picture) for name, picture in its.items()} for its in pictures]
     values: dict[str, Any] = {"comparison": comparison, "sections": list(zip(comparison.sections, drawn, strict=True))}
     values |= {"columns": columns, "score": main_score, "pair_columns": PAIR_COLUMNS, "reading": reading}
-    values |= {"matrix_reading": matrix_reading, "chance_of": chance_of}
+    values |= {"matrix_reading": matrix_reading, "chance_of": chance_of, "guess_cells": guess_cells}
     values |= {"meaning": meaning, "what_is_tested": what_is_tested, "shown": SHOWN, "significant": SIGNIFICANT}
     write_text(rendered(TEMPLATE, values), path)

@@ -10,7 +10,8 @@ from typing import Any
 from ser.evaluation.comparison import SIGNIFICANT
 from ser.evaluation.measure import CLASSES, Measure
 from ser.protocols.stamps import speakers_in_words
-from ser.report.format import MINUS, UNDEFINED, duration, p_value, probability, with_interval, writer
+from ser.report.format import MINUS, UNDEFINED, duration, p_value, percent, probability, with_interval, writer
+from ser.report.guesses import is_beaten
 from ser.runs.identity import safe
 from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import and_more, counted
@@ -81,7 +82,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Group:
-    """Systems scored on the same utterances, best first; ``apart`` is the reason where they belong to no section."""
+    """Systems scored on the same utterances, best first.
+
+    Attributes:
+        apart: The reason where they belong to no section.
+        data: See `name`.
+        guess: The best guess without listening, where it is known: see `ser.report.guesses.highest`.
+    """
 
     rows: tuple[Row, ...]
     corpora: tuple[str, ...]
@@ -92,6 +99,7 @@ class Group:
     fingerprint: str
     apart: str = ""
     data: str = ""
+    guess: Mapping[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -171,14 +179,26 @@ class Section:
         write = writer(best.measure)
         text = f"{best.system} has a {best.measure.name} of "
         text += with_interval(best.score, best.low, best.high, " %", write=write)
+        beaten = self._not_beaten
         if not self.pairs:
-            return f"{text}; there is no other system to compare it with."
+            return f"{text}; there is no other system to compare it with.{beaten}"
         pair = self.pairs[0]
         lead = with_interval(pair.difference, pair.low, pair.high, " points", write=write)
         lead += f", {p_value(pair.p_holm)} after Holm"
         speakers = speakers_in_words(best.stamps, best.speakers)
         verdict = "" if pair.p_holm < SIGNIFICANT else f": too little to tell the two apart on {speakers}"
-        return f"{text}, the highest. Its lead over {pair.other}, the next, is {lead}{verdict}."
+        return f"{text}, the highest. Its lead over {pair.other}, the next, is {lead}{verdict}.{beaten}"
+
+    @property
+    def _not_beaten(self) -> str:
+        """Name the systems that are not clearly better than the best guess without listening."""
+        if (guess := self.group.guess) is None:
+            return ""
+        short = [row.system for row in self.group.rows if not is_beaten(guess, row.score, row.low)]
+        if not short:
+            return ""
+        words = f"a guess from the {guess['name']} alone, without audio ({percent(guess['uar'])})"
+        return f" Not clearly better than {words}: {'; '.join(short)}."
 
 
 @dataclass(frozen=True)
@@ -314,9 +334,16 @@ def in_capitals(stamps: Sequence[str]) -> str:
 def row_cells(group: Group) -> list[tuple[str, ...]]:
     """Return a group's rows as text: the system and its stamps, then its `columns`."""
     names = (row.system + in_capitals(row.stamps) for row in group.rows)
-    return [
-        (name, *(text(row) for text in columns(group).values())) for name, row in zip(names, group.rows, strict=True)
-    ]
+    written = columns(group).values()
+    rows = [(name, *(text(row) for text in written)) for name, row in zip(names, group.rows, strict=True)]
+    return [*rows, *guess_cells(group, 1 + len(written))]
+
+
+def guess_cells(group: Group, columns: int) -> list[tuple[str, ...]]:
+    """Return the best guess without listening as the last row of a table with so many columns; none where it is unknown."""
+    if group.guess is None:
+        return []
+    return [(f"{group.guess['name']} alone, without audio", percent(group.guess["uar"], ""), *[""] * (columns - 2))]
 
 
 def pair_cells(pairs: Sequence[Pair]) -> list[tuple[str, ...]]:

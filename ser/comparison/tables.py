@@ -17,6 +17,7 @@ from ser.comparison.rows import (
     Section,
     chance_of,
     columns,
+    guess_cells,
     main_score,
     matrix_cells,
     matrix_reading,
@@ -180,6 +181,8 @@ def _group_table(group: Group, title: str) -> Table:
         table.add_column(SHORT.get(header, header), justify="right", no_wrap=True)
     for row in group.rows:
         table.add_row(Text(row.system, style="bold"), *(text(row) for text in kept.values()))
+    for cells in guess_cells(group, 1 + len(kept)):
+        table.add_row(*cells, style="dim")
     return table
 
 

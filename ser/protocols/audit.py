@@ -28,6 +28,7 @@ from ser.protocols.stamps import (
     combined,
 )
 from ser.protocols.unknown_speakers import is_unknown, stamp_of
+from ser.protocols.without_listening import STAMPED, Baseline
 from ser.runtime.words import and_more, counted
 
 Level = Literal["error", "stamp", "note"]
@@ -60,11 +61,20 @@ class Finding:
 
 
 def audit(
-    split: Split, manifest: pd.DataFrame, classes: pd.Series | None, duplicates: pd.DataFrame | None = None
+    split: Split,
+    manifest: pd.DataFrame,
+    classes: pd.Series | None,
+    duplicates: pd.DataFrame | None = None,
+    baselines: Sequence[Baseline] = (),
 ) -> list[Finding]:
-    """Return the findings of one fold, errors first, from the manifest, the class of each of its rows, and its duplicates.
+    """Return the findings of one fold, errors first.
 
-    Without classes, where targets are numbers, no class can be missing.
+    Args:
+        split: The fold.
+        manifest: See `ser.corpora.manifest`.
+        classes: The class of each of its rows; ``None`` where targets are numbers, so that no class can be missing.
+        duplicates: Its duplicates; see `ser.audio.duplicates`.
+        baselines: What guesses without listening reach under the protocol.
 
     Example:
         >>> from ser.corpora.demo import Demo
@@ -87,6 +97,7 @@ def audit(
         findings += _audio(split, manifest, duplicates)
         findings += [] if classes is None else _classes(split, classes)
         findings += _sexes(split, manifest)
+        findings += _given_away(split, baselines)
     order = ("error", "stamp", "note")
     return sorted(findings, key=lambda finding: order.index(finding.level))
 
@@ -269,6 +280,16 @@ def _sexes(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
         sexes = manifest["sex"].iloc[rows].unique()
         if len(sexes) == 1 and isinstance(sexes[0], str):
             yield Finding("note", "sex", f"all {side} speakers are {sexes[0]}.")
+
+
+def _given_away(split: Split, baselines: Sequence[Baseline]) -> Iterator[Finding]:
+    for one in baselines:
+        if one.gives_away and len(split.test):
+            text = (
+                f"{STAMPED[one.name]}: guessed from it alone, without audio, UAR over all folds is "
+                f"{100 * one.uar:.1f} % (chance {100 * one.chance:.1f} %)."
+            )
+            yield Finding("stamp", "given away", text, one.stamp)
 
 
 def _percent(part: int, whole: int) -> str:

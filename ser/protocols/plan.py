@@ -21,6 +21,7 @@ from ser.protocols.final import final_split
 from ser.protocols.split import Protocol, Split
 from ser.protocols.stamps import SYNTHETIC, combined
 from ser.protocols.unknown_speakers import stamp_of, with_stand_ins
+from ser.protocols.without_listening import Baseline, baselines, durations_and_levels
 from ser.runtime.instantiate import instantiate, settings_from
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,23 @@ class Plan:
         """The pairs of duplicate recordings; see `ser.audio.duplicates`."""
         return find_duplicates(self.stores, self.stores[0].folder.parent)  # the table is kept beside the stores
 
+    @cached_property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """What guesses without listening reach over all folds; empty where targets are numbers."""
+        if (names := self.labelled.class_names) is None:
+            return ()
+        return baselines(self.splits, self.labelled.manifest, names, self._levels())
+
+    def _levels(self) -> np.ndarray:
+        """Return the duration and the level of each clip, ``(utterance, 2)``."""
+        manifest, found, first = self.labelled.manifest, [], 0
+        for store in self.stores:
+            own = manifest["start"].between(first, first + store.card["samples"], inclusive="left")
+            rows = manifest[own].assign(start=manifest["start"] - first)
+            found.append(durations_and_levels(store.samples, rows, self.settings.sample_rate))
+            first += store.card["samples"]
+        return np.concatenate(found)
+
     def describe_labels(self) -> str:
         """Return a line that describes the label scheme and the emotions that it merges and drops in these corpora."""
         return self.labels.describe(pd.concat([store.manifest["emotion"] for store in self.stores]))
@@ -95,7 +113,8 @@ class Plan:
 
     def audit(self, fold: int) -> list[Finding]:
         """Return the audit's findings on one fold; see `ser.protocols.audit`."""
-        return audit(self.split(fold), self.labelled.manifest, self.labelled.class_names, self.duplicates)
+        names = self.labelled.class_names
+        return audit(self.split(fold), self.labelled.manifest, names, self.duplicates, self.baselines)
 
     def check(self, fold: int) -> list[Finding]:
         """Audit one fold, and raise its errors unless the policy turns them into stamps.

@@ -20,6 +20,8 @@ IDENTICAL_AUDIO = "identical audio"
 NEAR_IDENTICAL_AUDIO = "near-identical audio"
 NEVER_TRAINED = "never trained"
 NOT_TESTED = "not tested"
+SENTENCE_TELLS = "the sentence gives the class away"
+SPEAKER_TELLS = "the speaker gives the class away"
 FINAL = "trained on every speaker"
 AVERAGE = "average of folds"
 TOY = "toy model"
@@ -49,6 +51,8 @@ MEANINGS = {
     NEAR_IDENTICAL_AUDIO: "Copies of a recording that differ in level, coding or noise are on both sides.",
     NEVER_TRAINED: "No training recording is of this class, so that no model can learn it.",
     NOT_TESTED: "No test recording is of this class; UAR is the mean recall of the others.",
+    SENTENCE_TELLS: "The class follows from what is said, without hearing how: recognised words are enough to be right.",
+    SPEAKER_TELLS: "The class follows from who speaks, without hearing how: a recognised voice is enough to be right.",
     FINAL: "Every speaker of its corpora trained or tuned the model: what it says of their recordings is no result.",
     TOY: "It came with the package to show how things work: what it says of a person's speech means nothing.",
     AVERAGE: "Models that were tested on different speakers answer together: their average was not tested, and each of those "

@@ -1,6 +1,6 @@
 """The findings of the leak audit in a protocol's folds, for the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -9,12 +9,14 @@ from ser.protocols.audit import Finding
 from ser.protocols.plan import Plan
 from ser.protocols.split import SIDES
 from ser.protocols.stamps import meaning, speakers_in_words
+from ser.report.format import percent
 from ser.report.tables import simple_table
 from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import counted
 
 LEVELS = "error: training refuses the fold. stamp: allowed, and every result carries the stamp. note: information."
 """What the levels of findings mean."""
+GUESSES = "The class of each test clip, guessed from the training clips of its fold without hearing it."
 STYLES = {"error": "bold red", "stamp": "yellow", "note": "dim"}
 
 
@@ -35,7 +37,19 @@ def audit_report(plan: Plan, findings: Mapping[int, Sequence[Finding]]) -> Rende
     errors = sum(f.level == "error" for several in findings.values() for f in several)
     refused = Text(f"{counted(errors, 'error')}: training refuses these folds.", style=STYLES["error"])
     levels = Text(LEVELS, style="dim")
-    return Group(_explained(plan.protocol), sizes, table, levels, carried, refused if errors else Text("No errors."))
+    parts = [_explained(plan.protocol), sizes, table, levels, carried, *_guesses(plan)]
+    return Group(*parts, refused if errors else Text("No errors."))
+
+
+def _guesses(plan: Plan) -> Iterator[RenderableType]:
+    """Yield what guesses without listening reach, the best first."""
+    if not plan.baselines:
+        return
+    table = simple_table("Baselines without listening, over all folds", "guessed from", "UAR", "accuracy")
+    for one in sorted(plan.baselines, key=lambda one: -one.uar):
+        table.add_row(one.name, percent(one.uar), percent(one.accuracy))
+    yield table
+    yield Text(f"{GUESSES} Chance is {percent(plan.baselines[0].chance)}.", style="dim")
 
 
 def _explained(protocol: str) -> Text:

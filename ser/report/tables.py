@@ -16,6 +16,7 @@ from ser.evaluation.measure import measure_in
 from ser.protocols.stamps import meaning, speakers_in_words
 from ser.report import format
 from ser.report.format import UNDEFINED, Writer, decimal, percent, with_interval, writer
+from ser.report.guesses import guesses_in_words, not_beaten_in_words
 from ser.report.highlights import highlights_table
 from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import counted
@@ -74,15 +75,17 @@ def results_table(
     return Group(*parts, *_dim(notes), Text())
 
 
-def run_notes(about: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the protocol and the labels of a run, each explained in a line.
+def run_notes(about: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the protocol and the labels of a run, each explained in a line, and what guesses without listening reach.
 
     Args:
         about: The entry ``run`` of its metrics.
+        summary: See `ser.evaluation.summary.summarise`.
     """
-    summary = protocol_summary(about["protocol"])
-    protocol = f"Protocol {about['protocol']}: {summary or 'not one of the package.'} {FOLD}"
-    return protocol, f"Labels: {about['labels']}."
+    what = protocol_summary(about["protocol"]) or "not one of the package."
+    protocol = f"Protocol {about['protocol']}: {what} {FOLD}"
+    guesses = guesses_in_words(about), not_beaten_in_words(about, summary)
+    return protocol, f"Labels: {about['labels']}.", *filter(None, guesses)
 
 
 def print_results(

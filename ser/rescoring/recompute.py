@@ -50,7 +50,7 @@ def recompute(folder: Path, corpora: str, stores: str, *, rescore: bool = False)
         check_same_predictions(run.predictions, table, run)
     summary = summarise(table)
     beyond = profile(table, run.dev_predictions if run.has(DEV_PREDICTIONS) else None)
-    print_results(summary, beyond, f"{folder}, from {source}", tuple(about["stamps"]), run_notes(about))
+    print_results(summary, beyond, f"{folder}, from {source}", tuple(about["stamps"]), run_notes(about, summary))
     tolerance = (SAME_PROBABILITY if rescore else 1e-9) * predictions.scale_of(table)
     if changed := differences(stored, summary, tolerance):
         shown = "\n".join(f"  {difference}" for difference in changed[:20])

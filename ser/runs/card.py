@@ -87,6 +87,7 @@ def describe(
         "protocol": {"name": about["protocol"], "source": (config or {}).get("protocol", {}).get("source")},
         "split": about["splits"],
         "numbers": numbers,
+        **({"without_listening": about["without_listening"]} if "without_listening" in about else {}),
         "training": _training(run),
         "profile": _without_rows(run.profile),
         "audit": run.audit,

@@ -14,6 +14,7 @@ from ser.protocols.limits import DECISIONS
 from ser.protocols.stamps import meaning, speakers_in_words
 from ser.report.audit import LEVELS
 from ser.report.format import writer
+from ser.report.guesses import guesses_in_words, not_beaten_in_words
 from ser.report.highlights import highlights
 from ser.report.html import data_uri, rendered
 from ser.report.tables import ends, simple_table
@@ -45,6 +46,7 @@ def render(card: Mapping[str, Any], run: RunFolder) -> str:
         "meaning": meaning,
         "speakers_in_words": partial(speakers_in_words, card["stamps"]),
         "protocol_summary": protocol_summary(card["protocol"]["name"]),
+        "guesses": guesses_in_words(card),
         "highlights": list(highlights(run.profile or {}, card["stamps"])),
         "limits": list(limits(card)),
     }
@@ -116,6 +118,8 @@ def limits(card: Mapping[str, Any]) -> Iterator[str]:
             f"{write(interval['low'])} to {write(interval['high'])}. Compare models on the same split by a paired test "
             "(python -m ser.compare)."
         )
+    if sentence := not_beaten_in_words(card, numbers):
+        yield f"Not that the model hears emotions. {sentence}"
     yield "Not the result of another training: the interval is over speakers, and this run has one random seed."
     if len(card["split"]) == 1:
         yield "Not the result of the whole protocol: this is one fold. Published numbers are of all folds (fold=all)."

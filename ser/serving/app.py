@@ -112,7 +112,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         with service.requests.held():
             yield
 
-    def known(request: Request) -> None:
+    async def known(request: Request) -> None:  # not in a thread
         service.admit(request)
 
     for_work: dict[str, Any] = {

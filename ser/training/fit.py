@@ -157,6 +157,7 @@ def _about(config: Config, model: "SpeechClassifier", data: "SpeechData", fitted
         "protocol": data.plan.protocol,
         "splits": {str(data.fold): data.split.hash(data.labelled.manifest)},
         "fingerprint": data.plan.fingerprint,
+        "without_listening": [baseline.plain() for baseline in data.plan.baselines],
         "seed": config["seed"],
         "parameters": sum(p.numel() for p in model.parameters()) or None,  # those of a classical model are not counted
         **model.provenance(),

@@ -101,13 +101,24 @@ def test_scores_are_explained_below_the_table(summary) -> None:
     assert "Mean and standard deviation (sd) over folds." in " ".join(_text(folds_table(summary)).split())
 
 
+def test_a_result_that_a_guess_reaches_says_so() -> None:
+    guesses = [{"name": "sentence", "uar": 0.6}, {"name": "majority class", "uar": 0.2}]
+    about = {"protocol": "loso", "labels": "native", "without_listening": guesses}
+    *_, all_guesses, verdict = run_notes(about, {"uar": 0.7, "uar_interval": {"low": 0.6}})
+    assert all_guesses.endswith("over all folds: sentence 60.0 %, majority class 20.0 %.")
+    assert verdict == "Not clearly better than a guess from the sentence alone, without audio: UAR 60.0 %."
+    assert run_notes(about, {"uar": 0.7, "uar_interval": {"low": 0.61}})[-1] == all_guesses
+    assert run_notes(about, {"uar": 0.7, "uar_interval": {"low": None}})[-1] == all_guesses
+    assert run_notes(about, {"uar": 0.5, "uar_interval": {"low": None}})[-1] == verdict
+
+
 def test_the_protocol_of_a_run_is_explained_below_the_table() -> None:
-    protocol, labels = run_notes({"protocol": "loso", "labels": "native"})
+    protocol, labels = run_notes({"protocol": "loso", "labels": "native"}, {})
     assert protocol.startswith(
         "Protocol loso: Leave one speaker out: one fold for each speaker. A fold is one division"
     )
     assert labels == "Labels: native."
-    assert "Protocol mine: not one of the package." in run_notes({"protocol": "mine", "labels": "native"})[0]
+    assert "Protocol mine: not one of the package." in run_notes({"protocol": "mine", "labels": "native"}, {})[0]
 
 
 @pytest.mark.parametrize("width", [80, 100, 200])

@@ -115,6 +115,7 @@ def _scored(plan: Plan, model: "ForeignClassifier", of: Classes, seen: Mapping[s
             "protocol": plan.protocol,
             "splits": {str(fold): data.split.hash(data.labelled.manifest)},
             "fingerprint": plan.fingerprint,
+            "without_listening": [baseline.plain() for baseline in plan.baselines],
             "seed": 0,
             "parameters": model.parameters,
             "foreign": facts,
