@@ -89,6 +89,7 @@ def running(model: str | None, *settings: str) -> Iterator[Running]:
             raise RuntimeError(log.read_text()[-5000:]) from error
         finally:
             process.kill()
+            process.wait()  # before its folder is removed
 
 
 def _checkpoint(path: Path) -> Path:

@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ser.protocols.without_listening import MAJORITY, SENTENCE, SPEAKER, WORDS
 from ser.report.format import percent
+
+FROM = {MAJORITY: "the most frequent class", SENTENCE: "the sentence", SPEAKER: "the speaker", WORDS: "the words"}
+"""How a sentence calls what a guess is made from."""
 
 
 def highest(about: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -30,6 +34,16 @@ def is_beaten(guess: Mapping[str, Any], score: float | None, low: float | None) 
     return least is not None and least > guess["uar"]
 
 
+def named(guess: Mapping[str, Any]) -> str:
+    """Return what a guess is made from, within a sentence.
+
+    Example:
+        >>> named({"name": "sentence"}), named({"name": "duration and level"})
+        ('the sentence', 'duration and level')
+    """
+    return FROM.get(guess["name"], guess["name"])
+
+
 def not_beaten_in_words(about: Mapping[str, Any], numbers: Mapping[str, Any]) -> str:
     """Return the sentence of a result that is not clearly better than the best guess without listening; empty for others.
 
@@ -41,6 +55,4 @@ def not_beaten_in_words(about: Mapping[str, Any], numbers: Mapping[str, Any]) ->
     guess = highest(about)
     if guess is None or is_beaten(guess, numbers["uar"], numbers["uar_interval"]["low"]):
         return ""
-    return (
-        f"Not clearly better than a guess from the {guess['name']} alone, without audio: UAR {percent(guess['uar'])}."
-    )
+    return f"Not clearly better than a guess from {named(guess)} alone, without audio: UAR {percent(guess['uar'])}."
