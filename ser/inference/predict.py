@@ -328,6 +328,8 @@ def answer_table(scorer: Scorer, values: np.ndarray) -> pd.DataFrame:
 
 def _with_columns(table: pd.DataFrame, columns: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return a table with the columns that were given, renamed where it has columns of their names."""
+    if not any(columns):
+        return table
     given = pd.DataFrame([dict(row) for row in columns], index=table.index)
     given = given.rename(columns={name: f"{GIVEN}{name}" for name in given.columns if name in table.columns})
     twice = [str(name) for name in given.columns if list(given.columns).count(name) > 1 or name in table.columns]

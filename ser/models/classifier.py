@@ -310,13 +310,15 @@ class SpeechClassifier(nn.Module):
     def evaluating(self) -> Iterator[None]:
         """Evaluation mode without gradients, and with the same precision on every device."""
         was_training = self.training
-        self.eval()
+        if was_training:  # else there are hundreds of modules to visit for nothing, twice
+            self.eval()
         try:
             # The TF32 of cuDNN's convolutions, on by default, would be 1e-3 from what a CPU gives.
             with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
                 yield
         finally:
-            self.train(was_training)
+            if was_training:
+                self.train()
 
 
 def _scale_of(scale: Mapping[str, Sequence[float]]) -> Tensor:
