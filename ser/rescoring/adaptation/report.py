@@ -1,4 +1,4 @@
-"""The report of `Adaptation`: UAR over the number of adaptation clips, as a table for the terminal and as a curve."""
+"""The reports of `Adaptation` and `Skew`: UAR by the known clips of each test speaker, as tables and as pictures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -68,6 +68,48 @@ def curve(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Sequen
         # The legend carries the title, as the layout reserves room for one item above the panel.
         look: dict[str, Any] = {"title": title, "title_fontproperties": {"size": 12.5, "weight": "bold"}}
         figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9.5, **look)
+
+
+def skew_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] = ()) -> Table:
+    """Lay out UAR by the classes of the known clips, and its change from none in percentage points."""
+    headings = ("known clips", "UAR", "sd", "95 % interval", "change", "95 % interval")
+    table = simple_table(heading(title, stamps), *headings, left=1)
+    nobody, *others = measured["points"]
+    table.add_row(nobody["known"], percent(nobody["uar"]), "", ends(nobody["uar_interval"]))
+    for point in others:
+        sd = "" if point["uar_sd"] is None else percent(point["uar_sd"], "")
+        table.add_row(point["known"], percent(point["uar"]), sd, ends(point["uar_interval"]), *change_cells(point))
+    table.caption = (
+        f"{measured['n_utterances']} utterances of {measured['n_speakers']} speakers, all scored for every row. Known clips "
+        "are unlabelled, and no clip is normalised by itself. Where one class is too frequent, each class is that one in "
+        "turn. sd: between draws. In use most clips are of one class: quote the row of 70 %."
+    )
+    if caution := nobody["uar_interval"]["caution"]:
+        table.caption += f" Caution: {caution}."
+    return table
+
+
+def skew_picture(measured: Mapping[str, Any], path: Path, title: str, *, stamps: Sequence[str] = ()) -> None:
+    """Draw UAR by the classes of the known clips, with intervals over speakers and no known clip as a dashed line."""
+    import seaborn as sns
+
+    points = measured["points"]
+    at = list(range(len(points)))[::-1]
+    uars = [100 * point["uar"] for point in points]
+    blue = sns.color_palette("colorblind")[0]
+    with drawing(path, (6.2, 0.6 + 0.5 * len(points)), stamps=stamps) as figure:
+        axes = figure.add_subplot()
+        axes.axvline(uars[0], color="0.35", linestyle=(0, (5, 3)), linewidth=1.2)
+        for point, height in zip(points, at, strict=True):
+            if (interval := point["uar_interval"])["low"] is not None:
+                axes.hlines(
+                    height, 100 * interval["low"], 100 * interval["high"], color=blue, alpha=0.45, linewidth=1.6
+                )
+        axes.plot(uars, at, color=blue, marker="o", markersize=5.5, linestyle="", zorder=3)
+        axes.set_yticks(at, [point["known"] for point in points])
+        axes.set_xlabel("UAR (%), 95 % over speakers")
+        axes.set_ylabel("known clips of each speaker")
+        axes.set_title(title, fontsize=11, loc="left")
 
 
 def _draws(measured: Mapping[str, Any]) -> int:

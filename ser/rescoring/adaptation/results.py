@@ -45,6 +45,27 @@ def measure_adaptation(table: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def measure_skew(table: pd.DataFrame) -> dict[str, Any]:
+    """Compute every number that the report of `ser.rescoring.adaptation.skew.Skew` shows, as plain JSON.
+
+    Args:
+        table: From its ``score_fold``, of one fold or several.
+
+    Returns:
+        ``points``, a list in the order of the table: ``known``, the known clips in words, and further entries as in
+        `measure_adaptation`; ``change`` is from no known clip, the first.
+    """
+    counts = {str(known): _by_draw(rows) for known, rows in table.groupby("known", sort=False)}
+    nobody = next(iter(counts.values())).sum(axis=0)
+    first = table[table["known"] == next(iter(counts))]
+    return {
+        "n_utterances": len(first),
+        "n_speakers": int(first["speaker"].nunique()),
+        "classes": list(predictions.classes(table)),
+        "points": [{"known": known, **_point(by_draw, nobody)} for known, by_draw in counts.items()],
+    }
+
+
 def _by_draw(rows: pd.DataFrame) -> np.ndarray:
     """Return confusion counts, ``(draw, speaker, class, class)``."""
     return np.stack([predictions.confusion_by_speaker(drawn)[1] for _, drawn in rows.groupby("draw")])

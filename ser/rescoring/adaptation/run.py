@@ -18,11 +18,10 @@ from typing_extensions import override
 from ser.datamodules.data import SpeechData
 from ser.errors import ConfigError
 from ser.evaluation import predictions
-from ser.evaluation.measure import refuse_numbers
 from ser.inference.score import predict_probabilities
 from ser.models.classifier import SpeechClassifier
-from ser.protocols.stamps import ADAPTED
 from ser.rescoring.adaptation import report
+from ser.rescoring.adaptation.checks import check_is_adapted, is_whole
 from ser.rescoring.adaptation.results import ALL, measure_adaptation
 from ser.rescoring.suite import Suite
 from ser.runs.folder import RunFolder
@@ -45,26 +44,20 @@ class Adaptation(Suite):
     """
 
     def __init__(self, ks: Sequence[int], draws: int, seed: int) -> None:
-        if not isinstance(ks, list | tuple) or not all(_is_whole(k, 1) for k in ks):
+        if not isinstance(ks, list | tuple) or not all(is_whole(k, 1) for k in ks):
             raise ConfigError(
                 f"suite.ks must be a list of integers of at least 1; got {ks!r}. 0 and all are always scored."
             )
-        if not _is_whole(draws, 1):
+        if not is_whole(draws, 1):
             raise ConfigError(f"suite.draws must be an integer of at least 1; got {draws!r}. Give a number such as 10.")
-        if not _is_whole(seed, 0):
+        if not is_whole(seed, 0):
             raise ConfigError(f"suite.seed must be an integer of at least 0; got {seed!r}. Give a number such as 0.")
         self.ks, self.draws, self.seed = sorted(set(ks)), draws, seed
         self.name, self.settings = "adaptation", {"ks": self.ks, "draws": draws, "seed": seed}
 
     @override
     def run(self, folder: Path, corpora: str, stores: str) -> None:
-        if ADAPTED not in RunFolder(folder).about["stamps"]:
-            raise ConfigError(
-                f"The run must be trained with normalise=speaker for suite=adaptation; got {folder}, whose model does not "
-                "use a speaker's clips. Train with normalise=speaker."
-            )
-        # Its scores are means over draws, which sums of moments do not give.
-        refuse_numbers(RunFolder(folder).metrics, "suite=adaptation")
+        check_is_adapted(RunFolder(folder), "suite=adaptation")
         super().run(folder, corpora, stores)
 
     @override
@@ -110,7 +103,3 @@ def first(speaker: np.ndarray, k: int, random: np.random.Generator) -> np.ndarra
     order = random.permutation(len(speaker))
     place = pd.Series(speaker[order]).groupby(speaker[order]).cumcount().to_numpy()
     return order[place < k]
-
-
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
