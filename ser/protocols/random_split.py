@@ -15,7 +15,7 @@ class RandomUtterances:
 
     Args:
         folds: Number of folds, at least 3.
-        seed: Seed of the shuffle.
+        seed: Seed of the shuffle, which depends on the ids and not on the order of rows.
     """
 
     name = "random"
@@ -28,7 +28,9 @@ class RandomUtterances:
         random = np.random.default_rng(self.seed)
         fold_of = np.empty(len(manifest), dtype=np.int64)
         dealt = 0
-        for _, rows in sorted(manifest.groupby("emotion").indices.items()):
+        ordered = manifest[["id", "emotion"]].assign(row=np.arange(len(manifest))).sort_values("id")
+        for _, group in ordered.groupby("emotion", sort=True):
+            rows = group["row"].to_numpy()
             fold_of[random.permutation(rows)] = (dealt + np.arange(len(rows))) % self.folds
             dealt += len(rows)
         dev_of = [(fold + 1) % self.folds for fold in range(self.folds)]

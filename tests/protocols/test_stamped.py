@@ -84,6 +84,13 @@ def test_random_depends_only_on_the_seed(ravdess: pd.DataFrame) -> None:
     assert len(set(hashes[0])) == 5
 
 
+def test_random_does_not_depend_on_the_order_of_rows(ravdess: pd.DataFrame, savee: pd.DataFrame) -> None:
+    manifest = pd.concat([ravdess, savee], ignore_index=True)
+    shuffled = manifest.sample(frac=1, random_state=0, ignore_index=True)
+    one, other = ([split.hash(table) for split in RandomUtterances(5).splits(table)] for table in (manifest, shuffled))
+    assert one == other
+
+
 def test_random_with_two_folds_is_an_error() -> None:
     with pytest.raises(SplitError, match=r"protocol\.folds must be 3 or more"):
         RandomUtterances(2)
