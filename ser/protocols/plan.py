@@ -18,6 +18,7 @@ from ser.corpora.own import OwnRecordings
 from ser.errors import ConfigError, CorpusNotFoundError, SplitError
 from ser.protocols.audit import Finding, Policy, audit, enforce, stamps
 from ser.protocols.final import final_split
+from ser.protocols.searched import search_stamp
 from ser.protocols.split import Protocol, Split
 from ser.protocols.stamps import SYNTHETIC, combined
 from ser.protocols.unknown_speakers import stamp_of, with_stand_ins
@@ -36,6 +37,7 @@ class Plan:
         labelled: The utterances that have a target, and their targets.
         splits: The protocol's folds; rows of ``labelled.manifest``.
         policy: Whether a leak that the protocol does not allow prevents training or becomes a stamp.
+        searched: The stamp of results whose settings were chosen on test speakers; see `ser.protocols.searched`.
     """
 
     corpora: tuple[str, ...]
@@ -45,6 +47,7 @@ class Plan:
     protocol: str
     splits: tuple[Split, ...]
     policy: Policy = "refuse"
+    searched: str = ""
 
     @property
     def settings(self) -> AudioSettings:
@@ -130,7 +133,7 @@ class Plan:
         """Return the stamps of every result on one fold; see `ser.protocols.stamps`."""
         synthetic = any(store.card["synthetic"] for store in self.stores)
         unknown = stamp_of(self.labelled.manifest)
-        about = (*[SYNTHETIC] * synthetic, *[unknown or ""] * bool(unknown))
+        about = [stamp for stamp in (SYNTHETIC * synthetic, unknown, self.searched) if stamp]
         return combined((*about, *stamps(self.split(fold), findings)))
 
 
@@ -190,9 +193,11 @@ def planned(config: Mapping[str, Any]) -> Plan:
     """
     labels, protocol = instantiate(config["labels"], Labels), instantiate(config["protocol"], Protocol)
     plan = plan_folds(prepared(config), labels, protocol, config.get("audit", "refuse"))
-    if config.get("fold") == "final":
-        return replace(plan, splits=(final_split(plan.splits, plan.labelled.manifest),))
-    return plan
+    fold, manifest = config.get("fold", "all"), plan.labelled.manifest
+    if fold == "final":
+        return replace(plan, splits=(final_split(plan.splits, manifest),))
+    reported = [split.fold for split in plan.splits] if fold == "all" else [fold]
+    return replace(plan, searched=search_stamp(plan.splits, manifest, config.get("searched") or (), reported))
 
 
 def plan_folds(stores: Mapping[str, Store], labels: Labels, protocol: Protocol, policy: Policy = "refuse") -> Plan:

@@ -19,6 +19,7 @@ from ser.report.highlights import highlights
 from ser.report.html import data_uri, rendered
 from ser.report.tables import ends, simple_table
 from ser.runs.folder import CONFUSION, CURVES, SCATTER, RunFolder
+from ser.runs.identity import own_settings
 from ser.runtime.help_page import protocol_summary
 
 TEMPLATE = Path(__file__).with_name("card.html.j2")
@@ -34,6 +35,7 @@ def render(card: Mapping[str, Any], run: RunFolder) -> str:
         "measure": measure,
         "write": writer(measure),
         "settings": lambda chosen: ", ".join(f"{key} {value}" for key, value in chosen.items()),
+        "own_settings": own_settings(card["config"] or {}),
         "ends": ends,
         "scatter": data_uri(run.path / SCATTER) if run.has(SCATTER) else None,
         "folder": run.name,

@@ -10,6 +10,8 @@ ELSEWHERE = ("ckpt", "paths", "logger", "workers", "resident", "sweep", "retries
 """Settings of the launch and the output folders; no result depends on them."""
 LAUNCH = (*ELSEWHERE, "test", "space")
 """Settings in which two launches of the same run may differ."""
+OF_SEARCH = ("fold_settings", "searched")
+"""Settings that a search sets; runs without them have the identity that they had before there were any."""
 TRAINER_LAUNCH = ("accelerator", "enable_progress_bar")
 """The same, of ``trainer``."""
 USUAL_ORDER = ("warp", "spec_augment", "mixup")
@@ -124,6 +126,34 @@ def places(config: Config) -> dict[str, str]:
     return {".".join(path): value for path, value in _leaves(kept) if _is_place(value)}
 
 
+def of_fold(config: Config, number: int) -> dict[str, Any]:
+    """Return the settings that a fold is trained with: those of its own replace whole parts of the run's.
+
+    Example:
+        >>> of_fold({"seed": 0, "batch_size": 32, "fold_settings": {"fold_1": {"batch_size": 8}}}, 1)
+        {'seed': 0, 'batch_size': 8}
+    """
+    own = (config.get("fold_settings") or {}).get(f"fold_{number}") or {}
+    return {key: value for key, value in config.items() if key != "fold_settings"} | dict(own)
+
+
+def own_settings(config: Config) -> dict[str, dict[str, Any]]:
+    """Return the settings in which folds of a run differ from it, by their dotted keys; empty where none does.
+
+    Example:
+        >>> folds = {"fold_0": {"optimizer": {"lr": 0.1, "decay": 0}}, "fold_1": {}}
+        >>> own_settings({"optimizer": {"lr": 0.2, "decay": 0}, "fold_settings": folds})
+        {'0': {'optimizer.lr': 0.1}, '1': {}}
+    """
+    of_run = dict(_leaves(config))
+    return {
+        name.removeprefix("fold_"): {
+            ".".join(path): value for path, value in _leaves(own or {}) if path and value != of_run.get(path, ABSENT)
+        }
+        for name, own in (config.get("fold_settings") or {}).items()
+    }
+
+
 def identity(config: Config) -> str:
     """Return a text that is equal for configurations of the same run, wherever its corpora are."""
     return json.dumps(_identity(config), sort_keys=True)
@@ -146,6 +176,7 @@ ABSENT = "absent"
 
 def _identity(config: Config) -> dict[str, Any]:
     kept = {key: value for key, value in config.items() if key not in LAUNCH}
+    kept = {key: value for key, value in kept.items() if key not in OF_SEARCH or value is not None}
     data = config.get("data") or {}
     corpora = {name: {k: v for k, v in each.items() if k != "root"} for name, each in data.get("corpora", {}).items()}
     kept["data"] = {**data, "corpora": corpora}

@@ -35,7 +35,7 @@ ALIASES = {
 """What settings are called elsewhere."""
 WITHOUT_PROTOCOL = ("prepare", "describe", "explore")
 """The commands that take corpora, but do not split them."""
-FREE = ("hydra", "labels_map", "models", "seen", "space")
+FREE = ("fold_settings", "hydra", "labels_map", "models", "seen", "space")
 """Parts of a configuration whose keys are not names of settings."""
 
 

@@ -122,7 +122,8 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
     more = (config.get("callbacks") or {}).values()
     callbacks += [instantiate(each, L.Callback) for each in more if each is not None]
     if (trial := config["sweep"]["trial"]) is not None:
-        callbacks.append(Trial(**trial))
+        first = config["fold"] if type(config["fold"]) is int else 0
+        callbacks.append(Trial(**trial, first_fold=first))
     settings = dict(config["trainer"])
     settings["enable_progress_bar"] = bool(settings["enable_progress_bar"]) and distributed.process_rank() == 0
     if settings["enable_progress_bar"]:

@@ -193,10 +193,11 @@ class Trial(L.Callback):
         storage: A file with the address of Optuna's storage of the search, which may hold a password.
         study: Name of the study in the storage.
         number: Number of the trial.
+        first_fold: The first fold that the trial trains on; the study counts its epochs from there.
     """
 
-    def __init__(self, storage: str | Path, study: str, number: int) -> None:
-        self.storage, self.study, self.number = Path(storage), study, number
+    def __init__(self, storage: str | Path, study: str, number: int, first_fold: int = 0) -> None:
+        self.storage, self.study, self.number, self.first_fold = Path(storage), study, number, first_fold
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Load the trial."""
@@ -218,7 +219,8 @@ class Trial(L.Callback):
         """
         fold, epochs = trainer.datamodule.data.fold, trainer.max_epochs or 0  # type: ignore[attr-defined]
         measure = measure_in(trainer.callback_metrics)
-        step, value = fold * epochs + trainer.current_epoch, float(trainer.callback_metrics[measure.dev])
+        step = (fold - self.first_fold) * epochs + trainer.current_epoch
+        value = float(trainer.callback_metrics[measure.dev])
         if distributed.on_first_process(lambda: self._tell(step, value)):
             what = f"dev {measure.name} {writer(measure)(value)}"
             raise PrunedError(f"Pruned: {what} in epoch {trainer.current_epoch + 1}, fold {fold}.")

@@ -1,11 +1,13 @@
 """Refuse settings of a training that cannot be used, before anything is read or written."""
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from ser.errors import ConfigError
 from ser.evaluation.measure import CLASSES, NUMBERS
+from ser.runs.identity import LAUNCH, OF_SEARCH
 from ser.runtime.instantiate import find_class
 
 log = logging.getLogger(__name__)
@@ -13,6 +15,8 @@ log = logging.getLogger(__name__)
 LARGEST_SEED = 2**32 - 1
 TRAINING = ("loss", "optimizer", "schedule", "callbacks")
 """Groups of settings that only a training by gradients uses."""
+OF_ALL_FOLDS = ("audio", "audit", "data", "fold", "labels", "protocol", "seed", "strict", *LAUNCH, *OF_SEARCH)
+"""Settings that are the same in all folds of a run."""
 
 
 def check_training(config: Mapping[str, Any]) -> None:
@@ -28,9 +32,20 @@ def check_training(config: Mapping[str, Any]) -> None:
         raise ConfigError(f"fold must be 0, 1, ..., all or final; got {fold!r}.")
     if ckpt not in (None, "last"):
         raise ConfigError(f"ckpt must be last or null; got {ckpt!r}. Name the run to resume with paths.run=<folder>.")
+    _check_fold_settings(config)
     epochs = config["trainer"]["max_epochs"]
     if type(epochs) is not int or epochs < 1:
         raise ConfigError(f"trainer.max_epochs must be an integer of 1 or more; got {epochs!r}.")
+
+
+def _check_fold_settings(config: Mapping[str, Any]) -> None:
+    for name, own in (config.get("fold_settings") or {}).items():
+        if not re.fullmatch(r"fold_\d+", str(name)):
+            raise ConfigError(f"fold_settings must be those of fold_0, fold_1, ...; got {name}. Correct the name.")
+        if shared := sorted(key for key in own or {} if key not in config or key in OF_ALL_FOLDS):
+            raise ConfigError(
+                f"fold_settings.{name} must be settings in which folds may differ; got {shared[0]}. Leave it out."
+            )
 
 
 def check_kind(config: Mapping[str, Any], numeric: bool) -> None:

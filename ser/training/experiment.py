@@ -18,7 +18,7 @@ from ser.runs.folder import (
     new_folder,
     write_config,
 )
-from ser.runs.identity import run_name
+from ser.runs.identity import of_fold, run_name
 from ser.runs.results import write_results
 from ser.runs.sibling import write_sibling
 from ser.runtime import distributed
@@ -81,7 +81,7 @@ def _train(config: Config, plan: Plan, first: int, terminal: bool) -> Path:
     with distributed.joined(config["trainer"]):
         with phase("start"):
             check_kind(config, plan.labelled.numeric)
-            data = build_data(config, plan, first)
+            data = build_data(of_fold(config, first), plan, first)
         alone = distributed.process_rank() == 0
         try:
             folder = distributed.on_first_process(lambda: _folder(config))
@@ -145,7 +145,8 @@ def _train_folds(config: Config, folder: Path, data: "SpeechData", tracker: Trac
     for fold in range(len(data.plan.splits)) if config["fold"] == "all" else [data.fold]:
         below = fold_folder(folder, fold)
         distributed.on_first_process(partial(below.mkdir, exist_ok=True))
-        _train_fold(config, below, data if fold == data.fold else build_data(config, data.plan, fold), tracker)
+        own = of_fold(config, fold)
+        _train_fold(own, below, data if fold == data.fold else build_data(own, data.plan, fold), tracker)
     if config["test"]:
         with phase("report"):
             distributed.on_first_process(
