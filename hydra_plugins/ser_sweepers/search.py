@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 
 class OptunaSweeper(Sweeper):
-    """Run `ser.sweeps.search.Search`; ``settings`` are those of `ser.sweeps.search.Settings`, and ``params`` the space."""
+    """Run `ser.sweeps.studies.search`; ``settings`` are those of `ser.sweeps.search.Settings`, and ``params`` the space."""
 
     def __init__(self, params: Mapping[str, str] | None = None, **settings: Any) -> None:
         self.params, self.settings = dict(params or {}), settings
@@ -26,7 +26,9 @@ class OptunaSweeper(Sweeper):
     def sweep(self, arguments: Sequence[str]) -> None:
         """Search, then score the chosen settings on the test speakers; exit with 1 if that fails."""
         from ser.command import RESUME_SWEEP, friendly_errors
-        from ser.sweeps.search import Search, Settings, settings_of_space, space_of
+        from ser.sweeps.search import Settings
+        from ser.sweeps.space import settings_of_space, space_of
+        from ser.sweeps.studies import search
         from ser.sweeps.sweep import Sweep
 
         assert self.config is not None
@@ -41,6 +43,4 @@ class OptunaSweeper(Sweeper):
             sweep = Sweep(self.config, self.hydra_context, self.launcher)
             if absent:
                 sweep.say(f"Not searched, as the configuration has no such settings: {', '.join(absent)}")
-            search = Search(sweep, Settings(**settings), fixed, space)  # type: ignore[arg-type]
-            search.run()
-            search.finish()
+            search(sweep, Settings(**settings), fixed, space)  # type: ignore[arg-type]

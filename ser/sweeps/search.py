@@ -1,29 +1,21 @@
-"""A search for good settings: Optuna proposes them, and jobs of a sweep report the UAR of dev speakers.
+"""A search for good settings: Optuna proposes them, and jobs of a sweep report the UAR of dev speakers."""
 
-Test speakers are scored once, at the end, under the settings that the dev speakers chose and under those of the first trial.
-"""
-
-import math
 import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from ser.errors import ConfigError, RunError
-from ser.evaluation.measure import measure_in
-from ser.report.format import writer
-from ser.runs.folder import METRICS
-from ser.runtime.composition import literal, quoted
+from ser.runtime.composition import quoted
 from ser.runtime.files import replacing
 from ser.runtime.words import counted
 from ser.sweeps import job
 from ser.sweeps.board import first_line
+from ser.sweeps.space import as_text, in_space
 from ser.sweeps.sweep import Planned, Sweep
 
 if TYPE_CHECKING:
@@ -51,9 +43,11 @@ class Settings:
         study: The name of the study in the storage.
         storage: The address of Optuna's storage, such as ``sqlite:////runs/study.db``, or of a database server where several
             machines share a study; ``None`` is a file in the sweep's folder.
-        n_trials: How many finished or pruned trials the study must have, including those of earlier commands.
+        nested: With ``fold=all``, a study for each fold, so that no dev speaker of another fold chooses its settings;
+            otherwise one for all folds together.
+        n_trials: How many finished or pruned trials each study must have, including those of earlier commands.
         at_once: Trials that the launcher gets together.
-        max_failed: Failed trials at which the search stops.
+        max_failed: Failed trials of a study at which the search stops.
         objectives: Some of `DIRECTIONS`; the first one chooses.
         sampler: ``_target_`` and arguments of a sampler of Optuna.
         pruner: ``_target_`` and arguments of a pruner of Optuna.
@@ -62,6 +56,7 @@ class Settings:
 
     study: str
     storage: str | None
+    nested: bool
     n_trials: int
     at_once: int
     max_failed: int
@@ -74,6 +69,8 @@ class Settings:
         for name in ("n_trials", "at_once", "max_failed"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise ConfigError(f"hydra.sweeper.{name} must be an integer of 1 or more; got {getattr(self, name)!r}.")
+        if not isinstance(self.nested, bool):
+            raise ConfigError(f"hydra.sweeper.nested must be true or false; got {self.nested!r}.")
         if not self.objectives or any(name not in DIRECTIONS for name in self.objectives):
             raise ConfigError(
                 f"hydra.sweeper.objectives must be some of {', '.join(DIRECTIONS)}; got {list(self.objectives)}."
@@ -81,18 +78,33 @@ class Settings:
 
 
 class Search:
-    """Trials of one study, as jobs of a sweep."""
+    """Trials of one study, as jobs of a sweep.
+
+    Args:
+        sweep: Launches the jobs.
+        settings: Those of the search.
+        fixed: The overrides that all trials share.
+        space: The distributions of the others, by their keys.
+        fold: The only fold of the trials, of several that each have a study; ``None`` if ``fixed`` says the folds.
+    """
 
     def __init__(
-        self, sweep: Sweep, settings: Settings, fixed: Sequence[str], space: "Mapping[str, BaseDistribution]"
+        self,
+        sweep: Sweep,
+        settings: Settings,
+        fixed: Sequence[str],
+        space: "Mapping[str, BaseDistribution]",
+        fold: int | None = None,
     ) -> None:
         if not space:
             raise ConfigError(
                 "A search must have ranges; got none. Give some, such as model.dropout='interval(0.1,0.6)'."
             )
-        self.failed = 0
+        self.failed, self.fold = 0, fold
+        self.name = settings.study if fold is None else f"{settings.study}-fold{fold}"
         self.storage = settings.storage or f"sqlite:///{sweep.folder / 'study.db'}"
-        self.sweep, self.settings, self.fixed, self.space = sweep, settings, list(fixed), dict(space)
+        self.sweep, self.settings, self.space = sweep, settings, dict(space)
+        self.fixed = list(fixed) if fold is None else with_fold(fixed, fold)
         self.study = self._open()
 
     def run(self) -> None:
@@ -112,7 +124,8 @@ class Search:
             for trial, plan in zip(trials, plans, strict=True):
                 trial.set_user_attr(FOLDER, str(plan.folder))
             numbers = ", ".join(str(trial.number) for trial in trials)
-            self.sweep.launch(plans, f"Trial{'s' if len(trials) > 1 else ''} {numbers} ({left} to go)")
+            heading = f"Trial{'s' if len(trials) > 1 else ''} {numbers} ({left} to go)"
+            self.sweep.launch(plans, heading if self.fold is None else f"Fold {self.fold}: {heading}")
             for trial, plan in zip(trials, plans, strict=True):
                 self._tell(trial, plan)
 
@@ -127,45 +140,9 @@ class Search:
         complete = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         best = self.study.best_trials if len(self.study.directions) > 1 else complete
         if not best:
-            raise RunError(
-                f"No trial of {self.settings.study} has finished. See the run.log of a job in {self.sweep.folder}."
-            )
+            raise RunError(f"No trial of {self.name} has finished. See the run.log of a job in {self.sweep.folder}.")
         sign = 1 if DIRECTIONS[self.settings.objectives[0]] == "maximize" else -1
         return max(best, key=lambda trial: sign * trial.values[0])
-
-    def test(self) -> tuple[Path, Path]:
-        """Score the test speakers under the first settings and under the chosen ones."""
-        chosen = [f"{key}={value}" for key, value in self.chosen().user_attrs[OVERRIDES].items()]
-        plans = self.sweep.plan([self.fixed, [*self.fixed, *chosen]])
-        self.sweep.launch(plans, "Test speakers, under the first settings and the chosen ones")
-        return plans[0].folder, plans[1].folder
-
-    def finish(self) -> None:
-        """Test what was chosen, print it, and write ``search/`` and the sweep's report into its folder."""
-        from ser.evaluation.summary import read_metrics
-        from ser.sweeps import search_page as report
-
-        folders = dict(zip(("first", "chosen"), self.test(), strict=True))
-        missing = [name for name, folder in folders.items() if not (folder / METRICS).exists()]
-        if missing:
-            raise RunError(
-                f"The test speakers were not scored under the {' and '.join(missing)} settings. See the run.log of a job in "
-                f"{self.sweep.folder}."
-            )
-        tested = {name: read_metrics(folder / METRICS) for name, folder in folders.items()}
-        objectives, out = self.settings.objectives, self.sweep.folder / "search"
-        trials = report.trials_of(self.study, objectives)
-        with replacing(out / "trials.csv") as unfinished:
-            trials.to_csv(unfinished, index=False)
-        pictures = report.draw_search(self.study, trials, objectives, out)
-        report.write_search_page(trials, self.chosen().user_attrs[OVERRIDES], tested, pictures, out / "search.html")
-        self.sweep.console.print(report.table(trials, objectives, f"Trials of {self.settings.study}"))
-        for name, summary in tested.items():
-            measure = measure_in(summary)
-            score = writer(measure)(summary[measure.key])
-            self.sweep.say(f"{measure.name} of test speakers, {name} settings: {score}")
-        self.sweep.report(list(dict.fromkeys(folders.values())))
-        self.sweep.say(f"Page: {out / 'search.html'}")
 
     def _open(self) -> "optuna.Study":
         import optuna
@@ -181,7 +158,7 @@ class Search:
         study = self._opened(directions)
         if [direction.name.lower() for direction in study.directions] != directions:
             raise ConfigError(
-                f"hydra.sweeper.objectives must be those of the study {self.settings.study}; got "
+                f"hydra.sweeper.objectives must be those of the study {self.name}; got "
                 f"{list(self.settings.objectives)}. Choose another hydra.sweeper.study."
             )
         # A sampler that is seeded as before would propose the same settings again.
@@ -202,7 +179,7 @@ class Search:
         name = f"hydra.sweeper.storage={_without_password(self.storage)}"
         try:
             return optuna.create_study(
-                storage=self.storage, study_name=self.settings.study, directions=directions, load_if_exists=True
+                storage=self.storage, study_name=self.name, directions=directions, load_if_exists=True
             )
         except ImportError as error:
             raise ConfigError(
@@ -220,7 +197,7 @@ class Search:
         known = {}
         for key, distribution in self.space.items():
             chosen = self.sweep.config.hydra.runtime.choices.get(key) or OmegaConf.select(self.sweep.config, key)
-            value = _as_in_space(chosen, distribution)
+            value = in_space(chosen, distribution)
             if value is None:
                 return None
             known[key] = value
@@ -246,7 +223,7 @@ class Search:
 
     def _overrides(self, trial: "optuna.trial.Trial") -> list[str]:
         """Return the overrides of a trial's job."""
-        address, study = quoted(str(self.sweep.folder / STORAGE)), quoted(self.settings.study)
+        address, study = quoted(str(self.sweep.folder / STORAGE)), quoted(self.name)
         where = f"storage:{address},study:{study},number:{trial.number}"
         chosen = [f"{key}={value}" for key, value in trial.user_attrs[OVERRIDES].items()]
         timed = ["sweep.latency=true"] if "latency" in self.settings.objectives else []
@@ -278,66 +255,14 @@ class Search:
                 )
 
 
-def space_of(overrides: Sequence[Override]) -> "tuple[list[str], dict[str, BaseDistribution]]":
-    """Separate what is searched from what is fixed.
+def with_fold(fixed: Sequence[str], fold: int) -> list[str]:
+    """Return overrides with another fold.
 
-    Args:
-        overrides: Parsed by Hydra: ``interval(1e-4,1e-2)``, ``tag(log,interval(1e-4,1e-2))``, ``tag(int,interval(1,64))``,
-            ``range(1,5)``, which excludes its end, and ``choice(a,b)`` or ``a,b``. The last override of a key counts.
-
-    Returns:
-        The fixed overrides, and the distributions by key.
-
-    Raises:
-        ConfigError: If Optuna is not installed, or has no such distribution.
+    Example:
+        >>> with_fold(["data=savee", "fold=all"], 2)
+        ['data=savee', 'fold=2']
     """
-    if find_spec("optuna") is None:
-        raise ConfigError("hparams_search=optuna needs its package: pip install 'ser[search]'.")
-    last = {override.get_key_element(): override for override in overrides}
-    fixed = [f"{key}={o.get_value_element_as_str()}" for key, o in last.items() if not o.is_sweep_override()]
-    return fixed, {key: _distribution(key, override) for key, override in last.items() if override.is_sweep_override()}
-
-
-def settings_of_space(space: Mapping[str, str | None], config: DictConfig) -> tuple[dict[str, str], list[str]]:
-    """Separate the ranges of ``conf/space`` by whether the configuration has their settings: a loss may have no smoothing.
-
-    A range that is null is not searched: a model may not use the setting.
-
-    Returns:
-        The ranges of settings that the configuration has, and the names of the others.
-    """
-    ranges = {key: value for key, value in space.items() if value is not None}
-    here = {key: value for key, value in ranges.items() if _has(config, key)}
-    return here, [key for key in ranges if key not in here]
-
-
-def _has(config: DictConfig, key: str) -> bool:
-    above, _, last = key.rpartition(".")
-    node = OmegaConf.select(config, above) if above else config
-    return isinstance(node, DictConfig) and last in set(node)
-
-
-def _distribution(key: str, override: Override) -> "BaseDistribution":
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    value = override.value()
-    try:
-        if isinstance(value, ChoiceSweep):
-            return CategoricalDistribution(list(override.sweep_string_iterator()))
-        if isinstance(value, IntervalSweep):
-            start, end, log_scale = value.start or 0, value.end or 0, "log" in value.tags
-            if "int" in value.tags:
-                return IntDistribution(int(start), int(end), log=log_scale)
-            return FloatDistribution(float(start), float(end), log=log_scale)
-        if isinstance(value, RangeSweep):
-            start, stop, step = value.start or 0, value.stop or 0, value.step
-            last = start + step * (math.ceil((stop - start) / step) - 1)
-            if all(isinstance(number, int) for number in (start, stop, step)):
-                return IntDistribution(int(start), int(last), step=int(step))
-            return FloatDistribution(float(start), float(last), step=float(step))
-    except ValueError as error:
-        raise ConfigError(f"{key}={override.get_value_string()} cannot be searched: {error}") from error
-    raise ConfigError(f"{key}={override.get_value_string()} cannot be searched. Give interval, range or choice.")
+    return [*(override for override in fixed if not override.startswith("fold=")), f"fold={fold}"]
 
 
 def _without_password(address: str) -> str:
@@ -348,24 +273,3 @@ def _without_password(address: str) -> str:
         return make_url(address).render_as_string(hide_password=True)
     except ArgumentError:  # no address, and so without one
         return address
-
-
-def as_text(value: Any) -> str:
-    """Return a value as an override has it; text is as it was read from one.
-
-    Example:
-        >>> [as_text(value) for value in (1e-05, 3, True, None, "relu")]
-        ['1e-05', '3', 'true', 'null', 'relu']
-    """
-    return value if isinstance(value, str) else literal(value)
-
-
-def _as_in_space(value: Any, distribution: "BaseDistribution") -> Any:
-    """Return a setting as a distribution has it; ``None`` where it is not in the distribution."""
-    from optuna.distributions import CategoricalDistribution
-
-    if isinstance(distribution, CategoricalDistribution):
-        return as_text(value) if as_text(value) in distribution.choices else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if distribution._contains(distribution.to_internal_repr(value)) else None

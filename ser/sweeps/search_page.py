@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ser.evaluation.measure import MEASURES, measure_in
+from ser.protocols.stamps import meaning
 from ser.report.format import writer
 from ser.report.html import data_uri, rendered
 from ser.report.tables import simple_table
@@ -45,6 +46,17 @@ def trials_of(study: "optuna.Study", objectives: Sequence[str]) -> pd.DataFrame:
     return table.sort_values(first, ascending=not first.startswith("dev_"), kind="stable", na_position="last")
 
 
+def choices_table(choices: Sequence[Mapping[str, Any]]) -> "Table":
+    """Lay out what each fold chose for the terminal."""
+    name = LABELS[choices[0]["by"]]
+    laid = simple_table("The settings that the dev speakers of each fold chose", "fold", "trial", name, left=0)
+    laid.add_column("settings")
+    for one in choices:
+        settings = ", ".join(f"{key} {value}" for key, value in one["settings"].items())
+        laid.add_row(str(one["fold"]), str(one["trial"]), _shown(one["by"], one["score"]), settings)
+    return laid
+
+
 def table(trials: pd.DataFrame, objectives: Sequence[str], title: str) -> "Table":
     """Lay out the best trials for the terminal."""
     known = [name for name in ("trial", "state", *objectives) if name in trials]
@@ -61,7 +73,7 @@ def table(trials: pd.DataFrame, objectives: Sequence[str], title: str) -> "Table
 def draw_search(
     study: "optuna.Study", trials: pd.DataFrame, objectives: Sequence[str], folder: Path
 ) -> dict[str, Path]:
-    """Draw what there are enough trials for; return the files by the names of `PICTURES`."""
+    """Draw what there are enough trials for; return the files by their captions."""
     from optuna.importance import FanovaImportanceEvaluator
     from optuna.visualization import matplotlib as pictures
 
@@ -86,7 +98,7 @@ def draw_search(
             if name == "parallel":  # Optuna's width does not depend on how many settings there are
                 figure.set_size_inches(max(8.0, 1.6 * len(trials.columns)), 5.0)
             figure.savefig(unfinished, dpi=DPI, bbox_inches="tight")
-    return files
+    return {PICTURES[name]: file for name, file in files.items()}
 
 
 @contextmanager
@@ -107,17 +119,26 @@ def _pyplot() -> Iterator[None]:
 
 def write_search_page(
     trials: pd.DataFrame,
-    chosen: Mapping[str, Any],
+    choices: Sequence[Mapping[str, Any]],
     tested: Mapping[str, Mapping[str, Any]],
     pictures: Mapping[str, Path],
     path: Path,
 ) -> None:
-    """Write the page, whole or not at all."""
+    """Write the page, whole or not at all.
+
+    Args:
+        trials: See `trials_of`; of several folds with a column ``fold``.
+        choices: Of each study, ``fold``, ``trial``, ``by``, ``score`` and ``settings``; one without a fold is for all folds.
+        tested: The metrics of the test speakers, by what settings they are of.
+        pictures: Files by their captions.
+        path: The page.
+    """
     rows = [[_shown(str(name), value) for name, value in row.items()] for _, row in trials.iterrows()]
-    drawn = {PICTURES[name]: data_uri(file) for name, file in pictures.items()}
+    drawn = {caption: data_uri(file) for caption, file in pictures.items()}
     measure = measure_in(next(iter(tested.values())))
-    values = {"columns": list(trials.columns), "rows": rows, "chosen": chosen, "tested": tested, "pictures": drawn}
-    values |= {"measure": measure, "write": writer(measure)}
+    shown = [{**one, "by": LABELS[one["by"]], "score": _shown(one["by"], one["score"])} for one in choices]
+    values = {"columns": list(trials.columns), "rows": rows, "choices": shown, "tested": tested, "pictures": drawn}
+    values |= {"measure": measure, "write": writer(measure), "meaning": meaning}
     write_text(rendered(TEMPLATE, values), path)
 
 

@@ -24,6 +24,7 @@ from ser.runtime.instantiate import instantiate
 from ser.runtime.words import counted
 from ser.sweeps import job, names
 from ser.sweeps.board import POLL_SECONDS, Board, first_line, watched, where_time_went
+from ser.training.experiment import settings_of
 from ser.training.tracking import Tracker
 
 SAID: Mapping[job.State, str] = {
@@ -161,9 +162,19 @@ class Sweep:
         theirs = {name for each in names.commands_of(self.folder) for name in each["jobs"]} - mine
         return [self.folder / name for name in sorted(theirs) if job.read_record(self.folder / name).state == "done"]
 
-    def _compose(self, overrides: Sequence[str]) -> Planned:
+    def settings(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """Return the plain settings of a job with these overrides."""
+        composed = self._composed(overrides)
+        task = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+        return settings_of(task)
+
+    def _composed(self, overrides: Sequence[str]) -> DictConfig:
         composed = self.loader.load_sweep_config(self.config, list(overrides))
         check(composed, "train", overrides)
+        return composed
+
+    def _compose(self, overrides: Sequence[str]) -> Planned:
+        composed = self._composed(overrides)
         folder = self.folder / str(OmegaConf.select(composed, "hydra.sweep.subdir"))
         scored = bool(composed.test), bool(composed.sweep.latency)
         return Planned(folder, tuple(overrides), self._fingerprint(composed), *scored)

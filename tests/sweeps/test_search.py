@@ -17,7 +17,8 @@ from optuna.trial import TrialState
 from ser.errors import ConfigError, PrunedError
 from ser.runtime.conf_dir import conf_dir
 from ser.sweeps import job
-from ser.sweeps.search import _without_password, settings_of_space, space_of
+from ser.sweeps.search import _without_password
+from ser.sweeps.space import settings_of_space, space_of
 from ser.training import experiment
 from ser.training.callbacks import PRUNER, Trial
 from tests.composed import composed
@@ -35,8 +36,10 @@ def dev_uar_of() -> Callable[[Mapping[str, Any]], float]:
 
 @pytest.fixture
 def search(sweep: Sweep) -> Sweep:
-    """``search("hydra.sweeper.n_trials=3")``: over the rate alone."""
-    return lambda *arguments: sweep("hparams_search=optuna", "~space", "hydra.sweeper.params={}", LR, *arguments)
+    """``search("hydra.sweeper.n_trials=3")``: over the rate alone, on one fold."""
+    return lambda *arguments: sweep(
+        "hparams_search=optuna", "~space", "hydra.sweeper.params={}", LR, "fold=0", *arguments
+    )
 
 
 def study(tmp_path: Path) -> optuna.Study:
@@ -203,6 +206,9 @@ def test_several_objectives_have_a_front_and_the_first_chooses(search: Sweep, be
             "objectives must be some of dev_uar, dev_ccc, parameters, latency; got ['uar']",
         ),
         (["optimizer.lr=0.1"], "A search must have ranges; got none"),
+        (["fold=0,1"], "fold must have one value in a search"),
+        (["protocol.seed=0,1"], "protocol.seed must have one value in a search"),
+        (["fold=all", "seed=0,1"], "seed must be the same in all folds; got a range"),
         (["model.dropout=interval(0.5,0.1)"], "model.dropout=interval(0.5,0.1) cannot be searched"),
         (["hydra.sweeper.storage=nowhere"], "hydra.sweeper.storage=nowhere cannot be opened"),
         (
@@ -223,7 +229,7 @@ def test_wrong_settings_are_sentences(
 def test_a_search_without_its_package_says_what_to_install(
     search: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ser.sweeps.search.find_spec", lambda _: None)
+    monkeypatch.setattr("ser.sweeps.space.find_spec", lambda _: None)
     assert search() == 2
     assert "pip install 'ser[search]'" in capsys.readouterr().err
 
@@ -232,7 +238,7 @@ def test_a_search_without_its_package_says_what_to_install(
 def test_search_of_equal_trials_ends_with_a_page(
     sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ("hparams_search=optuna", "~space", "hydra.sweeper.params={}", "hydra.sweeper.n_trials=3")
+    arguments = ("hparams_search=optuna", "~space", "hydra.sweeper.params={}", "hydra.sweeper.n_trials=3", "fold=0")
     assert sweep(*arguments, "model.dropout=choice(0.3)") == 0
     assert "dropout 0.3" in capsys.readouterr().err
     assert {file.name for file in tmp_path.glob("multirun/*/search/*.png")} == {"history.png", "parallel.png"}
@@ -312,6 +318,11 @@ def test_callback_reports_every_epoch_and_stops_when_pruned(tmp_path: Path) -> N
     with pytest.raises(PrunedError, match=r"Pruned: dev UAR 20\.0 % in epoch 2, fold 1"):
         epochs(Trial(file, "s", second.number), [0.4, 0.2, 0.9])
     assert made.trials[1].intermediate_values == {10: 0.4, 11: 0.2}
+    third = made.ask()
+    epochs(Trial(file, "s", third.number, first_fold=1), [0.9])
+    assert made.trials[2].intermediate_values == {0: 0.9}, (
+        "the only fold of a trial starts at its epoch 0, so that it warms up"
+    )
 
 
 SPACES = [path.stem for path in sorted((Path(conf_dir()) / "space").glob("*.yaml")) if path.stem != "training"]
