@@ -8,13 +8,22 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ser.corpora.manifest import FURTHER
+from ser.evaluation.conformal import caution
 from ser.evaluation.measure import measure_in
 from ser.protocols.stamps import counted_as, speakers_in_words
 from ser.report.format import percent, probability, writer
 
 
-def highlights(profile: Mapping[str, Any], stamps: Sequence[str] = ()) -> Iterator[tuple[str, str, str]]:
-    """Yield name, value and meaning of selected numbers beyond the scores of a result with some stamps."""
+def highlights(
+    profile: Mapping[str, Any], stamps: Sequence[str] = (), dev_speakers: int | None = None
+) -> Iterator[tuple[str, str, str]]:
+    """Yield name, value and meaning of selected numbers beyond the scores of a result with some stamps.
+
+    Args:
+        profile: See `ser.evaluation.profile`.
+        stamps: Of the result.
+        dev_speakers: Those of the fold that has the fewest; ``None`` where they are unknown.
+    """
     calibration, selective = profile.get("calibration", {}), profile.get("selective", {})
     if "ece" in calibration:
         after = calibration.get("after", {}).get("ece")
@@ -33,11 +42,12 @@ def highlights(profile: Mapping[str, Any], stamps: Sequence[str] = ()) -> Iterat
             "Error rate when it answers only the clips it is surest of, averaged over how many it answers; 0 is best.",
         )
     if conformal := profile.get("conformal"):
+        few = None if dev_speakers is None else caution(dev_speakers)
         yield (
             f"Sets that hold the answer {percent(conformal['level'])} of the time",
             f"{conformal['mean_size']:.1f} classes, right {percent(conformal['coverage'])}",
             "Conformal prediction: the classes that it cannot rule out, by a threshold from the dev speakers; the fewer, the "
-            "better.",
+            "better." + (f" Caution: {few}." if few else ""),
         )
     if soft := profile.get("soft"):
         yield (
@@ -85,10 +95,12 @@ def _unevenness(fairness: Mapping[str, Any], stamps: Sequence[str]) -> Iterator[
             )
 
 
-def highlights_table(profile: Mapping[str, Any], stamps: Sequence[str] = ()) -> RenderableType:
+def highlights_table(
+    profile: Mapping[str, Any], stamps: Sequence[str] = (), dev_speakers: int | None = None
+) -> RenderableType:
     """Lay out `highlights` for the terminal: one line each, with its meaning below."""
     lines: list[RenderableType] = [Text(), Text("Beyond the scores", style="bold"), Text()]
-    for name, value, meaning in highlights(profile, stamps):
+    for name, value, meaning in highlights(profile, stamps, dev_speakers):
         lines += [
             Padding(Text.assemble((name, "bold"), ": ", value), (0, 2)),
             Padding(Text(meaning, style="dim"), (0, 4)),

@@ -89,7 +89,12 @@ def run_notes(about: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str
 
 
 def print_results(
-    summary: Mapping[str, Any], profile: Mapping[str, Any], title: str, stamps: Sequence[str], notes: Sequence[str] = ()
+    summary: Mapping[str, Any],
+    profile: Mapping[str, Any],
+    title: str,
+    stamps: Sequence[str],
+    notes: Sequence[str] = (),
+    dev_speakers: int | None = None,
 ) -> None:
     """Print all tables of a run; arguments as of `results_table`, and `ser.report.highlights.highlights_table`."""
     console = get_console()  # silenced in a sweep
@@ -98,7 +103,7 @@ def print_results(
         console.print(confusion_table(summary))
     if summary["n_folds"] > 1:
         console.print(folds_table(summary, stamps))
-    console.print(highlights_table(profile, stamps))
+    console.print(highlights_table(profile, stamps, dev_speakers))
 
 
 def confusion_table(summary: Mapping[str, Any]) -> RenderableType:

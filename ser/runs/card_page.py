@@ -49,7 +49,7 @@ def render(card: Mapping[str, Any], run: RunFolder) -> str:
         "speakers_in_words": partial(speakers_in_words, card["stamps"]),
         "protocol_summary": protocol_summary(card["protocol"]["name"]),
         "guesses": guesses_in_words(card),
-        "highlights": list(highlights(run.profile or {}, card["stamps"])),
+        "highlights": list(highlights(run.profile or {}, card["stamps"], run.dev_speakers)),
         "limits": list(limits(card)),
     }
     return rendered(TEMPLATE, values, lenient=True)  # cards differ in their facts

@@ -153,6 +153,13 @@ class RunFolder:
         """The predictions of the dev speakers."""
         return self._table(DEV_PREDICTIONS)
 
+    @property
+    def dev_speakers(self) -> int | None:
+        """The number of dev speakers of the fold that has the fewest; ``None`` without their predictions."""
+        from ser.evaluation.conformal import fewest_speakers
+
+        return fewest_speakers(self.dev_predictions) if self.has(DEV_PREDICTIONS) else None
+
     def table(self, name: str) -> "pd.DataFrame":
         """Return the predictions in one of the two files."""
         return self.predictions if name == PREDICTIONS else self.dev_predictions

@@ -85,7 +85,7 @@ def write_results(
         plots.confusion_matrix(summary, run.path / CONFUSION, title, stamps=marks)
     write_metrics({**summary, "run": about}, run.path / METRICS)
     write_card(RunFolder(run.path), left_out=[dict(file) for file in left_out], remarks=remarks)
-    print_results(summary, beyond, title, marks, run_notes(about, summary))
+    print_results(summary, beyond, title, marks, run_notes(about, summary), run.dev_speakers)
     last = f"Run folder: {run.path}", f"Result card: {run.path / PAGE}"
     get_console().print(*last, sep="\n", highlight=False, soft_wrap=True)
     return summary

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
-from ser.evaluation.conformal import coverage, sets, threshold
+from ser.evaluation.conformal import caution, coverage, sets, threshold
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -65,6 +66,22 @@ def test_coverage_reports_uneven_speakers() -> None:
     assert result["empty"] == pytest.approx((~held.any(axis=1)).mean())
     assert [s["n_utterances"] for s in result["speakers"]] == [200] * 4
     assert np.mean([s["coverage"] for s in result["speakers"]]) == pytest.approx(result["coverage"])
+
+
+def test_one_dev_speaker_covers_less_as_its_closed_form_says() -> None:
+    """Of normal scores with a ratio r of variances between and within speakers: Phi(1.28 / sqrt(1 + 2 r)), here 82 %."""
+    rng, between, covered = np.random.default_rng(0), 0.7, []
+    for _ in range(400):
+        speakers = between * rng.normal(size=(2, 1)) + rng.normal(size=(2, 500))
+        right = 1 / (1 + np.exp(speakers))
+        dev, test = np.stack([right, 1 - right], axis=-1)
+        covered.append(sets(test, threshold(dev, np.zeros(500, dtype=int)))[:, 0].mean())
+    expected = norm.cdf(norm.ppf(0.9) / np.sqrt(1 + 2 * between**2))
+    assert expected == pytest.approx(0.82, abs=0.005)
+    assert np.mean(covered) == pytest.approx(expected, abs=0.02)  # twice the standard error of 400 draws
+    assert "1 dev speaker is too few" in str(caution(1))
+    assert caution(9) is not None
+    assert caution(10) is None
 
 
 def test_guarantee_does_not_hold_for_new_speakers() -> None:

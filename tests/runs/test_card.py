@@ -223,3 +223,13 @@ def test_highlights_are_those_of_the_profile(finished: Path) -> None:
         "Gap by sex",
     }
     assert list(highlights({})) == []
+
+
+def test_sets_from_few_dev_speakers_carry_a_caution(finished: Path) -> None:
+    caution = "2 dev speakers are too few"
+    assert caution in (finished / "card.html").read_text()
+    profile = read(finished, "profile.json")
+    assert [
+        caution in meaning for name, _, meaning in highlights(profile, dev_speakers=2) if name.startswith("Sets")
+    ] == [True]
+    assert not any("too few" in meaning for *_, meaning in highlights(profile, dev_speakers=10))

@@ -100,7 +100,7 @@ def _results(fold: RunFolder) -> dict[str, Any]:
         "per_class": fold.metrics.get("per_class"),
         "speakers": _range(fold, measure),
         "speakers_in_words": partial(speakers_in_words, about["stamps"]),
-        "highlights": list(highlights(beyond, about["stamps"])),
+        "highlights": list(highlights(beyond, about["stamps"], fold.dev_speakers)),
         "robustness": [("clean", *_cells(suite["clean"], measure)), *_conditions(suite, measure)] if suite else [],
         "about": about,
         "protocol_summary": protocol_summary(about["protocol"]),
