@@ -11,7 +11,7 @@ from ser.evaluation.comparison import SIGNIFICANT
 from ser.evaluation.measure import CLASSES, Measure
 from ser.protocols.stamps import speakers_in_words
 from ser.report.format import MINUS, UNDEFINED, duration, p_value, percent, probability, with_interval, writer
-from ser.report.guesses import is_beaten, named
+from ser.report.guesses import is_beaten, source_of
 from ser.runs.identity import safe
 from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import and_more, counted
@@ -197,7 +197,7 @@ class Section:
         short = [row.system for row in self.group.rows if not is_beaten(guess, row.score, row.low)]
         if not short:
             return ""
-        words = f"a guess from {named(guess)} alone, without audio ({percent(guess['uar'])})"
+        words = f"a guess from {source_of(guess)} alone, without audio ({percent(guess['uar'])})"
         return f" Not clearly better than {words}: {'; '.join(short)}."
 
 
@@ -343,7 +343,7 @@ def guess_cells(group: Group, columns: int) -> list[tuple[str, ...]]:
     """Return the best guess without listening as the last row of a table with so many columns; none where it is unknown."""
     if group.guess is None:
         return []
-    return [(f"{named(group.guess)} alone, without audio", percent(group.guess["uar"], ""), *[""] * (columns - 2))]
+    return [(f"{source_of(group.guess)} alone, without audio", percent(group.guess["uar"], ""), *[""] * (columns - 2))]
 
 
 def pair_cells(pairs: Sequence[Pair]) -> list[tuple[str, ...]]:

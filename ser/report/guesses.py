@@ -34,11 +34,11 @@ def is_beaten(guess: Mapping[str, Any], score: float | None, low: float | None) 
     return least is not None and least > guess["uar"]
 
 
-def named(guess: Mapping[str, Any]) -> str:
+def source_of(guess: Mapping[str, Any]) -> str:
     """Return what a guess is made from, within a sentence.
 
     Example:
-        >>> named({"name": "sentence"}), named({"name": "duration and level"})
+        >>> source_of({"name": "sentence"}), source_of({"name": "duration and level"})
         ('the sentence', 'duration and level')
     """
     return FROM.get(guess["name"], guess["name"])
@@ -55,4 +55,4 @@ def not_beaten_in_words(about: Mapping[str, Any], numbers: Mapping[str, Any]) ->
     guess = highest(about)
     if guess is None or is_beaten(guess, numbers["uar"], numbers["uar_interval"]["low"]):
         return ""
-    return f"Not clearly better than a guess from {named(guess)} alone, without audio: UAR {percent(guess['uar'])}."
+    return f"Not clearly better than a guess from {source_of(guess)} alone, without audio: UAR {percent(guess['uar'])}."

@@ -23,7 +23,7 @@ from ser.rescoring.adaptation.skew import (
     NONE,
     Skew,
     moments_by_clip,
-    probabilities,
+    normalised_by,
     skewed,
     without_own,
 )
@@ -92,7 +92,7 @@ def test_a_clip_is_never_normalised_by_itself(model: SpeechClassifier, data: Spe
     by_clip = moments_by_clip(model, data, rows)
     known = np.random.default_rng(0).random(len(rows)) < 0.6
     own = model.normalise.statistics(without_own(by_clip, speaker, known))
-    found = probabilities(model, data, rows, own)
+    found = normalised_by(model, data, rows, own)
     for at in range(len(rows)):
         others = known.copy()
         others[at] = False

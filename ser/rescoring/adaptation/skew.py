@@ -101,7 +101,7 @@ class Skew(Suite):
         every = list(self.choices(speaker, target, data.fold))
         for known in track(every, f"Fold {data.fold}, {self.name}", transient=True):
             own = model.normalise.statistics(without_own(by_clip, speaker, known.clips))
-            scored = probabilities(model, data, rows, own)
+            scored = normalised_by(model, data, rows, own)
             tables.append(predictions.with_probabilities(same, scored).assign(known=known.name, draw=known.draw))
         return pd.concat(tables, ignore_index=True)
 
@@ -116,7 +116,7 @@ class Skew(Suite):
         yield Known(NONE, 0, np.zeros(len(speaker), bool))
         for draw in range(self.draws):
             random = np.random.default_rng([self.seed, fold, draw])
-            yield Known(BALANCED, draw, chosen(speaker, target, dict.fromkeys(classes, each), random))
+            yield Known(BALANCED, draw, chosen_clips(speaker, target, dict.fromkeys(classes, each), random))
         for share in self.shares:
             for draw, name in enumerate(classes * self.draws):
                 random = np.random.default_rng([self.seed, fold, draw, round(1000 * share)])
@@ -125,11 +125,11 @@ class Skew(Suite):
         if NEUTRAL in classes:
             for draw in range(self.draws):
                 random = np.random.default_rng([self.seed, fold, draw])
-                yield Known(NEUTRAL_ALONE, draw, chosen(speaker, target, {NEUTRAL: self.clips}, random))
+                yield Known(NEUTRAL_ALONE, draw, chosen_clips(speaker, target, {NEUTRAL: self.clips}, random))
         yield Known(ALL, 0, np.ones(len(speaker), bool))
 
 
-def chosen(
+def chosen_clips(
     speaker: np.ndarray, target: np.ndarray, numbers: Mapping[str, int], random: np.random.Generator
 ) -> np.ndarray:
     """Choose random clips of every speaker: so many of each class, or all where there are fewer.
@@ -140,7 +140,7 @@ def chosen(
 
     Example:
         >>> speaker, target = np.array(list("aaab")), np.array(["sad", "sad", "happy", "sad"])
-        >>> chosen(speaker, target, {"happy": 2}, np.random.default_rng(0))
+        >>> chosen_clips(speaker, target, {"happy": 2}, np.random.default_rng(0))
         array([False, False,  True, False])
     """
     order = random.permutation(len(speaker))
@@ -203,7 +203,7 @@ def without_own(by_clip: Moments, speaker: np.ndarray, known: np.ndarray) -> Mom
     return found
 
 
-def probabilities(model: SpeechClassifier, data: SpeechData, rows: np.ndarray, own: Statistics) -> np.ndarray:
+def normalised_by(model: SpeechClassifier, data: SpeechData, rows: np.ndarray, own: Statistics) -> np.ndarray:
     """Return the probabilities of some utterances, each normalised by statistics of its own.
 
     Shapes:
