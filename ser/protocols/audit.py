@@ -234,14 +234,20 @@ def _sentences(split: Split, manifest: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _audio(split: Split, manifest: pd.DataFrame, duplicates: pd.DataFrame | None) -> Iterator[Finding]:
-    """Find recordings that are on two sides under two ids."""
+    """Find recordings that are in a fold under two ids: on two sides, or twice on one."""
     if duplicates is None or duplicates.empty:
         return
     side_of = {i: side for side, rows in split.sides().items() for i in manifest["id"].iloc[rows]}
     table = duplicates.assign(
         one_side=duplicates["one"].map(side_of), other_side=duplicates["other"].map(side_of)
     ).dropna()
-    apart = table[table["one_side"] != table["other_side"]]
+    within = table["one_side"] == table["other_side"]
+    for side, group in table[within & (table["kind"] == "identical")].groupby("one_side"):
+        pairs = tuple(sorted(group["one"] + " = " + group["other"]))
+        text = f"{side} has {counted(len(pairs), 'pair')} of identical recordings, each heard twice: "
+        text += f"{and_more(pairs, NAMED)}."
+        yield Finding("note", "identical audio", text, clips=pairs)
+    apart = table[~within]
     if apart.empty:
         return
     sides = [

@@ -123,6 +123,19 @@ def test_duplicate_recording_on_two_sides_names_both_ids(manifest: pd.DataFrame,
     assert f"{kind} audio in train and test (1 pair)" in stamps(admitted, found(admitted, manifest, same))
 
 
+def test_identical_recordings_on_one_side_are_a_note_with_the_pairs(manifest: pd.DataFrame) -> None:
+    same = pairs_of(("x/c1", "x/c2", "identical"), ("x/f1", "x/f2", "near-identical"))
+    (finding,) = (f for f in found(split(*CLEAN), manifest, same) if f.kind.endswith("audio"))
+    assert (finding.level, finding.kind, finding.stamp, finding.clips) == (
+        "note",
+        "identical audio",
+        "",
+        ("x/c1 = x/c2",),
+    )
+    assert "has 1 pair of identical recordings, each heard twice: x/c1 = x/c2" in finding.text
+    assert not any("identical" in stamp for stamp in stamps(split(*CLEAN), [finding]))
+
+
 def test_recordings_on_no_side_are_not_a_leak(manifest: pd.DataFrame) -> None:
     partial = split([0, 1, 6, 7], [2, 3, 8, 9], [10, 11])
     assert "identical audio" not in {f.kind for f in found(partial, manifest, pairs_of(("x/a1", "x/c1", "identical")))}
@@ -184,4 +197,4 @@ def test_random_split_separates_the_duplicate_of_ravdess(folder: Any, stores: Pa
         torn[protocol.name] = [f for fold in range(5) for f in plan.audit(fold) if f.kind == "identical audio"]
     pair = "ravdess/03-01-03-01-02-01-07 = ravdess/03-01-03-01-02-02-07"
     assert {clip for finding in torn["random"] for clip in finding.clips} == {pair}
-    assert torn["speaker_cv"] == []
+    assert {(finding.level, *finding.clips) for finding in torn["speaker_cv"]} == {("note", pair)}, "always on one side"
