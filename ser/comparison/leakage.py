@@ -1,9 +1,12 @@
 """How much a leak raises the score: one model under protocols that share speakers, sentences, both or neither with training.
 
 Every protocol tests each utterance of a corpus once, so two protocols are compared on the same utterances, speaker by
-speaker, and they differ only in the training data.
+speaker, and they differ only in the training data. ``random_matched`` has as many training clips as ``speaker_cv``. The two
+text-independent protocols have fewer, since clips of the test sentences leave training and nothing can take their place; the
+table says how many. The number of training speakers cannot be matched either: to share them is the leak.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
@@ -13,14 +16,15 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
+from ser.comparison.leaderboard import score_system
 from ser.comparison.report import Report, draw_score, present
+from ser.comparison.systems import Pooled
 from ser.evaluation import metrics, predictions
 from ser.evaluation.comparison import paired
 from ser.evaluation.measure import refuse_numbers
-from ser.evaluation.summary import summarise
 from ser.protocols.stamps import SPEAKER_DEPENDENT
 from ser.report.drawing import STAMP_COLOUR, drawing
-from ser.report.format import interval, percent, probability, with_interval
+from ser.report.format import UNDEFINED, interval, percent, probability, with_interval
 from ser.report.tables import simple_table
 from ser.runs.folder import RunFolder
 from ser.runs.identity import model_name
@@ -31,7 +35,8 @@ if TYPE_CHECKING:
 HONEST = "speaker_cv"
 """The protocol that the others are compared with."""
 NAMES = {
-    "random": "random\n(same speakers,\nsame sentences)",
+    "random_matched": "random\n(same speakers,\nsame sentences)",
+    "random": "random, own\nfold sizes\n(same speakers,\nsame sentences)",
     "text_independent": "text-\nindependent\n(same speakers)",
     "speaker_cv": "speaker-\nindependent\n(same sentences)",
     "speaker_text_independent": "speaker- and\ntext-\nindependent",
@@ -41,7 +46,7 @@ READING = (
     "UAR is the mean recall of the classes. Bars: 95 % interval over speakers, dotted where they are too few to conclude; "
     "ticks: the worst and the best speaker"
 )
-HEADINGS = ("corpus", "protocol", "folds", "UAR", "95 % interval", f"minus {HONEST}", "p")
+HEADINGS = ("corpus", "protocol", "training clips", "seeds", "UAR", "95 % interval", f"minus {HONEST}", "p")
 
 
 class Leakage(Report):
@@ -58,29 +63,30 @@ def leaks(folders: Sequence[Path]) -> pd.DataFrame:
     """Score each corpus under each protocol.
 
     Returns:
-        One row a corpus and protocol: ``corpus``, ``model``, ``protocol``, ``folds``, ``speakers``, ``classes``, ``uar``,
-        ``low``, ``high``, ``accuracy``; ``worst`` and ``best``, the UARs of single speakers; ``gain``, ``gain_low``,
-        ``gain_high``, ``p``: the difference of UAR from ``speaker_cv`` on the same utterances, paired by speaker;
-        ``caution``; ``stamps``.
+        One row a corpus and protocol: ``corpus``, ``model``, ``protocol``, ``folds``, ``seeds``, ``training`` (clips
+        that train a fold, the mean), ``speakers``, ``classes``, ``uar`` (the mean over seeds), ``low``, ``high``,
+        ``sd`` (over folds and seeds), ``accuracy``; ``worst`` and ``best``, the UARs of single speakers; ``gain``,
+        ``gain_low``, ``gain_high``, ``p``: the difference of UAR from ``speaker_cv`` on the same utterances, paired by
+        speaker; ``caution``; ``stamps``.
     """
-    found = [RunFolder(folder) for folder in sorted(folders, key=lambda folder: folder.name)]
-    runs = {
-        ("+".join(run.about["corpora"]), model_name(run.config["model"]), run.about["protocol"]): run for run in found
-    }
-    rows = []
-    for (corpus, model, protocol), run in runs.items():
+    runs: dict[tuple[str, str, str], list[RunFolder]] = defaultdict(list)
+    for run in (RunFolder(folder) for folder in sorted(folders, key=lambda folder: folder.name)):
         refuse_numbers(run.metrics, "experiment=leakage")
-        summary = summarise(run.predictions)
-        between = summary["uar_interval"]
-        each = metrics.uar(predictions.confusion_by_speaker(run.predictions)[1])
-        row = {"corpus": corpus, "model": model, "protocol": protocol, "folds": summary["n_folds"]}
-        row |= {"speakers": summary["n_speakers"], "classes": len(summary["classes"]), "uar": summary["uar"]}
-        row |= {"low": between["low"], "high": between["high"], "accuracy": summary["accuracy"]}
+        runs["+".join(run.about["corpora"]), model_name(run.config["model"]), run.about["protocol"]].append(run)
+    rows = []
+    for (corpus, model, protocol), seeds in runs.items():
+        scored = score_system(protocol, [Pooled((run,)) for run in seeds])
+        each = np.mean([metrics.uar(predictions.confusion_by_speaker(run.predictions)[1]) for run in seeds], axis=0)
+        row = {"corpus": corpus, "model": model, "protocol": protocol, "folds": len(scored.folds), "seeds": len(seeds)}
+        row |= {"training": _training_clips(seeds[0]), "speakers": scored.speakers}
+        row |= {"classes": len(predictions.classes(seeds[0].predictions)), "uar": scored.score}
+        row |= {"low": scored.low, "high": scored.high, "sd": scored.sd, "accuracy": scored.others["accuracy"]}
         row |= {"worst": float(each.min()), "best": float(each.max())}
-        row |= {"caution": between["caution"], "stamps": "; ".join(run.about["stamps"])}
+        row |= {"caution": scored.caution, "stamps": "; ".join(scored.stamps)}
         honest = runs.get((corpus, model, HONEST))
         if honest is not None and protocol != HONEST:
-            test = paired(run.predictions.assign(fold=0), honest.predictions.assign(fold=0))
+            one, other = ([run.predictions.assign(fold=0) for run in side] for side in (seeds, honest))
+            test = paired(one, other)
             row |= {"gain": test.difference, "gain_low": test.interval.low, "gain_high": test.interval.high}
             row |= {"p": test.p_value}
         rows.append(row)
@@ -89,12 +95,22 @@ def leaks(folders: Sequence[Path]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _training_clips(run: RunFolder) -> float | None:
+    """Return how many clips train a fold, the mean; ``None`` where the run has no file of splits."""
+    folds = run.split_file.get("folds")
+    return float(np.mean([len(fold["train"]) for fold in folds])) if folds else None
+
+
 def leakage_table(rows: pd.DataFrame) -> Table:
     """Lay out the rows of `leaks` for the terminal."""
     table = simple_table("What a leak buys: UAR in %", *HEADINGS, left=2)
     for cells, stamps in zip(_cells(rows), rows["stamps"], strict=True):
         table.add_row(*cells, style="red" if SPEAKER_DEPENDENT in stamps else "")
-    table.caption = f"Red: {SPEAKER_DEPENDENT}. Differences are paired on the same utterances, by speaker."
+    table.caption = (
+        f"Red: {SPEAKER_DEPENDENT}. Differences are paired on the same utterances, by speaker. Training clips: of a fold, "
+        "the mean; text-independent protocols lose those of the test sentences. Several seeds: the mean, with its interval "
+        "over speakers and seeds."
+    )
     return table
 
 
@@ -143,5 +159,6 @@ def _cells(rows: pd.DataFrame, mark: str = "") -> list[list[str]]:
         p = probability(row["p"]) if tested else ""
         scored = [percent(row["uar"], ""), interval(row["low"], row["high"])]
         protocol = row["protocol"] + (mark if SPEAKER_DEPENDENT in row["stamps"] else "")
-        cells.append([row["corpus"], protocol, str(row["folds"]), *scored, gain, p])
+        trained = UNDEFINED if row["training"] is None or np.isnan(row["training"]) else f"{row['training']:.0f}"
+        cells.append([row["corpus"], protocol, trained, str(row["seeds"]), *scored, gain, p])
     return cells

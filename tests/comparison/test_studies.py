@@ -41,10 +41,13 @@ def table(corpus: str, right: float, seed: int, fold: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def run(folder: Path, scored: pd.DataFrame, protocol: dict[str, Any], stamps: list[str] | None = None) -> None:
+def run(
+    folder: Path, scored: pd.DataFrame, protocol: dict[str, Any], stamps: list[str] | None = None, seed: int = 0
+) -> None:
     folder.mkdir(parents=True)
     predictions.write_predictions(scored, folder / "predictions.parquet")
     about = {"corpora": sorted(scored["corpus"].unique()), "protocol": protocol["name"], "stamps": stamps or []}
+    about |= {"seed": seed, "train_seconds": 1.0, "splits": {str(fold): "f00d" for fold in scored["fold"].unique()}}
     write_metrics({**summarise(scored), "run": about}, folder / "metrics.json")
     config = {"model": {"_target_": "ser.models.cnn.CNN"}, "optimizer": {}, "protocol": protocol}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -75,6 +78,21 @@ def test_a_leak_s_gain_is_the_difference_on_the_same_utterances(leaks: Path) -> 
     assert random["gain_low"] < random["gain"] < random["gain_high"]
     assert random["p"] <= 2 / 2**12 + 1e-9  # right for every speaker
     assert np.isnan(cv["gain"])
+
+
+def test_leaks_of_several_seeds_are_their_mean_with_an_interval(leaks: Path) -> None:
+    again = table("here", 0.8, 7)
+    run(leaks / "here-cv-1", again, {"name": "speaker_cv"}, seed=1)
+    rows = leakage.leaks([*leaks.iterdir()]).set_index(["corpus", "protocol"])
+    mean = np.mean([summarise(table("here", 0.6, 1))["uar"], summarise(again)["uar"]])
+    one = rows.loc[("here", "speaker_cv")]
+    assert (one["seeds"], rows.loc[("there", "speaker_cv"), "seeds"]) == (2, 1)
+    assert one["uar"] == pytest.approx(mean)
+    assert one["low"] < mean < one["high"]
+    assert rows.loc[("here", "random"), "gain"] == pytest.approx(1.0 - mean), "against the mean of the seeds"
+    assert (
+        one["high"] - one["low"] > rows.loc[("there", "speaker_cv"), "high"] - rows.loc[("there", "speaker_cv"), "low"]
+    )
 
 
 def test_the_report_of_leaks_is_a_table_a_file_and_a_picture(leaks: Path, capsys: pytest.CaptureFixture[str]) -> None:

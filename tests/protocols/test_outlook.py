@@ -37,11 +37,15 @@ def names(manifest: pd.DataFrame) -> tuple[list[str], str | None]:
 @pytest.mark.parametrize(
     ("manifest", "possible", "best"),
     [
-        (own(6), ["few_shot", "loso", "random", "speaker_cv"], "speaker_cv"),
-        (own(2), ["random", "speaker_cv"], "speaker_cv"),
-        (own(None), ["loso", "random", "speaker_cv"], "speaker_cv"),
-        (own(3, split="rdt"), ["few_shot", "given_split", "loso", "random", "speaker_cv"], "given_split"),
-        (own(MOST_FOLDS + 1), ["few_shot", "random", "speaker_cv"], "speaker_cv"),
+        (own(6), ["few_shot", "loso", "random", "random_matched", "speaker_cv"], "speaker_cv"),
+        (own(2), ["random", "random_matched", "speaker_cv"], "speaker_cv"),
+        (own(None), ["loso", "random", "random_matched", "speaker_cv"], "speaker_cv"),
+        (
+            own(3, split="rdt"),
+            ["few_shot", "given_split", "loso", "random", "random_matched", "speaker_cv"],
+            "given_split",
+        ),
+        (own(MOST_FOLDS + 1), ["few_shot", "random", "random_matched", "speaker_cv"], "speaker_cv"),
     ],
     ids=["six speakers", "two", "unknown", "with a split", "many"],
 )

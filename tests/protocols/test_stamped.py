@@ -8,7 +8,8 @@ import pytest
 
 from ser.errors import SplitError
 from ser.protocols.cross_speaker import CrossSpeaker
-from ser.protocols.random_split import RandomUtterances
+from ser.protocols.random_split import RandomMatched, RandomUtterances
+from ser.protocols.speaker_cv import SpeakerCV
 from ser.protocols.stamps import DEV_SHARES_SPEAKERS, SPEAKER_DEPENDENT
 from tests.protocols.conftest import check
 
@@ -89,6 +90,24 @@ def test_random_does_not_depend_on_the_order_of_rows(ravdess: pd.DataFrame, save
     shuffled = manifest.sample(frac=1, random_state=0, ignore_index=True)
     one, other = ([split.hash(table) for split in RandomUtterances(5).splits(table)] for table in (manifest, shuffled))
     assert one == other
+
+
+@pytest.mark.parametrize("data", ["ravdess", "savee", "tess"])
+def test_random_matched_has_the_sizes_of_speaker_cv(data: str, request: pytest.FixtureRequest) -> None:
+    manifest = request.getfixturevalue(data)
+    random, honest = RandomMatched().splits(manifest), SpeakerCV().splits(manifest)
+    sizes = [
+        [{side: len(rows) for side, rows in split.sides().items()} for split in splits] for splits in (random, honest)
+    ]
+    assert sizes[0] == sizes[1]
+    assert sorted(np.concatenate([split.test for split in random])) == list(range(len(manifest))), "each tests once"
+    for split in random:
+        check(split, manifest)
+        assert set(manifest["speaker"].iloc[split.test]) <= set(manifest["speaker"].iloc[split.train])
+        shares = [manifest["emotion"].iloc[rows].value_counts(normalize=True) for rows in split.sides().values()]
+        assert max(abs(one - other).max() for one in shares for other in shares) < 0.1, "stratified"
+    shuffled = manifest.sample(frac=1, random_state=0, ignore_index=True)
+    assert [s.hash(manifest) for s in random] == [s.hash(shuffled) for s in RandomMatched().splits(shuffled)]
 
 
 def test_random_with_two_folds_is_an_error() -> None:
