@@ -120,22 +120,25 @@ def compare(*folders: str | Path, baseline: str | None = None, out: str | Path |
 
 
 @packages_named()
-def verify(run: str | Path, corpora: str | None = None, stores: str | None = None) -> "pd.DataFrame":
-    """Check a run against its card, its predictions and its corpus, as ``python -m ser.verify``.
+def verify(
+    run: str | Path, corpora: str | None = None, stores: str | None = None, *, rescore: bool = False
+) -> "pd.DataFrame":
+    """Check a run against its card, predictions, splits, checkpoints and corpora, as ``python -m ser.verify``.
 
     Args:
         run: The run's folder, or the ``card.json`` in it.
         corpora: Where the corpora are; where the run found them by default.
         stores: Where prepared corpora are kept.
+        rescore: Score the checkpoints again, and compare the predictions.
 
     Returns:
         A row a check. ``ok`` is ``None`` where it cannot be made.
     """
     import pandas as pd
 
-    from ser.runs.verification import verify as checks
+    from ser.rescoring.verified import verified
 
-    return pd.DataFrame(checks(Path(run).expanduser(), corpora, stores)).astype({"ok": object})
+    return pd.DataFrame(verified(Path(run).expanduser(), corpora, stores, rescore=rescore)).astype({"ok": object})
 
 
 def load(path: str | Path = "toy", device: str = "cpu", folds: str | None = None) -> "Predictor":

@@ -31,6 +31,7 @@ ABOUT = (
     "tested_on",
     "labels",
     "protocol",
+    "folds",
     "splits",
     "fingerprint",
     "without_listening",

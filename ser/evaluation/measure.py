@@ -57,6 +57,10 @@ class Measure:
         sums = predictions.moments_by_speaker if self.numeric else predictions.confusion_by_speaker
         return sums(table, names)
 
+    def main(self, table: "pd.DataFrame") -> float:
+        """Return the main score of a predictions table."""
+        return float(self.statistic(self.by_speaker(table)[1].sum(axis=0)))
+
     def pooled(self, sums: np.ndarray) -> dict[str, float]:
         """Return every score of all speakers together."""
         return {key: float(score(sums)) for key, score in self.scores.items()}

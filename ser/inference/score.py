@@ -6,20 +6,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ser.corpora.labels import Labelled
-from ser.corpora.manifest import FURTHER
 from ser.datamodules.batch import Batch
 from ser.datamodules.data import SpeechData
 from ser.errors import RunError
 from ser.evaluation import predictions
+from ser.evaluation.facts import facts_table, votes_of
 from ser.models.classifier import SpeechClassifier
-from ser.protocols.given_split import COLUMN
 from ser.runtime import distributed
 
 SECONDS_A_BATCH = 240
 """Seconds of audio in a batch, which bounds its memory whatever the clips' lengths."""
-MOST_GROUPS = 12
-"""Values of a further column up to which it is a group: a table may also have numbers or texts in it."""
 
 Change = Callable[[Batch], Batch]
 """Changes a batch before it is scored, such as adding noise."""
@@ -38,27 +34,9 @@ def score(model: SpeechClassifier, data: SpeechData, rows: np.ndarray) -> pd.Dat
 
 def answers_table(data: SpeechData, rows: np.ndarray, answers: np.ndarray) -> pd.DataFrame:
     """Return the predictions table of some utterances, given their probabilities or numbers, ``(utterance, class)``."""
-    labelled = data.labelled
-    manifest = labelled.manifest.iloc[rows].reset_index(drop=True)
-    known = [c for c in predictions.OPTIONAL if c in manifest and manifest[c].notna().all()]
-    known += grouping_columns(labelled)
-    table = manifest[["id", "corpus", "speaker", "sex", "sentence"]].rename(columns={"id": "utterance"})
-    table["fold"] = data.fold
-    targets = labelled.columns().iloc[rows].reset_index(drop=True)
-    table[targets.columns] = targets
-    table[known] = manifest[known]
-    names = predictions.answer_columns(data.classes, numeric=labelled.numeric)
-    columns = dict(zip(names, answers.T, strict=True))
-    if (votes := labelled.votes) is not None:
-        columns |= {f"{predictions.VOTES}{name}": votes[rows, i] for i, name in enumerate(data.classes)}
-    return table.assign(**columns)
-
-
-def grouping_columns(labelled: Labelled) -> list[str]:
-    """Return the further columns that divide utterances into a few groups, the split and the targets aside."""
-    targets = [FURTHER + name.lower() for name in labelled.classes] if labelled.numeric else []
-    further = [c for c in predictions.further_groups(labelled.manifest) if c.lower() not in (COLUMN, *targets)]
-    return [c for c in further if 2 <= labelled.manifest[c].nunique() <= MOST_GROUPS]
+    names = predictions.answer_columns(data.classes, numeric=data.labelled.numeric)
+    facts, votes = facts_table(data.labelled, rows, data.fold), votes_of(data.labelled, rows)
+    return facts.assign(**dict(zip(names, answers.T, strict=True)), **votes)
 
 
 def predict_probabilities(

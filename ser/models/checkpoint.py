@@ -32,6 +32,9 @@ ADAPTED = "ser_adapted"
 """Key of the statistics of the speaker, or corpus, that a model is adapted to."""
 LEFT_OUT = "ser_left_out"
 """Key of the number of weights that a training's checkpoint leaves out, since training does not change them."""
+TRAINING = "ser_training"
+"""Key of what the training was of: the hashes of its split, corpora and settings, which checkpoints of versions up to 0.1
+lack."""
 PREFIX = "model."
 """Prefix of the model's weights in a training's checkpoint."""
 STATES = ("state_dict", "current_model_state")
@@ -61,7 +64,7 @@ def put_back(checkpoint: dict[str, Any], model: SpeechClassifier) -> None:
 def finish(path: Path, model: SpeechClassifier) -> None:
     """Reduce the checkpoint of a finished training to what a prediction needs."""
     checkpoint = read_checkpoint(path)
-    if set(checkpoint) <= {*PARTS, CALIBRATION, FAMILIAR}:
+    if set(checkpoint) <= {*PARTS, CALIBRATION, FAMILIAR, TRAINING}:
         return
     put_back(checkpoint, model)
     kept = {name: checkpoint[name] for name in PARTS}
@@ -89,11 +92,15 @@ def checkpoint_from(model: SpeechClassifier) -> dict[str, Any]:
     return found | _adapted(model)
 
 
-def add_findings(path: Path, calibration: Calibration | None, familiar: Familiar | None) -> None:
-    """Store what a finished training found in its checkpoint."""
+def add_findings(
+    path: Path, calibration: Calibration | None, familiar: Familiar | None, training: Mapping[str, str] | None = None
+) -> None:
+    """Store what a finished training found in its checkpoint, and what it was a training of."""
     found: dict[str, Any] = {} if calibration is None else {CALIBRATION: asdict(calibration)}
     if familiar is not None:
         found[FAMILIAR] = familiar.state()
+    if training is not None:
+        found[TRAINING] = dict(training)
     _save({**read_checkpoint(path), **found}, path)
 
 

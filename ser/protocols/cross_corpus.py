@@ -29,6 +29,7 @@ class CrossCorpus:
     """
 
     name = "cross_corpus"
+    asked = ("train", "test")
 
     def __init__(
         self, train: str | Sequence[str], test: str | Sequence[str], dev_share: float = 0.2, seed: int = 0

@@ -18,6 +18,7 @@ from ser.corpora.own import OwnRecordings
 from ser.errors import ConfigError, CorpusNotFoundError, SplitError
 from ser.protocols.audit import Finding, Policy, audit, enforce, stamps
 from ser.protocols.final import final_split
+from ser.protocols.naming import reported_name
 from ser.protocols.searched import search_stamp
 from ser.protocols.split import Protocol, Split
 from ser.protocols.stamps import SYNTHETIC, combined
@@ -35,6 +36,7 @@ class Plan:
     Attributes:
         stores: The prepared corpora, in the order of ``labelled.manifest``, whose ``start`` is an offset into all of them.
         labelled: The utterances that have a target, and their targets.
+        protocol: Its name in results; see `ser.protocols.naming`.
         splits: The protocol's folds; rows of ``labelled.manifest``.
         policy: Whether a leak that the protocol does not allow prevents training or becomes a stamp.
         searched: The stamp of results whose settings were chosen on test speakers; see `ser.protocols.searched`.
@@ -193,6 +195,7 @@ def planned(config: Mapping[str, Any]) -> Plan:
     """
     labels, protocol = instantiate(config["labels"], Labels), instantiate(config["protocol"], Protocol)
     plan = plan_folds(prepared(config), labels, protocol, config.get("audit", "refuse"))
+    plan = replace(plan, protocol=reported_name(config["protocol"], protocol.name))
     fold, manifest = config.get("fold", "all"), plan.labelled.manifest
     if fold == "final":
         return replace(plan, splits=(final_split(plan.splits, manifest),))

@@ -42,7 +42,10 @@ class Split:
 
 
 class Protocol(Interface):
-    """The interface of a protocol. Each protocol is one class in its own file, with its constants in one YAML."""
+    """The interface of a protocol. Each protocol is one class in its own file, with its constants in one YAML.
+
+    A class may have ``asked``, the names of settings that are given with the data; see `ser.protocols.naming`.
+    """
 
     name: str
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,19 @@ class SplitFile:
     """
 
     name = "file"
+    asked = ("path",)
 
     def __init__(self, path: str | Path | None) -> None:
         self.path = path
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
-        """Return the folds of the file."""
+        """Return the folds of the file, numbered from 0 in its order."""
         if self.path is None:
             raise SplitError(
                 "protocol.path must be a file of splits for protocol=file; got none. Set protocol.path=..."
             )
-        return read_splits(Path(self.path).expanduser(), manifest)
+        splits = read_splits(Path(self.path).expanduser(), manifest)
+        return [replace(split, fold=number) for number, split in enumerate(splits)]
 
 
 def write_splits(splits: Sequence[Split], manifest: pd.DataFrame, path: Path, protocol: str) -> None:

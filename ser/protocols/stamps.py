@@ -4,7 +4,8 @@ A stamp may continue after these words, with a share in parentheses or with name
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 SYNTHETIC = "synthetic speech"
 SPEAKER_DEPENDENT = "not speaker-independent"
@@ -25,6 +26,8 @@ SPEAKER_TELLS = "the speaker gives the class away"
 CHOSEN_ON_TEST = "settings chosen on test speakers"
 FINAL = "trained on every speaker"
 AVERAGE = "average of folds"
+OF_FOLDS = re.compile(r"\d+ of \d+ folds")
+"""The stamp of `some_folds`."""
 TOY = "toy model"
 ELSEWHERE = "predictions from elsewhere"
 LABELS_ONLY = "labels without probabilities"
@@ -71,6 +74,32 @@ MEANINGS = {
 """Maps the first words of each stamp to its explanation."""
 
 
+OF_MODEL = {"elsewhere": ELSEWHERE, "foreign": FOREIGN}
+"""By the ``_target_`` of models that were not trained here."""
+
+
+def some_folds(done: int, whole: int) -> str:
+    """Return the stamp of a result on some of the folds that it was to have.
+
+    Example:
+        >>> some_folds(3, 5)
+        '3 of 5 folds'
+    """
+    return f"{done} of {whole} folds"
+
+
+def implied(config: Mapping[str, Any]) -> list[str]:
+    """Return the stamps that a configuration implies: of its normalisation, and of where its model is from.
+
+    Example:
+        >>> implied({"normalise": {"by": "speaker"}, "model": {"_target_": "ser.models.cnn.CNN"}})
+        ['speaker-adapted']
+    """
+    adapted = ADAPTATIONS.get((config.get("normalise") or {}).get("by", ""))
+    origin = OF_MODEL.get((config.get("model") or {}).get("_target_", ""))
+    return [stamp for stamp in (adapted, origin) if stamp is not None]
+
+
 def meaning(stamp: str) -> str:
     """Return the sentence that explains a stamp; empty for a stamp of a user's own protocol.
 
@@ -78,6 +107,8 @@ def meaning(stamp: str) -> str:
         >>> meaning("not tested: calm")
         'No test recording is of this class; UAR is the mean recall of the others.'
     """
+    if OF_FOLDS.fullmatch(stamp):
+        return "Folds of the protocol are missing: their test speakers are not in the result."
     return next((sentence for words, sentence in MEANINGS.items() if stamp.startswith(words)), "")
 
 

@@ -84,7 +84,11 @@ def describe(
         "left_out": None if left_out is None else [{k: p[k] for k in LEFT_OUT_FACTS if k in p} for p in left_out],
         "labels": about["labels"],
         "classes": numbers.get("classes") or numbers["dimensions"],
-        "protocol": {"name": about["protocol"], "source": (config or {}).get("protocol", {}).get("source")},
+        "protocol": {
+            "name": about["protocol"],
+            "source": (config or {}).get("protocol", {}).get("source"),
+            **({"folds": about["folds"]} if "folds" in about else {}),
+        },
         "split": about["splits"],
         "numbers": numbers,
         **({"without_listening": about["without_listening"]} if "without_listening" in about else {}),

@@ -122,6 +122,11 @@ class RunFolder:
         """The resolved settings that identify the run, without those of its launch."""
         return essential(self._config)
 
+    @property
+    def asks_for_every_fold(self) -> bool:
+        """Whether its settings ask for every fold of the protocol."""
+        return self.whole.has(CONFIG) and self.config.get("fold") == "all"
+
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """The numbers of the test speakers; their entry ``run`` is `about`."""
@@ -249,7 +254,8 @@ class RunFolder:
 
     def _described(self) -> str:
         config = self.config
-        what = f"{'+'.join(config['data']['corpora'])}, {protocol_name(config)}, {model_name(config['model'])}"
+        protocol = self.about["protocol"] if self.is_finished else protocol_name(config)
+        what = f"{'+'.join(config['data']['corpora'])}, {protocol}, {model_name(config['model'])}"
         if not self.is_finished:
             return f"{what}, not finished"
         measure = measure_in(self.metrics)

@@ -1,5 +1,6 @@
 """The settings that identify a run, whatever its launch, and its name."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -157,6 +158,18 @@ def own_settings(config: Config) -> dict[str, dict[str, Any]]:
 def identity(config: Config) -> str:
     """Return a text that is equal for configurations of the same run, wherever its corpora are."""
     return json.dumps(_identity(config), sort_keys=True)
+
+
+def training_hashes(config: Config, split: str, fingerprint: str) -> dict[str, str]:
+    """Return what a checkpoint says of its training: its split, its corpora, and a hash of the settings that identify it.
+
+    Args:
+        config: The settings as a run's folder has them, without those of its launch.
+        split: The hash of the split.
+        fingerprint: That of the corpora.
+    """
+    settings = hashlib.sha256(identity(essential(config)).encode()).hexdigest()[:16]
+    return {"split": split, "fingerprint": fingerprint, "settings": settings}
 
 
 def differing(old: Config, new: Config) -> list[str]:

@@ -16,7 +16,7 @@ from ser.evaluation.measure import measure_in
 from ser.evaluation.profile import profile
 from ser.evaluation.summary import summarise, write_metrics
 from ser.protocols.split_file import write_splits
-from ser.protocols.stamps import NOT_TESTED
+from ser.protocols.stamps import NOT_TESTED, some_folds
 from ser.report import plots
 from ser.report.format import writer
 from ser.report.tables import print_results, run_notes
@@ -76,7 +76,7 @@ def write_results(
     write_json([finding for fold in run.folds for finding in fold.audit or []], run.path / AUDIT)
     summary = summarise(run.predictions)
     beyond = profile(run.predictions, run.dev_predictions if has_dev else None)
-    about = pooled([fold.about for fold in run.folds], untested(summary))
+    about = pooled([fold.about for fold in run.folds], untested(summary), every=run.asks_for_every_fold)
     marks, title = tuple(about["stamps"]), title_of(about)
     write_json(beyond, run.path / PROFILE)
     if predictions.is_numeric(run.predictions):
@@ -105,12 +105,20 @@ def title_of(about: Mapping[str, Any]) -> str:
     return f"{data_of(about)}, {about['protocol']}{folds}"
 
 
-def pooled(folds: Sequence[Mapping[str, Any]], untested: Sequence[str]) -> dict[str, Any]:
-    """Return the facts about all folds together: common facts, and their stamps, splits and seconds."""
+def pooled(folds: Sequence[Mapping[str, Any]], untested: Sequence[str], *, every: bool = False) -> dict[str, Any]:
+    """Return the facts about all folds together: common facts, and their stamps, splits and seconds.
+
+    Args:
+        folds: The facts about each fold.
+        untested: The classes without a test utterance.
+        every: Whether the run was to have every fold of the protocol, so that its result is stamped if one is missing.
+    """
     about = {key: value for key, value in folds[0].items() if all(fold.get(key) == value for fold in folds)}
     if len(folds) > 1:
         about = {key: value for key, value in about.items() if key not in FOLD_FACTS}
     about["stamps"] = pooled_stamps([stamp for fold in folds for stamp in fold["stamps"]], untested)
+    if every and len(folds) < about.get("folds", 0):
+        about["stamps"].append(some_folds(len(folds), about["folds"]))
     about["splits"] = {number: split for fold in folds for number, split in fold["splits"].items()}
     about["train_seconds"] = sum(fold["train_seconds"] for fold in folds)
     return about

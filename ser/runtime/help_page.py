@@ -8,6 +8,8 @@ from ser.runtime.conf_dir import conf_dir
 
 DESCRIBED = "protocol"
 """The group whose choices are explained in a line each."""
+CHANGED = " (changed)"
+"""How the name of a protocol ends in results if its settings are not those of its file; see `ser.protocols.naming`."""
 
 
 def help_page(conf: Path, command: str, width: int = 80) -> str:
@@ -34,9 +36,16 @@ def _wrapped(name: str, text: str, width: int, indent: int, column: int) -> str:
 
 
 def protocol_summary(name: str) -> str:
-    """Return a protocol's description in a sentence, as ``--help`` has it; empty for one without a file in ``conf/``."""
-    file = Path(conf_dir()) / "protocol" / f"{name}.yaml"
-    return choice_description(file) if file.is_file() else ""
+    """Return a protocol's description in a sentence, as ``--help`` has it; empty for one without a file in ``conf/``.
+
+    Example:
+        >>> protocol_summary("luna5 (changed)")
+        'RAVDESS: five published folds of actors. Settings differ from these.'
+    """
+    file = Path(conf_dir()) / "protocol" / f"{name.removesuffix(CHANGED)}.yaml"
+    if not file.is_file():
+        return ""
+    return choice_description(file) + " Settings differ from these." * name.endswith(CHANGED)
 
 
 def choice_description(file: Path) -> str:

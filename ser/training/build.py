@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ser.corpora.corpus import Corpus
 from ser.errors import ConfigError
 from ser.protocols.plan import Plan
-from ser.protocols.stamps import ADAPTATIONS
+from ser.protocols.stamps import implied
 from ser.runs.folder import BEST
 from ser.runtime import distributed
 from ser.runtime.instantiate import find_class, instantiate
@@ -68,8 +68,7 @@ def _steps(config: Config, group: str) -> dict[str, Config]:
 
 def stamps_of(config: Config, data: "SpeechData") -> list[str]:
     """Return the stamps of a run: those of its data, and one if the model is adapted to its test speakers or corpora."""
-    adapted = ADAPTATIONS.get(config["normalise"].get("by"))
-    return [*data.stamps, *([] if adapted is None else [adapted])]
+    return [*data.stamps, *implied(config)]
 
 
 def trained_on(config: Config, data: "SpeechData") -> list[dict[str, str]]:

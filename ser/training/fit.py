@@ -9,11 +9,12 @@ from zipfile import is_zipfile
 import pandas as pd
 
 from ser.errors import RunError
-from ser.evaluation.measure import measure_in
+from ser.evaluation.measure import measure_of
 from ser.evaluation.summary import read_metrics, summarise, write_metrics
 from ser.report import plots
 from ser.runs.environment import environment
 from ser.runs.folder import BEST, CURVES, DEV_METRICS, ENVIRONMENT, HISTORY, LAST, RunFolder
+from ser.runs.identity import training_hashes
 from ser.runs.results import write_fold, write_split
 from ser.runtime import distributed
 from ser.runtime.files import replacing, write_json
@@ -58,9 +59,11 @@ def fit_fold(config: Config, folder: Path, data: "SpeechData", tracker: Tracker)
     with phase("scoring"):
         distributed.on_first_process(lambda: finish(folder / BEST, model))
         best = load_model(folder / BEST, device=fitted.device)
-        dev, about = score(best, data, data.split.dev), _about(config, model, data, fitted)
+        dev = score(best, data, data.split.dev)
+        about = _about(config, model, data, fitted, dev)
+        bound = training_hashes(RunFolder(folder).config, about["splits"][str(data.fold)], about["fingerprint"])
         calibration = None if best.numeric else calibration_of(dev)
-        distributed.on_first_process(lambda: add_findings(folder / BEST, calibration, familiar_of(best, data)))
+        distributed.on_first_process(lambda: add_findings(folder / BEST, calibration, familiar_of(best, data), bound))
         test = score(best, data, data.split.test) if config["test"] else None
 
     def write() -> None:
@@ -146,15 +149,18 @@ def _fit_once(
     return Fitted(history, 0, time.perf_counter() - began, device)
 
 
-def _about(config: Config, model: "SpeechClassifier", data: "SpeechData", fitted: Fitted) -> dict[str, Any]:
+def _about(
+    config: Config, model: "SpeechClassifier", data: "SpeechData", fitted: Fitted, dev: pd.DataFrame
+) -> dict[str, Any]:
     """Return the provenance of a run's numbers: data, protocol, model and training."""
-    measure = measure_in(fitted.history)
+    measure = measure_of(dev)
     return {
         "stamps": stamps_of(config, data),
         "corpora": list(data.plan.corpora),
         **data.plan.across(data.fold),
         "labels": data.plan.describe_labels(),
         "protocol": data.plan.protocol,
+        "folds": len(data.plan.splits),
         "splits": {str(data.fold): data.split.hash(data.labelled.manifest)},
         "fingerprint": data.plan.fingerprint,
         "without_listening": [baseline.plain() for baseline in data.plan.baselines],
@@ -163,7 +169,7 @@ def _about(config: Config, model: "SpeechClassifier", data: "SpeechData", fitted
         **model.provenance(),
         "epochs": len(fitted.history),
         "best_epoch": fitted.best_epoch,
-        measure.dev: float(fitted.history.set_index("epoch")[measure.dev][fitted.best_epoch]),
+        measure.dev: measure.main(dev),
         "train_seconds": fitted.seconds,
         "batch": {"size": config["batch_size"], "accumulated": config["trainer"].get("accumulate_grad_batches", 1)},
         "processes": distributed.world_size(),

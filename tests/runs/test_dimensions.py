@@ -94,10 +94,11 @@ def test_run_is_verified_and_a_changed_number_is_found(runs: Path, stores: Path,
     assert [check for check in checks if check.ok is not True] == []
     forged = tmp_path / "forged"
     shutil.copytree(runs / "ccc", forged)
-    table = pd.read_parquet(forged / "predictions.parquet")
-    table.assign(target_valence=table["target_valence"] + 1).to_parquet(forged / "predictions.parquet", index=False)
+    (fold,) = RunFolder(forged).folds
+    table = fold.predictions
+    table.assign(target_valence=table["target_valence"] + 1).to_parquet(fold.path / "predictions.parquet", index=False)
     wrong = {check.name: check.detail for check in verify(forged, stores=str(stores)) if check.ok is False}
-    assert {"files", "numbers", "pooling", "corpus"} <= wrong.keys()
+    assert {"files", f"{fold.name} numbers", "pooling", "corpus"} <= wrong.keys()
     assert "target_valence" in wrong["corpus"]
 
 

@@ -113,6 +113,7 @@ def _scored(plan: Plan, model: "ForeignClassifier", of: Classes, seen: Mapping[s
             "corpora": list(plan.corpora),
             "labels": plan.describe_labels(),
             "protocol": plan.protocol,
+            "folds": len(plan.splits),
             "splits": {str(fold): data.split.hash(data.labelled.manifest)},
             "fingerprint": plan.fingerprint,
             "without_listening": [baseline.plain() for baseline in plan.baselines],
