@@ -33,7 +33,8 @@ def profile(table: pd.DataFrame, dev: pd.DataFrame | None = None, seed: int = 0)
 
     Returns:
         Plain JSON, every number finite or ``None``. ``calibration``, ``selective``, ``groups`` and ``fairness`` always;
-        ``conformal`` and ``calibration["after"]`` with ``dev``; ``soft`` with votes. See their modules. Of numbers, only
+        ``conformal`` and ``calibration["after"]`` with ``dev``; ``calibration["corpora"]``, inside each corpus, where several
+        are tested; ``soft`` with votes. See their modules. Of numbers, only
         ``groups`` and ``fairness``: they have no probabilities.
 
     Raises:
@@ -66,14 +67,21 @@ def profile(table: pd.DataFrame, dev: pd.DataFrame | None = None, seed: int = 0)
 
 
 def _calibration(table: pd.DataFrame) -> dict[str, Any]:
+    """Measure calibration over all utterances; where several corpora are tested, inside each as well.
+
+    Over corpora together, a model that is too sure in one and too unsure in another can look calibrated.
+    """
     p, target = predictions.probabilities(table), predictions.target_indices(table)
-    return {
+    found: dict[str, Any] = {
         "ece": calibration.ece(p, target),
         "ece_debiased": calibration.ece_debiased(p, target),
         "brier": calibration.brier(p, target),
         "log_loss": metrics.cross_entropy(p, target),
         "reliability": calibration.reliability(p, target).to_dict("records"),
     }
+    if len(table["corpus"].unique()) > 1:
+        found["corpora"] = {str(name): _calibration(part) for name, part in table.groupby("corpus", sort=True)}
+    return found
 
 
 def _selective(table: pd.DataFrame) -> dict[str, Any]:

@@ -34,6 +34,18 @@ def highlights(
             "Mean distance between its confidence and how often it is right; 0 is best. The temperature is fitted on the "
             "development (dev) speakers.",
         )
+    if "corpora" in calibration:
+        scaled = calibration.get("after", {}).get("corpora", {})
+        each = (
+            f"{name} {percent(one['ece'])}" + (f" ({percent(scaled[name]['ece'])})" if name in scaled else "")
+            for name, one in calibration["corpora"].items()
+        )
+        yield (
+            "ECE inside each corpus",
+            ", ".join(each),
+            "Over all corpora together, too sure in one and too unsure in another cancel."
+            + (" In parentheses: after temperature scaling." if scaled else ""),
+        )
     if "aurc" in selective:
         half = selective.get("risk_at", {}).get("0.5")
         yield (

@@ -10,6 +10,7 @@ from ser.errors import RunError
 from ser.evaluation import calibration, conformal, groups, predictions, selective
 from ser.evaluation.metrics import cross_entropy
 from ser.evaluation.profile import profile
+from ser.report.highlights import highlights
 from tests.work import calls
 
 
@@ -121,6 +122,33 @@ def test_temperature_per_fold_corrects_differently_overconfident_models() -> Non
     np.testing.assert_allclose(np.log(fitted), -np.log([0.3, 0.5, 0.7, 1.0, 1.5]), atol=0.2)
     assert result["after"]["ece"] < result["ece"] / 2
     assert result["after"]["log_loss"] < result["log_loss"]
+
+
+def test_calibration_is_measured_inside_each_corpus_too() -> None:
+    """Sure to 80 % everywhere, right in all clips of one corpus and in 60 % of the other: 0 together, 20 points in each."""
+    answers = [("x", True)] * 10 + [("y", i < 6) for i in range(10)]
+    rows = [
+        {
+            "utterance": f"{corpus}/{i}",
+            "corpus": corpus,
+            "speaker": f"{corpus}/{i % 2}",
+            "sex": "female",
+            "sentence": "s",
+        }
+        | {"fold": 0, "target": "angry" if right else "sad", "p_angry": 0.8, "p_sad": 0.2}
+        for i, (corpus, right) in enumerate(answers)
+    ]
+    table = pd.DataFrame(rows)
+    found = profile(table, table)
+    assert found["calibration"]["ece"] == pytest.approx(0.0)
+    assert {name: one["ece"] for name, one in found["calibration"]["corpora"].items()} == pytest.approx(
+        {"x": 0.2, "y": 0.2}
+    )
+    shown = {name: value for name, value, _ in highlights(found)}
+    assert shown["ECE inside each corpus"] == "x 20.0 % (20.0 %), y 20.0 % (20.0 %)"
+    alone = profile(table[table["corpus"] == "x"])
+    assert "corpora" not in alone["calibration"]
+    assert found["calibration"]["corpora"]["x"] == alone["calibration"]
 
 
 def test_dev_must_have_folds_and_classes_of_test(table) -> None:
