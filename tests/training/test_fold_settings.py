@@ -40,6 +40,9 @@ def test_settings_chosen_on_test_speakers_stamp_every_file(settings: Settings) -
     page = (run.path / "card.html").read_text()
     assert stamp in page
     assert "expect a lower score on new speakers" in page
+    assert [check.name for check in verify(run.path) if check.ok is not True] == [], (
+        "the stamp follows from the settings"
+    )
     one = RunFolder(experiment.train(settings("model=lda", "fold=0", "searched=[2]"), terminal=False))
     assert "settings chosen on test speakers: 2 of 2" in one.about["stamps"], "fold 0 tests whom fold 2 chose by"
     own = RunFolder(experiment.train(settings("model=lda", "fold=0", "searched=[0]"), terminal=False))
