@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ser.evaluation import metrics
-from ser.evaluation.intervals import Interval, Method, Statistic, seed_and_speaker_interval, speaker_interval
+from ser.evaluation.intervals import Interval, Method, Statistic, speaker_interval
+from ser.evaluation.seeds import seed_and_speaker_interval
 
 SPEAKERS = (2, 3, 4, 6, 10, 20, 24, 91)
 SHOWN: tuple[Method, ...] = ("percentile", "expanded", "bca", "jackknife-t")
@@ -117,11 +118,12 @@ def tests_of(speakers: int, setting: Setting, tests: int) -> Iterator[np.ndarray
         yield from counted(rng, recalls(rng, (50, speakers), setting), setting)
 
 
-def with_seeds(rng: np.random.Generator, speakers: int, seeds: int, setting: Setting) -> np.ndarray:
-    """Draw one test of several trainings: ``(seed, speaker, class, class)``."""
+def with_seeds(rng: np.random.Generator, speakers: int, seeds: int, setting: Setting, folds: int = 1) -> np.ndarray:
+    """Draw one test of several trainings: ``(seed, speaker, class, class)``. Each seed trains a model for each fold."""
     recall = recalls(rng, (1, speakers), setting)[:, :, :1]
-    shift = SEEDS.overall * rng.normal(size=(seeds, 1)) + SEEDS.by_class * rng.normal(size=(seeds, setting.classes))
-    shifted = np.log(recall / (1 - recall)) + shift
+    shift = SEEDS.overall * rng.normal(size=(folds, seeds, 1))
+    shift = shift + SEEDS.by_class * rng.normal(size=(folds, seeds, setting.classes))
+    shifted = np.log(recall / (1 - recall)) + shift[np.arange(speakers) % folds]
     return np.swapaxes(counted(rng, 1 / (1 + np.exp(-shifted)), setting)[0], 0, 1)
 
 

@@ -21,8 +21,9 @@ from ser.comparison.systems import Pooled, find, join_folds, names
 from ser.errors import RunError, SerError
 from ser.evaluation import metrics, predictions
 from ser.evaluation.comparison import SIGNIFICANT, paired
-from ser.evaluation.intervals import seed_and_speaker_interval, speaker_interval
+from ser.evaluation.intervals import speaker_interval
 from ser.evaluation.measure import refuse_numbers
+from ser.evaluation.seeds import seed_and_speaker_interval
 from ser.pictures.explore import PAGE_FILE, draw_corpora
 from ser.report.drawing import STAMP_COLOUR, drawing
 from ser.report.format import interval, p_value, percent, with_interval

@@ -25,8 +25,9 @@ from ser.errors import ConfigError
 from ser.evaluation import metrics, predictions
 from ser.evaluation.calibration import ece
 from ser.evaluation.comparison import holm, paired
-from ser.evaluation.intervals import seed_and_speaker_interval, speaker_interval
+from ser.evaluation.intervals import speaker_interval
 from ser.evaluation.measure import measure_of
+from ser.evaluation.seeds import seed_and_speaker_interval
 from ser.evaluation.selective import aurc
 from ser.protocols.stamps import ADAPTED, CORPUS_ADAPTED, KNOWING, SEEN, SEEN_UNKNOWN
 from ser.report.guesses import highest
@@ -135,18 +136,20 @@ def score_system(system: str, seeds: Sequence[Pooled]) -> Row:
     over, sums = (seed_and_speaker_interval, by_speaker) if several else (speaker_interval, by_speaker[0])
     interval = over(sums, measure.statistic, bounds=measure.bounds)
     pooled = by_speaker.sum(axis=1)
-    folds = [measure.by_speaker(part)[1].sum(axis=0) for table in tables for _, part in table.groupby("fold")]
-    fold_scores = measure.statistic(np.array(folds))
+    each = [[measure.by_speaker(part)[1].sum(axis=0) for _, part in table.groupby("fold")] for table in tables]
+    fold_scores = measure.statistic(np.array(each)).mean(axis=0)  # (fold,)
+    seed_scores = measure.statistic(pooled)
     others = {key: float(score(pooled).mean()) for key, score in measure.scores.items() if key != measure.key}
     parameters = [run.parameters for run in seeds if run.parameters is not None]
     return Row(
         system=system,
-        score=float(measure.statistic(pooled).mean()),
+        score=float(seed_scores.mean()),
         low=interval.low,
         high=interval.high,
         caution=interval.caution,
         mean=float(fold_scores.mean()),
         sd=float(fold_scores.std(ddof=1)) if len(fold_scores) > 1 else None,
+        seed_sd=float(seed_scores.std(ddof=1)) if several else None,
         others=others if measure.numeric else others | _of_probabilities(tables),
         parameters=parameters[0] if parameters else None,
         train_seconds=float(np.mean([run.seconds for run in seeds])),
@@ -249,6 +252,7 @@ def _tests(group: Group, tables: Tables, baseline: str) -> tuple[Pair, ...]:
             test.p_value,
             float(p),
             test.caution,
+            test.of_methods,
             group.measure,
         )
         for (one, other), test, p in zip(sides, tests, corrected, strict=True)

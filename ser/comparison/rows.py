@@ -17,6 +17,7 @@ from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import and_more, counted
 
 HASHES_SHOWN = 6
+OF_WEIGHTS = "of these weights, not of the methods"
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -27,7 +28,8 @@ class Row:
     Attributes:
         score, low, high: The pooled main score, UAR or CCC (the mean over seeds), and its 95 % interval over speakers.
         caution: What a reader must know before trusting the interval, or ``None``.
-        mean, sd: Mean and standard deviation (n - 1) of the main scores of all folds of all seeds.
+        mean, sd: Mean and standard deviation (n - 1) over folds of the main score, each fold's the mean over seeds.
+        seed_sd: Standard deviation (n - 1) over seeds of the pooled main score; ``None`` with one seed.
         others: Further scores by their keys, pooled; the mean over seeds.
         parameters: Of one model; ``None`` where no metrics.json has them.
         train_seconds: Of all folds of one seed.
@@ -43,6 +45,7 @@ class Row:
     caution: str | None
     mean: float
     sd: float | None
+    seed_sd: float | None
     others: Mapping[str, float]
     parameters: int | None
     train_seconds: float | None
@@ -58,7 +61,7 @@ class Row:
         """Return the row under the names that ``comparison.csv`` has for its columns."""
         key, found = self.measure.key, {field.name: getattr(self, field.name) for field in fields(self)}
         del found["measure"]
-        names = {"score": key, "mean": f"{key}_mean", "sd": f"{key}_sd"}
+        names = {"score": key, "mean": f"{key}_mean", "sd": f"{key}_sd", "seed_sd": f"{key}_seed_sd"}
         flat: dict[str, Any] = {}
         for name, value in found.items():
             flat |= value if name == "others" else {names.get(name, name): value}
@@ -67,7 +70,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Pair:
-    """A paired test: ``one`` minus ``other`` in the pooled main score, on the same utterances of the same speakers."""
+    """A paired test: ``one`` minus ``other`` in the pooled main score, on the same utterances of the same speakers.
+
+    Attributes:
+        of_methods: See `ser.evaluation.comparison.Paired`.
+    """
 
     one: str
     other: str
@@ -77,6 +84,7 @@ class Pair:
     p: float
     p_holm: float
     caution: str | None
+    of_methods: bool
     measure: Measure = CLASSES
 
 
@@ -184,7 +192,7 @@ class Section:
             return f"{text}; there is no other system to compare it with.{beaten}"
         pair = self.pairs[0]
         lead = with_interval(pair.difference, pair.low, pair.high, " points", write=write)
-        lead += f", {p_value(pair.p_holm)} after Holm"
+        lead += f", {p_value(pair.p_holm)} after Holm{'' if pair.of_methods else f', {OF_WEIGHTS}'}"
         speakers = speakers_in_words(best.stamps, best.speakers)
         verdict = "" if pair.p_holm < SIGNIFICANT else f": too little to tell the two apart on {speakers}"
         return f"{text}, the highest. Its lead over {pair.other}, the next, is {lead}{verdict}.{beaten}"
@@ -263,7 +271,8 @@ def columns(group: Group) -> Columns:
 
     written: Columns = {
         f"{measure.name}{'' if measure.numeric else ' %'} [95 %]": main_score,
-        "mean ± sd": lambda row: f"{write(row.mean, '')} ± {write(row.sd, '')}",
+        "folds: mean ± sd": lambda row: f"{write(row.mean, '')} ± {write(row.sd, '')}",
+        "seeds: sd": lambda row: write(row.seed_sd, ""),
         **{name: other(key) for key, name in names.items()},
         "params": lambda row: _size(row.parameters),
         "training": lambda row: duration(row.train_seconds),
@@ -278,19 +287,27 @@ PAIR_COLUMNS: dict[str, Callable[[Pair], str]] = {
     ),
     "p": lambda pair: probability(pair.p),
     "p (Holm)": lambda pair: probability(pair.p_holm),
+    "of": lambda pair: "methods" if pair.of_methods else "weights",
 }
+SPREAD = (
+    "with its 95 % interval over speakers (and seeds, where there are several). Folds: mean and sd of the folds' scores, each"
+    " the mean over seeds. Seeds: sd of the pooled score from seed to seed."
+)
+OF_TESTS = (
+    "on the same utterances, paired by speaker; p (Holm) corrects for all tests of the table. Of methods: two seeds or more"
+    " on both sides, a t-test over speakers and seeds. Of weights: one seed on a side, so that speakers are swapped, and the"
+    f" result is {OF_WEIGHTS}: the same method trained with another seed often differs as much."
+)
 OF_CLASSES = (
-    "UAR: mean recall of the classes, in %, pooled over folds and averaged over seeds, with its 95 % interval over speakers"
-    " (and seeds, where there are several). Mean ± sd: UAR over folds and seeds. Macro F1: mean F1 of the classes. ECE:"
-    " mean gap between confidence and accuracy, in %. Training: time for all folds of one seed.",
-    "Differences are of UAR, in points, on the same utterances, paired by speaker; p (Holm) corrects for all tests of the"
-    " table.",
+    f"UAR: mean recall of the classes, in %, pooled over folds and averaged over seeds, {SPREAD} Macro F1: mean F1 of the"
+    " classes. ECE: mean gap between confidence and accuracy, in %. Training: time for all folds of one seed.",
+    f"Differences are of UAR, in points, {OF_TESTS}",
 )
 OF_NUMBERS = (
-    "CCC: concordance of predictions and targets, the mean over the numbers, pooled over folds and averaged over seeds, with"
-    " its 95 % interval over speakers (and seeds, where there are several). Mean ± sd: CCC over folds and seeds. Pearson's r:"
-    " correlation. RMSE: root mean squared error, in the unit of the numbers. Training: time for all folds of one seed.",
-    "Differences are of CCC, on the same utterances, paired by speaker; p (Holm) corrects for all tests of the table.",
+    "CCC: concordance of predictions and targets, the mean over the numbers, pooled over folds and averaged over seeds,"
+    f" {SPREAD} Pearson's r: correlation. RMSE: root mean squared error, in the unit of the numbers. Training: time for all"
+    " folds of one seed.",
+    f"Differences are of CCC, {OF_TESTS}",
 )
 
 

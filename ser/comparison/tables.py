@@ -40,6 +40,8 @@ SHORT = {
     "accuracy": "acc.",
     "macro F1": "F1",
     "training": "time",
+    "folds: mean ± sd": "folds\nmean ± sd",
+    "seeds: sd": "seeds\nsd",
     f"seeds {TIMES} folds": f"seeds\n{TIMES} folds",
 }
 """Headers for the terminal."""

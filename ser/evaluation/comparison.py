@@ -3,9 +3,13 @@
 Sources: the permutation test that swaps two models' answers: Noreen, 1989, Computer-intensive methods for testing
 hypotheses, ISBN 0-471-61136-0; its p-value from a sample of the swaps: Phipson and Smyth, 2010,
 https://doi.org/10.2202/1544-6115.1585; many comparisons: Holm, 1979, https://www.jstor.org/stable/4615733; average
-ranks and critical difference: Demšar, 2006, https://www.jmlr.org/papers/v7/demsar06a.html.
+ranks and critical difference: Demšar, 2006, https://www.jmlr.org/papers/v7/demsar06a.html; degrees of freedom of a sum of
+variances: Satterthwaite, 1946, https://doi.org/10.2307/3002019.
 
-The conclusions concern other speakers like these, and the models as they were trained.
+The speakers of a fold are tested by one model, so swapping speakers concerns the models as they were trained: between two
+trainings of one configuration it finds differences far too often. `paired` swaps speakers only where a side has one seed.
+From two seeds a side on it is a t-test over speakers and seeds, whose conclusions concern the methods, on other speakers
+like these and with other seeds. ``python benchmarks/significance.py`` prints how often each finds what does not exist.
 """
 
 from collections.abc import Sequence
@@ -17,9 +21,18 @@ import pandas as pd
 
 from ser.errors import RunError
 from ser.evaluation import predictions
-from ser.evaluation.intervals import Interval, Statistic, difference_interval, sums_of_drawn
+from ser.evaluation.intervals import (
+    Bounds,
+    Interval,
+    Statistic,
+    as_interval,
+    difference_interval,
+    jackknife_interval,
+    sums_of_drawn,
+)
 from ser.evaluation.measure import measure_of
 from ser.evaluation.metrics import uar
+from ser.evaluation.seeds import over_speakers_and_seeds
 from ser.runtime.words import are
 
 SIGNIFICANT = 0.05
@@ -44,14 +57,16 @@ class Paired:
     """Two models on the same utterances.
 
     Attributes:
-        one, other: Their scores, each from the mean of its seeds' confusions.
+        one, other: Their scores, each the mean over its seeds.
         difference: ``one - other``.
-        interval: Of the difference, over speakers.
-        p_value: Of the difference, two-sided, by `swap_test`.
-        smallest_p_value: What it would be if ``one`` were better for every speaker.
-        swaps: Swaps of speakers that were enumerated or drawn.
+        interval: Of the difference, over speakers, and over seeds where ``of_methods``.
+        p_value: Of the difference, two-sided.
+        smallest_p_value: What it would be if ``one`` were better for every speaker; 0 for the t-test.
+        swaps: Swaps of speakers that were enumerated or drawn; 0 for the t-test.
         exact: Whether these are all possible swaps.
         seeds: Number of trainings of each.
+        of_methods: Whether the conclusions hold for the methods, by the t-test of `method_difference`, which takes two seeds
+            or more of each. Otherwise they are of these weights, not of the methods, by `swap_test`.
         caution: What a reader must know before concluding, or ``None``.
     """
 
@@ -64,6 +79,7 @@ class Paired:
     swaps: int
     exact: bool
     seeds: tuple[int, int]
+    of_methods: bool
     caution: str | None
 
 
@@ -73,20 +89,21 @@ def paired(
     statistic: Statistic | None = None,
     *,
     level: float = 0.95,
-    resamples: int = 2000,
     swaps: int = 9999,
     seed: int = 0,
 ) -> Paired:
     """Compare two models by their predictions on the same utterances.
+
+    With fewer than `ser.evaluation.intervals.ENOUGH_TO_TEST` speakers and one seed on a side, no p-value is below 0.05. The
+    p-value decides: an interval that excludes 0 shows no difference then, and the caution says so.
 
     Args:
         one: A predictions table (`ser.evaluation.predictions`), or one for each training seed.
         other: The same of the other model; the number of seeds may differ.
         statistic: Any score within the bounds of the main one; ``None`` is the main one: UAR, or CCC of numbers.
         level: Of the interval.
-        resamples: Of the interval's bootstrap; both models are scored on each.
         swaps: How many to draw where there are too many to enumerate.
-        seed: Of the bootstrap and the swaps.
+        seed: Of the swaps.
 
     Raises:
         RunError: If a table does not pass `ser.evaluation.predictions.check_predictions`, or utterances, targets,
@@ -102,7 +119,9 @@ def paired(
         >>> result.difference, result.p_value
         (1.0, 0.125)
         >>> result.caution
-        '4 speakers are too few to conclude: no p-value can be below 0.125'
+        '4 speakers are too few to conclude: no p-value can be below 0.125, whatever the interval excludes'
+        >>> result.of_methods
+        False
     """
     ones, others = _sequence(one), _sequence(other)
     named = {f"one[{i}]": table for i, table in enumerate(ones)} | {f"other[{i}]": t for i, t in enumerate(others)}
@@ -111,25 +130,65 @@ def paired(
         _check_same(_ordered(ones[0]), _ordered(table), name)
     names, measure = predictions.classes(ones[0]), measure_of(ones[0])
     statistic = statistic or measure.statistic
-    first, second = (
-        np.mean([measure.by_speaker(table, names)[1] for table in side], axis=0) for side in (ones, others)
-    )
-    difference, interval = difference_interval(
-        first, second, statistic, level=level, resamples=resamples, seed=seed, bounds=measure.bounds
-    )
-    test = swap_test(first, second, statistic, swaps=swaps, seed=seed)
+    first, second = (np.stack([measure.by_speaker(table, names)[1] for table in side]) for side in (ones, others))
+    scores = [float(statistic(side.sum(axis=1)).mean()) for side in (first, second)]
+    of_methods = min(len(ones), len(others)) > 1 and first.shape[1] > 1
+    if of_methods:
+        interval, p_value = method_difference(first, second, statistic, level=level, bounds=measure.bounds)
+        test = SwapTest(p_value, 0.0, 0, False)
+    else:
+        means = first.mean(axis=0), second.mean(axis=0)
+        _, interval = difference_interval(*means, statistic, level=level, bounds=measure.bounds)
+        test = swap_test(*means, statistic, swaps=swaps, seed=seed)
     return Paired(
-        one=float(statistic(first.sum(axis=0))),
-        other=float(statistic(second.sum(axis=0))),
-        difference=difference,
+        one=scores[0],
+        other=scores[1],
+        difference=scores[0] - scores[1],
         interval=interval,
         p_value=test.p_value,
         smallest_p_value=test.smallest,
         swaps=test.swaps,
         exact=test.exact,
         seeds=(len(ones), len(others)),
-        caution=_caution(len(first), test.smallest),
+        of_methods=of_methods,
+        caution=_caution(first.shape[1], test.smallest),
     )
+
+
+def method_difference(
+    one: np.ndarray,
+    other: np.ndarray,
+    statistic: Statistic = uar,
+    *,
+    level: float = 0.95,
+    bounds: Bounds = (0.0, 1.0),
+) -> tuple[Interval, float]:
+    """Return the interval of the difference of two methods, and its two-sided p-value, over speakers and training seeds.
+
+    Both are of one t statistic, so that the interval excludes 0 where the p-value is below ``1 - level``, and only there: the
+    difference of the mean scores over the error of `ser.evaluation.seeds.over_speakers_and_seeds`.
+
+    Shapes:
+        - one, other: ``(seed, speaker, class, class)`` counts of the same speakers, 2 seeds and 2 speakers or more
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> one, other = rng.integers(5, 15, size=(2, 3, 30, 4, 4)) + 40 * np.eye(4, dtype=int)
+        >>> interval, p = method_difference(one, other)
+        >>> interval.low < 0 < interval.high, p > 0.05, interval.seeds
+        (True, True, 3)
+    """
+    from scipy.stats import t  # late: scipy.stats takes half a second to import
+
+    found, widest, speakers = over_speakers_and_seeds([one, other], statistic), bounds[1] - bounds[0], one.shape[1]
+    seeds = min(len(one), len(other))
+    if found.error == 0:
+        alike = jackknife_interval(found, speakers, level=level, bounds=(-widest, widest), seeds=seeds)
+        return alike, float((widest / (widest + abs(found.value))) ** speakers)
+    half = float(t.ppf((1 + level) / 2, found.degrees)) * found.error
+    ends = np.clip([found.value - half, found.value + half], -widest, widest)
+    interval = as_interval(ends[0], ends[1], level, "jackknife-t", speakers, 0, 0, seeds)
+    return interval, float(2 * t.sf(abs(found.value) / found.error, found.degrees))
 
 
 def swap_test(
@@ -326,4 +385,5 @@ def _excess(first: pd.DataFrame, table: pd.DataFrame, name: str) -> str:
 def _caution(speakers: int, smallest: float) -> str | None:
     if smallest <= SIGNIFICANT:
         return None
-    return f"{are(speakers, 'speaker')} too few to conclude: no p-value can be below {smallest:.3g}"
+    limit = f"no p-value can be below {smallest:.3g}, whatever the interval excludes"
+    return f"{are(speakers, 'speaker')} too few to conclude: {limit}"

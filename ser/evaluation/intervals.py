@@ -4,11 +4,12 @@ Sources: Field and Welsh, 2007, Bootstrapping clustered data, https://doi.org/10
 and Riera, Confidence intervals for evaluation in machine learning, https://github.com/luferrer/ConfidenceIntervals; the
 expanded percentile interval: Hesterberg, 2015, https://doi.org/10.1080/00031305.2015.1089789; BCa: Efron, 1987,
 https://doi.org/10.1080/01621459.1987.10478410; the cluster jackknife (CV3): MacKinnon, Nielsen and Webb, 2023,
-https://doi.org/10.1002/jae.2969; seeds crossed with speakers: Owen, 2007, https://doi.org/10.1214/07-AOAS122.
+https://doi.org/10.1002/jae.2969; n of n trials: Clopper and Pearson, 1934, https://doi.org/10.1093/biomet/26.4.404, the
+exact form of the rule of three of Hanley and Lippman-Hand, 1983, https://doi.org/10.1001/jama.1983.03330370053031.
 
 Each speaker is one confusion matrix, so a resample is a weighted sum of them and all resamples are one matrix product.
 Two systems scored on the same speakers share their resamples if they share the seed. `speaker_interval` generalises to
-other speakers, not to other training seeds; `seed_and_speaker_interval` generalises to both.
+other speakers, not to other training seeds; `ser.evaluation.seeds` generalises to both.
 
 How often nominally 95 % intervals of UAR contain the true value, and their median width, in % on simulated corpora of
 acted emotions, by ``python benchmarks/interval_coverage.py 1000`` (standard error 0.4; accuracy and differences give similar
@@ -24,15 +25,14 @@ values):
           24  92.3 (10)    94.4 (10)    92.5 (10)    94.9 (11)
           91  94.4 (5)     94.9 (5)     94.2 (5)     95.6 (5)
 
-Over 5 training seeds and 4, 10, 24 or 91 speakers, the crossed jackknife-t covers in 94.8 to 95.7 %, crossed
-percentiles in 86.8 to 93.4 %; with 2 seeds in 92.5 to 96.7 % and 84.8 to 91.9 %. The bootstrap-t is not offered: a
-resample of one speaker over and over has no standard error, which 2 or 3 speakers often draw.
+The bootstrap-t is not offered: a resample of one speaker over and over has no standard error, which 2 or 3 speakers often
+draw.
 """
 
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -41,15 +41,27 @@ from ser.runtime.words import are
 
 Method = Literal["auto", "percentile", "expanded", "bca", "jackknife-t"]
 METHODS: tuple[Method, ...] = get_args(Method)
+Bounds = tuple[float, float]
 Statistic = Callable[[np.ndarray], np.ndarray]
 """Sums over speakers to ``(...)`` values: ``(..., class, class)`` counts (`ser.evaluation.metrics`), or moments,
 ``(..., dimension, 6)`` (`ser.evaluation.agreement`). What is said of counts here holds for both."""
 
+SAME = 1e-12
+"""Standard error below which speakers do not differ: float64 sums the same values in another order."""
 ENOUGH_SPEAKERS = 10
 """Speakers below which a caution is given: with fewer, a wide interval can keep its coverage, but it assumes speakers
 drawn at random from the population, which so few cannot show."""
-MANY_SPEAKERS = 24
-"""Speakers from which ``auto`` is ``percentile``: it covers in 92 % or more; with 20 speakers in 91 %."""
+ENOUGH_TO_TEST = 6
+"""Speakers below which no swap of speakers (`ser.evaluation.comparison.swap_test`) has a p-value below 0.05. An interval of
+fewer that excludes 0 is not taken for a difference: intervals and p-values on a page then never contradict each other."""
+
+
+class Estimate(NamedTuple):
+    """An estimate, its standard error, and the degrees of freedom of that error."""
+
+    value: float
+    error: float
+    degrees: float
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,7 @@ class Interval:
     Attributes:
         low, high: The ends, or ``None`` where there is no interval; ``caution`` then says why.
         level: Nominal coverage.
-        method: The method used, see `speaker_interval`; never ``auto``.
+        method: The method used, see `speaker_interval`; never ``auto``. ``clopper-pearson`` where no speaker differs.
         speakers: How many were resampled, or left out in turn.
         resamples: Number of bootstrap resamples; 0 for ``jackknife-t``, which draws none.
         seed: Of the draws.
@@ -70,7 +82,7 @@ class Interval:
     low: float | None
     high: float | None
     level: float
-    method: Method
+    method: Method | Literal["clopper-pearson"]
     speakers: int
     resamples: int
     seed: int
@@ -120,7 +132,7 @@ def speaker_interval(
     resamples: int = 2000,
     seed: int = 0,
     method: Method = "auto",
-    bounds: tuple[float, float] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Interval:
     """Return the interval of a statistic over speakers.
 
@@ -131,14 +143,15 @@ def speaker_interval(
         level: Nominal coverage, between 0 and 1.
         resamples: How many; with 2000 an end of a 95 % interval moves by 6 % of the standard error from seed to seed.
         seed: Of the draws.
-        method: ``auto``: ``percentile`` for `MANY_SPEAKERS` or more, else ``jackknife-t``; see the module's table.
+        method: ``auto``: ``jackknife-t``, see the module's table.
             ``percentile``: the quantiles of the resamples, which for n speakers is too narrow by about
             ``sqrt((n - 1) / n)`` and a normal quantile in place of a t quantile. ``expanded``: further out by both.
             ``bca``: quantiles shifted by the resamples' bias and the jackknife's skewness; does not widen.
             ``jackknife-t``: the estimate and the t quantile, n - 1 degrees of freedom, times the standard error of the
             jackknife over speakers, on the scale of the logit within ``bounds``, so that the ends stay in them; of the
-            logarithm where there is no highest value.
-        bounds: Lowest and highest value that the statistic can take; for ``jackknife-t``.
+            logarithm where there is no highest value. Where leaving any speaker out changes nothing, as where all n are
+            all right, every method would give an interval without width: then see `alike_interval`.
+        bounds: Lowest and highest value that the statistic can take.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -149,20 +162,63 @@ def speaker_interval(
         >>> interval.low, interval.high, interval.caution
         (0.0, 1.0, '2 speakers are too few: the interval is indicative')
     """
-    _check_counts(by_speaker)
-    _check_settings(level, resamples, method, METHODS)
+    check_counts(by_speaker)
+    check_settings(level, resamples, method, METHODS)
     speakers = len(by_speaker)
-    used: Method = ("percentile" if speakers >= MANY_SPEAKERS else "jackknife-t") if method == "auto" else method
+    used: Method = "jackknife-t" if method == "auto" else method
     drawn = 0 if used == "jackknife-t" else resamples
     if speakers == 1:
         return Interval(None, None, level, used, speakers, drawn, seed, ONE_SPEAKER)
-    estimate = float(statistic(by_speaker.sum(axis=0)))
-    if used == "jackknife-t":
-        error = _jackknife_error(leave_one_out(by_speaker, statistic), estimate)
-        low, high = _student(estimate, error, speakers - 1, level, bounds)
-    else:
-        low, high = _resampled(by_speaker, statistic, resamples, seed, used, level)
-    return _interval(low, high, level, used, speakers, drawn, seed)
+    value = float(statistic(by_speaker.sum(axis=0)))
+    found = Estimate(value, jackknife_error(leave_one_out(by_speaker, statistic), value), speakers - 1)
+    if used == "jackknife-t" or found.error == 0:
+        return jackknife_interval(found, speakers, level=level, bounds=bounds, seed=seed)
+    low, high = _resampled(by_speaker, statistic, resamples, seed, used, level)
+    return as_interval(low, high, level, used, speakers, drawn, seed)
+
+
+def jackknife_interval(
+    found: Estimate, speakers: int, *, level: float = 0.95, bounds: Bounds = (0.0, 1.0), seed: int = 0, seeds: int = 1
+) -> Interval:
+    """Return the t interval of an estimate within bounds, see ``jackknife-t`` of `speaker_interval`.
+
+    An estimate without an error, or at a bound, has the interval of `alike_interval`; none where there is no highest value.
+
+    Raises:
+        ValueError: If the estimate is outside ``bounds``.
+
+    Example:
+        >>> all_right = jackknife_interval(Estimate(1.0, 0.0, 29), 30)
+        >>> round(all_right.low, 3), all_right.high, all_right.method
+        (0.905, 1.0, 'clopper-pearson')
+    """
+    if not (bounds[0] <= found.value <= bounds[1] or np.isnan(found.value)):
+        raise ValueError(f"bounds must contain every value of the statistic, here {found.value}; got {bounds}.")
+    if np.isnan(found.value + found.error):
+        return as_interval(np.nan, np.nan, level, "jackknife-t", speakers, 0, seed, seeds)
+    if found.error > 0 and bounds[0] < found.value < bounds[1]:
+        return as_interval(*_student(found, level, bounds), level, "jackknife-t", speakers, 0, seed, seeds)
+    if np.isinf(bounds[1]):
+        return Interval(None, None, level, "jackknife-t", speakers, 0, seed, UNBOUNDED, seeds)
+    ends = alike_interval(found.value, speakers, level, bounds)
+    return as_interval(*ends, level, "clopper-pearson", speakers, 0, seed, seeds)
+
+
+def alike_interval(value: float, speakers: int, level: float = 0.95, bounds: Bounds = (0.0, 1.0)) -> Bounds:
+    """Return the interval of the mean over speakers where all that were seen have the same value.
+
+    Each speaker is a trial. With n of n alike, the share of such speakers is at least ``(1 - level) ** (1 / n)`` by Clopper
+    and Pearson; with 0.05 this is nearly ``1 - 3 / n``. The others may have any value within the bounds.
+
+    Example:
+        >>> [round(end, 3) for end in alike_interval(1.0, speakers=30)]
+        [0.905, 1.0]
+        >>> [round(end, 3) for end in alike_interval(0.0, speakers=30, bounds=(-1.0, 1.0))]
+        [-0.095, 0.095]
+    """
+    alike = (1 - level) ** (1 / speakers)
+    low, high = (alike * value + (1 - alike) * bound for bound in bounds)
+    return low, high
 
 
 def difference_interval(
@@ -173,7 +229,7 @@ def difference_interval(
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
-    bounds: tuple[float, float] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> tuple[float, Interval]:
     """Return ``one - other`` in a score within ``bounds`` of the same speakers, and its interval, paired by speaker.
 
@@ -191,66 +247,19 @@ def difference_interval(
     return float(difference(both.sum(axis=0))), interval
 
 
-def seed_and_speaker_interval(
-    by_seed_and_speaker: np.ndarray,
-    statistic: Statistic = uar,
-    *,
-    level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
-    method: Method = "auto",
-    bounds: tuple[float, float] = (0.0, 1.0),
-) -> Interval:
-    """Return the interval of the mean score of several trainings of one configuration, over speakers and training seeds.
-
-    Args:
-        by_seed_and_speaker: ``(seed, speaker, class, class)`` counts: all seeds on the same utterances.
-        statistic: Any confusion-based score; the interval is of its mean over the seeds.
-        level: Nominal coverage, between 0 and 1.
-        resamples: How many; for ``percentile``.
-        seed: Of the draws.
-        method: ``percentile``: seeds and speakers are both drawn with replacement and crossed (the pigeonhole
-            bootstrap); too narrow, since seeds are few. ``jackknife-t``: the sum of the two jackknife variances, with
-            Satterthwaite's degrees of freedom, on the scale of the logit. ``auto``: ``jackknife-t``, which covers best
-            whatever the number of speakers.
-        bounds: See `speaker_interval`.
-
-    Raises:
-        ValueError: If an argument is out of range, or there are fewer than 2 seeds.
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> counts = rng.integers(5, 15, size=(3, 30, 4, 4)) + 40 * np.eye(4, dtype=int)
-        >>> interval = seed_and_speaker_interval(counts)
-        >>> interval.seeds, interval.speakers, interval.method
-        (3, 30, 'jackknife-t')
-    """
-    if by_seed_and_speaker.ndim != 4 or len(by_seed_and_speaker) < 2:
-        shape = by_seed_and_speaker.shape
-        raise ValueError(
-            f"by_seed_and_speaker must have shape (seed, speaker, class, class) with at least 2 seeds; got {shape}."
-        )
-    by_speaker = np.swapaxes(by_seed_and_speaker, 0, 1)
-    _check_counts(by_speaker)
-    _check_settings(level, resamples, method, ("auto", "percentile", "jackknife-t"))
-    speakers, seeds = by_speaker.shape[:2]
-    used: Method = "jackknife-t" if method == "auto" else method
-    drawn = 0 if used == "jackknife-t" else resamples
-    if speakers == 1:
-        return Interval(None, None, level, used, speakers, drawn, seed, ONE_SPEAKER, seeds)
-    if used == "percentile":
-        values = _pigeonhole(by_speaker, statistic, resamples, seed)
-        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    else:
-        low, high = _student(*_two_way(by_speaker, statistic), level, bounds)
-    return _interval(low, high, level, used, speakers, drawn, seed, seeds)
-
-
 ONE_SPEAKER = "1 speaker: no interval, for there is no telling how another speaker would do"
+UNBOUNDED = "no interval: the speakers do not differ, and the score has no highest value"
 
 
-def _interval(
-    low: float, high: float, level: float, method: Method, speakers: int, resamples: int, seed: int, seeds: int = 1
+def as_interval(
+    low: float,
+    high: float,
+    level: float,
+    method: Method | Literal["clopper-pearson"],
+    speakers: int,
+    resamples: int,
+    seed: int,
+    seeds: int = 1,
 ) -> Interval:
     """Return an interval with its caution."""
     if not np.isfinite([low, high]).all():
@@ -271,7 +280,7 @@ def _resampled(
         tail = norm.cdf(np.sqrt(speakers / (speakers - 1)) * t.ppf((1 - level) / 2, speakers - 1))
         level = float(1 - 2 * tail)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DegenerateDataWarning)  # its ends are NaN then, which `_interval` explains
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # its ends are NaN then, which `as_interval` explains
         found = bootstrap(
             (np.arange(speakers),),
             lambda drawn, axis: statistic(sums_of_drawn(drawn, by_speaker)),
@@ -284,61 +293,35 @@ def _resampled(
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
-def _jackknife_error(left_out: np.ndarray, estimate: float) -> float:
-    """Return the standard error from leave-one-out values: CV3, centred on the estimate."""
+def jackknife_error(left_out: np.ndarray, estimate: float) -> float:
+    """Return the standard error from leave-one-out values: CV3, centred on the estimate; below `SAME`, 0.
+
+    Example:
+        >>> jackknife_error(np.array([0.25, 0.75]), 0.5)
+        0.25
+    """
     n = len(left_out)
-    return float(np.sqrt((n - 1) / n * ((left_out - estimate) ** 2).sum()))
+    error = float(np.sqrt((n - 1) / n * ((left_out - estimate) ** 2).sum()))
+    return 0.0 if error < SAME else error
 
 
-def _student(
-    estimate: float, error: float, degrees: float, level: float, bounds: tuple[float, float]
-) -> tuple[float, float]:
+def _student(found: Estimate, level: float, bounds: Bounds) -> Bounds:
     """Return t quantiles on the logit or log scale within the bounds; the delta method transforms the error."""
-    low, high = bounds
-    if not (low <= estimate <= high or np.isnan(estimate)):
-        raise ValueError(f"bounds must contain every value of the statistic, here {estimate}; got {bounds}.")
-    if error == 0 or estimate == low or (estimate - low) / (high - low) == 1:
-        # No speaker differs: no width, as with resamples.
-        return estimate, estimate
     from scipy.special import expit, logit
     from scipy.stats import t
 
-    quantile = t.ppf((1 + level) / 2, degrees)
+    (low, high), half = bounds, float(t.ppf((1 + level) / 2, found.degrees)) * found.error
     if np.isinf(high):
-        factor = float(np.exp(quantile * error / (estimate - low)))
-        return low + (estimate - low) / factor, low + (estimate - low) * factor
-    share = (estimate - low) / (high - low)
-    half = quantile * error / (high - low) / (share * (1 - share))
-    ends = low + (high - low) * expit(logit(share) + np.array([-half, half]))
+        factor = float(np.exp(half / (found.value - low)))
+        return low + (found.value - low) / factor, low + (found.value - low) * factor
+    share = (found.value - low) / (high - low)
+    moved = half / (high - low) / (share * (1 - share))
+    ends = low + (high - low) * expit(logit(share) + np.array([-moved, moved]))
     return float(ends[0]), float(ends[1])
 
 
-def _two_way(by_speaker: np.ndarray, statistic: Statistic) -> tuple[float, float, float]:
-    """Return estimate, standard error and degrees of freedom of the mean over seeds, ``(speaker, seed, class, class)``."""
-
-    def mean_over_seeds(counts: np.ndarray) -> np.ndarray:
-        return np.asarray(statistic(counts).mean(axis=-1))
-
-    scores = statistic(by_speaker.sum(axis=0))  # (seed,)
-    estimate, (speakers, seeds) = float(scores.mean()), by_speaker.shape[:2]
-    of_speakers = _jackknife_error(leave_one_out(by_speaker, mean_over_seeds), estimate) ** 2
-    of_seeds = float(scores.var(ddof=1)) / seeds  # equals the jackknife of a mean
-    total = of_speakers + of_seeds
-    if total == 0:
-        return estimate, 0.0, 1.0
-    return estimate, total**0.5, total**2 / (of_speakers**2 / (speakers - 1) + of_seeds**2 / (seeds - 1))
-
-
-def _pigeonhole(by_speaker: np.ndarray, statistic: Statistic, resamples: int, seed: int) -> np.ndarray:
-    """Draw speakers and seeds with replacement and cross them: the mean score of each resample, ``(resample,)``."""
-    speakers, seeds = by_speaker.shape[:2]
-    drawn = np.random.default_rng(seed).integers(speakers, size=(resamples, speakers))
-    scores = statistic(sums_of_drawn(drawn, by_speaker))  # (resample, seed)
-    of_seeds = np.random.default_rng([seed, 1]).integers(seeds, size=(resamples, seeds))  # [.., 1]: not as speakers
-    return np.asarray(np.take_along_axis(scores, of_seeds, axis=1).mean(axis=1))
-
-
-def _check_counts(by_speaker: np.ndarray) -> None:
+def check_counts(by_speaker: np.ndarray) -> None:
+    """Raise a `ValueError` unless counts have the shape ``(speaker, ..., class, class)``."""
     if by_speaker.ndim < 3 or not len(by_speaker):
         shape = by_speaker.shape
         raise ValueError(
@@ -346,7 +329,8 @@ def _check_counts(by_speaker: np.ndarray) -> None:
         )
 
 
-def _check_settings(level: float, resamples: int, method: Method, methods: tuple[Method, ...]) -> None:
+def check_settings(level: float, resamples: int, method: Method, methods: tuple[Method, ...]) -> None:
+    """Raise a `ValueError` if a setting of an interval is out of range."""
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1; got {level}.")
     if resamples < 1:

@@ -13,7 +13,7 @@ import pandas as pd
 from ser.errors import RunError
 from ser.evaluation import calibration, conformal, groups, metrics, predictions, selective, soft
 from ser.evaluation.intervals import ENOUGH_SPEAKERS
-from ser.evaluation.summary import plain
+from ser.evaluation.summary import STATISTICS, plain
 
 COVERAGES = (0.5, 0.8, 0.9, 1.0)
 """Shares of answered utterances at which the risk is shown."""
@@ -32,9 +32,9 @@ def profile(table: pd.DataFrame, dev: pd.DataFrame | None = None, seed: int = 0)
         seed: Of bootstraps and permutations.
 
     Returns:
-        Plain JSON, every number finite or ``None``. ``calibration``, ``selective``, ``groups`` and ``fairness`` always;
-        ``conformal`` and ``calibration["after"]`` with ``dev``; ``calibration["corpora"]``, inside each corpus, where several
-        are tested; ``soft`` with votes. See their modules. Of numbers, only
+        Plain JSON, every number finite or ``None``. ``calibration``, ``selective``, ``groups``, ``fairness`` and
+        ``statistics`` always; ``conformal`` and ``calibration["after"]`` with ``dev``; ``calibration["corpora"]``, inside
+        each corpus, where several are tested; ``soft`` with votes. See their modules. Of numbers, only
         ``groups`` and ``fairness``: they have no probabilities.
 
     Raises:
@@ -47,12 +47,13 @@ def profile(table: pd.DataFrame, dev: pd.DataFrame | None = None, seed: int = 0)
         >>> table = table.assign(p_a=[0.9, 0.2, 0.8, 0.6], p_b=[0.1, 0.8, 0.2, 0.4])
         >>> result = profile(table)
         >>> sorted(result), result["selective"]["risk_at"]["1.0"], result["fairness"]["sex"]["best"]["group"]
-        (['calibration', 'fairness', 'groups', 'selective'], 0.25, 'male')
+        (['calibration', 'fairness', 'groups', 'selective', 'statistics'], 0.25, 'male')
     """
     if "age" in table:
         table = table.assign(age=groups.age_band(table["age"]))
     certain = not predictions.is_numeric(table)
-    result = {"calibration": _calibration(table), "selective": _selective(table)} if certain else {}
+    result: dict[str, Any] = {"statistics": STATISTICS}
+    result |= {"calibration": _calibration(table), "selective": _selective(table)} if certain else {}
     result |= {"groups": _groups(table, seed), "fairness": _fairness(table, seed)}
     if dev is not None:
         _check_dev(table, dev)

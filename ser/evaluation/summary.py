@@ -20,6 +20,8 @@ Summary = dict[str, Any]
 """Plain JSON: strings, numbers, lists, dictionaries; ``None`` where a number is not defined."""
 
 ABSENT = "absent"
+STATISTICS = 2
+"""How intervals and tests are computed, counted up whenever that changes: summaries and profiles say it, from 2 on."""
 
 
 class Difference(NamedTuple):
@@ -58,6 +60,7 @@ def summarise(table: pd.DataFrame, seed: int = 0) -> Summary:
     interval = speaker_interval(by_speaker, measure.statistic, seed=seed, bounds=measure.bounds)
     summary: Summary = plain(
         {
+            "statistics": STATISTICS,
             "n_utterances": len(table),
             "n_speakers": len(by_speaker),
             "n_folds": table["fold"].nunique(),
@@ -99,6 +102,8 @@ def read_metrics(path: Path) -> Summary:
 def differences(old: Any, new: Any, tolerance: float = 1e-9, path: str = "") -> list[Difference]:
     """List where two summaries differ, in the order of their keys.
 
+    Of summaries whose intervals and tests are computed otherwise (`STATISTICS`), only the other numbers are compared.
+
     Args:
         old: A summary, or any plain JSON.
         new: The same, as it is now.
@@ -110,6 +115,8 @@ def differences(old: Any, new: Any, tolerance: float = 1e-9, path: str = "") -> 
         ['uar: 0.5 before, 0.6 now']
     """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
+        if old.get("statistics") != new.get("statistics"):
+            old, new = _descriptive(old), _descriptive(new)
         keys = sorted({*old, *new})
         pairs = [(f"{path}.{key}".lstrip("."), old.get(key, ABSENT), new.get(key, ABSENT)) for key in keys]
     elif _is_list(old) and _is_list(new) and len(old) == len(new):
@@ -181,6 +188,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _descriptive(value: Any) -> Any:
+    """Return a summary, or a part of one, without what is concluded from speakers about others."""
+    if isinstance(value, Mapping):
+        kept = {key: inner for key, inner in value.items() if not key.endswith("_interval")}
+        return {key: _descriptive(inner) for key, inner in kept.items() if key not in ("statistics", "fairness")}
+    return [_descriptive(inner) for inner in value] if _is_list(value) else value
 
 
 def _is_list(value: Any) -> bool:

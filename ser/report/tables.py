@@ -12,6 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ser.evaluation.intervals import ENOUGH_TO_TEST
 from ser.evaluation.measure import measure_in
 from ser.protocols.stamps import meaning, speakers_in_words
 from ser.report import format
@@ -218,8 +219,12 @@ def ends(interval: Mapping[str, Any], *, signed: bool = False, write: Writer = p
 
 
 def change_cells(row: Mapping[str, Any], write: Writer = percent) -> tuple[Text, str]:
-    """Show a row's change (of a share in percentage points), bold where its interval excludes 0, and that interval."""
+    """Show a row's change (of a share in percentage points), and its interval.
+
+    The change is bold where the interval excludes 0 and no fewer than `ENOUGH_TO_TEST` speakers are behind it.
+    """
     interval = row["change_interval"]
-    sure = interval["low"] is not None and (interval["high"] < 0 or interval["low"] > 0)
+    excluded = interval["low"] is not None and (interval["high"] < 0 or interval["low"] > 0)
+    sure = excluded and interval["speakers"] >= ENOUGH_TO_TEST
     change = Text(write(row["change"], "", signed=True), style="bold" if sure else "")
     return change, ends(interval, signed=True, write=write)

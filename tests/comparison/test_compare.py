@@ -104,20 +104,22 @@ def test_single_folds_are_pooled_to_what_a_run_of_all_folds_has(make: Make, tmp_
     assert (whole.low, whole.high) == (stored["uar_interval"]["low"], stored["uar_interval"]["high"])
     assert whole.mean == pytest.approx(stored["folds"]["uar_mean"])
     assert whole.sd == pytest.approx(stored["folds"]["uar_sd"])
+    assert whole.seed_sd is None
     assert (whole.others["accuracy"], whole.others["macro_f1"]) == (stored["accuracy"], stored["macro_f1"])
     assert whole.others["cross_entropy"] == stored["cross_entropy"]
 
 
-def test_seeds_are_averaged_and_their_folds_spread(make: Make, tmp_path: Path) -> None:
+def test_spread_over_seeds_stands_apart_from_that_over_folds(make: Make, tmp_path: Path) -> None:
     stored = [read_metrics(make(str(seed), seed=seed) / "metrics.json") for seed in range(3)]
     comparison, tables = rank_systems(*find([tmp_path / "runs"]))
     (row,) = comparison.sections[0].group.rows
     assert row.seeds == (0, 1, 2)
     assert row.score == pytest.approx(np.mean([s["uar"] for s in stored]))
     assert row.others["macro_f1"] == pytest.approx(np.mean([s["macro_f1"] for s in stored]))
-    each = [fold["uar"] for s in stored for fold in s["folds"]["each"]]
-    assert row.mean == pytest.approx(np.mean(each))
-    assert row.sd == pytest.approx(np.std(each, ddof=1))
+    assert row.seed_sd == pytest.approx(np.std([s["uar"] for s in stored], ddof=1))
+    folds = np.mean([[fold["uar"] for fold in s["folds"]["each"]] for s in stored], axis=0)
+    assert row.mean == pytest.approx(np.mean(folds))
+    assert row.sd == pytest.approx(np.std(folds, ddof=1))
     assert row.train_seconds == 30.0
     assert [len(table) for table in tables[0]["cnn"]] == [144] * 3
     assert comparison.sections[0].pairs == ()
@@ -319,6 +321,18 @@ def test_every_system_is_tested_against_the_best_and_the_baseline(make: Make, tm
         ConfigError, match=r'must be a system of the tables; got "svm"\. Choose one of: "cnn", "bilstm"'
     ):
         rank_systems(*find([tmp_path / "runs"]), baseline="svm")
+
+
+def test_two_seeds_of_each_are_compared_as_methods_and_one_as_weights(make: Make, tmp_path: Path) -> None:
+    for model, skill in (("cnn.CNN", 2.0), ("bilstm.BiLSTM", 0.5)):
+        make(f"{model}-0", model, skill)
+    (pair,) = rank_systems(*find([tmp_path / "runs"]))[0].sections[0].pairs
+    assert not pair.of_methods
+    make("cnn.CNN-1", "cnn.CNN", 2.0, seed=1)
+    make("bilstm.BiLSTM-1", "bilstm.BiLSTM", 0.5, seed=1)
+    section = rank_systems(*find([tmp_path / "runs"]))[0].sections[0]
+    assert section.pairs[0].of_methods
+    assert "weights" not in section.headline
 
 
 def test_system_names_state_the_difference_and_are_unique(make: Make, tmp_path: Path) -> None:

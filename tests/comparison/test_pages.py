@@ -33,6 +33,7 @@ def row(system: str, uar: float, **more: object) -> Row:
         "caution": None,
         "mean": uar + 0.001,
         "sd": 0.0213,
+        "seed_sd": 0.0078,
         "others": {"accuracy": uar + 0.02, "macro_f1": uar - 0.01, "cross_entropy": 1.4, "ece": 0.087, "aurc": 0.3},
         "parameters": 1_234_567,
         "train_seconds": 250.0,
@@ -58,10 +59,10 @@ def group(*rows: Row, **more: object) -> Group:
     return Group(rows=rows, **(about | more))  # type: ignore[arg-type]
 
 
-def compared(*names: str, stamps: tuple[str, ...] = (), p_holm: float = 0.03) -> Comparison:
+def compared(*names: str, stamps: tuple[str, ...] = (), p_holm: float = 0.03, of_methods: bool = True) -> Comparison:
     """Systems in the order of their names, the first one best, and one of another split apart."""
     rows = [row(name, 0.6 - 0.03 * place, stamps=stamps) for place, name in enumerate(names)]
-    pairs = [Pair(names[0], name, 0.03, 0.011, 0.052, 0.01, p_holm, None) for name in names[1:]]
+    pairs = [Pair(names[0], name, 0.03, 0.011, 0.052, 0.01, p_holm, None, of_methods) for name in names[1:]]
     apart = group(row("svm", 0.9, stamps=stamps), protocol="random", apart="other split: random against luna5")
     section = Section(group(*rows), names[0], names[-1], "the fewest parameters", tuple(pairs))
     return Comparison((section,), (apart,), ("runs/half: not finished",))
@@ -147,7 +148,7 @@ def test_the_terminal_shows_every_system_and_number_and_cuts_nothing(width: int)
     assert max(map(len, text.splitlines())) <= width
     for system in comparison.sections[0].group.rows:
         assert f"{100 * system.score:.1f} [{100 * system.low:.1f}, {100 * system.high:.1f}]" in text
-        assert f"{100 * system.mean:.1f} ± {100 * system.sd:.1f}" in text
+        assert re.search(rf"{100 * system.mean:.1f} ± {100 * system.sd:.1f} +{100 * system.seed_sd:.1f} ", text)
     joined = re.sub(r"\s+", "", text)
     assert joined.count("1.23M") == 4
     assert joined.count("bands=[b]") == 3  # not taken for a colour
@@ -190,7 +191,19 @@ def test_the_csv_holds_unrounded_numbers_of_every_system() -> None:
     assert [line["apart"] for line in lines] == ["", "", "other split: random against luna5"]
     second = comparison.sections[0].group.rows[1].flat()
     assert lines[1].keys() >= second.keys()
-    for name in ("uar", "low", "high", "uar_mean", "uar_sd", "accuracy", "macro_f1", "ece", "aurc", "train_seconds"):
+    for name in (
+        "uar",
+        "low",
+        "high",
+        "uar_mean",
+        "uar_sd",
+        "uar_seed_sd",
+        "accuracy",
+        "macro_f1",
+        "ece",
+        "aurc",
+        "train_seconds",
+    ):
         assert float(lines[1][name]) == second[name]
     assert (lines[0]["seeds"], lines[0]["folds"]) == ("0 1", "0 1 2")
     assert lines[0]["stamps"] == "synthetic speech; not speaker-independent"
@@ -228,6 +241,11 @@ def test_headline_claims_no_more_than_the_test() -> None:
         == f"{lead}, p = 0.200 after Holm: too little to tell the two apart on 12 speakers."
     )
     assert compared("cnn", "bilstm", p_holm=0.0001).sections[0].headline == f"{lead}, p < 0.001 after Holm."
+    of_weights = compared("cnn", "bilstm", of_methods=False)
+    assert of_weights.sections[0].headline == f"{lead}, p = 0.030 after Holm, of these weights, not of the methods."
+    for text in (printed(of_weights), markdown(of_weights)):
+        assert "of these weights, not of the methods" in " ".join(text.split())
+        assert "weights" in text
 
 
 def test_cautions_are_in_the_terminal_the_markdown_and_the_page(tmp_path: Path) -> None:
@@ -251,11 +269,11 @@ def test_caution_is_shown_with_its_group() -> None:
 
 
 def test_missing_interval_or_count_is_shown_as_missing() -> None:
-    lone = row("cnn", 0.5, low=None, high=None, sd=None, parameters=None, train_seconds=None)
+    lone = row("cnn", 0.5, low=None, high=None, sd=None, seed_sd=None, parameters=None, train_seconds=None)
     both = Comparison((Section(group(lone, row("svm", 0.4, parameters=None)), "cnn", "cnn", "as asked", ()),))
     text = printed(both)
     (line,) = [line for line in text.splitlines() if line.strip().startswith("cnn ") and "±" in line]
-    assert line.split() == ["cnn", "50.0", "50.1", "±", "n/a", "52.0", "49.0", "n/a", "2", TIMES, "3"]
+    assert line.split() == ["cnn", "50.0", "50.1", "±", "n/a", "n/a", "52.0", "49.0", "n/a", "2", TIMES, "3"]
     assert "None" not in text + markdown(both)
     assert "time" in text  # a column that one row has
     assert "params" not in text  # and one that none has

@@ -54,7 +54,7 @@ def heated(table: pd.DataFrame, temperature: dict[int, float]) -> pd.DataFrame:
 
 def test_profile_is_complete_and_plain_json() -> None:
     result = profile(crema(2000), crema(1000, seed=1))
-    assert set(result) == {"calibration", "selective", "conformal", "groups", "fairness", "soft"}
+    assert set(result) == {"calibration", "selective", "conformal", "groups", "fairness", "soft", "statistics"}
     assert set(result["groups"]) == {"speaker", "sex", "corpus", "sentence", "age", "race", "ethnicity"}
     assert set(result["fairness"]) == {"speakers", "sex", "age", "race", "ethnicity"}  # one corpus: no gap
     assert [row["group"] for row in result["groups"]["age"]] == ["30 to 44", "45 to 59", "60 and over", "under 30"]
@@ -63,7 +63,7 @@ def test_profile_is_complete_and_plain_json() -> None:
 
 def test_profile_without_dev_or_votes_omits_their_parts(table) -> None:
     result = profile(table)
-    assert set(result) == {"calibration", "selective", "groups", "fairness"}
+    assert set(result) == {"calibration", "selective", "groups", "fairness", "statistics"}
     assert set(result["groups"]) == {"speaker", "sex", "corpus", "sentence"}
     assert set(result["calibration"]) == {"ece", "ece_debiased", "brier", "log_loss", "reliability"}
 

@@ -54,7 +54,7 @@ def test_interval_contains_uar_and_states_its_method(table: pd.DataFrame) -> Non
     summary = summarise(table, seed=4)
     interval = summary["uar_interval"]
     assert interval["low"] < summary["uar"] < interval["high"]
-    assert (interval["method"], interval["speakers"], interval["seed"]) == ("percentile", 24, 4)
+    assert (interval["method"], interval["speakers"], interval["seed"]) == ("jackknife-t", 24, 4)
     assert summarise(table[table["fold"] == 0])["uar_interval"]["caution"].startswith("6 speakers are too few")
 
 
@@ -90,6 +90,16 @@ def test_differences_name_their_place(table: pd.DataFrame) -> None:
     assert set(found) == {"per_class.sad.recall", "confusion[0][2]", "macro_f1"}
     assert found["macro_f1"] == (old["macro_f1"], "absent")
     assert "folds.each[1].uar" in {d.path for d in differences(old, new, tolerance=0)}
+
+
+def test_intervals_of_other_statistics_are_not_compared(table: pd.DataFrame) -> None:
+    new, old = summarise(table), summarise(table)
+    old["uar_interval"]["low"] = 0.0
+    assert [d.path for d in differences(old, new)] == ["uar_interval.low"]
+    del old["statistics"], old["uar_interval"]["seeds"]
+    assert differences(old, new) == []
+    old["per_class"]["sad"]["recall"] = 0.0
+    assert [d.path for d in differences(old, new)] == ["per_class.sad.recall"]
 
 
 @pytest.mark.parametrize(("old", "new"), [(None, 0.0), (0.0, None), (True, 1), ("a", ["a"]), ([1], [1, 2])])
