@@ -50,10 +50,25 @@ def ece(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) -> float:
         >>> round(ece(np.array([[0.2, 0.8], [0.8, 0.2]]), np.array([1, 1])), 3)
         0.3
     """
+    return float(np.abs(gaps_in_bins(probabilities, target, bins).sum(axis=0)).sum() / len(target))
+
+
+def gaps_in_bins(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) -> np.ndarray:
+    """Return ``confidence - right`` of each utterance, in the column of its bin, and 0 in the others. See `ece`.
+
+    Shapes and errors: as `ece`, to ``(utterance, bin)``.
+
+    Example:
+        >>> gaps_in_bins(np.array([[0.2, 0.8], [1.0, 0.0]]), np.array([1, 1]), bins=2)
+        array([[ 0. , -0.2],
+               [ 0. ,  1. ]])
+    """
     confidence, right = top_class(probabilities, target)
     _check_bins(bins)
     index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)  # bins are open below: (low, high]
-    return float(np.abs(np.bincount(index, weights=confidence - right)).sum() / len(right))
+    gaps = np.zeros((len(right), bins))
+    gaps[np.arange(len(right)), index] = confidence - right
+    return gaps
 
 
 def ece_debiased(probabilities: np.ndarray, target: np.ndarray, bins: int = 15) -> float:

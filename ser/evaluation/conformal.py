@@ -13,12 +13,14 @@ speaker, 87 % with three, 89 % with ten (``python benchmarks/conformal_speakers.
 """
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ser.evaluation import predictions
+from ser.evaluation.beyond import mean_interval
 from ser.evaluation.calibration import top_class
 from ser.runtime.words import are
 
@@ -75,8 +77,9 @@ def coverage(table: pd.DataFrame, sets: np.ndarray) -> dict[str, Any]:
         sets: ``(utterance, class)`` booleans in the order of the table, see `sets`.
 
     Returns:
-        Plain JSON: ``coverage``, ``mean_size``, ``empty`` (share of empty sets), ``worst_speaker`` (the least covered),
-        and ``speakers``: ``speaker``, ``n_utterances``, ``coverage``, ``mean_size`` of each.
+        Plain JSON: ``coverage`` and ``mean_size``, each with an interval over speakers (``<name>_interval``), ``empty``
+        (share of empty sets), ``worst_speaker`` (the least covered), and ``speakers``: ``speaker``, ``n_utterances``,
+        ``coverage``, ``mean_size`` of each.
 
     Raises:
         ValueError: If the shape of ``sets`` is not that of the table's probabilities.
@@ -101,9 +104,12 @@ def coverage(table: pd.DataFrame, sets: np.ndarray) -> dict[str, Any]:
         n_utterances=("hit", "size"), coverage=("hit", "mean"), mean_size=("size", "mean")
     )
     speakers = grouped.reset_index().to_dict("records")
+    speaker, hit = each["speaker"].to_numpy(), each["hit"].to_numpy(dtype=np.float64)
     return {
-        "coverage": float(each["hit"].mean()),
+        "coverage": float(hit.mean()),
+        "coverage_interval": asdict(mean_interval(hit, speaker)),
         "mean_size": float(size.mean()),
+        "mean_size_interval": asdict(mean_interval(size.astype(np.float64), speaker, (0.0, float(sets.shape[1])))),
         "empty": float((size == 0).mean()),
         "worst_speaker": min(speakers, key=lambda row: row["coverage"]),
         "speakers": speakers,

@@ -16,7 +16,7 @@ acted emotions, by ``python benchmarks/interval_coverage.py 1000`` (standard err
 values):
 
     speakers  percentile   expanded     bca          jackknife-t
-           2  50.3 (12)    50.3 (12)    49.7 (12)    97.9 (98)
+           2  50.5 (12)    50.5 (12)    49.9 (12)    98.1 (98)
            3  73.2 (20)    74.4 (20)    70.2 (18)    95.0 (53)
            4  79.5 (18)    86.2 (24)    79.1 (18)    95.2 (36)
            6  85.1 (17)    92.8 (23)    85.3 (18)    95.3 (26)
@@ -194,6 +194,8 @@ def jackknife_interval(
     """
     if not (bounds[0] <= found.value <= bounds[1] or np.isnan(found.value)):
         raise ValueError(f"bounds must contain every value of the statistic, here {found.value}; got {bounds}.")
+    if speakers == 1:
+        return Interval(None, None, level, "jackknife-t", speakers, 0, seed, ONE_SPEAKER, seeds)
     if np.isnan(found.value + found.error):
         return as_interval(np.nan, np.nan, level, "jackknife-t", speakers, 0, seed, seeds)
     if found.error > 0 and bounds[0] < found.value < bounds[1]:

@@ -1,5 +1,6 @@
 """The scores of a kind of model: of classes, by UAR, or of numbers, by CCC. Everything that ranks or tests asks here."""
 
+import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ import numpy as np
 
 from ser.errors import RunError
 from ser.evaluation import agreement, metrics
-from ser.evaluation.intervals import Statistic
+from ser.evaluation.intervals import Bounds, Statistic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +50,10 @@ class Measure:
     def dev(self) -> str:
         """The main score of the dev speakers, by which an epoch is chosen."""
         return f"dev_{self.key}"
+
+    def bounds_of(self, key: str) -> Bounds:
+        """Return the lowest and highest value of a score: RMSE alone has others than the main one."""
+        return (0.0, math.inf) if key == "rmse" else self.bounds
 
     def by_speaker(self, table: "pd.DataFrame", names: Sequence[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return the speakers of a predictions table, sorted, and what the scores take, ``(speaker, ...)``."""

@@ -5,13 +5,15 @@ fold's dev utterances, never on test utterances. Everything else needs the test 
 like the scores of `ser.evaluation.summary`.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ser.errors import RunError
-from ser.evaluation import calibration, conformal, groups, metrics, predictions, selective, soft
+from ser.evaluation import beyond, calibration, conformal, groups, metrics, predictions, selective, soft
+from ser.evaluation.comparison import holm
 from ser.evaluation.intervals import ENOUGH_SPEAKERS
 from ser.evaluation.summary import STATISTICS, plain
 
@@ -61,7 +63,7 @@ def profile(table: pd.DataFrame, dev: pd.DataFrame | None = None, seed: int = 0)
         temperatures, scaled = _scaled(table, dev)
         result["calibration"] |= {"temperatures": temperatures, "after": _calibration(scaled)}
         result["conformal"] = _conformal(table, dev)
-    if certain and (against_votes := soft.summary(table, seed)) is not None:
+    if certain and (against_votes := soft.summary(table)) is not None:
         result["soft"] = against_votes
     made: dict[str, Any] = plain(result)
     return made
@@ -73,11 +75,15 @@ def _calibration(table: pd.DataFrame) -> dict[str, Any]:
     Over corpora together, a model that is too sure in one and too unsure in another can look calibrated.
     """
     p, target = predictions.probabilities(table), predictions.target_indices(table)
+    speaker = table["speaker"].to_numpy(dtype=str)
     found: dict[str, Any] = {
         "ece": calibration.ece(p, target),
+        "ece_interval": asdict(beyond.ece_interval(p, target, speaker)),
         "ece_debiased": calibration.ece_debiased(p, target),
         "brier": calibration.brier(p, target),
+        "brier_interval": asdict(beyond.brier_interval(p, target, speaker)),
         "log_loss": metrics.cross_entropy(p, target),
+        "log_loss_interval": asdict(beyond.log_loss_interval(p, target, speaker)),
         "reliability": calibration.reliability(p, target).to_dict("records"),
     }
     if len(table["corpus"].unique()) > 1:
@@ -90,6 +96,7 @@ def _selective(table: pd.DataFrame) -> dict[str, Any]:
     curve = selective.risk_coverage(p, target)
     return {
         "aurc": selective.aurc(p, target),
+        "aurc_interval": asdict(beyond.aurc_interval(p, target, table["speaker"].to_numpy(dtype=str))),
         "e_aurc": selective.e_aurc(p, target),
         "e_aurc_normalised": selective.e_aurc_normalised(p, target),
         "risk_at": {str(share): selective.risk_at(curve, share) for share in COVERAGES},
@@ -104,10 +111,17 @@ def _groups(table: pd.DataFrame, seed: int) -> dict[str, Any]:
 
 
 def _fairness(table: pd.DataFrame, seed: int) -> dict[str, Any]:
-    """Measure the spread over speakers, and the gap of each column with at least 2 groups."""
+    """Measure the spread over speakers, and the gap of each column with at least 2 groups of the same classes.
+
+    ``p_holm`` is each p-value corrected for the number of columns.
+    """
     known = [c for c in (*OF_SPEAKERS, *predictions.further_groups(table)) if c in table]
     columns = [c for c in known if len(table[c].dropna().unique()) > 1 and _of_speakers(table, c)]
-    return {"speakers": groups.speaker_spread(table), **{c: groups.gaps(table, c, seed=seed) for c in columns}}
+    found = {c: groups.gaps(table, c, seed=seed) for c in columns if groups.compared_groups(table, c) > 1}
+    corrected = holm(np.array([gap["p_value"] for gap in found.values()]))
+    for gap, p in zip(found.values(), corrected, strict=True):
+        gap["p_holm"] = float(p)
+    return {"speakers": groups.speaker_spread(table), **found}
 
 
 def _of_speakers(table: pd.DataFrame, column: str) -> bool:

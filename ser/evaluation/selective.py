@@ -30,10 +30,24 @@ def risk_coverage(probabilities: np.ndarray, target: np.ndarray) -> pd.DataFrame
         {'coverage': [0.33, 0.67, 1.0], 'risk': [0.0, 0.0, 0.33]}
     """
     confidence, right = top_class(probabilities, target)
+    return pd.DataFrame(
+        {"coverage": np.arange(1, len(right) + 1) / len(right), "risk": ranked_risks(confidence, right)}
+    )
+
+
+def ranked_risks(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the share of errors among the k most confident utterances, for every k: ``(utterance,)``.
+
+    Shapes:
+        - confidence, right: ``(utterance,)``, as of `ser.evaluation.calibration.top_class`
+
+    Example:
+        >>> ranked_risks(np.array([0.9, 0.6, 0.6]), np.array([True, True, False]))
+        array([0.        , 0.25      , 0.33333333])
+    """
     _, which, times = np.unique(-confidence, return_inverse=True, return_counts=True)  # most confident first
     wrong = np.bincount(which, weights=~right) / times  # share of errors per confidence
-    answered = np.arange(1, len(right) + 1)
-    return pd.DataFrame({"coverage": answered / len(right), "risk": np.cumsum(np.repeat(wrong, times)) / answered})
+    return np.asarray(np.cumsum(np.repeat(wrong, times)) / np.arange(1, len(right) + 1))
 
 
 def risk_at(curve: pd.DataFrame, coverage: float) -> float:
@@ -95,7 +109,7 @@ def aurc(probabilities: np.ndarray, target: np.ndarray) -> float:
         >>> round(aurc(np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7]]), np.array([0, 0, 1])), 3)
         0.111
     """
-    return float(risk_coverage(probabilities, target)["risk"].mean())
+    return float(ranked_risks(*top_class(probabilities, target)).mean())
 
 
 def e_aurc(probabilities: np.ndarray, target: np.ndarray) -> float:

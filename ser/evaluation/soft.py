@@ -14,7 +14,7 @@ import pandas as pd
 
 from ser.errors import RunError
 from ser.evaluation import predictions
-from ser.evaluation.intervals import Interval, speaker_interval
+from ser.evaluation.beyond import mean_interval
 
 
 def divergence(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -64,26 +64,7 @@ def entropy(votes: np.ndarray) -> np.ndarray:
     return np.asarray(entr(votes).sum(axis=-1) / np.log(2))
 
 
-def mean_interval(values: np.ndarray, speaker: np.ndarray, seed: int = 0) -> Interval:
-    """Return the interval of a mean over utterances by `ser.evaluation.intervals.speaker_interval`, speakers as the unit.
-
-    Shapes:
-        - values: ``(utterance,)``, each in [0, 1]
-        - speaker: ``(utterance,)`` names
-
-    Example:
-        >>> interval = mean_interval(np.array([0.4, 0.5, 0.6, 0.5]), np.array(["a", "a", "b", "b"]))
-        >>> interval.low < 0.5 < interval.high, interval.caution
-        (True, '2 speakers are too few: the interval is indicative')
-    """
-    _, which = np.unique(np.asarray(speaker, dtype=str), return_inverse=True)
-    # speaker_interval adds up one square table per speaker: here, it holds the sum and the count of the values.
-    sums = np.zeros((int(which.max()) + 1, 2, 2))
-    sums[:, 0, 0], sums[:, 0, 1] = np.bincount(which, weights=values), np.bincount(which)
-    return speaker_interval(sums, lambda totals: totals[..., 0, 0] / totals[..., 0, 1], seed=seed)
-
-
-def summary(table: pd.DataFrame, seed: int = 0) -> dict[str, Any] | None:
+def summary(table: pd.DataFrame) -> dict[str, Any] | None:
     """Compare the model with the listeners, over the rows of a predictions table that have votes.
 
     Returns:
@@ -115,10 +96,10 @@ def summary(table: pd.DataFrame, seed: int = 0) -> dict[str, Any] | None:
     return {
         "n_utterances": len(table),
         "jsd": float(apart.mean()),
-        "jsd_interval": asdict(mean_interval(apart, speaker, seed)),
+        "jsd_interval": asdict(mean_interval(apart, speaker)),
         "jsd_of_mean_votes": float(divergence(shares.mean(axis=0), shares).mean()),
         "agreement": float(agreed.mean()),
-        "agreement_interval": asdict(mean_interval(agreed, speaker, seed)),
+        "agreement_interval": asdict(mean_interval(agreed, speaker)),
         "listener_agreement": float((shares**2).sum(axis=1).mean()),
         "plurality_agreement": float(shares.max(axis=1).mean()),
         "plurality_is_target": float((of_target / most.sum(axis=1)).mean()),

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ser.errors import RunError
 from ser.evaluation import agreement, metrics, predictions
+from ser.evaluation.beyond import log_loss_interval
 from ser.evaluation.intervals import speaker_interval
 from ser.evaluation.measure import Measure, measure_of
 from ser.runtime.files import write_text
@@ -66,6 +67,7 @@ def summarise(table: pd.DataFrame, seed: int = 0) -> Summary:
             "n_folds": table["fold"].nunique(),
             **measure.pooled(by_speaker.sum(axis=0)),
             f"{measure.key}_interval": asdict(interval),
+            **_further_intervals(by_speaker, measure, seed),
             **(_of_numbers if predictions.is_numeric(table) else _of_classes)(table, by_speaker, seed),
             "folds": _folds(table, measure),
         }
@@ -126,23 +128,38 @@ def differences(old: Any, new: Any, tolerance: float = 1e-9, path: str = "") -> 
     return [difference for where, a, b in pairs for difference in differences(a, b, tolerance, where)]
 
 
+def _further_intervals(by_speaker: np.ndarray, measure: Measure, seed: int) -> Summary:
+    """Return the intervals of the scores beside the main one."""
+    found = {
+        key: speaker_interval(by_speaker, score, seed=seed, bounds=measure.bounds_of(key))
+        for key, score in measure.scores.items()
+        if key != measure.key
+    }
+    return {f"{key}_interval": asdict(interval) for key, interval in found.items()}
+
+
 def _of_classes(table: pd.DataFrame, by_speaker: np.ndarray, seed: int) -> Summary:
     names, counts = predictions.classes(table), by_speaker.sum(axis=0)
+    p, target, speaker = (
+        predictions.probabilities(table),
+        predictions.target_indices(table),
+        table["speaker"].to_numpy(str),
+    )
     return {
         "classes": list(names),
-        "cross_entropy": metrics.cross_entropy(predictions.probabilities(table), predictions.target_indices(table)),
+        "cross_entropy": metrics.cross_entropy(p, target),
+        "cross_entropy_interval": asdict(log_loss_interval(p, target, speaker)),
         "per_class": _per_class(counts, names),
         "confusion": counts.tolist(),
     }
 
 
 def _of_numbers(table: pd.DataFrame, by_speaker: np.ndarray, seed: int) -> Summary:
-    """Return the scores of each dimension; the mean RMSE has an interval, too."""
+    """Return the scores of each dimension."""
     names = predictions.classes(table)
     each = {name: by_speaker[:, [i]] for i, name in enumerate(names)}
     return {
         "dimensions": list(names),
-        "rmse_interval": _rmse_interval(by_speaker, seed),
         "per_dimension": {name: _dimension(table, name, sums, seed) for name, sums in each.items()},
     }
 

@@ -11,7 +11,8 @@ from ser.corpora.manifest import FURTHER
 from ser.evaluation.conformal import caution
 from ser.evaluation.measure import measure_in
 from ser.protocols.stamps import counted_as, speakers_in_words
-from ser.report.format import percent, probability, writer
+from ser.report.format import Writer, decimal, percent, probability, with_interval, writer
+from ser.runtime.words import and_more
 
 
 def highlights(
@@ -29,15 +30,17 @@ def highlights(
         after = calibration.get("after", {}).get("ece")
         yield (
             "Calibration error (ECE)",
-            percent(calibration["ece"])
-            + (f", {percent(after)} after temperature scaling" if after is not None else ""),
+            _scored(calibration, "ece", " %")
+            + (
+                f", {_scored(calibration['after'], 'ece', ' %')} after temperature scaling" if after is not None else ""
+            ),
             "Mean distance between its confidence and how often it is right; 0 is best. The temperature is fitted on the "
             "development (dev) speakers.",
         )
     if "corpora" in calibration:
         scaled = calibration.get("after", {}).get("corpora", {})
         each = (
-            f"{name} {percent(one['ece'])}" + (f" ({percent(scaled[name]['ece'])})" if name in scaled else "")
+            f"{name} {_scored(one, 'ece', ' %')}" + (f" ({percent(scaled[name]['ece'])})" if name in scaled else "")
             for name, one in calibration["corpora"].items()
         )
         yield (
@@ -46,18 +49,25 @@ def highlights(
             "Over all corpora together, too sure in one and too unsure in another cancel."
             + (" In parentheses: after temperature scaling." if scaled else ""),
         )
+    if "brier" in calibration:
+        yield (
+            "Brier score",
+            _scored(calibration, "brier", write=decimal),
+            "Squared distance of its probabilities to the truth, summed over the classes, 0 to 2; 0 is best.",
+        )
     if "aurc" in selective:
         half = selective.get("risk_at", {}).get("0.5")
         yield (
             "Risk over coverage (AURC)",
-            f"{selective['aurc']:.3f}" + (f"; {percent(half)} wrong on the surer half" if half is not None else ""),
+            _scored(selective, "aurc", write=decimal)
+            + (f"; {percent(half)} wrong on the surer half" if half is not None else ""),
             "Error rate when it answers only the clips it is surest of, averaged over how many it answers; 0 is best.",
         )
     if conformal := profile.get("conformal"):
         few = None if dev_speakers is None else caution(dev_speakers)
         yield (
             f"Sets that hold the answer {percent(conformal['level'])} of the time",
-            f"{conformal['mean_size']:.1f} classes, right {percent(conformal['coverage'])}",
+            f"{conformal['mean_size']:.1f} classes, right {_scored(conformal, 'coverage', ' %')}",
             "Conformal prediction: the classes that it cannot rule out, by a threshold from the dev speakers; the fewer, the "
             "better." + (f" Caution: {few}." if few else ""),
         )
@@ -70,6 +80,12 @@ def highlights(
         )
     yield from _unevenness(profile.get("fairness", {}), stamps)
     yield from _further(profile)
+
+
+def _scored(scores: Mapping[str, Any], key: str, unit: str = "", write: Writer = percent) -> str:
+    """Write a score with its interval, which results of earlier versions do not have."""
+    interval = scores.get(f"{key}_interval") or {}
+    return with_interval(scores[key], interval.get("low"), interval.get("high"), unit, write=write)
 
 
 def _further(profile: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -93,17 +109,18 @@ def _unevenness(fairness: Mapping[str, Any], stamps: Sequence[str]) -> Iterator[
             f"The lowest {name} of {speakers_in_words(stamps, fairness['speakers']['n_speakers'])} in test, whose mean is "
             f"{write(fairness['speakers'][f'{key}_mean'])}.",
         )
+    tested = sum("p_holm" in gap for gap in fairness.values())
     for column, gap in fairness.items():
         if column != "speakers":
             best, worst = gap["best"], gap["worst"]
             groups = f"{best['group']} {write(best[key])}, {worst['group']} {write(worst[key])}"
-            every = f"{write(best[key])} in every group"
+            others = and_more(gap.get("other_classes", []))
             yield (
                 f"Gap by {column.removeprefix(FURTHER)}",
-                f"{write(gap['gap'], ' points')}: {groups if gap['gap'] else every}",
+                f"{write(gap['gap'], ' points')}: {groups}" + (f"; with other classes: {others}" if others else ""),
                 f"{name} of the best group less that of the worst. Random groups give "
-                f"{write(gap['gap_by_chance'], ' points')} on average; p, the probability that they give as large a gap: "
-                f"{probability(gap['p_value'])}.",
+                f"{write(gap['gap_by_chance'], ' points')} on average; p, the probability that they are as far apart"
+                f"{', after Holm' if tested > 1 else ''}: {probability(gap.get('p_holm', gap['p_value']))}.",
             )
 
 
@@ -111,7 +128,11 @@ def highlights_table(
     profile: Mapping[str, Any], stamps: Sequence[str] = (), dev_speakers: int | None = None
 ) -> RenderableType:
     """Lay out `highlights` for the terminal: one line each, with its meaning below."""
-    lines: list[RenderableType] = [Text(), Text("Beyond the scores", style="bold"), Text()]
+    lines: list[RenderableType] = [
+        Text(),
+        Text("Beyond the scores [95 % intervals over speakers]", style="bold"),
+        Text(),
+    ]
     for name, value, meaning in highlights(profile, stamps, dev_speakers):
         lines += [
             Padding(Text.assemble((name, "bold"), ": ", value), (0, 2)),

@@ -138,10 +138,13 @@ def _scores(summary: Mapping[str, Any], title: Text, stamps: Sequence[str]) -> T
     for key, name in measure.names.items():
         style, interval = "bold" if key == measure.key else "", summary.get(f"{key}_interval")
         cells = Text(name, style=style), Text(writer(measure)(summary[key]), style=style)
-        table.add_row(*cells, _interval(interval, writer(measure), stamps) if interval else "")
+        table.add_row(
+            *cells, _interval(interval, writer(measure), stamps, whole=key == measure.key) if interval else ""
+        )
     if "cross_entropy" in summary:
-        nats = summary["cross_entropy"]
-        table.add_row("cross-entropy", UNDEFINED if nats is None else f"{nats:.3f} nats")
+        nats, interval = summary["cross_entropy"], summary.get("cross_entropy_interval")
+        written = UNDEFINED if nats is None else f"{nats:.3f} nats"
+        table.add_row("cross-entropy", written, _interval(interval, decimal, stamps, whole=False) if interval else "")
     clips, folds = counted(summary["n_utterances"], "utterance"), counted(summary["n_folds"], "fold")
     table.caption = f"{clips}, {speakers_in_words(stamps, summary['n_speakers'])}, {folds}"
     return table
@@ -206,9 +209,11 @@ def heading(title: str, stamps: Sequence[str]) -> Text:
     return text
 
 
-def _interval(interval: Mapping[str, Any], write: Writer, stamps: Sequence[str]) -> str:
+def _interval(interval: Mapping[str, Any], write: Writer, stamps: Sequence[str], *, whole: bool) -> str:
     if interval["low"] is None:
         return "no interval"
+    if not whole:
+        return ends(interval, write=write)
     speakers = speakers_in_words(stamps, interval["speakers"])
     return f"{ends(interval, write=write)}  {100 * interval['level']:g} % interval over {speakers}"
 

@@ -116,7 +116,7 @@ def test_other_targets_cannot_be_compared() -> None:
 
 def test_profile_has_groups_but_no_probabilities() -> None:
     found = profile(numbers_table(), numbers_table())
-    assert set(found) == {"groups", "fairness"}
+    assert set(found) == {"groups", "fairness", "statistics"}
     assert {row["group"] for row in found["groups"]["sex"]} == {"female", "male"}
     gap = found["fairness"]["sex"]
     assert gap["gap"] == pytest.approx(gap["best"]["ccc"] - gap["worst"]["ccc"])

@@ -9,20 +9,26 @@ from scipy.stats import nct, t, ttest_ind
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from ser.errors import RunError
-from ser.evaluation import predictions
+from ser.evaluation import metrics, predictions
 from ser.evaluation.groups import age_band, by_group, gaps, speaker_spread
 from ser.evaluation.intervals import speaker_interval
 from ser.evaluation.metrics import confusion_by_group
+from ser.evaluation.profile import profile
 
 CLASSES = ("angry", "happy", "neutral", "sad")
 
 
 def simulated(
-    rng: np.random.Generator, sizes: dict[str, int], recall: dict[str, float], per_class: int = 5
+    rng: np.random.Generator,
+    sizes: dict[str, int],
+    recall: dict[str, float],
+    per_class: int = 5,
+    spread: dict[str, float] | None = None,
 ) -> pd.DataFrame:
     """Speakers whose recalls spread about their group's by a standard deviation of 0.1."""
     group = np.repeat(list(sizes), list(sizes.values()))
-    own = np.clip([recall[name] for name in group] + rng.normal(scale=0.1, size=len(group)), 0, 1)
+    scale = np.array([(spread or {}).get(name, 0.1) for name in group])
+    own = np.clip([recall[name] for name in group] + scale * rng.normal(size=len(group)), 0, 1)
     target = np.tile(np.repeat(np.arange(4), per_class), len(group))
     wrong = (target + rng.integers(1, 4, size=len(target))) % 4
     of = np.repeat(np.arange(len(group)), 4 * per_class)
@@ -32,7 +38,8 @@ def simulated(
 
 
 def enumerated(table: pd.DataFrame) -> np.ndarray:
-    """The gap of each way to deal two groups' labels among the speakers."""
+    """The gap, and Welch's t without its sign, of each way to deal two groups' labels among the speakers."""
+    uars = {row["group"]: row["uar"] for row in by_group(table, "speaker")}
     names = sorted(table["speaker"].unique())
     target, predicted = predictions.target_indices(table), predictions.predicted_indices(table)
     size = table.loc[table["group"] == table["group"].iloc[0], "speaker"].nunique()
@@ -40,7 +47,8 @@ def enumerated(table: pd.DataFrame) -> np.ndarray:
     for members in combinations(names, size):
         inside = table["speaker"].isin(members).to_numpy()
         one, other = (balanced_accuracy_score(target[rows], predicted[rows]) for rows in (inside, ~inside))
-        found.append(abs(one - other))
+        sides = ([u for name, u in uars.items() if (name in members) == inside] for inside in (True, False))
+        found.append((abs(one - other), abs(ttest_ind(*sides, equal_var=False).statistic)))
     return np.array(found)
 
 
@@ -92,8 +100,42 @@ def test_gap_by_chance_equals_all_permutations() -> None:
     every = enumerated(table)
     assert len(every) == 126
     result = gaps(table, "group", permutations=20_000)
-    assert result["gap_by_chance"] == pytest.approx(every.mean(), rel=0.02)  # 20 000 draws: 0.5 % standard error
-    assert result["p_value"] == pytest.approx(np.mean(every >= result["gap"] - 1e-12), abs=0.01)
+    assert result["gap_by_chance"] == pytest.approx(every[:, 0].mean(), rel=0.02)  # 20 000 draws: 0.5 % standard error
+    uars = {row["group"]: row["uar"] for row in by_group(table, "speaker")}
+    sides = ([uar for name, uar in uars.items() if name.startswith(group)] for group in "ab")
+    observed = abs(ttest_ind(*sides, equal_var=False).statistic)
+    assert result["p_value"] == pytest.approx(np.mean(every[:, 1] >= observed - 1e-9), abs=0.01)
+
+
+def test_small_group_that_spreads_more_is_rarely_found_to_differ() -> None:
+    """Both have the same mean; a test of the plain gap, by permutation too, finds one in a fifth of the tables."""
+    rng, found, runs = np.random.default_rng(5), {"studentised": 0, "plain": 0}, 100
+    sizes, spread = {"a": 6, "b": 30}, {"a": 0.2, "b": 0.03}
+    for _ in range(runs):
+        table = simulated(rng, sizes, dict.fromkeys(sizes, 0.6), spread=spread)
+        found["studentised"] += gaps(table, "group", permutations=199)["p_value"] <= 0.05
+        uars = metrics.uar(predictions.confusion_by_speaker(table)[1])  # sorted: a first
+        dealt = rng.permuted(np.tile(uars, (199, 1)), axis=1)
+        gap, by_chance = (abs(u[..., :6].mean(axis=-1) - u[..., 6:].mean(axis=-1)) for u in (uars, dealt))
+        found["plain"] += (1 + (by_chance >= gap - 1e-12).sum()) / 200 <= 0.05
+    assert found["studentised"] / runs < 0.115  # 0.05 and three standard errors of 100 runs
+    assert found["plain"] / runs > 0.15
+
+
+def test_tie_shows_two_groups() -> None:
+    table = pd.DataFrame({"speaker": list("1234"), "sex": ["male", "female"] * 2, "target": ["a"] * 4})
+    gap = gaps(table.assign(p_a=1.0, p_b=0.0), "sex", permutations=9)
+    assert (gap["best"]["group"], gap["worst"]["group"], gap["gap"], gap["p_value"]) == ("female", "male", 0.0, 1.0)
+    assert gap["gap_interval"]["low"] < 0 < gap["gap_interval"]["high"]
+
+
+def test_groups_with_other_classes_are_not_compared() -> None:
+    about = {"speaker": [*"112233", "4", "5"], "corpus": [*"xxyyyy", "z", "z"]}
+    table = pd.DataFrame({**about, "target": ["a", "b"] * 3 + ["a", "a"], "p_a": 0.9, "p_b": 0.1})
+    gap = gaps(table, "corpus", permutations=9)
+    assert gap["other_classes"] == ["z"]
+    assert {gap["best"]["group"], gap["worst"]["group"]} == {"x", "y"}
+    assert "corpus" not in profile(table[table["corpus"] != "x"].assign(utterance="u", sentence=None))["fairness"]
 
 
 def test_absent_gap_is_rarely_significant_but_never_0() -> None:
@@ -168,7 +210,7 @@ def test_gap_needs_a_column_that_divides_speakers(table) -> None:
         RunError, match=r"sentence must have one value per speaker .* got 2 values for speaker ravdess/01"
     ):
         gaps(table, "sentence")
-    with pytest.raises(ValueError, match=r"column must have at least 2 groups; got 1 in 'corpus': ravdess"):
+    with pytest.raises(ValueError, match=r"at least 2 groups of the same classes; got 1 in 'corpus': ravdess"):
         gaps(table, "corpus")
     with pytest.raises(ValueError, match=r"column must be one of utterance, corpus, .*; got 'height'"):
         by_group(table, "height")

@@ -1,6 +1,7 @@
 """The profile: plain JSON with stable keys, fitted on dev fold by fold, the same numbers as its parts, quick."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 
 from ser.errors import RunError
 from ser.evaluation import calibration, conformal, groups, predictions, selective
+from ser.evaluation.comparison import holm
 from ser.evaluation.metrics import cross_entropy
 from ser.evaluation.profile import profile
 from ser.report.highlights import highlights
@@ -59,13 +61,16 @@ def test_profile_is_complete_and_plain_json() -> None:
     assert set(result["fairness"]) == {"speakers", "sex", "age", "race", "ethnicity"}  # one corpus: no gap
     assert [row["group"] for row in result["groups"]["age"]] == ["30 to 44", "45 to 59", "60 and over", "under 30"]
     assert json.loads(json.dumps(result, allow_nan=False)) == result
+    tested = [gap for name, gap in result["fairness"].items() if name != "speakers"]
+    assert [gap["p_holm"] for gap in tested] == holm(np.array([gap["p_value"] for gap in tested])).tolist()
 
 
 def test_profile_without_dev_or_votes_omits_their_parts(table) -> None:
     result = profile(table)
     assert set(result) == {"calibration", "selective", "groups", "fairness", "statistics"}
     assert set(result["groups"]) == {"speaker", "sex", "corpus", "sentence"}
-    assert set(result["calibration"]) == {"ece", "ece_debiased", "brier", "log_loss", "reliability"}
+    intervals = {f"{name}_interval" for name in ("ece", "brier", "log_loss")}
+    assert set(result["calibration"]) == {"ece", "ece_debiased", "brier", "log_loss", "reliability", *intervals}
 
 
 def test_profile_numbers_equal_their_modules(table) -> None:
@@ -76,7 +81,8 @@ def test_profile_numbers_equal_their_modules(table) -> None:
     assert result["selective"]["e_aurc"] == selective.e_aurc(p, target)
     assert result["selective"]["risk_at"]["1.0"] == pytest.approx((p.argmax(axis=1) != target).mean())
     assert result["groups"]["sex"] == groups.by_group(table, "sex", seed=5)
-    assert result["fairness"]["sex"] == groups.gaps(table, "sex", seed=5)
+    gap = groups.gaps(table, "sex", seed=5)
+    assert result["fairness"]["sex"] == {**gap, "p_holm": gap["p_value"]}
 
 
 def test_temperature_and_threshold_are_fitted_on_dev_of_the_same_fold(table) -> None:
@@ -145,7 +151,8 @@ def test_calibration_is_measured_inside_each_corpus_too() -> None:
         {"x": 0.2, "y": 0.2}
     )
     shown = {name: value for name, value, _ in highlights(found)}
-    assert shown["ECE inside each corpus"] == "x 20.0 % (20.0 %), y 20.0 % (20.0 %)"
+    without_intervals = re.sub(r" \[[^]]*]", "", shown["ECE inside each corpus"])
+    assert without_intervals == "x 20.0 % (20.0 %), y 20.0 % (20.0 %)"
     alone = profile(table[table["corpus"] == "x"])
     assert "corpora" not in alone["calibration"]
     assert found["calibration"]["corpora"]["x"] == alone["calibration"]

@@ -32,7 +32,12 @@ def test_every_score_is_printed(summary) -> None:
     assert f"{100 * summary['uar']:.1f} %   {ends}  95 % interval over 12 speakers" in text
     assert _row(text, "accuracy")[1] == f"{100 * summary['accuracy']:.1f}"
     assert _row(text, "macro F1")[2] == f"{100 * summary['macro_f1']:.1f}"
-    assert _row(text, "cross-entropy")[1:] == [f"{summary['cross_entropy']:.3f}", "nats"]
+    assert _row(text, "cross-entropy")[1:3] == [f"{summary['cross_entropy']:.3f}", "nats"]
+    for name, key in (("accuracy", "accuracy"), ("macro F1", "macro_f1")):
+        low, high = (100 * summary[f"{key}_interval"][end] for end in ("low", "high"))
+        assert _row(text, name)[-2:] == [f"[{low:.1f},", f"{high:.1f}]"]
+    low, high = (summary["cross_entropy_interval"][end] for end in ("low", "high"))
+    assert _row(text, "cross-entropy")[-2:] == [f"[{low:.3f},", f"{high:.3f}]"]
     assert "192 utterances, 12 speakers, 3 folds" in text
 
 
@@ -85,11 +90,15 @@ def test_each_number_beyond_the_scores_is_explained(table) -> None:
     text = _text(highlights_table(found))
     joined = " ".join(text.split())
     expected = list(highlights(found))
-    assert len(expected) == 5  # calibration, risk, sets, worst speaker, gap by sex
+    assert len(expected) == 6  # calibration, Brier score, risk, sets, worst speaker, gap by sex
+    for key, scores in (("ece", found["calibration"]), ("coverage", found["conformal"])):
+        low, high = (100 * scores[f"{key}_interval"][end] for end in ("low", "high"))
+        assert f"{100 * scores[key]:.1f} % [{low:.1f}, {high:.1f}]" in joined
     for name, value, meaning in expected:
         assert f"{name}: {value} {meaning}" in joined
+    heading = {"Beyond", "the", "scores", "[95", "%", "intervals", "over", "speakers]"}
     words = {word for row in expected for part in row for word in part.split()}
-    assert {word.rstrip(":") for word in text.split()} <= {w.rstrip(":") for w in words} | {"Beyond", "the", "scores"}
+    assert {word.rstrip(":") for word in text.split()} <= {w.rstrip(":") for w in words} | heading
 
 
 def test_scores_are_explained_below_the_table(summary) -> None:

@@ -219,10 +219,11 @@ def test_highlights_are_those_of_the_profile(finished: Path) -> None:
     profile = read(finished, "profile.json")
     shown = {name: value for name, value, _ in highlights(profile)}
     assert shown == {name: value for name, value, _ in highlights(read(finished)["profile"])}
-    assert shown["Calibration error (ECE)"].startswith(percent(profile["calibration"]["ece"]) + ", ")
+    assert shown["Calibration error (ECE)"].startswith(percent(profile["calibration"]["ece"]) + " [")
     assert shown["Worst speaker"].startswith(profile["fairness"]["speakers"]["worst"]["speaker"])
     assert set(shown) == {
         "Calibration error (ECE)",
+        "Brier score",
         "Risk over coverage (AURC)",
         "Sets that hold the answer 90.0 % of the time",
         "Worst speaker",

@@ -30,7 +30,7 @@ def curve_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] =
     table.caption += (
         "Intervals are over speakers. Changes are in percentage points from no adaptation clip, in bold if the "
     )
-    table.caption += "interval excludes 0."
+    table.caption += "interval excludes 0 and is over 6 speakers or more."
     if caution := measured["curve"][0]["uar_interval"]["caution"]:
         table.caption += f" Caution: {caution}."
     return table

@@ -44,7 +44,7 @@ def conditions_table(measured: Mapping[str, Any], title: str, stamps: Sequence[s
         if measure.numeric
         else "UAR: recall averaged over the classes. Intervals are over speakers. Changes are in percentage points "
     )
-    table.caption += "from clean speech, in bold if the interval excludes 0."
+    table.caption += "from clean speech, in bold if the interval excludes 0 and is over 6 speakers or more."
     if caution := clean[f"{measure.key}_interval"]["caution"]:
         table.caption += f" Caution: {caution}."
     return table
