@@ -63,10 +63,11 @@ def verify_statistics(fold: RunFolder, derived: Derived, costly: bool) -> str:
     by = (_config(fold).get("normalise") or {}).get("by", "utterance")
     if by in ("utterance", "none"):
         return "none: what a clip is normalised by does not depend on other clips"
+    file = _checkpoint_of(fold)
     from ser.datamodules.data import Loading, SpeechData
     from ser.inference.load import load_model
 
-    model = load_model(_checkpoint_of(fold))
+    model = load_model(file)
     if any(p.requires_grad for p in model.features.parameters()):
         raise UncheckedError("the features were trained after their statistics were computed")
     if model.cache_key() is not None and not costly:
