@@ -41,7 +41,7 @@ def source_of(guess: Mapping[str, Any]) -> str:
         >>> source_of({"name": "sentence"}), source_of({"name": "duration and level"})
         ('the sentence', 'duration and level')
     """
-    return FROM.get(guess["name"], guess["name"])
+    return FROM.get(guess["name"], str(guess["name"]))
 
 
 def not_beaten_in_words(about: Mapping[str, Any], numbers: Mapping[str, Any]) -> str:
