@@ -22,9 +22,9 @@ PLAIN = (str, int, float, type(None))
 
 def verify_checkpoint(fold: RunFolder) -> str:
     """Check that the checkpoint has the model, the parameters and the encoder that the run names, and is of its training."""
+    file = _checkpoint_of(fold)
     from ser.models.checkpoint import TRAINING, model_from, read_checkpoint
 
-    file = _checkpoint_of(fold)
     stored = read_checkpoint(file)
     model, about = model_from(stored, file), fold.about
     parameters = sum(p.numel() for p in model.parameters()) or None
