@@ -70,7 +70,7 @@ def test_every_launcher_gives_the_numbers_of_one_process(
         pd.testing.assert_frame_equal(one, other, check_exact=True)
         assert json.loads((folder / "metrics.json").read_text())["uar"] == job.read_record(folder).uar
     assert "1 of 2 jobs are done" in said
-    assert "for protocol=speaker_cv on this data; got 9" in said
+    assert "for protocol=speaker_cv (changed) on this data; got 9" in said
 
 
 @pytest.mark.parametrize("file", sorted((Path(conf_dir()) / "launcher").glob("*.yaml")), ids=lambda file: file.stem)
