@@ -45,11 +45,11 @@ def profile(table: pd.DataFrame, dev: pd.DataFrame | None = None, seed: int = 0)
 
     Example:
         >>> about = {"corpus": "x", "sex": ["male", "female"] * 2, "sentence": "x/1", "fold": 0}
-        >>> table = pd.DataFrame({"speaker": list("1234"), **about, "target": ["a", "b", "a", "b"]})
-        >>> table = table.assign(p_a=[0.9, 0.2, 0.8, 0.6], p_b=[0.1, 0.8, 0.2, 0.4])
+        >>> table = pd.DataFrame({"speaker": list("1234"), **about, "target": ["a", "a", "b", "b"]})
+        >>> table = table.assign(p_a=[0.9, 0.2, 0.2, 0.6], p_b=[0.1, 0.8, 0.8, 0.4])
         >>> result = profile(table)
         >>> sorted(result), result["selective"]["risk_at"]["1.0"], result["fairness"]["sex"]["best"]["group"]
-        (['calibration', 'fairness', 'groups', 'selective', 'statistics'], 0.25, 'male')
+        (['calibration', 'fairness', 'groups', 'selective', 'statistics'], 0.5, 'male')
     """
     if "age" in table:
         table = table.assign(age=groups.age_band(table["age"]))
