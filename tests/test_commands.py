@@ -102,6 +102,7 @@ def test_help_and_configuration_do_not_import_torch(command: Command, tmp_path: 
     assert "imported" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["train", "prepare"])
 @pytest.mark.parametrize("data", ["ravdess", "crema", "tess", "savee"])
 def test_an_absent_corpus_says_how_to_get_it_and_exits_2(sooner: Command, name: str, data: str) -> None:
@@ -355,6 +356,7 @@ def test_an_audit_reports_leaks_and_writes_splits_that_can_be_read_again(sooner:
     assert all(name in done.stdout and name in again.stdout for name in hashes)
 
 
+@pytest.mark.slow
 def test_audit_and_training_refuse_the_same_split(sooner: Command, tmp_path: Path) -> None:
     sooner("audit", "protocol=random", "splits=split.json")
     splits = json.loads((tmp_path / "split.json").read_text())

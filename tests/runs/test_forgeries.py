@@ -28,6 +28,7 @@ from ser.runtime.composition import composed
 from ser.runtime.files import write_json
 from tests.runs.conftest import write_run
 
+pytestmark = pytest.mark.slow  # two dozen runs, of three seconds each
 WHISPER = {"checkpoint": "openai/whisper-base", "revision": None, "sha256": "0" * 64}
 LABELS = ("angry", "happy", "sad")
 SMALL = ("model.channels=[4,4,4,4]", "model.width=8", "model.attention=4", "features.n_mels=40")

@@ -12,6 +12,7 @@ from ser.training import experiment
 from tests.conftest import Settings
 
 
+@pytest.mark.slow
 def test_fold_is_trained_with_settings_of_its_own(settings: Settings) -> None:
     knn = settings("model=knn", "fold=1")
     alone = RunFolder(experiment.train(knn, terminal=False))
