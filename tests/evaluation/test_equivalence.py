@@ -51,6 +51,7 @@ def test_violation_ratio_of_two_normals_equals_its_integral() -> None:
     assert violation_ratio(one, other) + violation_ratio(other, one) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_order_of_clear_and_of_equal_trainings() -> None:
     better, worse = np.array([0.70, 0.72, 0.74]), np.array([0.60, 0.62, 0.64, 0.66])
     assert almost_stochastic_order(better, worse) == 0

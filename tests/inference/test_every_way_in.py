@@ -223,6 +223,7 @@ WAYS: Sequence[Callable[[Made], list[Answer]]] = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_every_way_in_gives_the_same_answer(
     made: Made, expected: list[Answer], way: Callable[[Made], list[Answer]]

@@ -34,6 +34,7 @@ def test_an_old_run_of_one_fold_loads_and_one_of_several_names_them(version_0_1:
         ser.load(version_0_1 / "cnn")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_old_runs_verify(version_0_1: Path, stores: Path, name: str) -> None:
     checks = verify(version_0_1 / name, stores=str(stores))

@@ -26,6 +26,7 @@ def run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", PAGES + code], capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of the GNU C library")
 def test_tensors_reuse_the_memory_of_freed_ones() -> None:
     # A small allocation may take the start of a freed block; the next tensor then needs another one: one in eight, at most.

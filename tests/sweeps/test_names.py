@@ -52,6 +52,7 @@ def test_other_commands_and_settings_have_other_names() -> None:
     assert names.job_name(config()) == names.job_name(config(workers=4, paths={"runs": "there"}))
 
 
+@pytest.mark.slow
 def test_a_sweep_of_an_earlier_version_is_named_and_started_anew(
     sweep: Callable[..., int], begun: Begun, folder: Callable[[], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,6 +67,7 @@ def test_a_sweep_of_an_earlier_version_is_named_and_started_anew(
     assert "earlier version" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_jobs_whose_defaults_have_changed_are_said_to_start_anew(
     sweep: Callable[..., int], begun: Begun, folder: Callable[[], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

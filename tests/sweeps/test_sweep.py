@@ -48,6 +48,7 @@ def test_every_combination_runs_once_and_none_again(sweep: Sweep, begun: Begun, 
         assert known["dev_uar"] == pytest.approx(0.1 + (0.1 if "-seed1-" in path.parent.name else 0))
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_is_kept_with_its_reason_and_tried_again(
     sweep: Sweep, begun: Begun, folder: Folder, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -211,6 +212,7 @@ def test_a_launcher_whose_worker_dies_is_started_again(
     assert "A worker process was terminated." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_sweep_waits_for_jobs_that_outlive_their_launcher(
     sweep: Sweep, begun: Begun, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

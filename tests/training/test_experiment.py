@@ -124,6 +124,7 @@ def test_predictions_depend_on_the_seed_alone(settings: Settings, finished: Path
     assert metrics_of(other)["run"]["seed"] == 2**32 - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", ["cnn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("bilstm", "transformer"))]
 )

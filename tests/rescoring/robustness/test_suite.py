@@ -59,6 +59,7 @@ def test_suite_writes_predictions_numbers_and_picture(run: Path, stores: Path) -
     assert abs(apart).max() > 1e-3, "the gain changed no prediction"
 
 
+@pytest.mark.slow
 def test_interrupted_suite_resumes_with_the_same_result(
     run: Path, stores: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
