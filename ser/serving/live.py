@@ -108,14 +108,14 @@ class _Pace:
 async def _talk(socket: WebSocket, service: Service, served: Served, stream: Stream, pace: _Pace) -> int:
     loop = asyncio.get_running_loop()
     code: int | None = None
-    samples: np.ndarray = np.zeros(0, "<i2")
     while code is None:
+        heard = 0
         message = await _next_unless_ending(socket, service)
         if message is None:
             code, work = ENDING, partial(stream.close)
         elif (content := message.get("bytes")) is not None:
             samples = _samples(content, service)
-            work = partial(stream.feed, samples)
+            heard, work = len(samples), partial(stream.feed, samples)
         elif _object(message.get("text")).get("type") == "end":
             code, work = DONE, partial(stream.close)
         else:
@@ -123,7 +123,7 @@ async def _talk(socket: WebSocket, service: Service, served: Served, stream: Str
         began = time.monotonic()
         for event in await loop.run_in_executor(service.streamers, work):
             await socket.send_json(event_of(event, served.predictor.scorer))
-        if (late := pace.behind(len(samples), time.monotonic() - began)) is not None:
+        if (late := pace.behind(heard, time.monotonic() - began)) is not None:
             await socket.send_json({"type": "behind", "seconds": late})
     return code
 
