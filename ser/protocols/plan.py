@@ -1,7 +1,7 @@
 """The plan of a configuration: corpora under a label scheme, and the folds of a protocol. Does not import torch."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -79,9 +79,16 @@ class Plan:
     @cached_property
     def baselines(self) -> tuple[Baseline, ...]:
         """What guesses without listening reach over all folds; empty where targets are numbers."""
-        if (names := self.labelled.class_names) is None:
-            return ()
-        return baselines(self.splits, self.labelled.manifest, names, self._levels())
+        return self._baselines(self._levels)
+
+    @cached_property
+    def given_away(self) -> tuple[Baseline, ...]:
+        """Those that need no recording, which the audit of every fold looks at before training."""
+        return self._baselines(lambda: None)
+
+    def _baselines(self, levels: Callable[[], np.ndarray | None]) -> tuple[Baseline, ...]:
+        names = self.labelled.class_names
+        return () if names is None else baselines(self.splits, self.labelled.manifest, names, levels())
 
     def _levels(self) -> np.ndarray:
         """Return the duration and the level of each clip, ``(utterance, 2)``."""
@@ -119,7 +126,7 @@ class Plan:
     def audit(self, fold: int) -> list[Finding]:
         """Return the audit's findings on one fold; see `ser.protocols.audit`."""
         names = self.labelled.class_names
-        return audit(self.split(fold), self.labelled.manifest, names, self.duplicates, self.baselines)
+        return audit(self.split(fold), self.labelled.manifest, names, self.duplicates, self.given_away)
 
     def check(self, fold: int) -> list[Finding]:
         """Audit one fold, and raise its errors unless the policy turns them into stamps.

@@ -61,7 +61,7 @@ def baselines(
     """Return what each guess reaches. Baselines for which a corpus has no facts are left out.
 
     Args:
-        splits: Folds of one protocol; those without a test side have no part.
+        splits: Folds of one protocol; those without a training or a test side have no part.
         manifest: See `ser.corpora.manifest`; ``start`` and ``length`` in samples are not read.
         classes: The class of each of its rows.
         levels: ``(utterance, 2)`` duration in s and level in dB, as of `durations_and_levels`.
@@ -76,7 +76,7 @@ def baselines(
         majority class 0.17
         sentence 0.17
     """
-    tested = [split for split in splits if len(split.test)]
+    tested = [split for split in splits if len(split.train) and len(split.test)]
     if not tested:
         return ()
     keys = [name for name in STAMPED if any(_shared(manifest[name], split) for split in tested)]
@@ -166,9 +166,12 @@ def _guessed(values: Any, classes: pd.Series, split: Split, scaled: bool = True)
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    trained = classes.iloc[split.train]
+    if len(trained.unique()) == 1:  # which scikit-learn refuses
+        return np.full(len(split.test), trained.iloc[0], dtype=object)
     steps = [StandardScaler()] * scaled
     model = make_pipeline(*steps, LogisticRegression(class_weight="balanced", max_iter=1000))
-    model.fit(values[split.train], classes.iloc[split.train])
+    model.fit(values[split.train], trained)
     return np.asarray(model.predict(values[split.test]))
 
 
@@ -176,5 +179,5 @@ def _by_words(sentences: pd.Series, classes: pd.Series, split: Split) -> np.ndar
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     words = sentences.str.partition("/")[2]
-    vectors = TfidfVectorizer().fit(words.iloc[split.train]).transform(words)
+    vectors = TfidfVectorizer(token_pattern=r"\S+").fit(words.iloc[split.train]).transform(words)
     return _guessed(vectors, classes, split, scaled=False)

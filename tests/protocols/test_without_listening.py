@@ -123,6 +123,29 @@ def test_folds_without_a_test_side_have_no_guess() -> None:
     assert baselines([Split(0, np.arange(len(table)), nothing, nothing)], table, table["emotion"]) == ()
 
 
+def test_folds_without_a_training_side_have_no_guess() -> None:
+    table = manifest({"one": CLASSES})
+    nothing = np.empty(0, int)
+    split = Split(0, nothing, nothing, np.arange(len(table)))
+    assert baselines([split], table, table["emotion"], np.zeros((len(table), 2))) == ()
+    (finding, *_) = audit(split, table, table["emotion"])
+    assert finding.kind == "empty side"
+
+
+def test_one_class_in_training_is_guessed_for_all() -> None:
+    table = manifest({"one": CLASSES, "so it is": ("sad",)})
+    speaks = (table["speaker"] == "x/0").to_numpy()
+    split = from_masks(0, ~speaks & (table["emotion"] == "sad").to_numpy(), np.zeros(len(table), bool), speaks)
+    levels = np.random.default_rng(0).normal(size=(len(table), 2))
+    guesses = {one.name: one for one in baselines([split], table, table["emotion"], levels)}
+    assert guesses[LEVEL].uar == guesses[MAJORITY].uar == pytest.approx(1 / 3)
+
+
+def test_words_of_one_letter_are_words() -> None:
+    table = manifest({"a b": ("angry",), "c d": ("sad",), "e f": ("happy",)})
+    assert found(table)[WORDS].uar == 1.0
+
+
 def test_levels_of_silence_are_finite() -> None:
     clips = pd.DataFrame({"start": [0, 8], "length": [8, 8]})
     values = durations_and_levels(np.zeros(16, np.int16), clips, 4)
