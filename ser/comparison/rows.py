@@ -205,7 +205,7 @@ class Section:
         short = [row.system for row in self.group.rows if not is_beaten(guess, row.score, row.low)]
         if not short:
             return ""
-        words = f"a guess from {source_of(guess)} alone, without audio ({percent(guess['uar'])})"
+        words = f"a guess from {source_of(guess)} ({percent(guess['uar'])})"
         return f" Not clearly better than {words}: {'; '.join(short)}."
 
 
@@ -360,7 +360,7 @@ def guess_cells(group: Group, columns: int) -> list[tuple[str, ...]]:
     """Return the best guess without listening as the last row of a table with so many columns; none where it is unknown."""
     if group.guess is None:
         return []
-    return [(f"{source_of(group.guess)} alone, without audio", percent(group.guess["uar"], ""), *[""] * (columns - 2))]
+    return [(source_of(group.guess), percent(group.guess["uar"], ""), *[""] * (columns - 2))]
 
 
 def pair_cells(pairs: Sequence[Pair]) -> list[tuple[str, ...]]:

@@ -35,13 +35,14 @@ def is_beaten(guess: Mapping[str, Any], score: float | None, low: float | None) 
 
 
 def source_of(guess: Mapping[str, Any]) -> str:
-    """Return what a guess is made from, within a sentence.
+    """Return what alone a guess is made from, within a sentence; duration and level are measured in the audio.
 
     Example:
         >>> source_of({"name": "sentence"}), source_of({"name": "duration and level"})
-        ('the sentence', 'duration and level')
+        ('the sentence alone, without audio', 'duration and level alone')
     """
-    return FROM.get(guess["name"], str(guess["name"]))
+    name = str(guess["name"])
+    return f"{FROM[name]} alone, without audio" if name in FROM else f"{name} alone"
 
 
 def not_beaten_in_words(about: Mapping[str, Any], numbers: Mapping[str, Any]) -> str:
@@ -55,4 +56,4 @@ def not_beaten_in_words(about: Mapping[str, Any], numbers: Mapping[str, Any]) ->
     guess = highest(about)
     if guess is None or is_beaten(guess, numbers["uar"], numbers["uar_interval"]["low"]):
         return ""
-    return f"Not clearly better than a guess from {source_of(guess)} alone, without audio: UAR {percent(guess['uar'])}."
+    return f"Not clearly better than a guess from {source_of(guess)}: UAR {percent(guess['uar'])}."
