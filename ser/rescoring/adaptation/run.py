@@ -21,13 +21,12 @@ from ser.evaluation import predictions
 from ser.inference.score import predict_probabilities
 from ser.models.classifier import SpeechClassifier
 from ser.rescoring.adaptation import report
-from ser.rescoring.adaptation.checks import check_is_adapted, is_whole
+from ser.rescoring.adaptation.adapted import AdaptedSuite, is_whole
 from ser.rescoring.adaptation.results import ALL, measure_adaptation
-from ser.rescoring.suite import Suite
 from ser.runs.folder import RunFolder
 
 
-class Adaptation(Suite):
+class Adaptation(AdaptedSuite):
     """The curve of UAR over the number of adaptation clips.
 
     The adaptation clips are drawn at random (see `first`), the same for every model; along the curve each draw adds to its
@@ -54,11 +53,6 @@ class Adaptation(Suite):
             raise ConfigError(f"suite.seed must be an integer of at least 0; got {seed!r}. Give a number such as 0.")
         self.ks, self.draws, self.seed = sorted(set(ks)), draws, seed
         self.name, self.settings = "adaptation", {"ks": self.ks, "draws": draws, "seed": seed}
-
-    @override
-    def run(self, folder: Path, corpora: str, stores: str) -> None:
-        check_is_adapted(RunFolder(folder), "suite=adaptation")
-        super().run(folder, corpora, stores)
 
     @override
     def measure(self, table: pd.DataFrame) -> dict[str, Any]:

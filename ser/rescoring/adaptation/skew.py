@@ -24,9 +24,8 @@ from ser.evaluation import predictions
 from ser.features.normalise import Moments, Statistics
 from ser.models.classifier import SpeechClassifier
 from ser.rescoring.adaptation import report
-from ser.rescoring.adaptation.checks import check_is_adapted, is_whole
+from ser.rescoring.adaptation.adapted import AdaptedSuite, is_whole
 from ser.rescoring.adaptation.results import measure_skew
-from ser.rescoring.suite import Suite
 from ser.runs.folder import RunFolder
 
 NEUTRAL = "neutral"
@@ -47,7 +46,7 @@ class Known(NamedTuple):
     clips: np.ndarray
 
 
-class Skew(Suite):
+class Skew(AdaptedSuite):
     """UAR by the classes of the known clips.
 
     Args:
@@ -69,11 +68,6 @@ class Skew(Suite):
         self.clips, self.shares, self.draws, self.seed = clips, sorted(shares), draws, seed
         self.name = "skew"
         self.settings = {"clips": clips, "shares": self.shares, "draws": draws, "seed": seed}
-
-    @override
-    def run(self, folder: Path, corpora: str, stores: str) -> None:
-        check_is_adapted(RunFolder(folder), "suite=skew")
-        super().run(folder, corpora, stores)
 
     @override
     def measure(self, table: pd.DataFrame) -> dict[str, Any]:
