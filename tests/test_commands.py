@@ -114,6 +114,7 @@ def test_an_absent_corpus_says_how_to_get_it_and_exits_2(sooner: Command, name: 
     assert f"python -m ser.prepare data={data} download=true" in done.stderr or data == "savee"
 
 
+@pytest.mark.slow
 def test_a_training_writes_only_its_run_folder(sooner: Command, quick: list[str], tmp_path: Path) -> None:
     done = sooner("train", *quick)  # with the default logger, and nobody logged in
     assert done.returncode == 0, done.stderr

@@ -165,6 +165,7 @@ def test_features_of_augmented_waveforms_are_not_cached(config: Config, augmente
     assert (batch.features is None) == augmented
 
 
+@pytest.mark.slow
 def test_encoder_computes_every_clip_once_over_epochs_folds_and_runs(config: Config, heard: list[int]) -> None:
     experiment.train(config("fold=all", "trainer.max_epochs=2"))
     assert sum(heard) == 36

@@ -282,6 +282,7 @@ def test_numbers_of_a_model_are_whole_at_any_width() -> None:
         assert set(names) <= set(words)
 
 
+@pytest.mark.slow
 def test_the_command_exits_with_1_where_a_recording_is_bad(run: Path, folder: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "COLUMNS": "80"}
     good = forked.run(["ser.predict", f"model={run}", "calls/3.wav", "out=good.csv"], tmp_path, environment)

@@ -125,6 +125,7 @@ def keys_of(file: Path) -> dict[str, Any]:
     return checkpoint
 
 
+@pytest.mark.slow
 def test_resumed_run_equals_uninterrupted_run(trained: Trained) -> None:
     for file in ("predictions.parquet", "dev_predictions.parquet"):
         one, two = (predictions.read_predictions(folder / file) for folder in (trained.whole, trained.resumed))

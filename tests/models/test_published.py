@@ -117,6 +117,7 @@ def test_encoder_of_another_place_is_not_fetched(
         loaded(rewritten(folder, as_features))
 
 
+@pytest.mark.slow
 def test_net_that_would_be_much_larger_than_its_weights_is_not_made(folder: Path) -> None:
     def change(facts: dict[str, Any]) -> None:
         facts["hyper_parameters"]["width"] = 10**6

@@ -46,6 +46,7 @@ def test_old_runs_verify(version_0_1: Path, stores: Path, name: str) -> None:
     assert [check.name for check in fold if not check.ok] == ["checkpoint", "corpus", "audit"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_old_runs_are_scored_again(version_0_1: Path, stores: Path, name: str) -> None:
     recompute(version_0_1 / name, "corpora", str(stores), rescore=True)

@@ -40,6 +40,7 @@ def test_tensors_reuse_the_memory_of_freed_ones() -> None:
     assert returned > 48
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("elsewhere", ["memory.sys.platform = 'darwin'", "memory.ctypes.CDLL = lambda _: object()"])
 def test_other_systems_and_libraries_are_left_alone(elsewhere: str) -> None:
     code = f"{elsewhere}; print(memory.keep_freed_memory(), memory.return_freed_memory())"

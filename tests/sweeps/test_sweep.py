@@ -71,6 +71,7 @@ def test_a_job_that_fails_is_kept_with_its_reason_and_tried_again(
     assert len(job.read_record(jobs(folder())[666]).attempts) == 2
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_sweep_and_the_same_command_resumes_it(
     sweep: Sweep, begun: Begun, folder: Folder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,6 +32,7 @@ def test_fold_is_trained_with_settings_of_its_own(settings: Settings) -> None:
     assert "settings of fold 0" not in page
 
 
+@pytest.mark.slow
 def test_settings_chosen_on_test_speakers_stamp_every_file(settings: Settings) -> None:
     run = RunFolder(experiment.train(settings("model=lda", "fold=all", "searched=[0,1,2]"), terminal=False))
     stamp = "settings chosen on test speakers: 6 of 6"  # three folds of two speakers

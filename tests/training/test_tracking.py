@@ -178,6 +178,7 @@ def test_every_tag_fits_into_64_characters(text: str) -> None:
     assert 1 <= len(wandb_run.tag(text)) <= 64
 
 
+@pytest.mark.slow
 def test_the_names_of_a_single_fold_have_no_prefix(settings: Settings) -> None:
     folder = experiment.train(settings("logger=wandb"))
     run = offline(folder)

@@ -194,6 +194,7 @@ def test_model_that_must_be_adapted_is_refused(save: Save, tmp_path: Path) -> No
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_part_that_cannot_be_followed_is_refused(save: Save, tmp_path: Path) -> None:
     checkpoint = save("light_cnn", "cleaning=[trim]")
     with pytest.raises(ConfigError, match="model must be made of parts that can be exported; got CNN, Trim, LogMel"):
