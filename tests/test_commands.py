@@ -136,6 +136,7 @@ class Own(CNN):
 """
 
 
+@pytest.mark.slow
 def test_an_unforeseen_error_of_a_model_shows_its_traceback(sooner: Command, quick: list[str], tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN)
     done = sooner("train", *quick, "model._target_=own.Own")
@@ -200,40 +201,45 @@ def test_ctrl_c_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+WRONG = [
+    ("model=trasformer", ["Did you mean model=transformer?"]),
+    ("modle=cnn", ["Unknown setting: modle. Did you mean model?"]),
+    ("+epochs=1", ["Did you mean trainer.max_epochs?"]),
+    ("fold=[", ["must be <name>=<value>", "fold=["]),
+    ("fold=9", ["fold must be 0 to 2", "got 9"]),
+    ("+model.extra=1", ["extra", "channels"]),
+    ("trainer.max_epochs=0", ["trainer.max_epochs must be an integer of 1 or more; got 0"]),
+    ("seed=-1", ["seed", "4294967295"]),
+]
+WRONG_TOO = [
+    ("model=resnet", ["model must be one of bilstm, classical, cnn", "got resnet"]),
+    ("model=null", ["model must be one of"]),
+    ("data=[ravdess,msp_improv]", ["data must be one of cafe, crema", "got msp_improv"]),
+    ("experiment=none", ["experiment must be one of", "got none"]),
+    ("augment=null", ["augment must be one of", "augment=none"]),
+    ("epochs=3", ["Did you mean trainer.max_epochs?"]),
+    ("lr=1e-3", ["optimizer.lr?"]),
+    ("device=cuda", ["Did you mean trainer.accelerator?"]),
+    ("batch=16", ["Did you mean batch_size?"]),
+    ("dataset=ravdess", ["Did you mean data?"]),
+    ("+selection.patienc=1", ["selection.patienc. Did you mean callbacks.early_stopping.patience?"]),
+    ("+audio.trimdb=3", ["Unknown setting: audio.trimdb. Did you mean audio.trim_db?"]),
+    ("++seed.x=1", ["Unknown setting: seed.x"]),
+    ("+seed=1", ["Write seed=<value>, without a plus sign"]),
+    ("fold=${nothing}", ["fold refers to another setting that does not exist"]),
+    ("model.chanels=3", ["chanels"]),
+    ("normalise=sex", ["normalise must be one of corpus, none, speaker, training, utterance; got sex"]),
+    ("labels.target=distribution", ["votes", "demo"]),
+    ("protocol=luna5", ["ravdess", "speaker_cv"]),
+    ("trainer.precision=8", ["precision"]),
+    ("trainer.devices=2", ["trainer.devices must be 1 device", "got 2", "trainer=ddp"]),
+    ("data=[ravdess,savee]", ["Several corpora", "protocol=speaker_cv"]),
+]
+"""More of them, in the slow tests."""
+
+
 @pytest.mark.parametrize(
-    ("override", "words"),
-    [
-        ("model=resnet", ["model must be one of bilstm, classical, cnn", "got resnet"]),
-        ("model=trasformer", ["Did you mean model=transformer?"]),
-        ("model=null", ["model must be one of"]),
-        ("data=[ravdess,msp_improv]", ["data must be one of cafe, crema", "got msp_improv"]),
-        ("experiment=none", ["experiment must be one of", "got none"]),
-        ("augment=null", ["augment must be one of", "augment=none"]),
-        ("modle=cnn", ["Unknown setting: modle. Did you mean model?"]),
-        ("epochs=3", ["Did you mean trainer.max_epochs?"]),
-        ("+epochs=1", ["Did you mean trainer.max_epochs?"]),
-        ("lr=1e-3", ["optimizer.lr?"]),
-        ("device=cuda", ["Did you mean trainer.accelerator?"]),
-        ("batch=16", ["Did you mean batch_size?"]),
-        ("dataset=ravdess", ["Did you mean data?"]),
-        ("+selection.patienc=1", ["selection.patienc. Did you mean callbacks.early_stopping.patience?"]),
-        ("+audio.trimdb=3", ["Unknown setting: audio.trimdb. Did you mean audio.trim_db?"]),
-        ("++seed.x=1", ["Unknown setting: seed.x"]),
-        ("+seed=1", ["Write seed=<value>, without a plus sign"]),
-        ("fold=[", ["must be <name>=<value>", "fold=["]),
-        ("fold=${nothing}", ["fold refers to another setting that does not exist"]),
-        ("fold=9", ["fold must be 0 to 2", "got 9"]),
-        ("model.chanels=3", ["chanels"]),
-        ("normalise=sex", ["normalise must be one of corpus, none, speaker, training, utterance; got sex"]),
-        ("+model.extra=1", ["extra", "channels"]),
-        ("labels.target=distribution", ["votes", "demo"]),
-        ("protocol=luna5", ["ravdess", "speaker_cv"]),
-        ("trainer.precision=8", ["precision"]),
-        ("trainer.devices=2", ["trainer.devices must be 1 device", "got 2", "trainer=ddp"]),
-        ("trainer.max_epochs=0", ["trainer.max_epochs must be an integer of 1 or more; got 0"]),
-        ("seed=-1", ["seed", "4294967295"]),
-        ("data=[ravdess,savee]", ["Several corpora", "protocol=speaker_cv"]),
-    ],
+    ("override", "words"), [*WRONG, *(pytest.param(*case, marks=pytest.mark.slow) for case in WRONG_TOO)]
 )
 def test_the_error_names_the_wrong_setting(sooner: Command, quick: list[str], override: str, words: list[str]) -> None:
     few = [] if override.startswith(("protocol=", "data=")) else quick
@@ -245,6 +251,7 @@ def test_the_error_names_the_wrong_setting(sooner: Command, quick: list[str], ov
         assert word in done.stderr, done.stderr
 
 
+@pytest.mark.slow
 def test_describe_takes_any_path(sooner: Command, tmp_path: Path, tiny_demo: Path) -> None:
     lines = ["file,emotion,speaker", *(f"{f},{f.stem[-5:-2]},{f.name[:3]}" for f in sorted(tiny_demo.iterdir()))]
     name = "it's [my] ünï=1, a.csv"

@@ -134,6 +134,7 @@ def test_command_names_the_extra_that_it_needs(tmp_path: Path, arguments: list[s
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_exported_model_is_served_without_the_packages_of_training(model: Path, tmp_path: Path) -> None:
     pytest.importorskip("fastapi")
     with socket.create_server(("127.0.0.1", 0)) as free:

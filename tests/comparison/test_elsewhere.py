@@ -43,6 +43,7 @@ def adopted(table: pd.DataFrame, reference: Path, folder: Path, name: str = "min
     return adopt(file, [RunFolder(reference)], folder / "adopted")
 
 
+@pytest.mark.slow
 def test_the_code_of_the_page_makes_a_system_of_a_comparison(
     reference: Path, tiny_demo: Path, stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -254,6 +254,7 @@ def _two_models(rng: np.random.Generator, speakers: int, better: float, clips: i
     return counts, right
 
 
+@pytest.mark.slow
 def test_swapping_speakers_keeps_the_level_and_swapping_utterances_does_not() -> None:
     rng, runs, rejected = np.random.default_rng(0), 400, {"speakers": 0, "utterances": 0}
     for run in range(runs):

@@ -107,6 +107,7 @@ def test_gap_by_chance_equals_all_permutations() -> None:
     assert result["p_value"] == pytest.approx(np.mean(every[:, 1] >= observed - 1e-9), abs=0.01)
 
 
+@pytest.mark.slow
 def test_small_group_that_spreads_more_is_rarely_found_to_differ() -> None:
     """Both have the same mean; a test of the plain gap, by permutation too, finds one in a fifth of the tables."""
     rng, found, runs = np.random.default_rng(5), {"studentised": 0, "plain": 0}, 100
@@ -138,6 +139,7 @@ def test_groups_with_other_classes_are_not_compared() -> None:
     assert "corpus" not in profile(table[table["corpus"] != "x"].assign(utterance="u", sentence=None))["fairness"]
 
 
+@pytest.mark.slow
 def test_absent_gap_is_rarely_significant_but_never_0() -> None:
     rng = np.random.default_rng(1)
     sizes, recall = {"a": 8, "b": 8, "c": 8}, dict.fromkeys("abc", 0.6)

@@ -98,6 +98,7 @@ def test_sums_of_drawn_speakers_are_exact_for_several_models() -> None:
     np.testing.assert_array_equal(sums_of_drawn(drawn, counts), counts[drawn].sum(axis=2))
 
 
+@pytest.mark.slow
 def test_resampling_speakers_covers_and_resampling_utterances_does_not() -> None:
     rng = np.random.default_rng(11)
     runs, speakers, truth = 200, 20, 2 / 3

@@ -121,6 +121,7 @@ def test_missing_classes_count_as_an_average_voice(trained: SpeechClassifier, me
     np.testing.assert_allclose(adapted(trained)[0], weight * own + (1 - weight) * prior, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_held_out_clips_are_answered_by_a_model_of_the_others(
     by_speaker: Path, trained: SpeechClassifier, me: Path
 ) -> None:
@@ -177,6 +178,7 @@ def test_what_cannot_be_adapted_is_refused(
         adapt_to_voice(trained, written(me.parent / "odd.csv", odd))
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_model_and_keeps_what_is_there(by_speaker: Path, me: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "COLUMNS": "80"}
     line = ["ser.adapt", f"model={by_speaker}", "voice=me.csv", "out=adapted"]

@@ -258,6 +258,7 @@ def test_normalisation_statistics_are_of_features_in_evaluation_mode(
     np.testing.assert_allclose(fitted.deviation[:, 0], frames.std(axis=1), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["none", "1"])
 def test_half_precision_training_works(how: str, tiny_demo: Path, stores: Path, home: Path) -> None:
     save_brisk(home / "checkpoint", "whisper 80")

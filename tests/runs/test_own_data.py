@@ -55,6 +55,7 @@ def test_folders_of_classes_give_a_carded_run_stamped_for_unknown_speakers(setti
     assert all(check.ok is not False for check in verify(run.path, stores=str(settings()["paths"]["stores"])))
 
 
+@pytest.mark.slow
 def test_german_table_with_boredom_trains_on_its_own_labels_and_on_common_ones(
     settings: Settings, tmp_path: Path
 ) -> None:

@@ -167,6 +167,7 @@ def test_streams_are_counted_and_silent_ones_end(model: Predictor) -> None:
         until(lambda: metric(client, "ser_streams") == 0)
 
 
+@pytest.mark.slow
 def test_a_stream_that_is_scored_too_slowly_is_told_how_far_behind_it_is(model: Predictor) -> None:
     slow = Slow(model)
     start = {**START_MESSAGE, "window": 0.5, "hop": 0.3}

@@ -109,7 +109,9 @@ def test_a_job_that_fails_stops_no_other(swept: Swept) -> None:
     assert swept.code == 1
     assert job.read_record(swept.jobs[9]).state == "failed"
     assert "2 of 3 jobs are done" in swept.said
-    assert swept.said.count("for protocol=speaker_cv (changed) on this data; got 9") == 2, "when it fails, and at the end"
+    assert swept.said.count("for protocol=speaker_cv (changed) on this data; got 9") == 2, (
+        "when it fails, and at the end"
+    )
     assert "Traceback" not in swept.said
 
 

@@ -321,6 +321,7 @@ def test_the_log_has_the_traceback_of_an_unforeseen_error(settings: Settings, mo
     assert "Traceback" in log.read_text()
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_early_resumes_without_training(settings: Settings) -> None:
     config = settings("trainer.max_epochs=20", "callbacks.early_stopping.patience=1", "optimizer.lr=1e-9")
     folder = experiment.train(config)

@@ -204,6 +204,7 @@ def test_logged_settings_do_not_depend_on_the_folder(settings: Settings, tmp_pat
     assert differ == {"batch_size"}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_id_and_history(settings: Settings) -> None:
     config = settings("logger=wandb", "trainer.max_epochs=4")
     train_until_the_third_epoch(config)
