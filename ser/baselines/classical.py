@@ -67,7 +67,7 @@ class Classical(SpeechClassifier):
                 "it. Set normalise=none or normalise=speaker."
             )
         self.name, self.functionals = name, functionals
-        self.estimator = estimator_for(name, estimator, regressor, self.numeric)
+        self.estimator = _with_layers(estimator_for(name, estimator, regressor, self.numeric), features)
         self.scaler = scaler if isinstance(scaler, str) else list(scaler)
         self.fitted: Fitted | None = None
         self.chosen: dict[str, Any] = {}
@@ -169,6 +169,18 @@ class Classical(SpeechClassifier):
                 "Choose other features, or report it."
             )
         return rows
+
+
+def _with_layers(estimator: dict[str, Any], features: nn.Module) -> dict[str, Any]:
+    """Return an estimator that takes the layers of an encoder one by one with their number; any other as it is."""
+    if estimator.get("n_layers", 1) is not None:
+        return estimator
+    if not (getattr(features, "one_frame", False) and hasattr(features, "n_layers")):
+        raise ConfigError(
+            f"features must be encoder, with one vector a clip, for {estimator['_target_']}; got {type(features).__name__}. "
+            "Set features=encoder and features.summary=statistics."
+        )
+    return {**estimator, "n_layers": features.n_layers}
 
 
 def _in_words(settings: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 KNOWN = (
+    "ser.baselines.layer_average.LayerAverage",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.tree._tree.Tree",

@@ -15,6 +15,7 @@ from ser.baselines.classical import Classical
 from ser.baselines.fitted import Fitted
 from ser.errors import ConfigError, RunError
 from ser.evaluation.calibration import FLOOR
+from ser.inference.exporting.layer_average import register_layer_average
 from ser.inference.exporting.program import OPSET, in_onnx, program_of, refusing, temperature_of, traced
 
 ML_OPSET = 3
@@ -102,6 +103,7 @@ def _pipeline_in_onnx(fitted: Fitted, n_features: int) -> Any:
         ) from error
     from sklearn.pipeline import Pipeline
 
+    register_layer_average()
     steps = [step for step in fitted.pipeline.steps if step[1] != "passthrough"]  # which skl2onnx does not know
     estimator = steps[-1][1]
     kind = FloatTensorType if fitted.present is None else DoubleTensorType  # onnxruntime has few regressors in double

@@ -30,10 +30,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "overrides",
     [
         ["model=logistic_regression", "features=encoder", "features.layer=2"],
+        ["model=layer_average"],
         ["model=lda", "features=encoder", "features.summary=frames", "model.functionals=[mean, p50]"],
         ["model=bilstm", "features=encoder", "features.summary=frames", "features.layer=1", "augment=[]"],
     ],
-    ids=["statistics", "functionals", "network"],
+    ids=["statistics", "layers", "functionals", "network"],
 )
 def test_run_predicts_without_the_checkpoint(
     settings: Settings, tmp_path: Path, checkpoint: Path, overrides: list[str]
