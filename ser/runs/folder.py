@@ -40,6 +40,8 @@ BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 OF_CARD: tuple[str, ...] = (AUDIT, BEST, CONFIG, CONFUSION, CURVES, DEV_PREDICTIONS, ENVIRONMENT, HISTORY, METRICS)
 OF_CARD += (PAGE, PREDICTIONS, PROFILE, SCATTER, SPLIT)
 """Files whose SHA-256 a card holds, in the run's folder and in those of its folds, if they exist."""
+LARGE = (".ckpt", ".html", ".png")
+"""Suffixes of weights, pages and pictures, which a small copy of a run leaves out: no number is read from them."""
 SIBLING = "sibling.json"
 """Of a model with ``fold=final``: the numbers of its tested sibling; see `ser.runs.sibling`."""
 FOLD = "fold_"

@@ -15,11 +15,12 @@ from ser.protocols.split import SIDES, Split
 from ser.protocols.split_file import read_splits
 from ser.report.format import writer
 from ser.runs.card import LATER_FACTS, config_of, describe, hashes
-from ser.runs.folder import CARD, DEV_PREDICTIONS, HISTORY, METRICS, PREDICTIONS, PROFILE, SPLIT, RunFolder
+from ser.runs.folder import CARD, DEV_PREDICTIONS, HISTORY, LARGE, METRICS, PREDICTIONS, PROFILE, SPLIT, RunFolder
 from ser.runs.identity import essential
 from ser.runs.results import pooled_stamps, untested
 from ser.runs.verifying.check import UncheckedError, refuse
 from ser.runtime.migration import migrated_config, moved_targets
+from ser.runtime.words import and_more
 
 TABLES = {PREDICTIONS: "test", DEV_PREDICTIONS: "dev"}
 """The tables, and the side of the split that each is of."""
@@ -53,13 +54,17 @@ def verify_card(run: RunFolder) -> str:
 
 
 def verify_files(run: RunFolder) -> str:
-    """Check that no file was changed after the card was written."""
+    """Check that no file was changed after the card was written; weights, pages and pictures may be left out."""
     stored = _stored_card(run)
     then, now = stored["files"], hashes(run, stored["schema"])
-    changed = [f"{name} (gone)" if name not in now else name for name in sorted(then) if then[name] != now.get(name)]
+    absent = [name for name in sorted(then) if name not in now]
+    changed = [f"{name} (gone)" for name in absent if not name.endswith(LARGE)]
+    changed += [name for name in sorted(then) if name in now and then[name] != now[name]]
     changed += [f"{name} (new)" for name in sorted(set(now) - set(then))]
     if changed:
         raise RunError(f"Changed after the card was written, by the SHA-256: {', '.join(changed)}.")
+    if absent:
+        raise UncheckedError(f"the SHA-256 of {len(now)} files agree; absent: {and_more(absent, 1)}")
     return f"the SHA-256 of {len(then)} files"
 
 
