@@ -283,6 +283,26 @@ def test_absent_files_are_not_checked(one: Path, found: Callable[..., dict[str, 
     }
 
 
+def test_copy_without_weights_and_pictures_holds_as_far_as_it_can_be_checked(
+    run: Path, found: Callable[..., dict[str, Check]]
+) -> None:
+    for file in [file for file in run.rglob("*") if file.suffix in (".ckpt", ".html", ".png")]:
+        file.unlink()
+    checks = found(run)
+    unchecked = {name for name, check in checks.items() if check.ok is None}
+    assert unchecked == {"files", *(f"fold_{fold} {name}" for fold in range(3) for name in ("checkpoint", "statistics"))}
+    assert failed(checks) == set()
+    assert re.search(r"the SHA-256 of \d+ files agree; absent: card\.html and \d+ more", checks["files"].detail)
+
+
+def test_absent_table_is_found_in_a_copy_without_weights(run: Path, found: Callable[..., dict[str, Check]]) -> None:
+    for file in [*run.rglob("*.ckpt"), run / "fold_1" / "dev_predictions.parquet"]:
+        file.unlink()
+    checks = found(run)
+    assert "files" in failed(checks)
+    assert checks["files"].detail.endswith("by the SHA-256: fold_1/dev_predictions.parquet (gone).")
+
+
 @pytest.mark.parametrize(
     ("name", "checks"),
     [
