@@ -27,7 +27,10 @@ RECORDED = (
 
 
 def environment(seed: int, fingerprint: str, device: str) -> dict[str, Any]:
-    """Return versions, git revision, seed, data fingerprint, device and the command's settings."""
+    """Return versions, git revision, seed, data fingerprint, device and the command's settings.
+
+    The platform is its system, processor and C library: a kernel's release says more about a machine than a card should.
+    """
     versions = {}
     for package in RECORDED:
         try:
@@ -36,7 +39,7 @@ def environment(seed: int, fingerprint: str, device: str) -> dict[str, Any]:
             versions[package] = "not installed"
     return {
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": "-".join(filter(None, (platform.system(), platform.machine(), *platform.libc_ver()))),
         "versions": versions,
         "git": git_revision(Path(__file__).parent),
         "seed": seed,

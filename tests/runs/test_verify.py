@@ -290,7 +290,10 @@ def test_copy_without_weights_and_pictures_holds_as_far_as_it_can_be_checked(
         file.unlink()
     checks = found(run)
     unchecked = {name for name, check in checks.items() if check.ok is None}
-    assert unchecked == {"files", *(f"fold_{fold} {name}" for fold in range(3) for name in ("checkpoint", "statistics"))}
+    assert unchecked == {
+        "files",
+        *(f"fold_{fold} {name}" for fold in range(3) for name in ("checkpoint", "statistics")),
+    }
     assert failed(checks) == set()
     assert re.search(r"the SHA-256 of \d+ files agree; absent: card\.html and \d+ more", checks["files"].detail)
 
