@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser.comparison.plots import SHOWN
-from ser.comparison.rows import (
+from ser.comparison.cells import (
     PAIR_COLUMNS,
-    Comparison,
     chance_of,
     columns,
     guess_cells,
@@ -16,6 +14,8 @@ from ser.comparison.rows import (
     reading,
     what_is_tested,
 )
+from ser.comparison.plots import SHOWN
+from ser.comparison.rows import Comparison
 from ser.evaluation.comparison import SIGNIFICANT
 from ser.protocols.stamps import meaning
 from ser.report.html import data_uri, rendered

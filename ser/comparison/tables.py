@@ -9,12 +9,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ser.comparison.rows import (
+from ser.comparison.cells import (
     PAIR_COLUMNS,
     TIMES,
-    Comparison,
-    Group,
-    Section,
     chance_of,
     columns,
     guess_cells,
@@ -27,6 +24,7 @@ from ser.comparison.rows import (
     what_is_tested,
     where,
 )
+from ser.comparison.rows import Comparison, Group, Section
 from ser.protocols.stamps import meaning
 from ser.report.format import MINUS
 from ser.report.tables import heading

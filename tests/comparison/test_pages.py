@@ -17,7 +17,8 @@ from sklearn.metrics import recall_score
 
 from ser.comparison import page
 from ser.comparison import plots as comparison_plots
-from ser.comparison.rows import TIMES, Comparison, Group, Pair, Row, Section
+from ser.comparison.cells import TIMES
+from ser.comparison.rows import Comparison, Group, Pair, Row, Section
 from ser.comparison.tables import frame, latex, markdown, terminal
 from ser.evaluation import predictions
 
