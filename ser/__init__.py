@@ -95,12 +95,15 @@ def audit(*overrides: str, **settings: Any) -> "pd.DataFrame":
 
 
 @packages_named()
-def compare(*folders: str | Path, baseline: str | None = None, out: str | Path | None = None) -> "pd.DataFrame":
+def compare(
+    *folders: str | Path, baseline: str | None = None, equivalent: float | None = None, out: str | Path | None = None
+) -> "pd.DataFrame":
     """Compare runs, as ``python -m ser.compare``.
 
     Args:
         folders: Of runs, or with runs below them; and tables of predictions from elsewhere.
         baseline: A system of the table; the one with the fewest parameters by default.
+        equivalent: Points of UAR (hundredths of CCC) within which systems are tested for being equal, too; see ``pairs.csv``.
         out: Where to write the tables, the pictures and the page; nothing is written by default.
 
     Returns:
@@ -115,8 +118,10 @@ def compare(*folders: str | Path, baseline: str | None = None, out: str | Path |
     paths = [Path(folder).expanduser() for folder in folders]
     if out is None:
         with TemporaryDirectory() as made:
-            return tables.frame(leaderboard.rank_systems(*systems.find_with_tables(paths, Path(made)), baseline)[0])
-    return pd.read_csv(leaderboard.compare(paths, baseline, Path(out).expanduser()) / "comparison.csv")
+            found = systems.find_with_tables(paths, Path(made))
+            return tables.frame(leaderboard.rank_systems(*found, baseline, equivalent)[0])
+    written = leaderboard.compare(paths, baseline, Path(out).expanduser(), equivalent)
+    return pd.read_csv(written / "comparison.csv")
 
 
 @packages_named()

@@ -20,12 +20,18 @@ def main() -> None:
         help="run folders, folders of runs, and tables of predictions from elsewhere: runs multirun/... mine.csv",
     )
     parser.add_argument("--baseline", metavar="NAME", help="a system of the table (default: the fewest parameters)")
+    parser.add_argument(
+        "--equivalent",
+        metavar="MARGIN",
+        type=float,
+        help="also test which systems are equal within so many points of UAR (hundredths of CCC)",
+    )
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="where to write (default: compare-<date>-<time>)")
     options = parser.parse_args()
     with friendly_errors():
         from ser.comparison.leaderboard import compare  # late: --help comes at once
 
-        compare(options.folders, options.baseline, options.out)
+        compare(options.folders, options.baseline, options.out, options.equivalent)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Sequence
 
 from ser.comparison.rows import OF_WEIGHTS, Comparison, Group, Pair, Row, Section, folds_in_words
+from ser.evaluation.comparison import SIGNIFICANT
 from ser.evaluation.measure import Measure
 from ser.report.format import MINUS, UNDEFINED, duration, percent, probability, with_interval, writer
 from ser.report.guesses import source_of
 
 TIMES = "\N{MULTIPLICATION SIGN}"
+WITHIN = "equal within"
+UNCLEAR = "unclear"
 Columns = dict[str, Callable[[Row], str]]
+PairColumns = dict[str, Callable[[Pair], str]]
 
 
 def main_score(row: Row) -> str:
@@ -37,14 +41,26 @@ def columns(group: Group) -> Columns:
     return {name: text for name, text in written.items() if any(text(row) != UNDEFINED for row in group.rows)}
 
 
-PAIR_COLUMNS: dict[str, Callable[[Pair], str]] = {
-    "difference [95 %]": lambda pair: with_interval(
-        pair.difference, pair.low, pair.high, signed=True, write=writer(pair.measure)
-    ),
-    "p": lambda pair: probability(pair.p),
-    "p (Holm)": lambda pair: probability(pair.p_holm),
-    "of": lambda pair: "methods" if pair.of_methods else "weights",
-}
+def pair_columns(pairs: Sequence[Pair]) -> PairColumns:
+    """Return the columns of a table of tests that any of them has, and how a test is written in each."""
+    margin = next((pair.margin for pair in pairs if pair.margin), "")
+    written: PairColumns = {
+        "difference [95 %]": lambda pair: with_interval(
+            pair.difference, pair.low, pair.high, signed=True, write=writer(pair.measure)
+        ),
+        "p": lambda pair: probability(pair.p),
+        "p (Holm)": lambda pair: probability(pair.p_holm),
+        "of": lambda pair: "methods" if pair.of_methods else "weights",
+    }
+    return written | ({f"{WITHIN} {margin}": _equal} if margin else {})
+
+
+def _equal(pair: Pair) -> str:
+    if pair.equality is None or pair.equality.p_holm is None:
+        return UNDEFINED
+    return f"{'yes' if pair.equality.is_shown else UNCLEAR} {probability(pair.equality.p_holm)}"
+
+
 SPREAD = (
     "with its 95 % interval over speakers (and seeds, where there are several). Folds: mean and sd of the folds' scores, each"
     " the mean over seeds. Seeds: sd of the pooled score from seed to seed."
@@ -70,6 +86,18 @@ OF_NUMBERS = (
 def reading(measure: Measure) -> tuple[str, str]:
     """Return how to read the scores, and the tests."""
     return OF_NUMBERS if measure.numeric else OF_CLASSES
+
+
+def more_on_tests(section: Section) -> tuple[str, ...]:
+    """Return how to read what was asked for besides the difference, a sentence or two each."""
+    margin = next((pair.margin for pair in section.pairs if pair.margin), "")
+    if not margin:
+        return ()
+    return (
+        f"{WITHIN.capitalize()} {margin}: two one-sided tests with the variance of the difference, and p after Holm; yes:"
+        f" below {SIGNIFICANT}. {UNCLEAR.capitalize()}: that is not shown, nor that they differ by more. A difference can be"
+        " significant and yet within the margin.",
+    )
 
 
 def matrix_reading(comparison: Comparison) -> str:
@@ -111,8 +139,9 @@ def guess_cells(group: Group, columns: int) -> list[tuple[str, ...]]:
 
 
 def pair_cells(pairs: Sequence[Pair]) -> list[tuple[str, ...]]:
-    """Return tests as text: the pair, then `PAIR_COLUMNS`."""
-    return [(f"{pair.one} {MINUS} {pair.other}", *(text(pair) for text in PAIR_COLUMNS.values())) for pair in pairs]
+    """Return tests as text: the pair, then its `pair_columns`."""
+    written = pair_columns(pairs).values()
+    return [(f"{pair.one} {MINUS} {pair.other}", *(text(pair) for text in written)) for pair in pairs]
 
 
 def matrix_cells(comparison: Comparison) -> list[tuple[str, ...]]:

@@ -18,13 +18,13 @@ import pandas as pd
 from ser.comparison import page
 from ser.comparison import plots as comparison_plots
 from ser.comparison import tables as comparison_tables
+from ser.comparison.pairs import Tables, pairs_of
 from ser.comparison.report import Report
-from ser.comparison.rows import Comparison, Group, Pair, Row, Section, folds_in_words
+from ser.comparison.rows import Comparison, Group, Row, Section, folds_in_words
 from ser.comparison.systems import Pooled, find_with_tables, join_folds, names
 from ser.errors import ConfigError
 from ser.evaluation import metrics, predictions
 from ser.evaluation.calibration import ece
-from ser.evaluation.comparison import holm, paired
 from ser.evaluation.intervals import speaker_interval
 from ser.evaluation.measure import measure_of
 from ser.evaluation.seeds import seed_and_speaker_interval
@@ -33,8 +33,6 @@ from ser.protocols.stamps import ADAPTED, CORPUS_ADAPTED, KNOWING, SEEN, SEEN_UN
 from ser.report.guesses import highest
 from ser.runtime.files import write_text
 
-Tables = dict[str, list[pd.DataFrame]]
-"""By system: a predictions table a seed."""
 KNOWING_IN_WORDS = {
     ADAPTED: "adapted to unlabelled recordings of its test speakers",
     CORPUS_ADAPTED: "adapted to the unlabelled test recordings of each corpus",
@@ -56,16 +54,20 @@ class Leaderboard(Report):
         compare(runs, out=folder / "comparison")
 
 
-def compare(folders: Sequence[Path], baseline: str | None = None, out: Path | None = None) -> Path:
+def compare(
+    folders: Sequence[Path], baseline: str | None = None, out: Path | None = None, equivalent: float | None = None
+) -> Path:
     """Compare the runs in and below some folders: print the tables; write them, the pictures and the page.
 
     Args:
         folders: Folders of runs, or with runs below them; and tables of predictions, see `ser.comparison.elsewhere`.
         baseline: See `rank_systems`.
         out: Where to write; ``compare-<date>-<time>`` by default.
+        equivalent: See `rank_systems`.
 
     Returns:
-        The folder written to, with ``comparison.csv``, ``.md``, ``.tex``, ``.html`` and ``pictures/<corpora>/``.
+        The folder written to, with ``comparison.csv``, ``.md``, ``.tex``, ``.html`` and ``pictures/<corpora>/``; and with
+        ``pairs.csv`` where systems were tested against each other.
 
     Raises:
         SerError: What the user can fix, in words.
@@ -73,8 +75,10 @@ def compare(folders: Sequence[Path], baseline: str | None = None, out: Path | No
     from rich.console import Console
 
     out = out or Path(f"compare-{datetime.now():%Y%m%d-%H%M%S}")
-    comparison, tables = rank_systems(*find_with_tables(folders, out / "elsewhere"), baseline)
+    comparison, tables = rank_systems(*find_with_tables(folders, out / "elsewhere"), baseline, equivalent)
     write_text(comparison_tables.frame(comparison).to_csv(index=False), out / "comparison.csv")
+    if any(section.pairs for section in comparison.sections):
+        write_text(comparison_tables.frame_of_pairs(comparison).to_csv(index=False), out / "pairs.csv")
     write_text(comparison_tables.markdown(comparison), out / "comparison.md")
     write_text(comparison_tables.latex(comparison), out / "comparison.tex")
     drawn = [
@@ -84,13 +88,17 @@ def compare(folders: Sequence[Path], baseline: str | None = None, out: Path | No
     page.write_page(comparison, drawn, out / "comparison.html")
     console = Console()
     console.print(comparison_tables.terminal(comparison))
-    for file in [out / "pictures", *sorted(out.glob("comparison.*"), key=lambda file: (file.suffix == ".html", file))]:
+    files = [*out.glob("pairs.csv"), *out.glob("comparison.*")]
+    for file in [out / "pictures", *sorted(files, key=lambda file: (file.suffix == ".html", file))]:
         console.print(str(file), highlight=False, markup=False, soft_wrap=True)
     return out
 
 
 def rank_systems(
-    runs: Sequence[Pooled], notes: Sequence[str] = (), baseline: str | None = None
+    runs: Sequence[Pooled],
+    notes: Sequence[str] = (),
+    baseline: str | None = None,
+    equivalent: float | None = None,
 ) -> tuple[Comparison, list[Tables]]:
     """Group runs into systems, and systems into what can be compared; score and test them.
 
@@ -99,13 +107,19 @@ def rank_systems(
         notes: On what was skipped; more are added to them.
         baseline: A system to test the others against, in each section that has it; by default the one with the fewest
             parameters.
+        equivalent: Points of UAR (hundredths of CCC) within which systems are tested for being equal, too.
 
     Returns:
         The comparison, and the predictions of the systems of each of its sections.
 
     Raises:
-        ConfigError: If the baseline is not a system of any section.
+        ConfigError: If the baseline is not a system of any section, or ``equivalent`` is out of range.
     """
+    if equivalent is not None and not 0 < equivalent < 100:
+        raise ConfigError(
+            f"--equivalent must be above 0 and below 100 points; got {equivalent:g}. Choose a difference too small to matter."
+        )
+    margin = None if equivalent is None else equivalent / 100
     pooled, repeated = join_folds(runs)
     systems = list(dict.fromkeys(run.system for run in pooled))
     named = dict(zip(systems, names([json.loads(system) for system in systems]), strict=True))
@@ -117,7 +131,7 @@ def rank_systems(
         first, *others = sorted(groups.values(), key=_size)
         group, its = _group(first, named)
         chosen, why = _baseline(group, baseline)
-        sections.append(Section(group, group.rows[0].system, chosen, why, _tests(group, its, chosen)))
+        sections.append(Section(group, group.rows[0].system, chosen, why, pairs_of(group, its, chosen, margin)))
         tables.append(its)
         apart += [replace(_group(other, named)[0], apart=_reason(other[0], first[0])) for other in others]
     comparison = Comparison(tuple(sections), tuple(apart), (*notes, *repeated))
@@ -233,27 +247,3 @@ def _baseline(group: Group, asked: str | None) -> tuple[str, str]:
     if known:
         return min(known)[1], "the fewest parameters"
     return systems[-1], f"the lowest {group.measure.name}, as no metrics.json has the parameters"
-
-
-def _tests(group: Group, tables: Tables, baseline: str) -> tuple[Pair, ...]:
-    """Test the best against every other system, and every other system against the baseline; Holm over all of them."""
-    best, *rest = [row.system for row in group.rows]
-    sides = [(best, other) for other in rest]
-    sides += [(one, baseline) for one in rest if one != baseline and best != baseline]
-    tests = [paired(tables[one], tables[other]) for one, other in sides]
-    corrected = holm(np.array([test.p_value for test in tests]))
-    return tuple(
-        Pair(
-            one,
-            other,
-            test.difference,
-            test.interval.low,
-            test.interval.high,
-            test.p_value,
-            float(p),
-            test.caution,
-            test.of_methods,
-            group.measure,
-        )
-        for (one, other), test, p in zip(sides, tests, corrected, strict=True)
-    )

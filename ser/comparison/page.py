@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from ser.comparison.cells import (
-    PAIR_COLUMNS,
     chance_of,
     columns,
     guess_cells,
     main_score,
     matrix_reading,
+    more_on_tests,
+    pair_columns,
     reading,
     what_is_tested,
 )
@@ -28,7 +29,12 @@ def write_page(comparison: Comparison, pictures: Sequence[Mapping[str, Path]], p
     """Write the page, whole or not at all, with the pictures of each section (`ser.comparison.plots.draw_section`)."""
     drawn = [{name: data_uri(picture) for name, picture in its.items()} for its in pictures]
     values: dict[str, Any] = {"comparison": comparison, "sections": list(zip(comparison.sections, drawn, strict=True))}
-    values |= {"columns": columns, "score": main_score, "pair_columns": PAIR_COLUMNS, "reading": reading}
-    values |= {"matrix_reading": matrix_reading, "chance_of": chance_of, "guess_cells": guess_cells}
+    values |= {"columns": columns, "score": main_score, "pair_columns": pair_columns, "reading": reading}
+    values |= {
+        "matrix_reading": matrix_reading,
+        "chance_of": chance_of,
+        "guess_cells": guess_cells,
+        "more_on_tests": more_on_tests,
+    }
     values |= {"meaning": meaning, "what_is_tested": what_is_tested, "shown": SHOWN, "significant": SIGNIFICANT}
     write_text(rendered(TEMPLATE, values), path)

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ser.evaluation.comparison import SIGNIFICANT
@@ -68,11 +68,31 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Equality:
+    """A test of whether two systems are equal within a margin (`ser.evaluation.equivalence.equivalence`).
+
+    Attributes:
+        margin: Of the main score; 0.02 is 2 points of UAR.
+        p, p_holm: ``None`` where there are too few speakers to conclude.
+    """
+
+    margin: float
+    p: float | None
+    p_holm: float | None
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the two are equal within the margin, as far as the test allows to say so."""
+        return self.p_holm is not None and self.p_holm < SIGNIFICANT
+
+
+@dataclass(frozen=True)
 class Pair:
     """A paired test: ``one`` minus ``other`` in the pooled main score, on the same utterances of the same speakers.
 
     Attributes:
         of_methods: See `ser.evaluation.comparison.Paired`.
+        equality: ``None`` where it was not asked for.
     """
 
     one: str
@@ -85,6 +105,20 @@ class Pair:
     caution: str | None
     of_methods: bool
     measure: Measure = CLASSES
+    equality: Equality | None = None
+
+    def flat(self) -> dict[str, Any]:
+        """Return the test under the names that ``pairs.csv`` has for its columns."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        found["measure"], equality = self.measure.key, found.pop("equality")
+        return found | ({f"equality_{name}": value for name, value in asdict(equality).items()} if equality else {})
+
+    @property
+    def margin(self) -> str:
+        """The margin of equality, such as ``±2 points``; empty where it was not asked for."""
+        if self.equality is None:
+            return ""
+        return f"±{self.equality.margin:g}" if self.measure.numeric else f"±{100 * self.equality.margin:g} points"
 
 
 @dataclass(frozen=True)
@@ -191,10 +225,14 @@ class Section:
             return f"{text}; there is no other system to compare it with.{beaten}"
         pair = self.pairs[0]
         lead = with_interval(pair.difference, pair.low, pair.high, " points", write=write)
-        lead += f", {p_value(pair.p_holm)} after Holm{'' if pair.of_methods else f', {OF_WEIGHTS}'}"
+        whose = "" if pair.of_methods else f", {OF_WEIGHTS}"
+        lead += f", {p_value(pair.p_holm)} after Holm{whose}"
         speakers = speakers_in_words(best.stamps, best.speakers)
         verdict = "" if pair.p_holm < SIGNIFICANT else f": too little to tell the two apart on {speakers}"
-        return f"{text}, the highest. Its lead over {pair.other}, the next, is {lead}{verdict}.{beaten}"
+        equal = ""
+        if pair.equality is not None and pair.equality.p_holm is not None and pair.equality.is_shown:
+            equal = f" The two are equal within {pair.margin}, {p_value(pair.equality.p_holm)} after Holm{whose}."
+        return f"{text}, the highest. Its lead over {pair.other}, the next, is {lead}{verdict}.{equal}{beaten}"
 
     @property
     def _not_beaten(self) -> str:

@@ -10,15 +10,17 @@ from rich.table import Table
 from rich.text import Text
 
 from ser.comparison.cells import (
-    PAIR_COLUMNS,
     TIMES,
+    WITHIN,
     chance_of,
     columns,
     guess_cells,
     main_score,
     matrix_cells,
     matrix_reading,
+    more_on_tests,
     pair_cells,
+    pair_columns,
     reading,
     row_cells,
     what_is_tested,
@@ -43,6 +45,8 @@ SHORT = {
     f"seeds {TIMES} folds": f"seeds\n{TIMES} folds",
 }
 """Headers for the terminal."""
+ROOM = 4
+"""Columns of tests that fit into 80 columns with the uncorrected p-value."""
 CORPORA_SHOWN = 4
 """Corpora that fit beside each other in 80 columns."""
 LATEX = str.maketrans(
@@ -66,7 +70,8 @@ def terminal(comparison: Comparison) -> RenderableType:
     for section in comparison.sections:
         parts += [_group_table(section.group, where(section.group)), Text(section.headline, style="bold")]
         parts += [*_cautions(section.cautions), Text()]
-        parts += [_pairs_table(section), Text()] if section.pairs else []
+        if section.pairs:
+            parts += [_pairs_table(section), *(Text(line, style="dim") for line in more_on_tests(section)), Text()]
     for protocol in dict.fromkeys(group.protocol for group in comparison.groups):
         if summary := protocol_summary(protocol):
             parts.append(Text(f"{protocol}: {summary}", style="dim"))
@@ -89,7 +94,8 @@ def markdown(comparison: Comparison) -> str:
         lines += _markdown_group(section.group, section.cautions)
         if section.pairs:
             lines += ["### Paired tests", "", _plain(what_is_tested(section)), ""]
-            lines += _markdown_table([("", *PAIR_COLUMNS), *pair_cells(section.pairs)])
+            lines += _markdown_table([("", *pair_columns(section.pairs)), *pair_cells(section.pairs)])
+            lines += [f"> {line}\n" for line in more_on_tests(section)]
     lines += [f"> {line}" for line in _readings(comparison, always=True)] + [""]
     for group in comparison.apart:
         lines += [f"## Set apart: {_plain(group.where)}, {_plain(group.apart)}", ""]
@@ -107,8 +113,8 @@ def latex(comparison: Comparison) -> str:
     for section in comparison.sections:
         tables.append(_latex_group(section.group))
         if section.pairs:
-            rows = [("pair", *PAIR_COLUMNS), *pair_cells(section.pairs)]
-            caption = f"{section.group.where}. {what_is_tested(section)}."
+            rows = [("pair", *pair_columns(section.pairs)), *pair_cells(section.pairs)]
+            caption = " ".join([f"{section.group.where}. {what_is_tested(section)}.", *more_on_tests(section)])
             tables.append(_latex_table(rows, caption, section.group.stamps))
     tables += map(_latex_group, comparison.apart)
     return "% needs \\usepackage{booktabs}\n" + "\n".join(tables)
@@ -126,6 +132,17 @@ def frame(comparison: Comparison) -> "pd.DataFrame":
             rows.append({**row.flat(), **where, **ids, "apart": group.apart})
     lists = ("seeds", "folds", "stamps", "runs")
     return pd.DataFrame(rows).assign(**{name: [_joined(row[name], name) for row in rows] for name in lists})
+
+
+def frame_of_pairs(comparison: Comparison) -> "pd.DataFrame":
+    """Return every paired test of every section, one a row, with unrounded numbers, as ``pairs.csv`` holds them."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for section in comparison.sections:
+        where = {"corpora": section.group.name, "protocol": section.group.protocol, "labels": section.group.labels}
+        rows += [{**where, **pair.flat()} for pair in section.pairs]
+    return pd.DataFrame(rows)
 
 
 def _readings(comparison: Comparison, *, always: bool = False) -> list[str]:
@@ -193,10 +210,12 @@ def _cautions(cautions: Sequence[str]) -> list[RenderableType]:
 def _pairs_table(section: Section) -> Table:
     table = _table(Text(what_is_tested(section), style="bold"), padding=1)
     table.add_column("", overflow="fold")
-    for header in PAIR_COLUMNS:
-        table.add_column(header, justify="right", no_wrap=True)
-    for row in pair_cells(section.pairs):
-        table.add_row(*map(Text, row))
+    written = pair_columns(section.pairs)
+    kept = {header: text for header, text in written.items() if header != "p" or len(written) <= ROOM}
+    for header in kept:
+        table.add_column(header.replace(WITHIN, f"{WITHIN}\n"), justify="right", no_wrap=True)
+    for (name, *_), pair in zip(pair_cells(section.pairs), section.pairs, strict=True):
+        table.add_row(Text(name), *(Text(text(pair)) for text in kept.values()))
     return table
 
 

@@ -7,22 +7,34 @@ Cuesta-Albertos and Matrán, 2018, https://arxiv.org/abs/1705.01788, and for neu
 
 import numpy as np
 
-from ser.evaluation.intervals import Statistic
+from ser.evaluation.intervals import Bounds, Statistic, difference_over_speakers
 from ser.evaluation.metrics import uar
 from ser.evaluation.seeds import over_speakers_and_seeds
 
 
-def equivalence(one: np.ndarray, other: np.ndarray, margin: float, statistic: Statistic = uar) -> float:
+def equivalence(
+    one: np.ndarray,
+    other: np.ndarray,
+    margin: float,
+    statistic: Statistic = uar,
+    *,
+    bounds: Bounds = (0.0, 1.0),
+) -> float:
     """Return the p-value of a test that two methods differ by ``margin`` or more: small where they are equal within it.
 
     It is the larger p-value of two one-sided t-tests, against ``-margin`` and ``margin``, over speakers and seeds: below 0.05
-    where the 90 % interval of `ser.evaluation.comparison.method_difference` lies within the margin.
+    where the 90 % interval of `ser.evaluation.comparison.method_difference` lies within the margin. Where a side has one seed
+    the tests are over speakers alone, and the result is of these weights, not of the methods.
 
-    Shapes:
-        - one, other: ``(seed, speaker, class, class)`` counts of the same speakers, 2 seeds and 2 speakers or more
+    Args:
+        one: ``(seed, speaker, class, class)`` counts, 2 speakers or more.
+        other: The same of the other method, of the same speakers.
+        margin: Of the score: 0.02 is 2 points of UAR.
+        statistic: Any score within ``bounds``.
+        bounds: Lowest and highest value that the score can take.
 
     Raises:
-        ValueError: If ``margin`` is not above 0.
+        ValueError: If ``margin`` is out of range, or there is 1 speaker.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -30,15 +42,21 @@ def equivalence(one: np.ndarray, other: np.ndarray, margin: float, statistic: St
         >>> equivalence(one, other, margin=0.05) < 0.05, equivalence(one, other, margin=0.0001) < 0.05
         (True, False)
     """
-    if not margin > 0:
-        raise ValueError(f"margin must be above 0; got {margin}.")
+    speakers, widest = one.shape[1], bounds[1] - bounds[0]
+    if not 0 < margin < widest:
+        raise ValueError(f"margin must be above 0 and below {widest:g}; got {margin}.")
+    if speakers < 2:
+        raise ValueError(f"one and other must have at least 2 speakers; got {speakers}.")
     from scipy.stats import t  # late: scipy.stats takes half a second to import
 
-    found = over_speakers_and_seeds([one, other], statistic)
-    inside = margin - abs(found.value)  # the nearer of the two margins decides
-    if found.error == 0:
-        return 0.0 if inside > 0 else 1.0
-    return float(t.sf(inside / found.error, found.degrees))
+    several = min(len(one), len(other)) > 1
+    means = one.mean(axis=0), other.mean(axis=0)
+    found = over_speakers_and_seeds([one, other], statistic) if several else difference_over_speakers(*means, statistic)
+    if found.error == 0:  # the interval is that of speakers who are all alike: see `alike_interval`
+        return float(((widest - margin) / max(widest - abs(found.value), widest - margin)) ** speakers / 2)
+    return float(
+        t.sf((margin - abs(found.value)) / found.error, found.degrees)
+    )  # the nearer of the two margins decides
 
 
 def almost_stochastic_order(

@@ -249,6 +249,22 @@ def difference_interval(
     return float(difference(both.sum(axis=0))), interval
 
 
+def difference_over_speakers(one: np.ndarray, other: np.ndarray, statistic: Statistic = uar) -> Estimate:
+    """Return ``one - other`` in a score of the same speakers, with the jackknife's error over speakers, as a t-test takes it.
+
+    Shapes:
+        - one, other: ``(speaker, class, class)`` counts, 2 speakers or more
+
+    Example:
+        >>> all_right, half_right = np.tile(4 * np.eye(2), (3, 1, 1)), np.tile(np.full((2, 2), 2.0), (3, 1, 1))
+        >>> difference_over_speakers(all_right, half_right)
+        Estimate(value=0.5, error=0.0, degrees=2)
+    """
+    value = float(statistic(one.sum(axis=0)) - statistic(other.sum(axis=0)))
+    left_out = leave_one_out(one, statistic) - leave_one_out(other, statistic)
+    return Estimate(value, jackknife_error(left_out, value), len(one) - 1)
+
+
 ONE_SPEAKER = "1 speaker: no interval, for there is no telling how another speaker would do"
 UNBOUNDED = "no interval: the speakers do not differ, and the score has no highest value"
 

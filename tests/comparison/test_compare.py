@@ -15,9 +15,11 @@ from omegaconf import OmegaConf
 
 from ser.comparison import tables as tables_module
 from ser.comparison.leaderboard import compare, rank_systems
+from ser.comparison.rows import Equality
 from ser.comparison.systems import checked, find, names
 from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
+from ser.evaluation.comparison import holm, paired
 from ser.evaluation.summary import read_metrics, summarise, write_metrics
 from ser.runs.folder import RunFolder
 from tests.composed import composed
@@ -335,6 +337,40 @@ def test_two_seeds_of_each_are_compared_as_methods_and_one_as_weights(make: Make
     assert "weights" not in section.headline
 
 
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+@pytest.mark.parametrize("margin", [2, 8, 12, 20])
+def test_systems_are_equal_where_the_90_percent_interval_of_their_difference_lies_within_the_margin(
+    make: Make, tmp_path: Path, seeds: tuple[int, ...], margin: float
+) -> None:
+    for model, skill in (("cnn.CNN", 1.0), ("bilstm.BiLSTM", 1.1)):
+        for seed in seeds:
+            make(f"{model}-{seed}", model, skill, seed=seed)
+    comparison, (tables,) = rank_systems(*find([tmp_path / "runs"]), equivalent=margin)
+    (pair,) = comparison.sections[0].pairs
+    interval = paired(tables[pair.one], tables[pair.other], level=0.9).interval
+    assert interval.low is not None
+    assert interval.high is not None
+    assert pair.equality is not None
+    assert pair.equality.is_shown == (-margin / 100 < interval.low < interval.high < margin / 100)
+    assert pair.equality.p == pair.equality.p_holm
+    assert ("equal within" in comparison.sections[0].headline) == pair.equality.is_shown
+
+
+def test_equality_of_several_pairs_is_corrected_and_of_few_speakers_not_tested(make: Make, tmp_path: Path) -> None:
+    for number, model in enumerate(("cnn.CNN", "bilstm.BiLSTM", "transformer.Transformer")):
+        make(str(number), model, 1.0 + 0.1 * number, parameters=1000 + number)
+    runs, _ = find([tmp_path / "runs"])
+    pairs = rank_systems(runs, equivalent=15)[0].sections[0].pairs
+    given, corrected = zip(*((pair.equality.p, pair.equality.p_holm) for pair in pairs if pair.equality), strict=True)
+    assert corrected == pytest.approx(holm(np.array(given)))
+    for model in ("cnn.CNN", "bilstm.BiLSTM"):
+        make(f"of 4 speakers/{model}", model, fold=0)
+    (few,) = rank_systems(*find([tmp_path / "runs/of 4 speakers"]), equivalent=15)[0].sections[0].pairs
+    assert few.equality == Equality(0.15, None, None)
+    with pytest.raises(ConfigError, match="--equivalent must be above 0 and below 100 points; got 0"):
+        rank_systems(runs, equivalent=0)
+
+
 def test_system_names_state_the_difference_and_are_unique(make: Make, tmp_path: Path) -> None:
     make("0", augment={"warp": {"_target_": "ser.augment.warp.Warp"}})
     make("1", augment={})
@@ -401,11 +437,11 @@ def command(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]"
 def test_the_command_writes_every_format_and_says_where(make: Make, tmp_path: Path) -> None:
     for number, model in enumerate(("cnn.CNN", "bilstm.BiLSTM", "transformer.Transformer")):
         make(str(number), model, skill=1.5 - 0.5 * number, stamps=["synthetic speech"])
-    done = command("runs", "--out", "there", folder=tmp_path)
+    done = command("runs", "--out", "there", "--equivalent", "10", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     files = {str(path.relative_to(tmp_path)) for path in (tmp_path / "there").rglob("*.*")}
     pictures = ("speakers", "recall", "confusion", "reliability", "risk_coverage", "critical_difference")
-    texts = {f"there/comparison.{suffix}" for suffix in ("csv", "md", "tex", "html")}
+    texts = {"there/pairs.csv", *(f"there/comparison.{suffix}" for suffix in ("csv", "md", "tex", "html"))}
     assert files == texts | {f"there/pictures/x/{name}.svg" for name in pictures}
     assert all(text in done.stdout for text in texts)
     assert "SYNTHETIC SPEECH" in done.stdout
@@ -413,6 +449,11 @@ def test_the_command_writes_every_format_and_says_where(make: Make, tmp_path: Pa
     csv = pd.read_csv(tmp_path / "there/comparison.csv")
     for row in csv.itertuples():
         assert row.uar == pytest.approx(read_metrics(tmp_path / str(row.runs) / "metrics.json")["uar"], abs=1e-12)
+    pairs, uars = pd.read_csv(tmp_path / "there/pairs.csv"), csv.set_index("system")["uar"]
+    apart = uars[pairs["one"]].to_numpy() - uars[pairs["other"]].to_numpy()
+    assert pairs["difference"].to_numpy() == pytest.approx(apart)
+    assert (pairs["equality_margin"] == 0.1).all()
+    assert ((pairs["equality_p"] <= pairs["equality_p_holm"]) & (pairs["equality_p_holm"] <= 1)).all()
 
 
 def test_the_command_ends_with_a_sentence_and_help_fits_a_page(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from sklearn.metrics import recall_score
 from ser.comparison import page
 from ser.comparison import plots as comparison_plots
 from ser.comparison.cells import TIMES
-from ser.comparison.rows import Comparison, Group, Pair, Row, Section
-from ser.comparison.tables import frame, latex, markdown, terminal
+from ser.comparison.rows import Comparison, Equality, Group, Pair, Row, Section
+from ser.comparison.tables import frame, frame_of_pairs, latex, markdown, terminal
 from ser.evaluation import predictions
 
 STAMPS = ("synthetic speech", "not speaker-independent")
@@ -247,6 +247,26 @@ def test_headline_claims_no_more_than_the_test() -> None:
     for text in (printed(of_weights), markdown(of_weights)):
         assert "of these weights, not of the methods" in " ".join(text.split())
         assert "weights" in text
+
+
+def test_equality_within_a_margin_is_in_every_format(tmp_path: Path) -> None:
+    comparison = compared("cnn", "bilstm", "svm")
+    (section,) = comparison.sections
+    found = (Equality(0.025, 0.01, 0.02), Equality(0.025, 0.3, 0.3))
+    pairs = tuple(replace(pair, equality=equality) for pair, equality in zip(section.pairs, found, strict=True))
+    asked = replace(comparison, sections=(replace(section, pairs=pairs),))
+    html = written(asked, tmp_path)
+    assert html.open == []
+    for text in (printed(asked), markdown(asked), latex(asked), html.words):
+        assert re.search(r"equal within\s+(±|\$\\pm\$)2.5 points", text)
+        assert [text.count(cell) for cell in ("yes 0.020", "unclear 0.300")] == [1, 1]
+    assert max(map(len, printed(asked).splitlines())) <= 80
+    assert "The two are equal within ±2.5 points, p = 0.020 after Holm." in asked.sections[0].headline
+    weights = replace(section, pairs=(replace(pairs[0], of_methods=False), pairs[1]))
+    assert "p = 0.020 after Holm, of these weights, not of the methods." in weights.headline
+    assert list(frame_of_pairs(asked)["equality_p"]) == [0.01, 0.3]
+    for text in (printed(comparison), markdown(comparison), latex(comparison), written(comparison, tmp_path).words):
+        assert "equal within" not in text
 
 
 def test_cautions_are_in_the_terminal_the_markdown_and_the_page(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ def _one_seed_twice(rng: np.random.Generator) -> np.ndarray:
     return counts
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
 @pytest.mark.parametrize("margin", [0.02, 0.05, 0.1])
-def test_equivalence_is_the_larger_of_two_one_sided_t_tests(margin: float) -> None:
-    one, other = _one_seed_twice(np.random.default_rng(0))
+def test_equivalence_is_the_larger_of_two_one_sided_t_tests(margin: float, seeds: int) -> None:
+    one, other = _one_seed_twice(np.random.default_rng(0))[:, :seeds]
     each = metrics.uar(one[0]), metrics.uar(other[0])
     above = ttest_rel(each[0] + margin, each[1], alternative="greater").pvalue
     below = ttest_rel(each[0] - margin, each[1], alternative="less").pvalue
@@ -36,9 +37,29 @@ def test_methods_are_equal_where_the_90_percent_interval_lies_within_the_margin(
         assert (equivalence(one, other, 0.03) < 0.05) == within
 
 
-def test_margin_must_be_positive() -> None:
-    with pytest.raises(ValueError, match="margin must be above 0; got 0"):
-        equivalence(*_one_seed_twice(np.random.default_rng(0)), 0)
+@pytest.mark.parametrize("margin", [0.05, 0.09, 0.2, 0.3])
+@pytest.mark.parametrize("speakers", [4, 12, 24])
+def test_models_whose_speakers_are_all_alike_are_equal_where_their_interval_lies_within_the_margin(
+    margin: float, speakers: int
+) -> None:
+    counts = np.tile(np.array([[9, 1], [3, 7]]), (2, 2, speakers, 1, 1))
+    interval, _ = method_difference(*counts, level=0.9)
+    assert (equivalence(*counts, margin) < 0.05) == (-margin < interval.low <= interval.high < margin)
+
+
+def test_difference_as_large_as_the_margin_is_not_equal() -> None:
+    both = np.array([[[10, 0], [0, 10]], [[8, 2], [0, 10]]])  # 10 points apart for every speaker
+    one, other = np.tile(both[:, None, None], (1, 1, 6, 1, 1))
+    assert equivalence(one, other, 0.05) == 0.5
+    assert equivalence(one, other, 0.1) == pytest.approx(0.5)
+
+
+def test_margin_must_lie_within_the_scores_and_speakers_must_be_two() -> None:
+    one, other = _one_seed_twice(np.random.default_rng(0))
+    with pytest.raises(ValueError, match="margin must be above 0 and below 1; got 0"):
+        equivalence(one, other, 0)
+    with pytest.raises(ValueError, match="at least 2 speakers; got 1"):
+        equivalence(one[:, :1], other[:, :1], 0.1)
 
 
 def test_violation_ratio_of_two_normals_equals_its_integral() -> None:
