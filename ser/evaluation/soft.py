@@ -1,6 +1,7 @@
 """Probabilities against listeners' votes: how close a model comes to what people heard, where people disagree.
 
-Source: Jensen-Shannon divergence: Lin, 1991, https://doi.org/10.1109/18.61115.
+Sources: Jensen-Shannon divergence: Lin, 1991, https://doi.org/10.1109/18.61115; macro F1 of several classes a clip: see
+`ser.evaluation.multilabel`.
 
 The votes are the columns ``v_<class>`` of a predictions table: shares of the listeners, which sum to 1 in a row. Rows
 without votes (missing) are left out.
@@ -15,6 +16,8 @@ import pandas as pd
 from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.evaluation.beyond import mean_interval
+from ser.evaluation.intervals import speaker_interval
+from ser.evaluation.multilabel import multilabel_f1, presence_by_speaker
 
 
 def divergence(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -68,12 +71,12 @@ def summary(table: pd.DataFrame) -> dict[str, Any] | None:
     """Compare the model with the listeners, over the rows of a predictions table that have votes.
 
     Returns:
-        ``None`` for a table without votes, otherwise plain JSON. Of the model: ``jsd`` (mean `divergence` to the votes)
-        and ``agreement`` (mean), each with an interval. The reference of ``jsd`` is ``jsd_of_mean_votes``, that of
-        predicting the mean of these votes for every clip. The references of ``agreement`` are ``listener_agreement``,
-        that of two listeners drawn *with replacement*, the sum of v^2, which for n listeners is too high by
-        ``(1 - it) / (n - 1)``; and ``plurality_agreement``, the most that one answer per clip can reach. Of the votes:
-        ``plurality_is_target`` (a tied plurality counts in part) and ``vote_entropy`` in bits.
+        ``None`` for a table without votes, otherwise plain JSON. Of the model: ``jsd`` (mean `divergence` to the votes),
+        ``multilabel_f1`` and ``agreement`` (mean), each with an interval. The references of ``jsd`` and ``multilabel_f1``
+        are ``..._of_mean_votes``, those of predicting the mean of these votes for every clip. The references of
+        ``agreement`` are ``listener_agreement``, that of two listeners drawn *with replacement*, the sum of v^2, which for n
+        listeners is too high by ``(1 - it) / (n - 1)``; and ``plurality_agreement``, the most that one answer per clip can
+        reach. Of the votes: ``plurality_is_target`` (a tied plurality counts in part) and ``vote_entropy`` in bits.
 
     Raises:
         RunError: If a share is negative, or a row's shares do not sum to 1.
@@ -91,13 +94,19 @@ def summary(table: pd.DataFrame) -> dict[str, Any] | None:
     _check(shares, table)
     speaker, probabilities = table["speaker"].to_numpy(dtype=str), predictions.probabilities(table)
     apart, agreed = divergence(probabilities, shares), agreement(probabilities, shares)
+    mean_votes = shares.mean(axis=0)
+    presence = presence_by_speaker(probabilities, shares, speaker)
+    constant = presence_by_speaker(np.broadcast_to(mean_votes, shares.shape), shares, speaker)
     most = np.isclose(shares, shares.max(axis=1, keepdims=True))
     of_target = most[np.arange(len(table)), predictions.target_indices(table)]
     return {
         "n_utterances": len(table),
         "jsd": float(apart.mean()),
         "jsd_interval": asdict(mean_interval(apart, speaker)),
-        "jsd_of_mean_votes": float(divergence(shares.mean(axis=0), shares).mean()),
+        "jsd_of_mean_votes": float(divergence(mean_votes, shares).mean()),
+        "multilabel_f1": float(multilabel_f1(presence.sum(axis=0))),
+        "multilabel_f1_interval": asdict(speaker_interval(presence, multilabel_f1)),
+        "multilabel_f1_of_mean_votes": float(multilabel_f1(constant.sum(axis=0))),
         "agreement": float(agreed.mean()),
         "agreement_interval": asdict(mean_interval(agreed, speaker)),
         "listener_agreement": float((shares**2).sum(axis=1).mean()),

@@ -78,6 +78,14 @@ def highlights(
             "Chance that a listener drawn at random names its top class. Its probabilities diverge from the votes by "
             f"{soft['jsd']:.3f} bits; the mean votes, given for every clip, by {soft['jsd_of_mean_votes']:.3f}.",
         )
+        if "multilabel_f1" in soft:  # profiles of earlier versions do not have it
+            yield (
+                "Macro F1 of what listeners heard",
+                _scored(soft, "multilabel_f1", " %"),
+                "A clip has each class that more than an equal share of the listeners chose, and is given each whose "
+                "probability is above an equal share: the score of EMO-SUPERB. The mean votes, given for every clip, have "
+                f"{percent(soft['multilabel_f1_of_mean_votes'])}.",
+            )
     yield from _unevenness(profile.get("fairness", {}), stamps)
     yield from _further(profile)
 

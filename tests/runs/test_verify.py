@@ -12,12 +12,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from ser.errors import RunError
 from ser.evaluation import predictions
 from ser.runs.card import write_card
 from ser.runs.folder import RunFolder
 from ser.runs.results import write_fold, write_results
 from ser.runs.verification import Check, UncheckedError
 from ser.runs.verification import verify as checks_of
+from ser.runs.verifying.files import LATER_SCORES, verify_profile
 from ser.runtime.files import write_json
 from ser.training import experiment
 from ser.verify import main
@@ -112,6 +114,18 @@ def test_changed_digit_of_the_metrics_is_found(one: Path, found: Callable[..., d
 def test_changed_number_of_the_profile_is_found(one: Path, found: Callable[..., dict[str, Check]]) -> None:
     edit(one / "profile.json", lambda p: p["groups"]["sex"][0].update(uar=0.99))
     assert failed(found(one)) == {"files", "profile"}
+
+
+def test_profile_without_a_score_of_later_versions_passes(one: Path) -> None:
+    def voted(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(**{f"v_{name}": float(name == "sad") for name in predictions.classes(table)})
+
+    forge(one, voted)
+    edit(one / "profile.json", lambda p: [p["soft"].pop(score) for score in LATER_SCORES])
+    verify_profile(RunFolder(one))
+    edit(one / "profile.json", lambda p: p["soft"].update(jsd=0.5))
+    with pytest.raises(RunError, match=r"differs from what the predictions give: soft\.jsd: 0\.5, not"):
+        verify_profile(RunFolder(one))
 
 
 @pytest.mark.parametrize(
