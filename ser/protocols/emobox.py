@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import SplitError
-from ser.protocols.speaker_lists import SpeakerLists
+from ser.protocols.speaker_lists import SpeakerLists, listed_corpus
 from ser.protocols.split import Split, checked_share, stratified_share
 from ser.protocols.stamps import SPEAKER_DEPENDENT
 
@@ -48,14 +48,7 @@ class EmoBox:
 
     def splits(self, manifest: pd.DataFrame) -> list[Split]:
         """Return the published folds of the corpus."""
-        corpora = sorted(manifest["corpus"].unique())
-        known = sorted({*self.folds, *self.utterances})
-        if len(corpora) != 1 or corpora[0] not in known:
-            raise SplitError(
-                f"data must be one of {', '.join(known)} for protocol=emobox; got {', '.join(corpora) or 'none'}. Use "
-                "protocol=speaker_cv."
-            )
-        (corpus,) = corpora
+        corpus = listed_corpus(manifest, {*self.folds, *self.utterances}, self.name)
         if corpus in self.utterances:
             return [self._of_utterances(manifest, corpus)]
         ring = [*self.folds[corpus], self.folds[corpus][0]]

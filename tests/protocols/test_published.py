@@ -106,6 +106,24 @@ def test_pepino_matches_the_publication(shipped: Any, ravdess: pd.DataFrame, pub
     assert {side: {int(a) for a in actors} for side, actors in fold.items()} == {s: set(pepino[s]) for s in fold}
 
 
+def test_nkululeko_has_one_fold_of_each_corpus(shipped: Any, ravdess: pd.DataFrame, savee: pd.DataFrame) -> None:
+    (fold,) = folds(shipped("nkululeko"), ravdess)
+    assert (fold["dev"], fold["test"]) == ({"16", "17", "19", "20"}, {"21", "22", "23", "24"})
+    assert fold["train"] == {f"{a:02d}" for a in (*range(1, 16), 18)}
+    assert folds(shipped("nkululeko"), savee) == [{"train": {"DC", "JE"}, "dev": {"JK"}, "test": {"KL"}}]
+
+
+@pytest.mark.corpora
+def test_nkululeko_matches_the_publication(
+    shipped: Any, ravdess: pd.DataFrame, savee: pd.DataFrame, published: dict[str, Any]
+) -> None:
+    theirs = published["nkululeko"]
+    (actors,), (speakers,) = (folds(shipped("nkululeko"), manifest) for manifest in (ravdess, savee))
+    assert {side: {int(a) for a in actors[side]} for side in actors} == {s: set(theirs["ravdess"][s]) for s in actors}
+    assert speakers["test"] == set(theirs["savee"]["test"])
+    assert speakers["train"] | speakers["dev"] == set(theirs["savee"]["train"])
+
+
 def test_listed_training_speakers_are_used(ravdess: pd.DataFrame) -> None:
     lists = {"train": ["01", "02"], "dev": ["21", "22"], "test": ["23", "24"]}
     (fold,) = folds(SpeakerLists("part", "ravdess", "nobody", [lists]), ravdess)
@@ -132,3 +150,7 @@ def test_wrong_corpus_is_named(shipped: Any, ravdess: pd.DataFrame, savee: pd.Da
         shipped("luna5").splits(both)
     with pytest.raises(SplitError, match="data must be crema for protocol=emosuperb"):
         shipped("emosuperb").splits(ravdess)
+    with pytest.raises(
+        SplitError, match=r"data must be one of ravdess, savee for protocol=nkululeko; got ravdess, savee\."
+    ):
+        shipped("nkululeko").splits(both)
