@@ -52,6 +52,8 @@ class Seeds(NamedTuple):
 SETTINGS = (Setting(4, 2, 6, 0.6, 0.5), Setting(12, 6, 8, 0.6, 0.5), Setting(18, 2, 6, 0.4, 0.4))
 SEEDS = Seeds(0.1, 0.2)
 """UARs of trainings then differ by a standard deviation of 0.02 to 0.03, as those of small networks do."""
+SAID, BY_SPEAKER = (12, 6), 0.3
+"""Sentences and classes of `spoken`, as in CREMA-D; standard deviation of what a speaker does to one method, in logits."""
 
 
 def first(counts: np.ndarray, statistic: Statistic) -> np.ndarray:
@@ -125,6 +127,23 @@ def with_seeds(rng: np.random.Generator, speakers: int, seeds: int, setting: Set
     shift = shift + SEEDS.by_class * rng.normal(size=(folds, seeds, setting.classes))
     shifted = np.log(recall / (1 - recall)) + shift[np.arange(speakers) % folds]
     return np.swapaxes(counted(rng, 1 / (1 + np.exp(-shifted)), setting)[0], 0, 1)
+
+
+def spoken(rng: np.random.Generator, speakers: int, seeds: int, by_sentence: float, folds: int = 5) -> np.ndarray:
+    """Draw the clips that two equally good methods recognise: ``(method, seed, speaker, sentence, class)``, 1 or 0.
+
+    Each is better for some speakers, and for some sentences; each seed trains a model for each fold.
+    """
+    sentences, classes = SAID
+    clips = 0.7 + 0.6 * rng.normal(size=(speakers, 1, 1)) + 0.3 * rng.normal(size=(sentences, 1))
+    clips = clips + 0.6 * np.linspace(-1.3, 1.3, classes) + 0.7 * rng.normal(size=(speakers, *SAID))
+    methods = BY_SPEAKER * rng.normal(size=(2, 1, speakers, 1, 1)) + by_sentence * rng.normal(
+        size=(2, 1, 1, sentences, 1)
+    )
+    trained = SEEDS.overall * rng.normal(size=(2, seeds, folds, 1, 1))
+    trained = trained + SEEDS.by_class * rng.normal(size=(2, seeds, folds, 1, classes))
+    logits = clips + methods + trained[:, :, np.arange(speakers) % folds]
+    return np.asarray(rng.random(logits.shape) < 1 / (1 + np.exp(-logits)), dtype=np.float64)
 
 
 def shown(intervals: list[tuple[Interval, float]]) -> str:

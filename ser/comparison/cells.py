@@ -11,6 +11,7 @@ from ser.report.guesses import source_of
 TIMES = "\N{MULTIPLICATION SIGN}"
 WITHIN = "equal within"
 UNCLEAR = "unclear"
+WITH_SENTENCES = "p with sentences"
 Columns = dict[str, Callable[[Row], str]]
 PairColumns = dict[str, Callable[[Pair], str]]
 
@@ -52,13 +53,22 @@ def pair_columns(pairs: Sequence[Pair]) -> PairColumns:
         "p (Holm)": lambda pair: probability(pair.p_holm),
         "of": lambda pair: "methods" if pair.of_methods else "weights",
     }
-    return written | ({f"{WITHIN} {margin}": _equal} if margin else {})
+    written |= {f"{WITHIN} {margin}": _equal} if margin else {}
+    return written | ({WITH_SENTENCES: _with_sentences} if any(map(_has_opinion, pairs)) else {})
 
 
 def _equal(pair: Pair) -> str:
     if pair.equality is None or pair.equality.p_holm is None:
         return UNDEFINED
     return f"{'yes' if pair.equality.is_shown else UNCLEAR} {probability(pair.equality.p_holm)}"
+
+
+def _with_sentences(pair: Pair) -> str:
+    return UNDEFINED if pair.opinion is None or pair.opinion.p_holm is None else probability(pair.opinion.p_holm)
+
+
+def _has_opinion(pair: Pair) -> bool:
+    return pair.opinion is not None and pair.opinion.p_holm is not None
 
 
 SPREAD = (
@@ -90,14 +100,21 @@ def reading(measure: Measure) -> tuple[str, str]:
 
 def more_on_tests(section: Section) -> tuple[str, ...]:
     """Return how to read what was asked for besides the difference, a sentence or two each."""
-    margin = next((pair.margin for pair in section.pairs if pair.margin), "")
-    if not margin:
-        return ()
-    return (
-        f"{WITHIN.capitalize()} {margin}: two one-sided tests with the variance of the difference, and p after Holm; yes:"
-        f" below {SIGNIFICANT}. {UNCLEAR.capitalize()}: that is not shown, nor that they differ by more. A difference can be"
-        " significant and yet within the margin.",
-    )
+    lines = []
+    if margin := next((pair.margin for pair in section.pairs if pair.margin), ""):
+        lines.append(
+            f"{WITHIN.capitalize()} {margin}: two one-sided tests with the variance of the difference, and p after Holm; yes:"
+            f" below {SIGNIFICANT}. {UNCLEAR.capitalize()}: that is not shown, nor that they differ by more. A difference can"
+            " be significant and yet within the margin."
+        )
+    if any(map(_has_opinion, section.pairs)):
+        lines.append(
+            f"{WITH_SENTENCES.capitalize()}: a second opinion on the same difference, which allows for other sentences, too,"
+            " after Holm. It does not decide; p (Holm) does."
+        )
+    if missing := dict.fromkeys(pair.opinion.why for pair in section.pairs if pair.opinion and pair.opinion.why):
+        lines.append(f"No second opinion that allows for sentences: {'; '.join(map(str, missing))}.")
+    return tuple(lines)
 
 
 def matrix_reading(comparison: Comparison) -> str:

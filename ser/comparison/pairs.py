@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ser.comparison.rows import Equality, Group, Pair
+from ser.comparison.rows import Equality, Group, Opinion, Pair
 from ser.evaluation import predictions
 from ser.evaluation.comparison import Paired, holm, paired
+from ser.evaluation.crossed import second_opinion
 from ser.evaluation.equivalence import equivalence
 from ser.evaluation.measure import measure_of
 
@@ -34,6 +35,9 @@ def pairs_of(group: Group, tables: Tables, baseline: str, margin: float | None =
             _equal(test, tables[one], tables[other], margin) for test, (one, other) in zip(tests, sides, strict=True)
         ]
         equalities = [Equality(margin, p, holm_p) for p, holm_p in zip(given, _corrected(given), strict=True)]
+    seconds = [second_opinion(tables[one], tables[other]) for one, other in sides]
+    with_sentences = _corrected([second.p_value for second in seconds])
+    opinions = [Opinion(second.p_value, p, second.why) for second, p in zip(seconds, with_sentences, strict=True)]
     corrected = holm(np.array([test.p_value for test in tests]))
     return tuple(
         Pair(
@@ -48,8 +52,9 @@ def pairs_of(group: Group, tables: Tables, baseline: str, margin: float | None =
             test.of_methods,
             group.measure,
             equality,
+            opinion,
         )
-        for (one, other), test, p, equality in zip(sides, tests, corrected, equalities, strict=True)
+        for (one, other), test, p, equality, opinion in zip(sides, tests, corrected, equalities, opinions, strict=True)
     )
 
 

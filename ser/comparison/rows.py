@@ -87,12 +87,27 @@ class Equality:
 
 
 @dataclass(frozen=True)
+class Opinion:
+    """A test of the same difference that allows for sentences, too (`ser.evaluation.crossed.second_opinion`).
+
+    Attributes:
+        p, p_holm: ``None`` where it is not valid.
+        why: Why it is not.
+    """
+
+    p: float | None
+    p_holm: float | None
+    why: str | None
+
+
+@dataclass(frozen=True)
 class Pair:
     """A paired test: ``one`` minus ``other`` in the pooled main score, on the same utterances of the same speakers.
 
     Attributes:
         of_methods: See `ser.evaluation.comparison.Paired`.
         equality: ``None`` where it was not asked for.
+        opinion: The second opinion; `p_holm` decides.
     """
 
     one: str
@@ -106,12 +121,16 @@ class Pair:
     of_methods: bool
     measure: Measure = CLASSES
     equality: Equality | None = None
+    opinion: Opinion | None = None
 
     def flat(self) -> dict[str, Any]:
         """Return the test under the names that ``pairs.csv`` has for its columns."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
-        found["measure"], equality = self.measure.key, found.pop("equality")
-        return found | ({f"equality_{name}": value for name, value in asdict(equality).items()} if equality else {})
+        found["measure"] = self.measure.key
+        for prefix in ("equality", "opinion"):
+            more = found.pop(prefix)
+            found |= {f"{prefix}_{name}": value for name, value in (asdict(more) if more else {}).items()}
+        return found
 
     @property
     def margin(self) -> str:

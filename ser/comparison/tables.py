@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ser.comparison.cells import (
     TIMES,
+    WITH_SENTENCES,
     WITHIN,
     chance_of,
     columns,
@@ -43,6 +44,7 @@ SHORT = {
     "folds: mean ± sd": "folds\nmean ± sd",
     "seeds: sd": "seeds\nsd",
     f"seeds {TIMES} folds": f"seeds\n{TIMES} folds",
+    WITH_SENTENCES: "p with\nsentences",
 }
 """Headers for the terminal."""
 ROOM = 4
@@ -208,12 +210,13 @@ def _cautions(cautions: Sequence[str]) -> list[RenderableType]:
 
 
 def _pairs_table(section: Section) -> Table:
-    table = _table(Text(what_is_tested(section), style="bold"), padding=1)
-    table.add_column("", overflow="fold")
     written = pair_columns(section.pairs)
-    kept = {header: text for header, text in written.items() if header != "p" or len(written) <= ROOM}
+    wide = len(written) > ROOM
+    table = _table(Text(what_is_tested(section), style="bold"), padding=0 if wide else 1)
+    table.add_column("", overflow="fold")
+    kept = {header: text for header, text in written.items() if not (wide and header == "p")}
     for header in kept:
-        table.add_column(header.replace(WITHIN, f"{WITHIN}\n"), justify="right", no_wrap=True)
+        table.add_column(SHORT.get(header, header).replace(WITHIN, f"{WITHIN}\n"), justify="right", no_wrap=True)
     for (name, *_), pair in zip(pair_cells(section.pairs), section.pairs, strict=True):
         table.add_row(Text(name), *(Text(text(pair)) for text in kept.values()))
     return table

@@ -127,7 +127,7 @@ def paired(
     named = {f"one[{i}]": table for i, table in enumerate(ones)} | {f"other[{i}]": t for i, t in enumerate(others)}
     for name, table in named.items():
         predictions.check_predictions(table, name)
-        _check_same(_ordered(ones[0]), _ordered(table), name)
+        _check_same(predictions.in_order(ones[0]), predictions.in_order(table), name)
     names, measure = predictions.classes(ones[0]), measure_of(ones[0])
     statistic = statistic or measure.statistic
     first, second = (np.stack([measure.by_speaker(table, names)[1] for table in side]) for side in (ones, others))
@@ -343,10 +343,6 @@ def _sequence(tables: Tables) -> list[pd.DataFrame]:
     if not found:
         raise ValueError("one and other must each be a predictions table or a sequence of them; got an empty sequence.")
     return found
-
-
-def _ordered(table: pd.DataFrame) -> pd.DataFrame:
-    return table.sort_values(["utterance", "fold"], ignore_index=True)
 
 
 def _check_same(first: pd.DataFrame, table: pd.DataFrame, name: str) -> None:

@@ -212,6 +212,16 @@ def moments_by_speaker(table: pd.DataFrame, names: Sequence[str] | None = None) 
     return moments_by_group(target, predicted, table["speaker"].to_numpy(dtype=str))
 
 
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table sorted by utterance and fold, as tables of the same test are compared row by row.
+
+    Example:
+        >>> in_order(pd.DataFrame({"utterance": ["b", "a"], "fold": [0, 1]}))["utterance"].tolist()
+        ['a', 'b']
+    """
+    return table.sort_values(["utterance", "fold"], ignore_index=True)
+
+
 def scale_of(table: pd.DataFrame) -> float:
     """Return the size beside which a difference between two answers is small: 1 for probabilities.
 

@@ -15,11 +15,12 @@ from omegaconf import OmegaConf
 
 from ser.comparison import tables as tables_module
 from ser.comparison.leaderboard import compare, rank_systems
-from ser.comparison.rows import Equality
+from ser.comparison.rows import Equality, Opinion
 from ser.comparison.systems import checked, find, names
 from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
 from ser.evaluation.comparison import holm, paired
+from ser.evaluation.crossed import second_opinion
 from ser.evaluation.summary import read_metrics, summarise, write_metrics
 from ser.runs.folder import RunFolder
 from tests.composed import composed
@@ -40,7 +41,7 @@ def scored(skill: float, seed: int, fold: int | None = None, corpus: str = "x") 
         "corpus": corpus,
         "speaker": [f"{corpus}/{s:02}" for s in speaker],
         "sex": "male",
-        "sentence": "x/1",
+        "sentence": [f"{corpus}/{i % 7}" for i in range(144)],
         "fold": speaker // 4,
         "target": [CLASSES[t] for t in target],
     }
@@ -330,10 +331,14 @@ def test_two_seeds_of_each_are_compared_as_methods_and_one_as_weights(make: Make
         make(f"{model}-0", model, skill)
     (pair,) = rank_systems(*find([tmp_path / "runs"]))[0].sections[0].pairs
     assert not pair.of_methods
+    assert pair.opinion == Opinion(None, None, "it takes two seeds or more of both systems")
     make("cnn.CNN-1", "cnn.CNN", 2.0, seed=1)
     make("bilstm.BiLSTM-1", "bilstm.BiLSTM", 0.5, seed=1)
-    section = rank_systems(*find([tmp_path / "runs"]))[0].sections[0]
+    comparison, (tables,) = rank_systems(*find([tmp_path / "runs"]))
+    (section,) = comparison.sections
     assert section.pairs[0].of_methods
+    p = second_opinion(tables["cnn"], tables["bilstm"]).p_value
+    assert section.pairs[0].opinion == Opinion(p, p, None)
     assert "weights" not in section.headline
 
 

@@ -18,7 +18,7 @@ from sklearn.metrics import recall_score
 from ser.comparison import page
 from ser.comparison import plots as comparison_plots
 from ser.comparison.cells import TIMES
-from ser.comparison.rows import Comparison, Equality, Group, Pair, Row, Section
+from ser.comparison.rows import Comparison, Equality, Group, Opinion, Pair, Row, Section
 from ser.comparison.tables import frame, frame_of_pairs, latex, markdown, terminal
 from ser.evaluation import predictions
 
@@ -267,6 +267,27 @@ def test_equality_within_a_margin_is_in_every_format(tmp_path: Path) -> None:
     assert list(frame_of_pairs(asked)["equality_p"]) == [0.01, 0.3]
     for text in (printed(comparison), markdown(comparison), latex(comparison), written(comparison, tmp_path).words):
         assert "equal within" not in text
+
+
+def test_second_opinion_is_in_every_format_and_says_what_decides(tmp_path: Path) -> None:
+    (section,) = compared("cnn", "bilstm", "svm").sections
+    equality, why = Equality(0.025, 0.01, 0.02), "it takes two seeds or more of both systems"
+    opinions = (Opinion(0.011, 0.022, None), Opinion(None, None, why))
+    pairs = [replace(p, equality=equality, opinion=o) for p, o in zip(section.pairs, opinions, strict=True)]
+    both = Comparison((replace(section, pairs=tuple(pairs)),))
+    for text in (printed(both), markdown(both), latex(both), written(both, tmp_path).words):
+        words = " ".join(text.split())
+        assert text.count("0.022") == 1
+        assert "It does not decide; p (Holm) does." in words
+        assert f"No second opinion that allows for sentences: {why}." in words
+    assert max(map(len, printed(both).splitlines())) <= 80
+    assert "…" not in printed(both)
+    assert "0.022" not in both.sections[0].headline
+    assert frame_of_pairs(both)["opinion_p"].iloc[0] == 0.011
+    none = replace(section, pairs=(pairs[1],))
+    for text in (printed(Comparison((none,))), markdown(Comparison((none,)))):
+        assert "with sentences" not in text
+        assert f"No second opinion that allows for sentences: {why}." in " ".join(text.split())
 
 
 def test_cautions_are_in_the_terminal_the_markdown_and_the_page(tmp_path: Path) -> None:
