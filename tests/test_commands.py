@@ -115,12 +115,13 @@ def test_an_absent_corpus_says_how_to_get_it_and_exits_2(sooner: Command, name: 
 
 
 @pytest.mark.slow
-def test_a_training_writes_only_its_run_folder(sooner: Command, quick: list[str], tmp_path: Path) -> None:
-    done = sooner("train", *quick)  # with the default logger, and nobody logged in
+def test_a_training_writes_only_its_run_folder(command: Command, quick: list[str], tmp_path: Path) -> None:
+    done = command("train", *quick)  # with the default logger, and nobody logged in
     assert done.returncode == 0, done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}
     assert not list(tmp_path.rglob("wandb*"))
     assert "wandb" not in (done.stdout + done.stderr).lower()
+    assert "litlogger" not in done.stdout + done.stderr
     assert "SYNTHETIC SPEECH" in done.stdout
     (card,) = tmp_path.glob("runs/*/card.html")
     assert done.stdout.splitlines()[-1] == f"Result card: {card.relative_to(tmp_path)}"

@@ -105,7 +105,9 @@ def build_trainer(config: Config, folder: Path, loggers: "list[Logger]", history
     from lightning.pytorch.strategies import Strategy
 
     from ser.training.callbacks import Averaging, Best, KeepSigterm, Progress, SeedEachBatch, Trial
+    from ser.training.logs import drop_other_handlers
 
+    drop_other_handlers()
     chosen = config["selection"]
     if chosen["by"] not in MODES:
         raise ConfigError(f"selection.by must be one of {', '.join(MODES)}; got {chosen['by']!r}.")

@@ -23,6 +23,7 @@ from ser.runs.results import write_results
 from ser.runs.sibling import write_sibling
 from ser.runtime import distributed
 from ser.runtime.phases import phase
+from ser.runtime.words import counted
 from ser.training import out_of_memory, tracking
 from ser.training.build import Config, build_data
 from ser.training.checks import check_kind, check_training
@@ -136,8 +137,8 @@ def _describe(plan: Plan, folder: Path) -> None:
         for difference in store.card["differences"]:
             log.info("%s", difference)
     if out := plan.left_out:
-        log.info("Left out: %d files, the first: %s (%s)", len(out), out[0]["path"], out[0]["kind"])
-    log.info("Protocol: %s, %d folds", plan.protocol, len(plan.splits))
+        log.info("Left out: %s, the first: %s (%s)", counted(len(out), "file"), out[0]["path"], out[0]["kind"])
+    log.info("Protocol: %s, %s", plan.protocol, counted(len(plan.splits), "fold"))
 
 
 def _train_folds(config: Config, folder: Path, data: "SpeechData", tracker: Tracker) -> None:

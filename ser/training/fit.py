@@ -20,6 +20,7 @@ from ser.runtime import distributed
 from ser.runtime.files import replacing, write_json
 from ser.runtime.memory import keep_freed_memory
 from ser.runtime.phases import phase
+from ser.runtime.words import counted
 from ser.training.build import Config, build_model, build_trainer, build_training, device_of, stamps_of
 from ser.training.selection import MODES
 from ser.training.tracking import Tracker
@@ -83,7 +84,8 @@ def fit_fold(config: Config, folder: Path, data: "SpeechData", tracker: Tracker)
 def _describe_fold(data: "SpeechData") -> None:
     for side, rows in data.split.sides().items():
         speakers = data.labelled.manifest["speaker"].iloc[rows].nunique()
-        log.info("Fold %d, %s: %d utterances of %d speakers", data.fold, side, len(rows), speakers)
+        clips = counted(len(rows), "utterance")
+        log.info("Fold %d, %s: %s of %s", data.fold, side, clips, counted(speakers, "speaker"))
     for finding in data.findings:
         log.info("Audit, %s: %s", finding.level, finding.text)
 
