@@ -1,6 +1,7 @@
 """What many tests share: composed settings, and a corpus small enough to train on in seconds."""
 
 import gc
+import os
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,14 @@ def pytest_collection_finish() -> None:
     """Keep what is imported and collected out of garbage collections, of which every training makes one."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def corpora_root() -> Path:
+    folder = os.environ.get("SER_CORPORA", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("no real recordings: SER_CORPORA names no folder")
+    return Path(folder)
 
 
 @pytest.fixture(scope="session")

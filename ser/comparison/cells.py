@@ -21,14 +21,21 @@ def main_score(row: Row) -> str:
     return with_interval(row.score, row.low, row.high, write=writer(row.measure))
 
 
-def columns(group: Group) -> Columns:
-    """Return the columns of a group's table that any row has, and how a row is written in each."""
+def columns(group: Group, *, narrow: bool = False) -> Columns:
+    """Return the columns of a group's table that any row has, and how a row is written in each.
+
+    Args:
+        group: The group.
+        narrow: Whether only the main score has room for its interval.
+    """
     measure = group.measure
     write, names = writer(measure), {**measure.names, **({} if measure.numeric else {"ece": "ECE"})}
     del names[measure.key]
 
     def other(key: str) -> Callable[[Row], str]:
-        return lambda row: write(row.others[key], "")
+        if narrow:
+            return lambda row: write(row.others[key], "")
+        return lambda row: with_interval(row.others[key], *row.bounds.get(key, (None, None)), write=write)
 
     written: Columns = {
         f"{measure.name}{'' if measure.numeric else ' %'} [95 %]": main_score,

@@ -24,9 +24,10 @@ from ser.comparison.rows import Comparison, Group, Row, Section, folds_in_words
 from ser.comparison.systems import Pooled, find_with_tables, join_folds, names
 from ser.errors import ConfigError
 from ser.evaluation import metrics, predictions
+from ser.evaluation.beyond import ece_of_sums, ece_sums
 from ser.evaluation.calibration import ece
-from ser.evaluation.intervals import speaker_interval
-from ser.evaluation.measure import measure_of
+from ser.evaluation.intervals import Bounds, Interval, Statistic, speaker_interval
+from ser.evaluation.measure import Measure, measure_of
 from ser.evaluation.seeds import seed_and_speaker_interval
 from ser.evaluation.selective import aurc
 from ser.protocols.stamps import ADAPTED, CORPUS_ADAPTED, KNOWING, SEEN, SEEN_UNKNOWN
@@ -147,8 +148,7 @@ def score_system(system: str, seeds: Sequence[Pooled]) -> Row:
     measure = measure_of(tables[0])
     by_speaker = np.stack([measure.by_speaker(table)[1] for table in tables])  # (seed, speaker, class, class)
     several = len(tables) > 1
-    over, sums = (seed_and_speaker_interval, by_speaker) if several else (speaker_interval, by_speaker[0])
-    interval = over(sums, measure.statistic, bounds=measure.bounds)
+    interval = _interval(by_speaker, measure.statistic, measure.bounds)
     pooled = by_speaker.sum(axis=1)
     each = [[measure.by_speaker(part)[1].sum(axis=0) for _, part in table.groupby("fold")] for table in tables]
     fold_scores = measure.statistic(np.array(each)).mean(axis=0)  # (fold,)
@@ -174,7 +174,30 @@ def score_system(system: str, seeds: Sequence[Pooled]) -> Row:
         stamps=tuple(dict.fromkeys(stamp for run in seeds for stamp in run.about["stamps"])),
         runs=tuple(str(run.path) for seed in seeds for run in seed.runs),
         measure=measure,
+        bounds=_bounds(tables, by_speaker, measure),
     )
+
+
+def _interval(sums: np.ndarray, statistic: Statistic, bounds: Bounds = (0.0, 1.0)) -> Interval:
+    """Return the interval of the mean over seeds of a score of sums over speakers, ``(seed, speaker, ...)``."""
+    if len(sums) > 1:
+        return seed_and_speaker_interval(sums, statistic, bounds=bounds)
+    return speaker_interval(sums[0], statistic, bounds=bounds)
+
+
+def _bounds(
+    tables: Sequence[pd.DataFrame], sums: np.ndarray, measure: Measure
+) -> dict[str, tuple[float | None, float | None]]:
+    """Return the intervals of the scores besides the main one that tables show."""
+    keys = [key for key in measure.scores if key != measure.key]
+    found = {key: _interval(sums, measure.scores[key], measure.bounds_of(key)) for key in keys}
+    if not measure.numeric:
+        certain = [
+            (predictions.probabilities(table), predictions.target_indices(table), table["speaker"].to_numpy())
+            for table in tables
+        ]
+        found["ece"] = _interval(np.stack([ece_sums(*each) for each in certain]), ece_of_sums)
+    return {key: (interval.low, interval.high) for key, interval in found.items()}
 
 
 def _of_probabilities(tables: Sequence[pd.DataFrame]) -> dict[str, float]:

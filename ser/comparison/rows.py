@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ser.evaluation.comparison import SIGNIFICANT
@@ -17,6 +17,7 @@ from ser.runtime.help_page import protocol_summary
 from ser.runtime.words import and_more, counted
 
 HASHES_SHOWN = 6
+ENDS = ("low", "high")
 OF_WEIGHTS = "of these weights, not of the methods"
 
 
@@ -30,6 +31,7 @@ class Row:
         mean, sd: Mean and standard deviation (n - 1) over folds of the main score, each fold's the mean over seeds.
         seed_sd: Standard deviation (n - 1) over seeds of the pooled main score; ``None`` with one seed.
         others: Further scores by their keys, pooled; the mean over seeds.
+        bounds: The 95 % intervals of those that tables show, by the same keys.
         parameters: Of one model; ``None`` where no metrics.json has them.
         train_seconds: Of all folds of one seed.
         stamps: Warnings that must stand beside the numbers.
@@ -55,11 +57,17 @@ class Row:
     stamps: tuple[str, ...]
     runs: tuple[str, ...]
     measure: Measure = CLASSES
+    bounds: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
 
     def flat(self) -> dict[str, Any]:
         """Return the row under the names that ``comparison.csv`` has for its columns."""
-        key, found = self.measure.key, {field.name: getattr(self, field.name) for field in fields(self)}
+        key, found = self.measure.key, {each.name: getattr(self, each.name) for each in fields(self)}
         del found["measure"]
+        ends = found.pop("bounds").items()
+        found["others"] = {
+            **self.others,
+            **{f"{key}_{end}": value for key, both in ends for end, value in zip(ENDS, both, strict=True)},
+        }
         names = {"score": key, "mean": f"{key}_mean", "sd": f"{key}_sd", "seed_sd": f"{key}_seed_sd"}
         flat: dict[str, Any] = {}
         for name, value in found.items():
@@ -125,7 +133,7 @@ class Pair:
 
     def flat(self) -> dict[str, Any]:
         """Return the test under the names that ``pairs.csv`` has for its columns."""
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
         found["measure"] = self.measure.key
         for prefix in ("equality", "opinion"):
             more = found.pop(prefix)

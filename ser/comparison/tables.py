@@ -195,7 +195,7 @@ def _table(title: Text, padding: int = 0) -> Table:
 def _group_table(group: Group, title: str) -> Table:
     table = _table(heading(title, group.stamps))
     table.add_column("system", overflow="fold", min_width=14)
-    kept = {header: text for header, text in columns(group).items() if header != "ECE"}  # no room
+    kept = {header: text for header, text in columns(group, narrow=True).items() if header != "ECE"}  # no room
     for header in kept:
         table.add_column(SHORT.get(header, header), justify="right", no_wrap=True)
     for row in group.rows:

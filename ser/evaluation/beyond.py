@@ -54,9 +54,21 @@ def ece_interval(probabilities: np.ndarray, target: np.ndarray, speaker: np.ndar
 
     Shapes: as `aurc_interval`.
     """
+    return speaker_interval(ece_sums(probabilities, target, speaker), ece_of_sums)
+
+
+def ece_sums(probabilities: np.ndarray, target: np.ndarray, speaker: np.ndarray) -> np.ndarray:
+    """Return the sums over utterances of each speaker that `ece_of_sums` takes, ``(speaker, 1, bin + 1)``.
+
+    Shapes: as `aurc_interval`.
+    """
     gaps = gaps_in_bins(probabilities, target)  # (utterance, bin)
-    sums = _sums(np.column_stack([gaps, np.ones(len(gaps))]), speaker)
-    return speaker_interval(sums, lambda sums: ratio(np.abs(sums[..., 0, :-1]).sum(axis=-1), sums[..., 0, -1]))
+    return _sums(np.column_stack([gaps, np.ones(len(gaps))]), speaker)
+
+
+def ece_of_sums(sums: np.ndarray) -> np.ndarray:
+    """Return `ser.evaluation.calibration.ece` of sums over utterances, ``(..., 1, bin + 1)``: ``(...)``."""
+    return ratio(np.abs(sums[..., 0, :-1]).sum(axis=-1), sums[..., 0, -1])
 
 
 def aurc_interval(probabilities: np.ndarray, target: np.ndarray, speaker: np.ndarray) -> Interval:

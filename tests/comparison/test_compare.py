@@ -21,6 +21,7 @@ from ser.errors import ConfigError, RunError
 from ser.evaluation import predictions
 from ser.evaluation.comparison import holm, paired
 from ser.evaluation.crossed import second_opinion
+from ser.evaluation.profile import profile
 from ser.evaluation.summary import read_metrics, summarise, write_metrics
 from ser.runs.folder import RunFolder
 from tests.composed import composed
@@ -110,6 +111,10 @@ def test_single_folds_are_pooled_to_what_a_run_of_all_folds_has(make: Make, tmp_
     assert whole.seed_sd is None
     assert (whole.others["accuracy"], whole.others["macro_f1"]) == (stored["accuracy"], stored["macro_f1"])
     assert whole.others["cross_entropy"] == stored["cross_entropy"]
+    for key in ("accuracy", "macro_f1"):
+        assert whole.bounds[key] == (stored[f"{key}_interval"]["low"], stored[f"{key}_interval"]["high"])
+    error = profile(RunFolder(tmp_path / "runs/whole/0").predictions)["calibration"]["ece_interval"]
+    assert whole.bounds["ece"] == pytest.approx((error["low"], error["high"]))
 
 
 def test_spread_over_seeds_stands_apart_from_that_over_folds(make: Make, tmp_path: Path) -> None:
@@ -120,6 +125,8 @@ def test_spread_over_seeds_stands_apart_from_that_over_folds(make: Make, tmp_pat
     assert row.score == pytest.approx(np.mean([s["uar"] for s in stored]))
     assert row.others["macro_f1"] == pytest.approx(np.mean([s["macro_f1"] for s in stored]))
     assert row.seed_sd == pytest.approx(np.std([s["uar"] for s in stored], ddof=1))
+    assert all(low < row.others[key] < high for key, (low, high) in row.bounds.items())
+    assert set(row.bounds) == {"accuracy", "macro_f1", "ece"}
     folds = np.mean([[fold["uar"] for fold in s["folds"]["each"]] for s in stored], axis=0)
     assert row.mean == pytest.approx(np.mean(folds))
     assert row.sd == pytest.approx(np.std(folds, ddof=1))

@@ -1,16 +1,7 @@
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-
-
-@pytest.fixture
-def corpora_root() -> Path:
-    folder = os.environ.get("SER_CORPORA", "")
-    if not folder or not Path(folder).is_dir():
-        pytest.skip("no real recordings: SER_CORPORA names no folder")
-    return Path(folder)
 
 
 @pytest.fixture
