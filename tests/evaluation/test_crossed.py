@@ -129,3 +129,8 @@ def test_where_it_is_not_valid_it_says_why(why: str, change: object) -> None:
     tables = _tables(np.random.default_rng(4), 1.0, 2, sentences=10 if change else ENOUGH_SENTENCES - 1)
     changed = change(tables) if callable(change) else tables
     assert second_opinion(changed, changed) == (None, why)
+
+
+def test_numbers_have_none() -> None:
+    table = pd.DataFrame({"utterance": ["x/1"], "fold": [0], "predicted_arousal": [0.5]})
+    assert second_opinion([table] * 2, [table] * 2).why == "it is of classes, not of numbers"
