@@ -166,9 +166,10 @@ def unconverged(fitted: Fitted) -> bool:
 
 
 def _stopped(estimator: Any) -> bool:
-    return not hasattr(estimator, "loss_curve_") and bool(
-        np.max(getattr(estimator, "n_iter_", 0)) >= (getattr(estimator, "max_iter", None) or np.inf) > 0
-    )
+    steps, most = getattr(estimator, "n_iter_", None), getattr(estimator, "max_iter", None)
+    if hasattr(estimator, "loss_curve_") or steps is None or most is None:  # solved in closed form, or without a limit
+        return False
+    return bool(np.max(steps) >= most > 0)
 
 
 def _fitted(settings: Settings, train: Clips, dev: Clips, n_classes: int, seed: int) -> Fitted:

@@ -16,6 +16,7 @@ from ser.evaluation.metrics import cross_entropy
 from tests.baselines.conftest import N_CLASSES
 
 LOGISTIC = {"_target_": "sklearn.linear_model.LogisticRegression", "max_iter": 500}
+RIDGE = {"scaler": "standard", "_target_": "sklearn.linear_model.RidgeClassifier", "alpha": 1.0}
 SVM = {"_target_": "sklearn.svm.SVC"}
 Pair = tuple[Clips, Clips]
 
@@ -89,6 +90,8 @@ def test_a_classifier_that_stopped_early_is_known(clusters: Pair) -> None:
     assert unconverged(fitted(clusters, {**LOGISTIC, "max_iter": 1}).fitted)
     assert not unconverged(fitted(clusters, LOGISTIC).fitted)
     assert not unconverged(fitted(clusters, SVM).fitted)
+    assert not unconverged(fitted(clusters, {**RIDGE, "max_iter": None}).fitted)
+    assert not unconverged(fitted(clusters, RIDGE).fitted)
 
 
 @pytest.mark.parametrize(
