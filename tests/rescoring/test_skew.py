@@ -13,24 +13,28 @@ import ser
 from ser.datamodules.data import SpeechData
 from ser.errors import ConfigError
 from ser.evaluation import predictions
+from ser.features.normalise import Moments, Normalise
 from ser.inference.score import predict_probabilities
 from ser.models.classifier import SpeechClassifier
 from ser.protocols.plan import planned
 from ser.rescoring.adaptation.skew import (
     ALL,
     BALANCED,
+    MOST_NEUTRAL,
     NEUTRAL_ALONE,
     NONE,
     Skew,
+    iterated,
     moments_by_clip,
     normalised_by,
     skewed,
     without_own,
 )
+from ser.runs.folder import RunFolder
 from ser.training import build, experiment
 from tests.composed import composed
 
-SMALL: dict[str, Any] = {"clips": 4, "shares": [0.7], "draws": 2, "seed": 0}
+SMALL: dict[str, Any] = {"clips": 4, "shares": [0.7], "draws": 2, "seed": 0, "rounds": 2}
 CLASSES = ("happy", "neutral", "sad")
 
 
@@ -100,6 +104,37 @@ def test_a_clip_is_never_normalised_by_itself(model: SpeechClassifier, data: Spe
         np.testing.assert_allclose(found[at], alone[0], rtol=0, atol=1e-6)
 
 
+def test_rounds_find_the_shift_of_a_speaker_in_skewed_clips() -> None:
+    """Two speakers are shifted by constants; angry clips by 3 more. Half of the known clips are neutral."""
+    speaker, angry = np.repeat(["a", "b"], 20), np.tile(np.repeat([False, True], 10), 2)
+    known = np.tile(np.arange(20) % 5 < 4, 2)
+    values = torch.from_numpy(np.where(speaker == "a", -1.0, 7.0) + 3 * angry)[:, None, None]
+    by_clip = Moments(40, 1)
+    by_clip.add(values, torch.ones(40), torch.arange(40))
+    normalise, shifts = Normalise(1, "speaker", relevance=0), []
+
+    def scored(chosen: np.ndarray) -> np.ndarray:
+        shifts.append(normalise.statistics(without_own(by_clip, speaker, chosen)).mean.numpy().ravel())
+        neutral = 1 / (1 + np.exp(values.numpy().ravel() - shifts[-1]))
+        return np.column_stack([1 - neutral, neutral])
+
+    probabilities = iterated(scored, speaker, known, 1, 3)
+    assert len(shifts) == 4
+    assert np.abs(shifts[0] - np.where(speaker == "a", -1, 7)).min() > 1.3  # half of 3, but for the clip itself
+    np.testing.assert_allclose(shifts[-1], np.where(speaker == "a", -1, 7), atol=1e-6)
+    assert ((probabilities[:, 0] > 0.9) == angry).all()
+
+
+def test_rows_of_rounds_need_a_neutral_class(
+    model: SpeechClassifier, data: SpeechData, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fold, same = RunFolder(trained).folds[0], RunFolder(trained).folds[0].predictions
+    named = [set(Skew(**SMALL | {"rounds": r}).score_fold(model, data, same, fold)["known"]) for r in (0, 1)]
+    assert named[1] - named[0] == {"70 % of one class" + MOST_NEUTRAL}
+    monkeypatch.setattr("ser.rescoring.adaptation.skew.NEUTRAL", "calm")
+    assert set(Skew(**SMALL).score_fold(model, data, same, fold)["known"]) == named[0] - {NEUTRAL_ALONE}
+
+
 def test_the_numbers_are_of_the_table_and_start_from_nobody(
     trained: Path, stores: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,7 +155,7 @@ def test_the_numbers_are_of_the_table_and_start_from_nobody(
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("clips", 0), ("draws", 1.5), ("seed", -1), ("shares", [1.0]), ("shares", 0.7)]
+    ("key", "value"), [("clips", 0), ("draws", 1.5), ("seed", -1), ("rounds", -1), ("shares", [1.0]), ("shares", 0.7)]
 )
 def test_invalid_settings_are_refused(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"suite\.{key} "):
