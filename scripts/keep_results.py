@@ -17,6 +17,7 @@ from pathlib import Path
 from ser.comparison.leaderboard import rank_systems
 from ser.comparison.systems import find
 from ser.comparison.tables import markdown
+from ser.errors import RunError
 from ser.runs.folder import CARD, LARGE, RunFolder
 from ser.runs.verifying.below import runs_of
 from ser.runtime.files import write_text
@@ -42,18 +43,29 @@ what follows the commands is from `python -m ser.compare results`.
 
 def name_of(run: RunFolder) -> str:
     """Return the name of a kept run: that of its folder without the time, and its seed where it is not 0."""
-    seed = int(run.about["seed"])
-    return TIME.sub("", run.path.name) + (f"-seed{seed}" if seed else "")
+    name, seed = TIME.sub("", run.path.name), f"-seed{run.about['seed']}"
+    return name if seed == "-seed0" or seed in name else name + seed
 
 
-def keep(run: RunFolder) -> None:
-    """Copy the small files that a run's card covers, and the card."""
-    kept = RESULTS / name_of(run)
+def keep(run: RunFolder, results: Path = RESULTS) -> None:
+    """Copy the small files that a run's card covers, and the card, in place of an earlier copy.
+
+    Raises:
+        RunError: If a run with other settings is kept under its name.
+    """
+    kept = results / name_of(run)
+    small = [name for name in (CARD, *(run.card or {})["files"]) if not name.endswith(LARGE)]
+    if kept.resolve() == run.path.resolve():  # it is the copy
+        return
+    if kept.exists() and RunFolder(kept).config != run.config:
+        raise RunError(
+            f"{kept} must be of a run with the settings of {run.path}; got one with others. Rename the folder of the run, or "
+            "remove the copy."
+        )
     shutil.rmtree(kept, ignore_errors=True)
-    for name in [CARD, *(run.card or {})["files"]]:
-        if not name.endswith(LARGE):
-            (kept / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(run.path / name, kept / name)
+    for name in small:
+        (kept / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(run.path / name, kept / name)
 
 
 def page(results: Path = RESULTS) -> str:
