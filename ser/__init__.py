@@ -103,23 +103,30 @@ def compare(
     Args:
         folders: Of runs, or with runs below them; and tables of predictions from elsewhere.
         baseline: A system of the table; the one with the fewest parameters by default.
-        equivalent: Points of UAR (hundredths of CCC) within which systems are tested for being equal, too; see ``pairs.csv``.
-        out: Where to write the tables, the pictures and the page; nothing is written by default.
+        equivalent: Points of UAR (hundredths of CCC) within which systems are tested for being equal, too; the answers are in
+            ``pairs.csv`` and on the page, so that it takes ``out``.
+        out: Where to write the tables, the tests, the pictures and the page; nothing is written by default.
 
     Returns:
-        A row a system: its scores, their intervals, and its difference from the baseline.
+        A row a system: its scores and their intervals.
+
+    Raises:
+        ConfigError: If ``equivalent`` is given without ``out``, or is out of range.
     """
     from tempfile import TemporaryDirectory
 
     import pandas as pd
 
     from ser.comparison import leaderboard, systems, tables
+    from ser.errors import ConfigError
 
+    if equivalent is not None and out is None:
+        raise ConfigError("out must be a folder where equivalent is given; got None. Set out=compared.")
     paths = [Path(folder).expanduser() for folder in folders]
     if out is None:
         with TemporaryDirectory() as made:
             found = systems.find_with_tables(paths, Path(made))
-            return tables.frame(leaderboard.rank_systems(*found, baseline, equivalent)[0])
+            return tables.frame(leaderboard.rank_systems(*found, baseline)[0])
     written = leaderboard.compare(paths, baseline, Path(out).expanduser(), equivalent)
     return pd.read_csv(written / "comparison.csv")
 

@@ -74,6 +74,8 @@ def test_compare_returns_a_row_for_every_system(run: RunFolder, tmp_path: Path) 
     kept = ser.compare(run.path, out=tmp_path / "page")
     assert kept["uar"].item() == pytest.approx(table["uar"].item())
     assert (tmp_path / "page" / "comparison.html").exists()
+    with pytest.raises(ConfigError, match="out must be a folder where equivalent is given; got None"):
+        ser.compare(run.path, equivalent=2)
 
 
 def test_verify_returns_a_row_for_every_check(run: RunFolder, stores: Path) -> None:
