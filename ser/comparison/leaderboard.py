@@ -78,6 +78,7 @@ def compare(
     out = out or Path(f"compare-{datetime.now():%Y%m%d-%H%M%S}")
     comparison, tables = rank_systems(*find_with_tables(folders, out / "elsewhere"), baseline, equivalent)
     write_text(comparison_tables.frame(comparison).to_csv(index=False), out / "comparison.csv")
+    (out / "pairs.csv").unlink(missing_ok=True)  # of an earlier comparison
     if any(section.pairs for section in comparison.sections):
         write_text(comparison_tables.frame_of_pairs(comparison).to_csv(index=False), out / "pairs.csv")
     write_text(comparison_tables.markdown(comparison), out / "comparison.md")

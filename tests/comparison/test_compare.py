@@ -468,6 +468,14 @@ def test_the_command_writes_every_format_and_says_where(make: Make, tmp_path: Pa
     assert ((pairs["equality_p"] <= pairs["equality_p_holm"]) & (pairs["equality_p_holm"] <= 1)).all()
 
 
+def test_tests_of_an_earlier_comparison_do_not_stay(make: Make, tmp_path: Path) -> None:
+    runs, out = [make("0"), make("1", "bilstm.BiLSTM")], tmp_path / "there"
+    compare(runs, out=out)
+    assert len(pd.read_csv(out / "pairs.csv")) == 1
+    compare(runs[:1], out=out)
+    assert not (out / "pairs.csv").exists()
+
+
 def test_the_command_ends_with_a_sentence_and_help_fits_a_page(tmp_path: Path) -> None:
     done = command(str(tmp_path), folder=tmp_path)
     assert done.returncode == 2
