@@ -10,7 +10,7 @@ from ser.report.guesses import source_of
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 WITHIN = "equal within"
-UNCLEAR = "unclear"
+NOT_SHOWN = "not shown"
 WITH_SENTENCES = "p with sentences"
 Columns = dict[str, Callable[[Row], str]]
 PairColumns = dict[str, Callable[[Pair], str]]
@@ -67,7 +67,7 @@ def pair_columns(pairs: Sequence[Pair]) -> PairColumns:
 def _equal(pair: Pair) -> str:
     if pair.equality is None or pair.equality.p_holm is None:
         return UNDEFINED
-    return f"{'yes' if pair.equality.is_shown else UNCLEAR} {probability(pair.equality.p_holm)}"
+    return f"{'yes' if pair.equality.is_shown else NOT_SHOWN} {probability(pair.equality.p_holm)}"
 
 
 def _with_sentences(pair: Pair) -> str:
@@ -111,8 +111,8 @@ def more_on_tests(section: Section) -> tuple[str, ...]:
     if margin := next((pair.margin for pair in section.pairs if pair.margin), ""):
         lines.append(
             f"{WITHIN.capitalize()} {margin}: two one-sided tests with the variance of the difference, and p after Holm; yes:"
-            f" below {SIGNIFICANT}. {UNCLEAR.capitalize()}: that is not shown, nor that they differ by more. A difference can"
-            " be significant and yet within the margin."
+            f" below {SIGNIFICANT}. {NOT_SHOWN.capitalize()}: they may differ by more, or do: see the interval of the"
+            " difference. A difference can be significant and yet within the margin."
         )
     if any(map(_has_opinion, section.pairs)):
         lines.append(
