@@ -1,8 +1,9 @@
-"""Macro F1 of the classes that listeners heard, of which a clip may have several: the score of EMO-SUPERB.
+"""Macro F1 of the classes that listeners heard, of which a clip may have several: the rule of EMO-SUPERB.
 
 Source: Wu et al., 2024, https://arxiv.org/abs/2402.13018, with the rule as its released code has it
 (https://github.com/EMOsuperb/EMO-SUPERB-submission, ``emo-superb/expert.py``): of C classes, those with a share of the votes
-above 1 / C were heard, and those with a probability above 1 / C are predicted.
+above 1 / C were heard, and those with a probability above 1 / C are predicted. That code reports the mean of the scores of
+batches of 32 clips; here the score is of all clips together.
 """
 
 import numpy as np

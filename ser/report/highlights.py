@@ -83,7 +83,7 @@ def highlights(
                 "Macro F1 of what listeners heard",
                 _scored(soft, "multilabel_f1", " %"),
                 "A clip has each class that more than an equal share of the listeners chose, and is given each whose "
-                "probability is above an equal share: the score of EMO-SUPERB. The mean votes, given for every clip, have "
+                "probability is above an equal share: the rule of EMO-SUPERB. The mean votes, given for every clip, have "
                 f"{percent(soft['multilabel_f1_of_mean_votes'])}.",
             )
     yield from _unevenness(profile.get("fairness", {}), stamps)
