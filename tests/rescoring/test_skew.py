@@ -151,7 +151,7 @@ def test_the_numbers_are_of_the_table_and_start_from_nobody(
         assert point["uar"] == pytest.approx(uars[known].mean())
         assert point["change"] == pytest.approx(uars[known].mean() - uars[NONE].mean())
     assert (trained / "skew.png").stat().st_size > 10_000
-    assert "quote the row of 70 %" in " ".join(capsys.readouterr().out.split())
+    assert "quote the row of 70 % of one class." in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

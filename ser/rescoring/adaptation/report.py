@@ -82,7 +82,7 @@ def skew_table(measured: Mapping[str, Any], title: str, stamps: Sequence[str] = 
     table.caption = (
         f"{measured['n_utterances']} utterances of {measured['n_speakers']} speakers, all scored for every row. Known clips "
         "are unlabelled, and no clip is normalised by itself. Where one class is too frequent, each class is that one in "
-        "turn. sd: between draws. In use most clips are of one class: quote the row of 70 %."
+        "turn. sd: between draws. In use most clips are of one class: quote the row of 70 % of one class."
     )
     if caution := nobody["uar_interval"]["caution"]:
         table.caption += f" Caution: {caution}."
