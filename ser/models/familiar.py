@@ -94,15 +94,13 @@ def familiar_from(training: np.ndarray, group: np.ndarray, dev: np.ndarray) -> F
         - training, dev: ``(clip, unit)``
         - group: ``(clip,)`` positions of the classes of training clips; one number for all where there are none
     """
-    from sklearn.covariance import ledoit_wolf_shrinkage
-
     centre, spread = training.mean(axis=0), training.std(axis=0)
     scale = np.where(spread > 1e-6 * max(1.0, float(spread.max())), spread, np.inf)  # a constant unit says nothing
     units = (training - centre) / scale
     groups, which = np.unique(group, return_inverse=True)
     means = np.stack([units[which == at].mean(axis=0) for at in range(len(groups))])
     within = units - means[which]
-    shrinkage = float(ledoit_wolf_shrinkage(within, assume_centered=True))
+    shrinkage = shrinkage_of(within)
     every = len(within) < len(centre) <= DIRECTIONS  # also the directions in which no training clip differs
     _, deviations, directions = np.linalg.svd(within / np.sqrt(len(within)), full_matrices=every)
     variances = np.zeros(len(directions))
@@ -111,3 +109,29 @@ def familiar_from(training: np.ndarray, group: np.ndarray, dev: np.ndarray) -> F
     white = (directions / np.sqrt(np.maximum(variances, SMALLEST))[:, None])[:DIRECTIONS].T
     found = Familiar(centre, white / scale[:, None], means @ white, limit=0.0)
     return replace(found, limit=float(np.quantile(found.distance(dev), QUANTILE)))
+
+
+def shrinkage_of(units: np.ndarray) -> float:
+    """Return how far Ledoit and Wolf shrink the covariance of centred units towards equal variances, 0 to 1.
+
+    Where there are fewer clips than units, it is computed from the inner products of clips: scikit-learn's takes time with
+    the square of the units, which all layers of an encoder have thousands of.
+
+    Shapes:
+        - units: ``(clip, unit)``
+
+    Example:
+        >>> noise = np.random.default_rng(0).normal(size=(30, 200))  # whose true variances are equal
+        >>> round(shrinkage_of(noise), 2)
+        1.0
+    """
+    from sklearn.covariance import ledoit_wolf_shrinkage
+
+    clips, count = units.shape
+    if clips >= count:
+        return float(ledoit_wolf_shrinkage(units, assume_centered=True))
+    products = units @ units.T  # (clip, clip)
+    trace, squares = products.trace() / clips, float((products**2).sum()) / clips**2  # the covariance's squared entries
+    distance = (squares - trace**2 / count) / count
+    noise = ((products.diagonal() ** 2).mean() - squares) / (count * clips)
+    return float(min(noise, distance) / distance) if noise else 0.0

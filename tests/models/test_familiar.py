@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import mahalanobis
-from sklearn.covariance import LedoitWolf
+from sklearn.covariance import LedoitWolf, ledoit_wolf_shrinkage
 
-from ser.models.familiar import DIRECTIONS, QUANTILE, Familiar, familiar_from
+from ser.models.familiar import DIRECTIONS, QUANTILE, Familiar, familiar_from, shrinkage_of
 
 
 def clips(number: int, units: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -53,3 +53,9 @@ def test_a_checkpoint_holds_it(tmp_path: Path) -> None:
     again = Familiar.from_state(torch.load(tmp_path / "state", weights_only=True))
     np.testing.assert_allclose(again.distance(dev), found.distance(dev), rtol=1e-3)
     assert again.limit == found.limit
+
+
+@pytest.mark.parametrize("shape", [(30, 200), (200, 30), (60, 60)])
+def test_shrinkage_is_that_of_scikit_learn(shape: tuple[int, int]) -> None:
+    units = np.random.default_rng(0).normal(size=shape) * np.linspace(0.1, 3, shape[1])
+    assert shrinkage_of(units) == pytest.approx(ledoit_wolf_shrinkage(units, assume_centered=True), abs=1e-12)
