@@ -175,10 +175,11 @@ def _with_layers(estimator: dict[str, Any], features: nn.Module) -> dict[str, An
     """Return an estimator that takes the layers of an encoder one by one with their number; any other as it is."""
     if estimator.get("n_layers", 1) is not None:
         return estimator
-    if not (getattr(features, "one_frame", False) and hasattr(features, "n_layers")):
+    if not (getattr(features, "one_frame", False) and getattr(features, "n_layers", 1) > 1):
         raise ConfigError(
-            f"features must be encoder, with one vector a clip, for {estimator['_target_']}; got {type(features).__name__}. "
-            "Set features=encoder and features.summary=statistics."
+            "features must be all layers of an encoder, one vector a clip, for "
+            f"{estimator['_target_'].rpartition('.')[2]}; got {type(features).__name__} of another kind. "
+            "Set features=encoder, features.layer=null and features.summary=statistics."
         )
     return {**estimator, "n_layers": features.n_layers}
 

@@ -24,7 +24,7 @@ from ser.evaluation.intervals import ENOUGH_TO_TEST, Estimate
 from ser.runtime.words import are
 
 ENOUGH_SENTENCES = 6
-"""Sentences below which their spread is seen too poorly, as the benchmark shows with ``SAID = (2, 6)``."""
+"""Sentences below which there is no second opinion, as many as speakers: their spread is then seen too poorly."""
 
 
 class Opinion(NamedTuple):

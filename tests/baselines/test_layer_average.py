@@ -48,7 +48,9 @@ def test_checkpoint_holds_it_without_code() -> None:
 
 def test_features_without_layers_are_refused(settings: Settings, tmp_path: Path) -> None:
     config = settings("model=layer_average", "features=mfcc", f"paths.run={tmp_path / 'run'}")
-    with pytest.raises(ConfigError, match=r"features must be encoder, with one vector a clip, for .*; got MFCC\."):
+    with pytest.raises(
+        ConfigError, match=r"must be all layers of an encoder, one vector a clip, for LayerAverage; got MFCC"
+    ):
         train(config, terminal=False)
 
 
