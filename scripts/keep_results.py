@@ -14,6 +14,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from ser.command import friendly_errors
 from ser.comparison.leaderboard import rank_systems
 from ser.comparison.systems import find
 from ser.comparison.tables import markdown
@@ -80,9 +81,10 @@ def page(results: Path = RESULTS) -> str:
 
 def main() -> None:
     """Keep the runs that the command line names, and write the page."""
-    for run in [run for target in sys.argv[1:] for run in runs_of(Path(target))]:
-        keep(RunFolder(run.resolve()))
-    write_text(page(), RESULTS / "README.md")
+    with friendly_errors():
+        for run in [run for target in sys.argv[1:] for run in runs_of(Path(target))]:
+            keep(RunFolder(run.resolve()))
+        write_text(page(), RESULTS / "README.md")
 
 
 if __name__ == "__main__":
