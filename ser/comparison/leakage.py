@@ -103,9 +103,15 @@ def _training_clips(run: RunFolder) -> float | None:
 
 def leakage_table(rows: pd.DataFrame) -> Table:
     """Lay out the rows of `leaks` for the terminal."""
-    table = simple_table("What a leak buys: UAR in %", *HEADINGS, left=2)
+    several = set(rows["seeds"]) != {1}
+    names = "corpus", "protocol", "training\nclips", *(["seeds"] * several), "UAR\n[95 %]", f"minus\n{HONEST}", "p"
+    table = simple_table("What a leak buys: UAR in %", *names, left=2, no_wrap=True)
     for cells, stamps in zip(_cells(rows), rows["stamps"], strict=True):
-        table.add_row(*cells, style="red" if SPEAKER_DEPENDENT in stamps else "")
+        corpus, protocol, clips, seeds, score, ends, gain, p = cells
+        scored = f"{score}\n{ends}", gain.replace(" [", "\n["), p
+        table.add_row(
+            corpus, protocol, clips, *([seeds] * several), *scored, style="red" if SPEAKER_DEPENDENT in stamps else ""
+        )
     table.caption = (
         f"Red: {SPEAKER_DEPENDENT}. Differences are paired on the same utterances, by speaker. Training clips: of a fold, "
         "the mean; text-independent protocols lose those of the test sentences. Several seeds: the mean, with its interval "

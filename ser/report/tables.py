@@ -191,8 +191,10 @@ def simple_table(title: str | Text, *headings: str, left: int = 1, no_wrap: bool
     """Return a table without rows: the first ``left`` columns are aligned left, the others, for numbers, right."""
     table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
     for column, heading in enumerate(headings):
-        numbers = column >= left
-        table.add_column(heading, justify="right" if numbers else "left", no_wrap=numbers and no_wrap)
+        if column < left:
+            table.add_column(heading, overflow="fold")  # names are never cut
+        else:
+            table.add_column(heading, justify="right", no_wrap=no_wrap)
     return table
 
 
