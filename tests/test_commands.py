@@ -184,6 +184,7 @@ def test_a_full_disk_is_a_sentence(write: Callable[[Path], object], capsys: pyte
     assert "The disk is full." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_file_in_place_of_the_folder_of_runs_is_named(sooner: Command, quick: list[str], tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     done = sooner("train", *quick, "paths.runs=notes.txt")
@@ -352,6 +353,7 @@ def test_tensorboard_writes_events_for_the_fold(sooner: Command, quick: list[str
     assert list(tmp_path.glob("runs/*/fold_0/tensorboard/events.out.*"))
 
 
+@pytest.mark.slow
 def test_an_audit_reports_leaks_and_writes_splits_that_can_be_read_again(sooner: Command, tmp_path: Path) -> None:
     done = sooner("audit", "protocol=random", "out=found.json", "splits=split.json")
     assert done.returncode == 0, done.stderr

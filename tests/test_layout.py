@@ -121,6 +121,7 @@ def test_first_rooms_do_not_import_torch(tmp_path: Path) -> None:
     assert not re.search("torch|lightning", done.stderr), done.stderr
 
 
+@pytest.mark.slow
 def test_only_trainings_by_gradients_import_lightning(tmp_path: Path) -> None:
     modules = [m for m in MODULES if not is_entry_point(m) and m not in WITH_LIGHTNING]
     done = run(code=f"import {', '.join(modules)}\n" + HEAVY, folder=tmp_path)

@@ -122,7 +122,7 @@ def shrinkage_of(units: np.ndarray) -> float:
 
     Example:
         >>> noise = np.random.default_rng(0).normal(size=(30, 200))  # whose true variances are equal
-        >>> round(shrinkage_of(noise), 2)
+        >>> round(shrinkage_of(noise), 1)
         1.0
     """
     from sklearn.covariance import ledoit_wolf_shrinkage

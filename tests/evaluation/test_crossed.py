@@ -28,6 +28,7 @@ def _recall(counts: np.ndarray) -> np.ndarray:
     return np.asarray((counts[..., 0] / counts.sum(axis=-1)).mean(axis=-1))
 
 
+@pytest.mark.slow
 def test_variance_is_that_of_a_linear_model_with_two_ways_of_clusters() -> None:
     api = pytest.importorskip("statsmodels.api")
     cov_cluster = pytest.importorskip("statsmodels.stats.sandwich_covariance").cov_cluster

@@ -1,5 +1,6 @@
 """Any model of ``conf/model`` as a command line would make it, with the waveforms and clips to try it on."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +23,9 @@ from tests.composed import composed
 EIGHT = ("angry", "calm", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 PRETRAINED = ("data2vec", "hubert", "pretrained", "wav2vec2", "wavlm", "whisper")
 CLASSICAL = {
-    f.stem for f in Path(conf_dir(), "model").glob("*.yaml") if f.stem == "classical" or "[classical]" in f.read_text()
+    file.stem
+    for file in Path(conf_dir(), "model").glob("*.yaml")
+    if file.stem == "classical" or re.search(r"(?:\[|- )classical\b", file.read_text())
 }
 NAMES = sorted({file.stem for file in Path(conf_dir(), "model").glob("*.yaml")} - {*PRETRAINED, *CLASSICAL})
 """Those that train from scratch; `test_pretrained` and `tests/baselines` have the others."""

@@ -66,13 +66,13 @@ class Trained(NamedTuple):
     rounding: float  # that a running average adds to weights that do not change
 
 
-RICHER = ("frozen frames", "top layer, averaged", "all of it", "lora in parts")
-"""Those with more settings than the others of their kind."""
+QUICK = ("frozen", "all")
+"""The kinds that are not left to the slow tests."""
 
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=[pytest.mark.slow] if name in RICHER else []) for name in TRAININGS],
+    params=[pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in TRAININGS],
 )
 def trained(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_demo: Path, stores: Path

@@ -41,6 +41,7 @@ from ser.runtime.instantiate import find_class, instantiate
 from ser.training import build, experiment
 from tests.composed import composed
 
+pytestmark = pytest.mark.slow
 SMALL: dict[str, Any] = {"ks": [3, 1, 50], "draws": 3, "seed": 0}
 CLIPS = 6
 """Of every speaker of the tiny corpus."""

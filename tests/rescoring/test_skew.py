@@ -125,6 +125,7 @@ def test_rounds_find_the_shift_of_a_speaker_in_skewed_clips() -> None:
     assert ((probabilities[:, 0] > 0.9) == angry).all()
 
 
+@pytest.mark.slow
 def test_rows_of_rounds_need_a_neutral_class(
     model: SpeechClassifier, data: SpeechData, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,7 @@ def two_tables(folder: Path) -> list[str]:
     return ["data=table", "data.file=[one.csv,two.csv]"]
 
 
+@pytest.mark.slow
 def test_two_tables_are_two_corpora(tmp_path: Path, stores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     both = two_tables(tmp_path)

@@ -197,6 +197,7 @@ def test_several_objectives_have_a_front_and_the_first_chooses(search: Sweep, be
     assert list(tmp_path.glob("multirun/*/search/front.png"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

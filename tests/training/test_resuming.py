@@ -45,6 +45,7 @@ def test_run_of_all_folds_that_was_interrupted_and_resumed_verifies(settings: Se
         assert str(Path.home()) + os.sep not in text, f"{name} holds the home folder"
 
 
+@pytest.mark.slow
 def test_training_for_longer_names_the_setting_and_both_values(settings: Settings) -> None:
     experiment.train(settings("trainer.max_epochs=1"))
     with pytest.raises(RunError, match=r"trainer\.max_epochs is 1 there and 2 here"):

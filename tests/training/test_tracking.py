@@ -262,6 +262,7 @@ def test_a_killed_run_resumes_under_the_same_id(settings: Settings, tiny_demo: P
     assert_whole(run, Path("run/fold_0"))
 
 
+@pytest.mark.slow
 def test_a_run_of_an_agent_has_the_id_of_the_agent(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
