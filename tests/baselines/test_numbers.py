@@ -33,7 +33,7 @@ from tests.models.conftest import CLASSICAL
 from tests.pictures.test_explore import texts
 
 Pair = tuple[Clips, Clips]
-WITHOUT = ("classical", "lda", "logistic_regression")
+WITHOUT = ("classical", "layer_average", "lda", "logistic_regression")
 """Models that name no regressor."""
 SHIPPED = sorted(CLASSICAL - {*WITHOUT})
 
