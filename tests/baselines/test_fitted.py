@@ -20,7 +20,7 @@ from tests.baselines.conftest import N_CLASSES
 from tests.models.conftest import CLASSICAL
 
 SHIPPED = sorted(CLASSICAL - {"classical"})
-SMALL = {"n_estimators": 5, "max_iter": 50}
+SMALL = {"n_estimators": 5, "max_iter": 50, "n_layers": 1}
 
 
 def state(stored: bytes) -> dict[str, Any]:
