@@ -7,7 +7,6 @@ A run is kept under its own name without the time. ``python -m ser.verify result
 takes from it; with the corpora at hand, its splits, stamps and audit, too.
 """
 
-import json
 import re
 import shlex
 import shutil
@@ -73,7 +72,7 @@ def page(results: Path = RESULTS) -> str:
     """Return the page about all kept runs."""
     rows = []
     for path in runs_of(results):
-        command = json.loads((path / CARD).read_text())["environments"][0]["command"]
+        command = (RunFolder(path).card or {})["environments"][0]["command"]
         rows.append(f"| [{path.name}]({path.name}) | `python -m ser.train {shlex.join(command)}` |\n")
     comparison, _ = rank_systems(*find([results]))
     return ABOUT + "".join(rows) + "\n" + markdown(comparison).replace("# Comparison", "# Comparison of all", 1)

@@ -178,7 +178,7 @@ def _with_layers(estimator: dict[str, Any], features: nn.Module) -> dict[str, An
     if not (getattr(features, "one_frame", False) and getattr(features, "n_layers", 1) > 1):
         raise ConfigError(
             "features must be all layers of an encoder, one vector a clip, for "
-            f"{estimator['_target_'].rpartition('.')[2]}; got {type(features).__name__} of another kind. "
+            f"{estimator['_target_'].rpartition('.')[2]}; got {type(features).__name__}. "
             "Set features=encoder, features.layer=null and features.summary=statistics."
         )
     return {**estimator, "n_layers": features.n_layers}
